@@ -1,0 +1,26 @@
+"""Images in, label maps and counts out: protocols, data sets, inference, metric, evidence.
+
+Knows neither models nor manifests nor the network: a model is any callable from an image batch
+(N, 3, H, W) to scores (N, C, h, w).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .datasets import DatasetSpec, LabelFiles
+from .protocol import EvalProtocol, SlidingWindow
+
+if TYPE_CHECKING:
+    from .inference import predict
+
+__all__ = ["DatasetSpec", "EvalProtocol", "LabelFiles", "SlidingWindow", "predict"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import `predict`, and with it torch, only when somebody asks for it: `zoo list` never does."""
+    if name == "predict":
+        from .inference import predict  # noqa: PLC0415
+
+        return predict
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
