@@ -6,12 +6,21 @@ a fingerprint. Pixels are read in `evaluate.pixels`.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
 ClassCount = Annotated[int, msgspec.Meta(ge=1)]
 Colour = tuple[int, int, int]
+
+
+class DatasetError(Exception):
+    """A data set, or one of its files, cannot be used; the message says which, why and what to do."""
 
 
 class LabelFiles(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -60,3 +69,120 @@ class DatasetSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Official page it can be had from."""
     how_to_get: str = ""
     """One sentence: registration, archive, what to unpack where."""
+
+
+class Sample(msgspec.Struct, frozen=True, kw_only=True):
+    """One image and its label file; neither is opened before it is evaluated."""
+
+    id: str
+    image: Path
+    label: Path
+
+
+class Dataset(msgspec.Struct, frozen=True, kw_only=True):
+    """A data set found on this machine."""
+
+    spec: DatasetSpec
+    root: Path
+    label_files: LabelFiles
+    samples: tuple[Sample, ...]
+
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of what is evaluated: ids in order, file sizes, the label rule, sampled contents.
+
+        Counts stored under it are used again only while all of that stays the same. File dates and the
+        root's place do not count, so two copies of one data set share their evidence.
+        """
+        digest = hashlib.sha256(msgspec.json.encode(self.label_files, order="deterministic"))
+        digest.update(msgspec.json.encode([self.spec.classes, self.spec.ignore_index]))
+        for sample in self.samples:
+            digest.update(f"{sample.id} {_bytes(sample.image)} {_bytes(sample.label)}\n".encode())
+        for sample in _spread(self.samples, FINGERPRINT_FILES):
+            for path in (sample.image, sample.label):
+                digest.update(path.read_bytes() if path.is_file() else b"missing")
+        return digest.hexdigest()
+
+
+FINGERPRINT_FILES = 16
+"""Pairs whose whole content is hashed; the rest count by size (500 Cityscapes pairs are 1.2 GB)."""
+
+
+def _bytes(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else -1
+
+
+def _spread(samples: Sequence[Sample], count: int) -> Iterable[Sample]:
+    """`count` samples at even distances, first and last among them."""
+    if len(samples) <= count:
+        return samples
+    return [samples[round(i * (len(samples) - 1) / (count - 1))] for i in range(count)]
+
+
+def locate(spec: DatasetSpec, data_root: Path | None) -> Dataset:
+    """Find a data set below `data_root`, or at it, and list the samples of its split.
+
+    A sample whose label file is missing is listed all the same: it is named when it is evaluated.
+
+    Raises:
+        DatasetError: no root given, nothing there, no labels in any accepted form, or another number of
+            images than the split has.
+    """
+    root = _find_root(spec, data_root)
+    form = _find_labels(spec, root)
+    samples = tuple(
+        Sample(
+            id=name,
+            image=root / spec.images / f"{name}{spec.image_suffix}",
+            label=root / form.folder / f"{name}{form.suffix}",
+        )
+        for name in _ids(spec, root)
+    )
+    if len(samples) != spec.image_count:
+        raise DatasetError(
+            f"{spec.title} {spec.split}: found {len(samples)} images in {root / spec.images}, expected "
+            f"{spec.image_count}: the number is defined on the full split; complete the copy"
+        )
+    return Dataset(spec=spec, root=root, label_files=form, samples=samples)
+
+
+def _find_root(spec: DatasetSpec, data_root: Path | None) -> Path:
+    if data_root is None:
+        raise DatasetError(f"{spec.title}: no data root; set --data-root or ZOO_DATA_ROOT{_advice(spec)}")
+    for root in (*(data_root / name for name in spec.roots), data_root):
+        if (root / spec.images).is_dir():
+            return root
+    places = ", ".join(str(Path(name) / spec.images) for name in (*spec.roots, ""))
+    raise DatasetError(
+        f"{spec.title} not found under {data_root} (looked for {places}): set --data-root or ZOO_DATA_ROOT"
+        f"{_advice(spec)}"
+    )
+
+
+def _advice(spec: DatasetSpec) -> str:
+    return f"; get it from {spec.homepage}" if spec.homepage else ""
+
+
+def _find_labels(spec: DatasetSpec, root: Path) -> LabelFiles:
+    """The first accepted form of which at least one file exists."""
+    for form in spec.labels:
+        folder = root / form.folder
+        if folder.is_dir() and next(folder.rglob(f"*{form.suffix}"), None) is not None:
+            return form
+    wanted = " or ".join(f"{form.folder}/**/*{form.suffix}" for form in spec.labels)
+    raise DatasetError(f"{spec.title}: no label files in {root}, expected {wanted}{_advice(spec)}")
+
+
+def _ids(spec: DatasetSpec, root: Path) -> list[str]:
+    if spec.id_list:
+        return _listed_ids(root / spec.id_list)
+    folder = root / spec.images
+    names = (path.relative_to(folder).as_posix() for path in folder.rglob(f"*{spec.image_suffix}"))
+    return sorted(name.removesuffix(spec.image_suffix) for name in names)
+
+
+def _listed_ids(path: Path) -> list[str]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot read the split's list: {error.strerror or error}") from error
+    return [line.strip() for line in lines if line.strip()]

@@ -1,0 +1,89 @@
+"""The accuracy loop: images that lack evidence are predicted and counted; the rest is addition."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import torch
+
+from .confusion import Matrix, Scores, accuracy_scores, confusion_matrix
+from .datasets import DatasetError
+from .inference import model_device, predict_scores
+from .pixels import read_image, read_label
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from .datasets import Dataset, DatasetSpec, Sample
+    from .evidence import EvidenceKey, EvidenceStore
+    from .protocol import EvalProtocol
+
+
+class ImageFault(msgspec.Struct, frozen=True, kw_only=True):
+    """An image that could not be counted, and why; every other image is kept."""
+
+    image_id: str
+    message: str
+
+
+def count_image(
+    model: Any, sample: Sample, dataset: Dataset, protocol: EvalProtocol, device: torch.device
+) -> Matrix:
+    """Predict one image and count it against its label.
+
+    Raises:
+        DatasetError: image or label missing, unreadable, or of different sizes.
+    """
+    label = read_label(sample.label, dataset.label_files, dataset.spec.ignore_index)
+    image = read_image(sample.image)
+    if image.shape[:2] != label.shape:
+        raise DatasetError(
+            f"{sample.label}: the label is {label.shape[0]} x {label.shape[1]}, its image {sample.image.name} is "
+            f"{image.shape[0]} x {image.shape[1]} (height x width); they are not a pair"
+        )
+    with torch.inference_mode():
+        prediction = predict_scores(model, image, protocol, device).argmax(dim=0)
+    return confusion_matrix(
+        prediction.cpu().numpy(), label, len(dataset.spec.classes), dataset.spec.ignore_index
+    )
+
+
+def count_missing(
+    model: Any, dataset: Dataset, protocol: EvalProtocol, store: EvidenceStore, key: EvidenceKey
+) -> Iterator[Sample | ImageFault]:
+    """Count every image that `store` lacks under `key`, yielding each as it is stored or found faulty."""
+    device = model_device(model)
+    for sample in missing(dataset.samples, store, key):
+        try:
+            matrix = count_image(model, sample, dataset, protocol, device)
+        except DatasetError as error:
+            yield ImageFault(image_id=sample.id, message=str(error))
+            continue
+        store.add(key, sample.id, matrix)
+        yield sample
+
+
+def missing(samples: Sequence[Sample], store: EvidenceStore, key: EvidenceKey) -> list[Sample]:
+    """The samples that have no counts yet, in order."""
+    measured = store.measured(key)
+    return [sample for sample in samples if sample.id not in measured]
+
+
+def scores_from_evidence(
+    samples: Sequence[Sample], spec: DatasetSpec, store: EvidenceStore, key: EvidenceKey
+) -> Scores:
+    """Data-set scores from the counts of exactly these samples, each once.
+
+    Raises:
+        LookupError: some of the samples have no counts.
+        ValueError: not one labelled pixel among them.
+    """
+    counts = store.counts(key)
+    lacking = [sample.id for sample in samples if sample.id not in counts]
+    if lacking:
+        raise LookupError(
+            f"{spec.title}: {len(lacking)} of {len(samples)} images have no counts, first {lacking[0]!r}"
+        )
+    matrices = [counts[sample.id] for sample in samples]
+    return accuracy_scores(sum(matrices[1:], start=matrices[0]))

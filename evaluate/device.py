@@ -1,0 +1,105 @@
+"""The device and the arithmetic a measurement runs with, set in one place and written down."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Precision = Literal["fp32", "tf32"]
+
+
+class DeviceError(Exception):
+    """The asked-for device is not here; the message lists what is."""
+
+
+def resolve_device(name: str) -> torch.device:
+    """`cpu`, `cuda` or `cuda:N` to a device that exists.
+
+    Raises:
+        DeviceError: unknown name, no CUDA, or no such GPU.
+    """
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise DeviceError(f"--device {name}: expected cpu, cuda or cuda:N") from error
+    if device.type == "cpu":
+        return device
+    if device.type != "cuda":
+        raise DeviceError(f"--device {name}: expected cpu, cuda or cuda:N, found {device.type!r}")
+    if not torch.cuda.is_available():
+        raise DeviceError(
+            f"--device {name}: torch {torch.__version__} sees no CUDA device here; use --device cpu, or check the "
+            "driver with nvidia-smi and the torch build with zoo doctor"
+        )
+    index = device.index or 0
+    if index >= torch.cuda.device_count():
+        raise DeviceError(f"--device {name}: this machine has {torch.cuda.device_count()} CUDA device(s), from cuda:0")
+    return torch.device("cuda", index)
+
+
+def device_kind(device: torch.device) -> str:
+    """`cpu`, or the GPU's product name: results of the same kind share their evidence."""
+    return "cpu" if device.type == "cpu" else torch.cuda.get_device_name(device)
+
+
+@contextmanager
+def numerics(precision: Precision = "fp32", *, cudnn_benchmark: bool = False) -> Iterator[None]:
+    """The publishers' arithmetic for the body, the former settings after it.
+
+    TF32 is off in both publishers' runs (sssegmentation 1.7.0 `test.py` says so; V100s have none), and
+    cuDNN's benchmark mode picks kernels by timing, so two runs may differ in the last bits.
+    """
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark
+    matmul.allow_tf32 = cudnn.allow_tf32 = precision == "tf32"
+    cudnn.benchmark = cudnn_benchmark
+    try:
+        yield
+    finally:
+        matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark = before
+
+
+_PACKAGES = ("segbench", "torch", "torchvision", "numpy", "opencv-python-headless", "pillow")
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """What the numbers may depend on: versions, device, arithmetic as set at this moment."""
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "packages": {name: _version(name) for name in _PACKAGES},
+        "device": device_kind(device),
+        "threads": torch.get_num_threads(),
+        "tf32": torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32,
+        "cudnn_benchmark": torch.backends.cudnn.benchmark,
+        **(_cuda_facts(device) if device.type == "cuda" else {}),
+    }
+
+
+def _version(package: str) -> str | None:
+    if package == "torch":
+        return torch.__version__  # names the CUDA build, which the package's own metadata may not
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _cuda_facts(device: torch.device) -> dict[str, Any]:
+    properties = torch.cuda.get_device_properties(device)
+    return {
+        "cuda": torch.version.cuda,
+        "cudnn": torch.backends.cudnn.version(),
+        "compute_capability": f"{properties.major}.{properties.minor}",
+        "device_memory_mib": properties.total_memory // 2**20,
+    }
+
+

@@ -1,0 +1,75 @@
+"""Sizes and windows, in whole pixels: the arithmetic that decides which pixels a network sees.
+
+Pure functions without tensors. Sizes are (height, width); base scales are (width, height), as both
+publishers write them. Rounding is `int(x + 0.5)`, never `round()`: Python's rounds 1024.5 down to
+1024 where the publishers get 1025 (mmcv 1.3.13 `mmcv/image/geometric.py`, `_scale_size`).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from .protocol import EvalProtocol, SlidingWindow
+
+Size = tuple[int, int]
+"""(height, width) in pixels."""
+
+
+class Window(NamedTuple):
+    """A rectangle of the network's input; `bottom` and `right` are exclusive."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+
+def fitted_size(size: Size, scale: tuple[int, int], *, keep_ratio: bool = True) -> Size:
+    """The size (height, width) an image of `size` is resized to for a `scale` of (width, height).
+
+    With `keep_ratio` the long edge is fitted into the longer and the short edge into the shorter number
+    of `scale`, whichever binds first; small images are enlarged. Without, the result is the scale itself.
+    """
+    if not keep_ratio:
+        return scale[1], scale[0]
+    height, width = size
+    factor = min(max(scale) / max(height, width), min(scale) / min(height, width))
+    return int(height * factor + 0.5), int(width * factor + 0.5)
+
+
+def view_size(size: Size, protocol: EvalProtocol, ratio: float) -> Size:
+    """The size (height, width) to which an image of `size` is resized, on its pixels, for one view.
+
+    `tensor` views are made from the resized image later on, so their ratio does not count here.
+    """
+    if protocol.views == "image_scale":
+        # mmcv 2.1 `transforms/processing.py`: a scale from the image's own size, then a second fit into it.
+        height, width = size
+        return fitted_size(size, (int(width * ratio + 0.5), int(height * ratio + 0.5)))
+    if protocol.base_scale is None:
+        return size
+    width, height = protocol.base_scale
+    if protocol.views == "base_scale":
+        # mmseg 0.18 `pipelines/test_time_aug.py`: int(), not rounding, of the scaled base scale.
+        width, height = int(width * ratio), int(height * ratio)
+    return fitted_size(size, (width, height), keep_ratio=protocol.keep_ratio)
+
+
+def sliding_windows(size: Size, window: SlidingWindow) -> list[Window]:
+    """The windows that cover an input of `size`, row by row from the top left.
+
+    The last window of a row or column is pulled back to the edge; an input smaller than the window
+    is one window as large as the input (mmseg 0.18 `segmentors/encoder_decoder.py`, `slide_inference`;
+    sssegmentation `segmentors/base/base.py` counts alike).
+    """
+    (height, width), (crop_h, crop_w) = size, window.crop
+    return [
+        Window(top, left, min(top + crop_h, height), min(left + crop_w, width))
+        for top in _starts(height, crop_h, window.stride[0])
+        for left in _starts(width, crop_w, window.stride[1])
+    ]
+
+
+def _starts(length: int, crop: int, stride: int) -> list[int]:
+    steps = max(length - crop + stride - 1, 0) // stride + 1
+    return [max(min(step * stride + crop, length) - crop, 0) for step in range(steps)]

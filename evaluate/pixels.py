@@ -1,0 +1,140 @@
+"""Image and label files to arrays, byte for byte as the publishers read them.
+
+Images: cv2, BGR uint8, EXIF rotation applied, resized by cv2's bilinear on uint8 (no antialias; Pillow's
+and torchvision's antialiased resizes give other pixels). Labels: Pillow, indices as stored, never resized.
+Sources: mmsegmentation 0.18 `datasets/pipelines/loading.py`, mmcv 1.3.13 `image/photometric.py`,
+sssegmentation 1.7.0 `modules/datasets/pipelines/transforms.py`.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from .datasets import DatasetError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from .datasets import LabelFiles
+    from .geometry import Size
+
+Pixels = NDArray[np.uint8]
+"""H x W x 3, BGR, 0 to 255."""
+Labels = NDArray[np.integer]
+"""H x W, class indices or the ignore index."""
+
+_TRAILERS = {b"\xff\xd8": b"\xff\xd9", b"\x89PNG": b"IEND"}
+_TRAILER_WINDOW_BYTES = 64
+
+
+def read_image(path: Path) -> Pixels:
+    """Decode an image file to H x W x 3 BGR uint8.
+
+    Raises:
+        DatasetError: the file cannot be opened or decoded, or ends early. (cv2 fills the missing part of a
+            truncated JPEG with grey and says nothing, which would change the number without a word.)
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot read the image: {error.strerror or error}") from error
+    if not _ends_properly(data):
+        _require_complete(path, data)
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    if pixels is None:
+        raise DatasetError(f"{path}: not an image that cv2 can decode ({len(data)} bytes); copy the file again")
+    return np.asarray(pixels, dtype=np.uint8)
+
+
+def _ends_properly(data: bytes) -> bool:
+    """True where the format's end marker stands at the end, or the format is one without a cheap check."""
+    markers = [end for start, end in _TRAILERS.items() if data.startswith(start)]
+    return all(end in data[-_TRAILER_WINDOW_BYTES:] for end in markers)
+
+
+def _require_complete(path: Path, data: bytes) -> None:
+    """Let Pillow, which refuses truncated data, decide about a file with something odd at its end."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            image.load()
+    except (OSError, SyntaxError, ValueError) as error:
+        raise DatasetError(f"{path}: the image is truncated or damaged ({error}); copy the file again") from error
+
+
+def read_label(path: Path, form: LabelFiles, ignore_index: int) -> Labels:
+    """Read a label file to H x W class indices, `ignore_index` where a pixel counts nowhere.
+
+    Raises:
+        DatasetError: missing or unreadable file, or a colour picture where indices are expected.
+    """
+    values = _read_mat(path) if form.format == "mat" else _read_indices(path)
+    return map_values(values, form, ignore_index)
+
+
+def map_values(values: Labels, form: LabelFiles, ignore_index: int) -> Labels:
+    """File values to class indices by the label form's rule."""
+    if form.reduce_zero:
+        # mmseg 0.18 `datasets/custom.py`: 0 -> 255, minus one, 254 -> 255.
+        mapped = values.astype(np.int64) - 1
+        mapped[(values == 0) | (values == ignore_index)] = ignore_index
+        return mapped
+    if form.value_map:
+        mapped = np.full(values.shape, ignore_index, dtype=np.int64)
+        for value, index in form.value_map.items():
+            mapped[values == value] = index
+        return mapped
+    return values
+
+
+def _read_indices(path: Path) -> Labels:
+    try:
+        with Image.open(path) as image:
+            image.load()
+            if image.mode not in ("P", "L", "1", "I", "I;16"):
+                raise DatasetError(
+                    f"{path}: labels are a {image.mode} colour picture, expected class indices in one channel; "
+                    "use the data set's own index or palette PNGs"
+                )
+            return np.array(image)
+    except FileNotFoundError as error:
+        raise DatasetError(f"{path}: the label file is missing") from error
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        raise DatasetError(f"{path}: cannot read the labels: {error}; copy the file again") from error
+
+
+def _read_mat(path: Path) -> Labels:
+    from scipy.io import loadmat  # noqa: PLC0415  (only COCO-Stuff 10k's official form needs it)
+
+    try:
+        return np.asarray(loadmat(path)["S"])
+    except FileNotFoundError as error:
+        raise DatasetError(f"{path}: the label file is missing") from error
+    except (KeyError, ValueError, OSError) as error:
+        raise DatasetError(f"{path}: no label array 'S' in the MATLAB file: {error}") from error
+
+
+def resize(pixels: Pixels, size: Size) -> Pixels:
+    """Resize H x W x 3 uint8 to `size` (height, width) with cv2's bilinear interpolation."""
+    if pixels.shape[:2] == size:
+        return pixels
+    return np.asarray(cv2.resize(pixels, (size[1], size[0]), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
+
+
+def normalise(pixels: Pixels, mean: Sequence[float], std: Sequence[float], device: torch.device) -> torch.Tensor:
+    """H x W x 3 BGR uint8 to a 1 x 3 x H x W RGB float32 tensor, (value - mean) / std on the 0-255 scale.
+
+    Bit-identical to both publishers' forms; scaling to [0, 1] first, or multiplying by a float32 1/std,
+    is not.
+    """
+    rgb = torch.from_numpy(np.ascontiguousarray(pixels[:, :, ::-1])).to(device)
+    shape = (1, 3, 1, 1)
+    batch = rgb.permute(2, 0, 1).unsqueeze(0).float()
+    return (batch - torch.tensor(mean, device=device).view(shape)) / torch.tensor(std, device=device).view(shape)

@@ -1,0 +1,130 @@
+"""Pixels equal the publishers' to the byte, and damaged files are named instead of guessed at."""
+
+import re
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from segbench.evaluate import EvalProtocol, LabelFiles
+from segbench.evaluate.datasets import DatasetError
+from segbench.evaluate.geometry import fitted_size
+from segbench.evaluate.inference import views
+from segbench.evaluate.pixels import map_values, normalise, read_image, read_label, resize
+
+MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+PLAIN = LabelFiles(folder="annotations", suffix=".png")
+
+
+@pytest.fixture
+def prep(golden):
+    return golden("mmseg/prep.npz")
+
+
+def test_a_jpeg_decodes_to_the_publishers_bytes(prep, tmp_path):
+    path = tmp_path / "image.jpg"
+    path.write_bytes(prep["jpeg_bytes"].tobytes())
+    np.testing.assert_array_equal(read_image(path), prep["jpeg_bgr_cv2"])
+
+
+@pytest.mark.parametrize("ratio", ["0.5", "0.75", "1.25", "1.75"])
+def test_resizing_gives_the_publishers_bytes(prep, ratio):
+    expected = prep[f"crop_resized_{ratio}"]
+    np.testing.assert_array_equal(resize(prep["crop_bgr"], expected.shape[:2]), expected)
+
+
+@pytest.mark.parametrize("form", ["crop_norm_0x", "crop_norm_1x"])
+def test_normalisation_is_bit_identical(prep, form):
+    """mmseg 0.x normalises in cv2, 1.x in torch; ours equals both in every bit."""
+    ours = normalise(prep["crop_bgr"], MEAN, STD, torch.device("cpu"))
+    np.testing.assert_array_equal(ours[0].permute(1, 2, 0).numpy(), prep[form])
+
+
+def test_ssseg_resizes_to_the_same_bytes(golden):
+    """sssegmentation's own Resize: keep-ratio fits and LIP's stretch, equal to the byte."""
+    recorded = golden("ssseg/pipeline.npz")
+    resized = [key for key in recorded if key.startswith("resized_")]
+    assert len(resized) == 4
+    for key in resized:
+        picture, rule = re.fullmatch(r"resized_(\w+?_\d+x\d+)_(\w+)", key).groups()
+        scale = tuple(int(number) for number in rule.split("_")[0].split("x"))
+        image = recorded[f"image_{picture}"]
+        size = fitted_size(image.shape[:2], scale, keep_ratio=rule.endswith("keep"))
+        np.testing.assert_array_equal(resize(image, size), recorded[key])
+
+
+@pytest.mark.parametrize("picture", ["street_128x256_192x96_keep", "color_288x512_192x96_keep"])
+def test_ssseg_normalises_to_the_same_bits(golden, picture):
+    recorded = golden("ssseg/pipeline.npz")
+    ours = normalise(recorded[f"resized_{picture}"], MEAN, STD, torch.device("cpu"))
+    np.testing.assert_array_equal(ours[0].numpy(), recorded[f"input_{picture}"])
+
+
+def test_ssseg_views_are_interpolated_tensors(golden):
+    """Its multi-scale inputs come from the normalised tensor by scale_factor, not from a new resize."""
+    recorded = golden("ssseg/pipeline.npz")
+    protocol = EvalProtocol(base_scale=(192, 96), views="tensor", scales=(0.5, 1.0, 1.75))
+    found = views(recorded["image_street_128x256"], protocol, torch.device("cpu"))
+    for view, ratio in zip(found, protocol.scales, strict=True):
+        np.testing.assert_array_equal(view.numpy(), recorded[f"msinput_{ratio}"])
+
+
+def test_ade20k_labels_lose_their_zero():
+    values = np.array([[0, 1, 150, 255]], dtype=np.uint8)
+    form = LabelFiles(folder="annotations", suffix=".png", reduce_zero=True)
+    np.testing.assert_array_equal(map_values(values, form, 255), [[255, 0, 149, 255]])
+
+
+def test_unnamed_values_of_a_map_are_ignored():
+    values = np.array([[7, 8, 6, 255]], dtype=np.uint8)
+    form = LabelFiles(folder="gtFine", suffix=".png", value_map={7: 0, 8: 1})
+    np.testing.assert_array_equal(map_values(values, form, 255), [[0, 1, 255, 255]])
+
+
+def test_palette_pictures_are_read_as_indices(tmp_path):
+    indices = np.array([[0, 1], [2, 255]], dtype=np.uint8)
+    picture = Image.fromarray(indices)
+    picture.putpalette([value for index in range(256) for value in (index, 0, 255 - index)])
+    picture.save(tmp_path / "label.png")
+    np.testing.assert_array_equal(read_label(tmp_path / "label.png", PLAIN, 255), indices)
+
+
+def test_a_colour_picture_is_no_label(tmp_path):
+    path = tmp_path / "label.png"
+    Image.fromarray(np.zeros((2, 2, 3), np.uint8)).save(path)
+    with pytest.raises(DatasetError) as error:
+        read_label(path, PLAIN, 255)
+    assert str(error.value) == (
+        f"{path}: labels are a RGB colour picture, expected class indices in one channel; "
+        "use the data set's own index or palette PNGs"
+    )
+
+
+@pytest.mark.parametrize("extension", [".jpg", ".png"])
+def test_a_truncated_image_is_named(tmp_path, extension):
+    """cv2 alone would fill the missing half of the JPEG with grey and report nothing."""
+    noise = np.random.RandomState(0).randint(0, 256, (64, 64, 3), dtype=np.uint8)
+    data = cv2.imencode(extension, noise)[1].tobytes()
+    path = tmp_path / f"image{extension}"
+    path.write_bytes(data[: len(data) // 2])
+    with pytest.raises(DatasetError, match="truncated or damaged"):
+        read_image(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "not an image that cv2 can decode (0 bytes); copy the file again"),
+        (b"<html>", "not an image that cv2 can decode (6 bytes); copy the file again"),
+        (None, "cannot read the image: No such file or directory"),
+    ],
+)
+def test_what_is_no_image_is_named(tmp_path, content, message):
+    path = tmp_path / "image.png"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(DatasetError) as error:
+        read_image(path)
+    assert str(error.value) == f"{path}: {message}"

@@ -1,0 +1,435 @@
+"""The `zoo` command: one function a subcommand, errors to one message and an exit code.
+
+Exit codes: 0 all fine; 1 a claim was refuted; 2 usage; 3 could not measure; 4 integrity; 5 nothing
+selected; 130 interrupted. Data go to stdout, progress and messages to stderr. torch is imported only by
+the commands that need it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from ..reports.metrics import METRICS
+from . import places
+from .fetch import Action, FetchError, IntegrityError, check_hash, fetch, fetch_action, weights_path
+from .manifest import Manifest, ManifestError, UnknownCheckpoint, json_schema, load_manifest
+from .selection import SelectionError, select
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from ..evaluate.protocol import EvalProtocol
+    from .manifest import Checkpoint
+    from .verify import Options, Outcome
+
+OK, REFUTED, USAGE, CANNOT_MEASURE, INTEGRITY, NOTHING_SELECTED, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
+DEFAULT_LEDGER = Path("results/measurements.jsonl")
+FORMAT_NAMES = ("text", "md", "csv", "json")
+
+
+class CommandError(Exception):
+    """A user's mistake or a missing thing: one message and an exit code."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; never a traceback for a user's mistake."""
+    arguments = build_parser().parse_args(argv)
+    try:
+        code = arguments.run(arguments)
+        sys.stdout.flush()
+    except CommandError as error:
+        return _fail(str(error), error.exit_code)
+    except (ManifestError, UnknownCheckpoint, SelectionError) as error:
+        return _fail(str(error), USAGE)
+    except IntegrityError as error:
+        return _fail(str(error), INTEGRITY)
+    except FetchError as error:
+        return _fail(str(error), CANNOT_MEASURE)
+    except KeyboardInterrupt:
+        return _fail("interrupted; what was measured is kept, run the same command to go on", INTERRUPTED)
+    except BrokenPipeError:
+        # `zoo list | head`: the reader has what it wanted; keep Python from complaining at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    return code
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"zoo: {message}", file=sys.stderr)
+    return code
+
+
+# --- commands ---------------------------------------------------------------------------------------
+
+
+def run_list(arguments: argparse.Namespace) -> int:
+    """`zoo list`."""
+    from .listing import list_records, list_table  # noqa: PLC0415
+
+    chosen = _selected(arguments)
+    _write(_json(list_records(chosen)) if arguments.json else list_table(chosen))
+    return OK
+
+
+def run_show(arguments: argparse.Namespace) -> int:
+    """`zoo show ID`."""
+    from .listing import protocol_text, show_records, show_text  # noqa: PLC0415
+
+    chosen = _selected(arguments)
+    if arguments.json:
+        _write(_json(show_records(chosen)))
+    elif arguments.protocol:
+        protocols = [row.protocol(claim.metric) for row in chosen for claim in row.claims if claim.protocol]
+        _write("\n\n".join(protocol_text(protocol) for protocol in dict.fromkeys(protocols)))
+    else:
+        _write("\n\n\n".join(show_text(checkpoint) for checkpoint in chosen))
+    return OK
+
+
+def run_fetch(arguments: argparse.Namespace) -> int:
+    """`zoo fetch`: every chosen file, one failure does not stop the others."""
+    from .progress import byte_bar  # noqa: PLC0415
+
+    codes = []
+    for checkpoint in _selected(arguments):
+        if arguments.dry_run:
+            _write(f"{checkpoint.id}: {fetch_action(checkpoint).value}, {weights_path(checkpoint)}")
+            continue
+        try:
+            with byte_bar(checkpoint.id, quiet=arguments.quiet) as progress:
+                path = fetch(checkpoint, offline=arguments.offline or None, progress=progress)
+        except FetchError as error:
+            codes.append(_fail(str(error), INTEGRITY if isinstance(error, IntegrityError) else CANNOT_MEASURE))
+        else:
+            _write(f"{checkpoint.id}: {path}{_hash_note(checkpoint, path)}")
+    return max(codes, default=OK)
+
+
+def _hash_note(checkpoint: Checkpoint, path: Path) -> str:
+    weights = checkpoint.weights
+    if weights.sha256 or weights.sha256_prefix:
+        return " (hash verified)"
+    return f" (its publisher gives no hash to verify; sha256 {check_hash(path, weights)})"
+
+
+def run_verify(arguments: argparse.Namespace) -> int:
+    """`zoo verify`: verdicts for the chosen claims."""
+    chosen = _selected(arguments)
+    if arguments.dry_run:
+        return _plan(chosen, arguments)
+    _require_metrics(chosen, arguments.metric)
+    return _verify_and_print(chosen, _options(arguments), arguments)
+
+
+def _verify_and_print(chosen: Iterable[Checkpoint], options: Options, arguments: argparse.Namespace) -> int:
+    from ..evaluate.device import DeviceError  # noqa: PLC0415
+    from ..evaluate.evidence import EvidenceError  # noqa: PLC0415
+    from ..reports.ledger import LedgerError  # noqa: PLC0415
+    from .progress import Bars  # noqa: PLC0415
+    from .verify import exit_code, verify  # noqa: PLC0415
+
+    outcomes = []
+    try:
+        for outcome in verify(chosen, options, Bars(quiet=arguments.quiet)):
+            _say_as_it_comes(outcome, arguments)
+            outcomes.append(outcome)
+    except (DeviceError, EvidenceError, LedgerError) as error:
+        raise CommandError(str(error), CANNOT_MEASURE) from error
+    finally:
+        if outcomes:
+            _print_outcomes(outcomes, arguments)
+    return exit_code(outcomes)
+
+
+def _say_as_it_comes(outcome: Outcome, arguments: argparse.Namespace) -> None:
+    if arguments.verbose:
+        verdict = outcome.verdict
+        found = f" {verdict.measured:.2f}" if verdict.measured is not None else ""
+        print(f"{verdict.checkpoint} {verdict.metric}:{found} {verdict.status.value}", file=sys.stderr)
+
+
+def _print_outcomes(outcomes: list[Outcome], arguments: argparse.Namespace) -> None:
+    from .tables import report_row  # noqa: PLC0415
+
+    rows = {outcome.checkpoint.id: outcome.checkpoint for outcome in outcomes}
+    _print_tables(
+        [
+            report_row(checkpoint, [o.verdict for o in outcomes if o.checkpoint.id == name])
+            for name, checkpoint in rows.items()
+        ],
+        arguments,
+    )
+
+
+def _plan(chosen: Iterable[Checkpoint], arguments: argparse.Namespace) -> int:
+    """`zoo verify --dry-run`: what each row would need and whether it is there."""
+    from tabulate import tabulate  # noqa: PLC0415
+
+    from ..evaluate.datasets import DatasetError, locate  # noqa: PLC0415
+
+    rows = []
+    for checkpoint in chosen:
+        try:
+            data = str(locate(checkpoint.dataset_spec, arguments.data_root).root)
+        except DatasetError as error:
+            data = str(error)
+        rows.append([checkpoint.id, fetch_action(checkpoint).value, data])
+    _write(tabulate(rows, ["id", "weights", "data"], maxcolwidths=[None, None, 80]))
+    return OK
+
+
+def run_report(arguments: argparse.Namespace) -> int:
+    """`zoo report`: the tables again from the ledger, without measuring."""
+    from ..reports import ledger  # noqa: PLC0415
+    from ..reports.verdict import Status, Tolerance  # noqa: PLC0415
+    from .measurement import Measurement  # noqa: PLC0415
+    from .tables import judge_ledger  # noqa: PLC0415
+
+    chosen = _selected(arguments)
+    if not arguments.ledger.is_file():
+        raise CommandError(f"{arguments.ledger}: no ledger there; run zoo verify first or name one with --ledger", USAGE)
+    try:
+        measurements = ledger.read(arguments.ledger, Measurement)
+    except ledger.LedgerError as error:
+        raise CommandError(str(error), USAGE) from error
+    tolerance = Tolerance() if arguments.tolerance is None else Tolerance.of(arguments.tolerance)
+    rows = [judge_ledger(checkpoint, measurements, tolerance) for checkpoint in chosen]
+    _print_tables(rows, arguments)
+    refuted = any(verdict.status is Status.REFUTED for row in rows for verdict in row.verdicts)
+    return REFUTED if refuted else OK
+
+
+def run_demo(arguments: argparse.Namespace) -> int:
+    """`zoo demo`: the whole path on the embedded demo zoo."""
+    from .demo import STREETS, demo_checkpoints, serve  # noqa: PLC0415
+    from .verify import Options  # noqa: PLC0415
+
+    work = arguments.keep or Path(tempfile.mkdtemp(prefix="zoo-demo-"))
+    try:
+        with serve(STREETS) as server:
+            print(f"zoo: weights from {server}, images from {STREETS}", file=sys.stderr)
+            options = Options(
+                device=arguments.device,
+                data_root=STREETS,
+                home=work,
+                offline=False,
+                evidence=work / "evidence.sqlite",
+                ledger=work / "measurements.jsonl",
+            )
+            return _verify_and_print(demo_checkpoints(server), options, arguments)
+    finally:
+        if not arguments.keep:
+            shutil.rmtree(work, ignore_errors=True)
+
+
+def run_doctor(arguments: argparse.Namespace) -> int:
+    """`zoo doctor`: what this machine can measure."""
+    from .doctor import doctor_text, examine  # noqa: PLC0415
+
+    findings = examine(load_manifest(arguments.manifest), arguments.data_root)
+    _write(_json(findings) if arguments.json else doctor_text(findings))
+    return OK
+
+
+def run_schema(arguments: argparse.Namespace) -> int:
+    """`zoo schema`: the manifest's JSON Schema."""
+    del arguments
+    _write(_json(json_schema()))
+    return OK
+
+
+# --- between arguments and records ------------------------------------------------------------------
+
+
+def _selected(arguments: argparse.Namespace) -> list[Checkpoint]:
+    chosen = select(load_manifest(arguments.manifest), arguments.ids, arguments.where)
+    if not chosen:
+        raise CommandError(
+            f"nothing selected by {' '.join([*arguments.ids, arguments.where]).strip()!r}; zoo list shows what there is",
+            NOTHING_SELECTED,
+        )
+    return chosen
+
+
+def _options(arguments: argparse.Namespace) -> Options:
+    from ..reports.verdict import Tolerance  # noqa: PLC0415
+    from .verify import Options  # noqa: PLC0415
+
+    return Options(
+        device=arguments.device,
+        precision=arguments.precision,
+        data_root=arguments.data_root,
+        metrics=tuple(arguments.metric),
+        protocol=_named_protocol(arguments),
+        offline=arguments.offline or None,
+        evidence=arguments.evidence or places.zoo_home() / "evidence.sqlite",
+        ledger=arguments.ledger,
+        tolerance=Tolerance() if arguments.tolerance is None else Tolerance.of(arguments.tolerance),
+    )
+
+
+def _named_protocol(arguments: argparse.Namespace) -> EvalProtocol | None:
+    if not arguments.protocol:
+        return None
+    protocols = load_manifest(arguments.manifest).protocols
+    if arguments.protocol not in protocols:
+        raise CommandError(f"unknown protocol {arguments.protocol!r}; there are {', '.join(protocols)}", USAGE)
+    return protocols[arguments.protocol]
+
+
+def _require_metrics(chosen: Iterable[Checkpoint], metrics: Iterable[str]) -> None:
+    """Refuse metrics that none of the chosen rows claims, rather than judge nothing."""
+    claimed = {claim.metric for checkpoint in chosen for claim in checkpoint.claims}
+    for metric in metrics:
+        if metric not in claimed:
+            raise CommandError(f"no chosen checkpoint claims {metric}", NOTHING_SELECTED)
+
+
+def _print_tables(rows: Sequence[object], arguments: argparse.Namespace) -> None:
+    from ..reports.table import FORMATS  # noqa: PLC0415
+
+    text = FORMATS["json" if arguments.json else arguments.format](rows)
+    if arguments.out is None:
+        _write(text)
+        return
+    try:
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
+        arguments.out.write_text(text.rstrip("\n") + "\n", encoding="utf-8")
+    except OSError as error:
+        raise CommandError(f"{arguments.out}: cannot write: {error.strerror or error}", USAGE) from error
+
+
+def _write(text: str) -> None:
+    print(text.rstrip("\n"))
+
+
+def _json(data: object) -> str:
+    return json.dumps(data, indent=2, ensure_ascii=False)
+
+
+# --- the parser -------------------------------------------------------------------------------------
+
+
+class _Parser(argparse.ArgumentParser):
+    """Usage errors as one message with the way to the help."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(USAGE, f"zoo: {message}; see {self.prog} --help\n")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    parser = _Parser(prog="zoo", description="Does a published segmentation checkpoint do what its table says?")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
+
+    command = _command(commands, "list", run_list, "published checkpoints with their printed numbers")
+    _add_selection(command)
+    _add_json(command)
+
+    command = _command(commands, "show", run_show, "everything known of a checkpoint: claims, protocols, links")
+    _add_selection(command)
+    _add_json(command)
+    command.add_argument("--protocol", action="store_true", help="print the test protocols in words")
+
+    command = _command(commands, "fetch", run_fetch, "bring weights, verified, into the cache")
+    _add_selection(command)
+    _add_fetching(command)
+
+    command = _command(commands, "verify", run_verify, "measure by the published protocols and judge the claims")
+    _add_selection(command)
+    _add_fetching(command)
+    _add_measuring(command)
+    _add_tables(command)
+
+    command = _command(commands, "report", run_report, "print the tables again from the ledger")
+    _add_selection(command)
+    _add_ledger(command)
+    _add_tables(command)
+
+    command = _command(commands, "demo", run_demo, "reproduce the embedded demo zoo on this machine")
+    _add_device(command)
+    _add_tables(command)
+    command.add_argument("--keep", type=Path, metavar="DIR", help="keep weights, evidence and ledger in DIR")
+
+    command = _command(commands, "doctor", run_doctor, "what this machine can measure, and what is missing")
+    _add_manifest(command)
+    _add_data_root(command)
+    _add_json(command)
+
+    _command(commands, "schema", run_schema, "JSON Schema of zoo.yaml, for editors")
+    return parser
+
+
+def _command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, run: object, summary: str
+) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+    command.set_defaults(run=run)
+    return command
+
+
+def _add_manifest(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--manifest", type=Path, metavar="FILE", help="another zoo.yaml than the packaged one")
+
+
+def _add_selection(command: argparse.ArgumentParser) -> None:
+    command.add_argument("ids", nargs="*", metavar="ID", help="ids, aliases or globs; all where none is given")
+    command.add_argument("--where", default="", metavar="EXPR", help="such as 'dataset=ade20k backbone=R-50*'")
+    _add_manifest(command)
+
+
+def _add_json(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_fetching(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--offline", action="store_true", help="use the cache only (also ZOO_OFFLINE=1)")
+    command.add_argument("--dry-run", action="store_true", help="say what would be done and stop")
+    command.add_argument("-q", "--quiet", action="store_true", help="no progress bars")
+
+
+def _add_measuring(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--metric", action="append", default=[], choices=list(METRICS), help="judge only this claim")
+    command.add_argument("--protocol", metavar="NAME", help="measure under another protocol of the manifest")
+    _add_device(command)
+    command.add_argument("--precision", default="fp32", choices=["fp32", "tf32"], help="fp32 is the claims' own")
+    _add_data_root(command)
+    command.add_argument("--evidence", type=Path, metavar="FILE", help="per-image counts (default: in ZOO_HOME)")
+    _add_ledger(command)
+    command.add_argument("-v", "--verbose", action="store_true", help="say each verdict on stderr as it is known")
+
+
+def _add_device(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
+
+
+def _add_data_root(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--data-root", type=Path, default=places.data_root(), metavar="DIR", help="data sets (also ZOO_DATA_ROOT)"
+    )
+
+
+def _add_ledger(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--ledger", type=Path, default=DEFAULT_LEDGER, metavar="FILE", help=f"measurements (default: {DEFAULT_LEDGER})"
+    )
+    command.add_argument(
+        "--tolerance", type=float, metavar="POINTS", help="call a difference up to POINTS reproduced"
+    )
+
+
+def _add_tables(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--format", default="text", choices=FORMAT_NAMES, help="of the tables (default: text)")
+    command.add_argument("--out", type=Path, metavar="FILE", help="write the tables there instead of to stdout")
+    _add_json(command)

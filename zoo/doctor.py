@@ -1,0 +1,117 @@
+"""What this machine can measure, found out before any time is spent: `zoo doctor`."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from tabulate import tabulate
+
+from ..evaluate.datasets import DatasetError, locate
+from . import places
+from .fetch import Action, fetch_action
+
+if TYPE_CHECKING:
+    from .manifest import Manifest
+
+PACKAGES = (
+    "segbench", "torch", "torchvision", "numpy", "opencv-python-headless", "pillow", "requests", "pandas",
+)  # fmt: skip
+
+
+def examine(manifest: Manifest, data_root: Path | None) -> dict[str, Any]:
+    """Everything the report says, as plain data."""
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "devices": _devices(),
+        "cache": _cache(manifest),
+        "data_root": str(data_root) if data_root else None,
+        "datasets": {name: _dataset(manifest, name, data_root) for name in manifest.datasets},
+        "claims": _claims(manifest),
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "missing"
+
+
+def _devices() -> list[str]:
+    cpu = f"cpu: {os.cpu_count()} cores, {torch.get_num_threads()} threads"
+    if not torch.cuda.is_available():
+        return [cpu, f"cuda: none seen by torch {torch.__version__} (built for CUDA {torch.version.cuda or 'none'})"]
+    return [cpu, *(_gpu(index) for index in range(torch.cuda.device_count()))]
+
+
+def _gpu(index: int) -> str:
+    properties = torch.cuda.get_device_properties(index)
+    return (
+        f"cuda:{index}: {properties.name}, {properties.total_memory // 2**20} MiB, "
+        f"compute capability {properties.major}.{properties.minor}"
+    )
+
+
+def _cache(manifest: Manifest) -> dict[str, Any]:
+    home = places.zoo_home()
+    existing = next(folder for folder in (home, *home.parents) if folder.exists())
+    have = [checkpoint.id for checkpoint in manifest if fetch_action(checkpoint) is not Action.DOWNLOAD]
+    return {
+        "folder": str(home),
+        "writable": os.access(existing, os.W_OK),
+        "free_gib": round(shutil.disk_usage(existing).free / 2**30, 1),
+        "fetched": len(have),
+        "of": len(manifest),
+    }
+
+
+def _dataset(manifest: Manifest, name: str, data_root: Path | None) -> dict[str, Any]:
+    waiting = sum(checkpoint.dataset == name for checkpoint in manifest)
+    try:
+        found = locate(manifest.datasets[name], data_root)
+    except DatasetError as error:
+        return {"found": False, "checkpoints": waiting, "missing": str(error)}
+    return {"found": True, "checkpoints": waiting, "root": str(found.root), "images": len(found.samples)}
+
+
+def _claims(manifest: Manifest) -> dict[str, str]:
+    """What each kind of claim needs, and whether this version can measure it."""
+    del manifest
+    return {
+        "miou, miou_ms_flip, miou_flip": "weights and data set; any device (a CPU is slow but exact)",
+        "train_memory": "not measured by this version of segbench",
+        "fps": "not measured by this version of segbench",
+    }
+
+
+def doctor_text(findings: dict[str, Any]) -> str:
+    """The findings for a person."""
+    cache = findings["cache"]
+    facts = [
+        ("Python", findings["python"]),
+        ("platform", findings["platform"]),
+        ("packages", ", ".join(f"{name} {version}" for name, version in findings["packages"].items())),
+        ("devices", "\n".join(findings["devices"])),
+        ("weights", f"{cache['fetched']} of {cache['of']} checkpoints fetched; {cache['folder']}, "
+                    f"{cache['free_gib']} GiB free{'' if cache['writable'] else ', NOT WRITABLE'}"),
+        ("data root", findings["data_root"] or "not set (--data-root or ZOO_DATA_ROOT)"),
+    ]
+    datasets = [_dataset_row(name, found) for name, found in findings["datasets"].items()]
+    return "\n\n".join([
+        tabulate(facts, tablefmt="plain", disable_numparse=True, maxcolwidths=[None, 100]),
+        tabulate(datasets, ["data set", "checkpoints", "state"], maxcolwidths=[None, None, 90]),
+        tabulate(findings["claims"].items(), ["claims", "need"], maxcolwidths=[None, 90]),
+    ])
+
+
+def _dataset_row(name: str, found: dict[str, Any]) -> tuple[str, int, str]:
+    state = f"ready: {found['images']} images in {found['root']}" if found["found"] else found["missing"]
+    return name, found["checkpoints"], state

@@ -1,0 +1,32 @@
+"""What was measured: one record a number, with everything the number depends on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class Measurement(msgspec.Struct, frozen=True, kw_only=True):
+    """One measured number; a line of the ledger."""
+
+    checkpoint: str
+    metric: str
+    value: float
+    """In the metric's unit (`reports.metrics`), unrounded."""
+    details: dict[str, Any] = {}
+    """Further figures of the same run: mAcc, aAcc, per-class IoU, all in percent."""
+    protocol: str
+    protocol_digest: str
+    weights_sha256: str
+    dataset: str
+    dataset_fingerprint: str
+    image_count: int
+    seconds: float
+    """Wall time of this run; images taken from stored evidence cost none."""
+    new_images: int
+    """Images predicted in this run; the others came from stored evidence."""
+    precision: str
+    environment: dict[str, Any]
+    taken_at: str
+    """UTC, ISO 8601."""

@@ -1,0 +1,33 @@
+"""Where things lie on the user's machine: the cache, the data root, torch's own cache."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def zoo_home() -> Path:
+    """`ZOO_HOME`, else `segbench` in the user's cache folder."""
+    chosen = os.environ.get("ZOO_HOME")
+    if chosen:
+        return Path(chosen).expanduser()
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(cache).expanduser() / "segbench"
+
+
+def torch_checkpoints() -> Path:
+    """The folder in which `torch.hub` keeps checkpoints (`TORCH_HOME`), without importing torch."""
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    home = os.environ.get("TORCH_HOME") or f"{cache}/torch"
+    return Path(home).expanduser() / "hub" / "checkpoints"
+
+
+def data_root() -> Path | None:
+    """`ZOO_DATA_ROOT`, where set."""
+    chosen = os.environ.get("ZOO_DATA_ROOT")
+    return Path(chosen).expanduser() if chosen else None
+
+
+def is_offline() -> bool:
+    """True where `ZOO_OFFLINE` is set to anything but 0."""
+    return os.environ.get("ZOO_OFFLINE", "0") not in ("", "0")

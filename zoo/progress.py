@@ -1,0 +1,48 @@
+"""Progress bars on stderr for downloads and images; data go to stdout."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING
+
+from tqdm import tqdm
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from ..evaluate.accuracy import ImageFault
+    from ..evaluate.datasets import Sample
+    from .fetch import Progress
+    from .manifest import Checkpoint, Claim
+
+
+def byte_bar(label: str, *, quiet: bool) -> AbstractContextManager[Progress | None]:
+    """A bar that counts bytes; nothing where `quiet`."""
+    if quiet:
+        return nullcontext()
+    return tqdm(desc=label, unit="B", unit_scale=True, unit_divisor=1024, file=sys.stderr, delay=0.2, leave=False)
+
+
+class Bars:
+    """A `verify.Watcher` that shows a bar a download and a bar a claim, and names faulty images at once."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.quiet = quiet
+
+    def download(self, checkpoint: Checkpoint) -> AbstractContextManager[Progress | None]:
+        """A byte bar that appears once bytes arrive."""
+        return byte_bar(checkpoint.id, quiet=self.quiet)
+
+    def images(
+        self, found: Iterator[Sample | ImageFault], checkpoint: Checkpoint, claim: Claim, *, total: int, stored: int
+    ) -> Iterable[Sample | ImageFault]:
+        """A bar with images/s and the time left; images with stored evidence count as done."""
+        label = f"{checkpoint.id} {claim.metric}"
+        with tqdm(
+            found, desc=label, total=total, initial=stored, unit="img", file=sys.stderr, disable=self.quiet
+        ) as bar:
+            for result in bar:
+                if hasattr(result, "message"):
+                    tqdm.write(f"zoo: {result.message}", file=sys.stderr)
+                yield result

@@ -1,0 +1,54 @@
+"""Verdicts joined with their rows' facts: what the reporter's formatters take."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..reports.table import Row
+from ..reports.verdict import Tolerance, Verdict, judge
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .manifest import Checkpoint, Claim
+    from .measurement import Measurement
+
+
+def report_row(checkpoint: Checkpoint, verdicts: Iterable[Verdict]) -> Row:
+    """A table row of one checkpoint."""
+    devices = [claim.device for claim in checkpoint.claims if claim.device]
+    return Row(
+        checkpoint=checkpoint.id,
+        publisher=checkpoint.publisher,
+        dataset=checkpoint.dataset_spec.title,
+        method=checkpoint.method,
+        backbone=checkpoint.backbone,
+        crop=f"{checkpoint.crop[0]}x{checkpoint.crop[1]}",
+        schedule=checkpoint.schedule,
+        device=devices[0] if devices else "",
+        verdicts=tuple(verdicts),
+    )
+
+
+def judge_ledger(checkpoint: Checkpoint, measurements: Iterable[Measurement], tolerance: Tolerance) -> Row:
+    """A checkpoint's row judged from recorded measurements alone; the newest one of each protocol counts."""
+    newest = {(record.checkpoint, record.metric, record.protocol_digest): record for record in measurements}
+    return report_row(checkpoint, [_verdict(checkpoint, claim, newest, tolerance) for claim in checkpoint.claims])
+
+
+def _verdict(
+    checkpoint: Checkpoint, claim: Claim, newest: dict[tuple[str, str, str], Measurement], tolerance: Tolerance
+) -> Verdict:
+    digest = checkpoint.protocol(claim.metric).digest() if claim.protocol else ""
+    record = newest.get((checkpoint.id, claim.metric, digest))
+    reason = (claim.note or "") if claim.printed is None else ("" if record else "no measurement in the ledger")
+    return judge(
+        checkpoint=checkpoint.id,
+        metric=claim.metric,
+        printed=claim.printed,
+        measured=record.value if record else None,
+        tolerance=tolerance,
+        reason=reason,
+        images=record.image_count if record else None,
+        date=claim.date or "",
+    )

@@ -1,0 +1,292 @@
+"""Obtain, measure, judge: verdicts on published claims, yielded as they become known. Prints nothing.
+
+What cannot be measured is an outcome with its reason, never a skipped row.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from ..evaluate.accuracy import ImageFault, count_missing, missing, scores_from_evidence
+from ..evaluate.datasets import Dataset, DatasetError, Sample, locate
+from ..evaluate.device import Precision, device_kind, environment, numerics, resolve_device
+from ..evaluate.evidence import EvidenceKey, EvidenceStore
+from ..models.weights import WeightsError
+from ..reports import ledger
+from ..reports.verdict import Tolerance, Verdict, judge
+from .fetch import FetchError, IntegrityError, Progress, check_hash, fetch
+from .manifest import Checkpoint, Claim
+from .measurement import Measurement
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..evaluate.confusion import Scores
+    from ..evaluate.protocol import EvalProtocol
+
+ACCURACY_METRICS = ("miou", "miou_ms_flip", "miou_flip")
+CANNOT_MEASURE, NOT_THE_FILE = 3, 4
+"""Exit codes: something needed is missing; a file is not what it claims to be."""
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """How to measure; nothing in here may change a number but the protocols and the precision."""
+
+    device: str = "cpu"
+    precision: Precision = "fp32"
+    data_root: Path | None = None
+    metrics: tuple[str, ...] = ()
+    """Claims to judge; empty for all."""
+    protocol: EvalProtocol | None = None
+    home: Path | None = None
+    """Weights cache; None for `ZOO_HOME`."""
+    offline: bool | None = None
+    evidence: Path
+    ledger: Path
+    tolerance: Tolerance = Tolerance()
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one claim."""
+
+    checkpoint: Checkpoint
+    claim: Claim
+    verdict: Verdict
+    measurement: Measurement | None = None
+    exit_code: int = 0
+    """What this outcome alone would end the command with."""
+
+
+class Watcher(Protocol):
+    """Told of long work as it goes on; a progress bar is one."""
+
+    def download(self, checkpoint: Checkpoint) -> AbstractContextManager[Progress | None]:
+        """Weights of a checkpoint are about to be fetched."""
+        ...
+
+    def images(
+        self, found: Iterator[Sample | ImageFault], checkpoint: Checkpoint, claim: Claim, *, total: int, stored: int
+    ) -> Iterable[Sample | ImageFault]:
+        """Pass `found` on; `stored` of `total` images need no work."""
+        ...
+
+
+class Silent:
+    """A watcher that shows nothing."""
+
+    def download(self, checkpoint: Checkpoint) -> AbstractContextManager[Progress | None]:
+        """Nothing to show."""
+        del checkpoint
+        return nullcontext()
+
+    def images(
+        self, found: Iterator[Sample | ImageFault], checkpoint: Checkpoint, claim: Claim, *, total: int, stored: int
+    ) -> Iterable[Sample | ImageFault]:
+        """Pass on what was found."""
+        del checkpoint, claim, total, stored
+        return found
+
+
+class NotMeasured(Exception):  # noqa: N818  (an answer, not a fault of the program)
+    """Why a claim has no measurement, and the exit code that stands for it."""
+
+    def __init__(self, reason: str, exit_code: int = CANNOT_MEASURE) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.exit_code = exit_code
+
+
+class Subject(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a row's accuracy claims are measured with."""
+
+    checkpoint: Checkpoint
+    dataset: Dataset
+    dataset_fingerprint: str
+    model: Any
+    weights_sha256: str
+
+
+def verify(checkpoints: Iterable[Checkpoint], options: Options, watcher: Watcher | None = None) -> Iterator[Outcome]:
+    """Judge every chosen claim of every checkpoint.
+
+    Raises:
+        DeviceError: the device does not exist.
+        EvidenceError: the evidence file cannot be used.
+        LedgerError: the ledger cannot be written.
+    """
+    device = resolve_device(options.device)
+    with EvidenceStore(options.evidence) as store, numerics(options.precision):
+        for checkpoint in checkpoints:
+            yield from RowVerifier(checkpoint, options, store, device, watcher or Silent()).outcomes()
+
+
+class RowVerifier:
+    """The claims of one checkpoint; weights and data are obtained once, at the first claim that needs them."""
+
+    def __init__(
+        self, checkpoint: Checkpoint, options: Options, store: EvidenceStore, device: torch.device, watcher: Watcher
+    ) -> None:
+        self.checkpoint = checkpoint
+        self.options = options
+        self.store = store
+        self.device = device
+        self.watcher = watcher
+        self._subject: Subject | NotMeasured | None = None
+        self._measured: dict[tuple[str, str], Measurement] = {}
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """One outcome a claim, in the manifest's order."""
+        for claim in self.checkpoint.claims:
+            if not self.options.metrics or claim.metric in self.options.metrics:
+                yield self._outcome(claim)
+
+    def _outcome(self, claim: Claim) -> Outcome:
+        if claim.printed is None:
+            return self._judged(claim, None, reason=claim.note or "the source prints no number")
+        try:
+            measurement = self._measure(claim)
+        except NotMeasured as absence:
+            return self._judged(claim, None, reason=absence.reason, exit_code=absence.exit_code)
+        return self._judged(claim, measurement)
+
+    def _judged(
+        self, claim: Claim, measurement: Measurement | None, *, reason: str = "", exit_code: int = 0
+    ) -> Outcome:
+        verdict = judge(
+            checkpoint=self.checkpoint.id,
+            metric=claim.metric,
+            printed=claim.printed,
+            measured=None if measurement is None else measurement.value,
+            tolerance=self.options.tolerance,
+            reason=reason,
+            images=None if measurement is None else measurement.image_count,
+            date=claim.date or "",
+        )
+        return Outcome(
+            checkpoint=self.checkpoint,
+            claim=claim,
+            verdict=verdict,
+            measurement=measurement,
+            exit_code=max(exit_code, verdict.status.exit_code),
+        )
+
+    def _measure(self, claim: Claim) -> Measurement:
+        if claim.metric not in ACCURACY_METRICS:
+            raise NotMeasured(f"this version of segbench does not measure {claim.metric} yet")
+        protocol = self.options.protocol or self.checkpoint.protocol(claim.metric)
+        known = self._measured.get((claim.metric, protocol.digest()))
+        if known is not None:
+            return known  # a figure its authors revised: both claims rest on one measurement
+        measurement = self._measure_accuracy(claim, protocol, self._obtained())
+        self._measured[claim.metric, protocol.digest()] = measurement
+        if measurement.new_images or not _is_recorded(measurement, self.options.ledger):
+            ledger.append(self.options.ledger, measurement)
+        return measurement
+
+    def _obtained(self) -> Subject:
+        """Data set and weights, or the same reason again for each claim of the row."""
+        if self._subject is None:
+            self._subject = self._obtain()
+        if isinstance(self._subject, NotMeasured):
+            raise self._subject
+        return self._subject
+
+    def _obtain(self) -> Subject | NotMeasured:
+        try:
+            dataset = locate(self.checkpoint.dataset_spec, self.options.data_root)
+            with self.watcher.download(self.checkpoint) as progress:
+                path = fetch(
+                    self.checkpoint, home=self.options.home, offline=self.options.offline, progress=progress
+                )
+            return Subject(
+                checkpoint=self.checkpoint,
+                dataset=dataset,
+                dataset_fingerprint=dataset.fingerprint(),
+                model=self.checkpoint.load(path).to(self.device),
+                weights_sha256=check_hash(path, self.checkpoint.weights),
+            )
+        except (IntegrityError, WeightsError) as error:
+            return NotMeasured(str(error), NOT_THE_FILE)
+        except (DatasetError, FetchError) as error:
+            return NotMeasured(str(error))
+
+    def _measure_accuracy(self, claim: Claim, protocol: EvalProtocol, subject: Subject) -> Measurement:
+        started = time.monotonic()
+        key = self._key(protocol, subject)
+        samples, spec = subject.dataset.samples, subject.dataset.spec
+        lacking = len(missing(samples, self.store, key))
+        found = count_missing(subject.model, subject.dataset, protocol, self.store, key)
+        stored = len(samples) - lacking
+        watched = self.watcher.images(found, self.checkpoint, claim, total=len(samples), stored=stored)
+        faults = [result for result in watched if isinstance(result, ImageFault)]
+        if faults:
+            raise NotMeasured(_faults_reason(faults, len(samples)))
+        scores = scores_from_evidence(samples, spec, self.store, key)
+        return Measurement(
+            checkpoint=self.checkpoint.id,
+            metric=claim.metric,
+            value=scores.miou_percent,
+            details=_details(scores, spec.classes),
+            protocol=protocol.name,
+            protocol_digest=key.protocol_digest,
+            weights_sha256=key.weights_sha256,
+            dataset=spec.name,
+            dataset_fingerprint=key.dataset_fingerprint,
+            image_count=len(samples),
+            seconds=round(time.monotonic() - started, 3),
+            new_images=lacking,
+            precision=key.precision,
+            environment=environment(self.device),
+            taken_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        )
+
+    def _key(self, protocol: EvalProtocol, subject: Subject) -> EvidenceKey:
+        return EvidenceKey(
+            weights_sha256=subject.weights_sha256,
+            protocol_digest=protocol.digest(),
+            dataset_fingerprint=subject.dataset_fingerprint,
+            precision=self.options.precision,
+            device_kind=device_kind(self.device),
+            num_classes=len(subject.dataset.spec.classes),
+        )
+
+
+def _faults_reason(faults: list[ImageFault], total: int) -> str:
+    """Name every unusable image; the others' counts are kept."""
+    shown = "; ".join(fault.message for fault in faults[:3])
+    more = f" (and {len(faults) - 3} more)" if len(faults) > 3 else ""
+    return f"{len(faults)} of {total} images could not be used, the rest is kept: {shown}{more}"
+
+
+def _details(scores: Scores, classes: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "macc_percent": scores.macc_percent,
+        "aacc_percent": scores.aacc_percent,
+        "iou_percent": dict(zip(classes, scores.iou_percent, strict=True)),
+    }
+
+
+def _is_recorded(measurement: Measurement, path: Path) -> bool:
+    """True where the ledger already holds this number under the same conditions."""
+    if not path.is_file():
+        return False
+    same = ("checkpoint", "metric", "value", "protocol_digest", "weights_sha256", "dataset_fingerprint", "precision")
+    return any(
+        all(getattr(record, field) == getattr(measurement, field) for field in same)
+        for record in ledger.read(path, Measurement)
+    )
+
+
+def exit_code(outcomes: Iterable[Outcome]) -> int:
+    """The command's exit code: integrity before refuted before not measured; 5 where nothing was selected."""
+    codes = [outcome.exit_code for outcome in outcomes]
+    if not codes:
+        return 5
+    return next((code for code in (4, 1, 3) if code in codes), 0)
