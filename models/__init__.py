@@ -1,1 +1,31 @@
-"""segbench.models."""
+"""Architectures of the published checkpoints, and the only way their weights are read.
+
+Nothing of ours is imported here but this folder: a model file can be lifted out and used alone. The names
+below are resolved on first use, so that `import segbench.models` does not pay for torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .builders import BUILDERS, ArchitectureError, build_model
+    from .weights import WeightsError, load_weights, read_checkpoint
+
+__all__ = ["BUILDERS", "ArchitectureError", "WeightsError", "build_model", "load_weights", "read_checkpoint"]
+
+_HOME = {
+    "BUILDERS": "builders",
+    "ArchitectureError": "builders",
+    "build_model": "builders",
+    "WeightsError": "weights",
+    "load_weights": "weights",
+    "read_checkpoint": "weights",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOME[name]}", __name__), name)

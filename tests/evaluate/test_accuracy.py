@@ -1,0 +1,134 @@
+"""The whole loop on files: three data set layouts against mmsegmentation's own evaluation, and faulty images."""
+
+import json
+
+import cv2
+import msgspec
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from segbench.evaluate import EvalProtocol
+from segbench.evaluate.accuracy import ImageFault, count_missing, missing, scores_from_evidence
+from segbench.evaluate.confusion import areas
+from segbench.evaluate.datasets import locate
+from segbench.evaluate.evidence import EvidenceKey, EvidenceStore
+from segbench.zoo.manifest import load_manifest
+
+from .test_inference import CLASSES, mmseg_protocol
+
+IDS = ("a", "b", "c")
+LAYOUTS = {"cityscapes": "cityscapes", "cityscapes_slide": "cityscapes", "ade": "ade20k", "voc": "voc2012aug"}
+
+
+def write_tree(root, layout, recorded):
+    """Lay three recorded images and their labels out as the data set's own archive does."""
+    spec = msgspec.structs.replace(load_manifest().datasets[LAYOUTS[layout]], image_count=len(IDS))
+    form, source = spec.labels[0], layout.split("_")[0]
+    for name in IDS:
+        image = root / spec.images / f"{name}{spec.image_suffix}"
+        label = root / form.folder / f"{name}{form.suffix}"
+        for path in (image, label):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        if f"{source}|{name}|jpg" in recorded:
+            image.write_bytes(recorded[f"{source}|{name}|jpg"].tobytes())
+        else:
+            cv2.imwrite(str(image), recorded[f"{source}|{name}|img"])
+        if f"{source}|{name}|label_png" in recorded:
+            label.write_bytes(recorded[f"{source}|{name}|label_png"].tobytes())
+        else:
+            values = recorded.get(f"{source}|{name}|label_raw", recorded.get(f"{source}|{name}|label"))
+            Image.fromarray(values).save(label)
+    if spec.id_list:
+        (root / spec.id_list).parent.mkdir(parents=True, exist_ok=True)
+        (root / spec.id_list).write_text("\n".join(IDS))
+    return locate(spec, root)
+
+
+def key_of(dataset, protocol):
+    return EvidenceKey(
+        weights_sha256="rule",
+        protocol_digest=protocol.digest(),
+        dataset_fingerprint=dataset.fingerprint(),
+        precision="fp32",
+        device_kind="cpu",
+        num_classes=len(dataset.spec.classes),
+    )
+
+
+@pytest.mark.parametrize("version", ["0.x", "1.x"])
+@pytest.mark.parametrize("mode", ["single", "msflip"])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_mmseg_evaluation(golden, shared, rule_model, tmp_path, layout, mode, version):
+    """Files in, areas and scores out, equal to mmsegmentation's dataset, loader and IoUMetric."""
+    expected = json.loads((shared / "golden/mmseg/evaluate.json").read_text())[f"{layout}|{mode}|{version}"]
+    dataset = write_tree(tmp_path, layout, golden("mmseg/datasets.npz"))
+    protocol = mmseg_protocol(expected["base_scale"], expected["test_cfg"], expected["ratios"], mode, version)
+    model = rule_model("isanet_mmseg", depth=50, num_classes=CLASSES[layout.split("_")[0]])
+    with EvidenceStore(tmp_path / "evidence.sqlite") as store:
+        key = key_of(dataset, protocol)
+        assert [sample.id for sample in count_missing(model, dataset, protocol, store, key)] == list(IDS)
+        found = areas(sum(store.counts(key).values()))
+        scores = scores_from_evidence(dataset.samples, dataset.spec, store, key)
+    np.testing.assert_array_equal(found, np.array(expected["areas"], dtype=np.int64))
+    for ours, name in (("miou_percent", "mIoU"), ("macc_percent", "mAcc"), ("aacc_percent", "aAcc")):
+        assert round(getattr(scores, ours), 2) == round(expected["summary"][name], 2)
+
+
+@pytest.fixture
+def streets(tmp_path):
+    """A writable copy of the demo images and labels, and a colour model of eight classes."""
+    from segbench.zoo.demo import STREETS
+
+    spec = load_manifest(STREETS / "zoo.yaml").datasets["streets"]
+    for name in ("images", "annotations"):
+        for path in (STREETS / name).rglob("*.*"):
+            target = tmp_path / path.relative_to(STREETS)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(path.read_bytes())
+    return locate(spec, tmp_path)
+
+
+def eight_colours(images):
+    return torch.cat([images, -images, images[:, :2]], dim=1)
+
+
+PLAIN = EvalProtocol(base_scale=(64, 32))
+
+
+def test_only_missing_images_are_measured(streets, tmp_path):
+    """A second run over stored evidence predicts nothing and gives the same number."""
+    with EvidenceStore(tmp_path / "e.sqlite") as store:
+        key = key_of(streets, PLAIN)
+        run = count_missing(eight_colours, streets, PLAIN, store, key)
+        for _ in range(5):
+            next(run)
+        run.close()
+        assert len(missing(streets.samples, store, key)) == 7
+        assert len(list(count_missing(eight_colours, streets, PLAIN, store, key))) == 7
+        assert list(count_missing(eight_colours, streets, PLAIN, store, key)) == []
+        interrupted = scores_from_evidence(streets.samples, streets.spec, store, key)
+    with EvidenceStore(tmp_path / "fresh.sqlite") as store:
+        assert len(list(count_missing(eight_colours, streets, PLAIN, store, key))) == 12
+        assert scores_from_evidence(streets.samples, streets.spec, store, key) == interrupted
+
+
+def test_faulty_images_are_named_and_the_rest_is_kept(streets, tmp_path):
+    """A missing label, a damaged image and a pair of different sizes each give their own message."""
+    no_label, damaged, resized = streets.samples[1], streets.samples[3], streets.samples[4]
+    no_label.label.unlink()
+    damaged.image.write_bytes(damaged.image.read_bytes()[:5000])
+    Image.fromarray(np.zeros((5, 7), np.uint8)).save(resized.label)
+    with EvidenceStore(tmp_path / "e.sqlite") as store:
+        key = key_of(streets, PLAIN)
+        results = list(count_missing(eight_colours, streets, PLAIN, store, key))
+        faults = [result for result in results if isinstance(result, ImageFault)]
+        assert [fault.image_id for fault in faults] == [no_label.id, damaged.id, resized.id]
+        assert faults[0].message == f"{no_label.label}: the label file is missing"
+        assert faults[1].message.startswith(f"{damaged.image}: the image is truncated or damaged")
+        assert faults[2].message.startswith(f"{resized.label}: the label is 5 x 7, its image")
+        assert len(store.measured(key)) == 9
+        with pytest.raises(LookupError, match="3 of 12 images have no counts"):
+            scores_from_evidence(streets.samples, streets.spec, store, key)
+

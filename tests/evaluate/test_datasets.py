@@ -1,0 +1,92 @@
+"""Finding data sets on disk: layouts, fingerprints, and what is said when something is missing."""
+
+import msgspec
+import numpy as np
+import pytest
+from PIL import Image
+
+from segbench.evaluate import DatasetSpec, LabelFiles
+from segbench.evaluate.datasets import DatasetError, locate
+
+SPEC = DatasetSpec(
+    title="Tiny",
+    split="val",
+    image_count=3,
+    roots=("tiny", "Tiny"),
+    images="images",
+    image_suffix="_image.png",
+    labels=(LabelFiles(folder="labels", suffix="_ids.png"), LabelFiles(folder="labels", suffix="_raw.png")),
+    classes=("a", "b"),
+    homepage="https://example.org/tiny",
+)
+
+
+def make(root, names=("x/2", "x/10", "y/1"), suffix="_ids.png"):
+    for name in names:
+        for folder, end in (("images", "_image.png"), ("labels", suffix)):
+            path = root / folder / f"{name}{end}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.zeros((4, 6), np.uint8)).save(path)
+
+
+@pytest.mark.parametrize("place", ["tiny", "Tiny", "."])
+def test_a_data_set_is_found_by_folder_name_or_at_the_root_itself(tmp_path, place):
+    make(tmp_path / place)
+    found = locate(SPEC, tmp_path)
+    assert [sample.id for sample in found.samples] == ["x/10", "x/2", "y/1"]
+    assert found.samples[0].label == tmp_path / place / "labels" / "x/10_ids.png"
+
+
+def test_the_second_label_form_serves_where_the_first_is_absent(tmp_path):
+    make(tmp_path, suffix="_raw.png")
+    assert locate(SPEC, tmp_path).label_files is SPEC.labels[1]
+
+
+def test_a_list_file_gives_ids_and_order(tmp_path):
+    make(tmp_path)
+    (tmp_path / "val.txt").write_text("y/1\nx/2\n\nx/10\n")
+    found = locate(msgspec.structs.replace(SPEC, id_list="val.txt"), tmp_path)
+    assert [sample.id for sample in found.samples] == ["y/1", "x/2", "x/10"]
+
+
+def test_no_root_says_how_to_set_one():
+    with pytest.raises(DatasetError) as error:
+        locate(SPEC, None)
+    assert str(error.value) == (
+        "Tiny: no data root; set --data-root or ZOO_DATA_ROOT; get it from https://example.org/tiny"
+    )
+
+
+def test_an_empty_root_says_what_was_looked_for(tmp_path):
+    with pytest.raises(DatasetError) as error:
+        locate(SPEC, tmp_path)
+    assert str(error.value) == (
+        f"Tiny not found under {tmp_path} (looked for tiny/images, Tiny/images, images): set --data-root or "
+        "ZOO_DATA_ROOT; get it from https://example.org/tiny"
+    )
+
+
+def test_an_incomplete_split_is_no_measurement(tmp_path):
+    make(tmp_path, names=("x/2",))
+    with pytest.raises(DatasetError) as error:
+        locate(SPEC, tmp_path)
+    assert str(error.value) == (
+        f"Tiny val: found 1 images in {tmp_path / 'images'}, expected 3: the number is defined on the full split; "
+        "complete the copy"
+    )
+
+
+def test_no_labels_at_all_are_named(tmp_path):
+    make(tmp_path, suffix="_colour.png")
+    with pytest.raises(DatasetError, match=r"no label files in .*expected labels/\*\*/\*_ids.png or labels"):
+        locate(SPEC, tmp_path)
+
+
+def test_copies_share_a_fingerprint_and_a_changed_label_breaks_it(tmp_path):
+    """The same bytes elsewhere are the same data; one other pixel is not."""
+    make(tmp_path / "one")
+    make(tmp_path / "two")
+    first, second = (locate(SPEC, tmp_path / name) for name in ("one", "two"))
+    assert first.fingerprint() == second.fingerprint()
+    Image.fromarray(np.ones((4, 6), np.uint8)).save(second.samples[1].label)
+    assert first.fingerprint() != second.fingerprint()
