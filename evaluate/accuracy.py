@@ -13,9 +13,9 @@ from .inference import model_device, predict_scores
 from .pixels import read_image, read_label
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from .datasets import Dataset, DatasetSpec, Sample
+    from .datasets import Dataset, Sample
     from .evidence import EvidenceKey, EvidenceStore
     from .protocol import EvalProtocol
 
@@ -50,40 +50,46 @@ def count_image(
 
 
 def count_missing(
-    model: Any, dataset: Dataset, protocol: EvalProtocol, store: EvidenceStore, key: EvidenceKey
+    model: Any,
+    dataset: Dataset,
+    contents: Mapping[str, str],
+    protocol: EvalProtocol,
+    store: EvidenceStore,
+    key: EvidenceKey,
 ) -> Iterator[Sample | ImageFault]:
-    """Count every image that `store` lacks under `key`, yielding each as it is stored or found faulty."""
+    """Count every image that `store` lacks under `key`, yielding each as it is stored or found faulty.
+
+    `contents` is `dataset.contents()`.
+    """
     device = model_device(model)
-    for sample in missing(dataset.samples, store, key):
+    for sample in missing(dataset.samples, contents, store, key):
         try:
             matrix = count_image(model, sample, dataset, protocol, device)
         except DatasetError as error:
             yield ImageFault(image_id=sample.id, message=str(error))
             continue
-        store.add(key, sample.id, matrix)
+        store.add(key, (sample.id, contents[sample.id]), matrix)
         yield sample
 
 
-def missing(samples: Sequence[Sample], store: EvidenceStore, key: EvidenceKey) -> list[Sample]:
-    """The samples that have no counts yet, in order."""
+def missing(
+    samples: Sequence[Sample], contents: Mapping[str, str], store: EvidenceStore, key: EvidenceKey
+) -> list[Sample]:
+    """The samples that have no counts for their present contents, in order."""
     measured = store.measured(key)
-    return [sample for sample in samples if sample.id not in measured]
+    return [sample for sample in samples if (sample.id, contents[sample.id]) not in measured]
 
 
-def scores_from_evidence(
-    samples: Sequence[Sample], spec: DatasetSpec, store: EvidenceStore, key: EvidenceKey
-) -> Scores:
-    """Data-set scores from the counts of exactly these samples, each once.
+def scores_from_evidence(contents: Mapping[str, str], store: EvidenceStore, key: EvidenceKey) -> Scores:
+    """Data-set scores from the counts of exactly these images and contents, each once.
 
     Raises:
-        LookupError: some of the samples have no counts.
+        LookupError: some of them have no counts.
         ValueError: not one labelled pixel among them.
     """
     counts = store.counts(key)
-    lacking = [sample.id for sample in samples if sample.id not in counts]
+    lacking = [image[0] for image in contents.items() if image not in counts]
     if lacking:
-        raise LookupError(
-            f"{spec.title}: {len(lacking)} of {len(samples)} images have no counts, first {lacking[0]!r}"
-        )
-    matrices = [counts[sample.id] for sample in samples]
+        raise LookupError(f"{len(lacking)} of {len(contents)} images have no counts, first {lacking[0]!r}")
+    matrices = [counts[image] for image in contents.items()]
     return accuracy_scores(sum(matrices[1:], start=matrices[0]))

@@ -86,7 +86,7 @@ def environment(device: torch.device) -> dict[str, Any]:
 
 def _version(package: str) -> str | None:
     if package == "torch":
-        return torch.__version__  # names the CUDA build, which the package's own metadata may not
+        return str(torch.__version__)  # names the CUDA build, which the package's own metadata may not
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:

@@ -22,22 +22,26 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 _LOCK_WAIT_SECONDS = 30
 
+Image = tuple[str, str]
+"""(id, SHA-256 of the image's and label's bytes): counts belong to contents, not to names."""
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS series (
     id INTEGER PRIMARY KEY,
     weights_sha256 TEXT NOT NULL,
     protocol_digest TEXT NOT NULL,
-    dataset_fingerprint TEXT NOT NULL,
+    dataset_rules TEXT NOT NULL,
     precision TEXT NOT NULL,
     device_kind TEXT NOT NULL,
     num_classes INTEGER NOT NULL,
-    UNIQUE (weights_sha256, protocol_digest, dataset_fingerprint, precision, device_kind)
+    UNIQUE (weights_sha256, protocol_digest, dataset_rules, precision, device_kind)
 );
 CREATE TABLE IF NOT EXISTS images (
     series_id INTEGER NOT NULL REFERENCES series (id),
     image_id TEXT NOT NULL,
+    content_sha256 TEXT NOT NULL,
     counts BLOB NOT NULL,
-    PRIMARY KEY (series_id, image_id)
+    PRIMARY KEY (series_id, image_id, content_sha256)
 ) WITHOUT ROWID;
 """
 
@@ -51,7 +55,8 @@ class EvidenceKey(msgspec.Struct, frozen=True, kw_only=True):
 
     weights_sha256: str
     protocol_digest: str
-    dataset_fingerprint: str
+    dataset_rules: str
+    """Digest of label form, classes and ignore index; the files themselves count image by image."""
     precision: str
     """Arithmetic of the network: `fp32`, `tf32`."""
     device_kind: str
@@ -112,41 +117,41 @@ class EvidenceStore:
         except OSError as error:
             raise EvidenceError(f"{self.path}: cannot {verb} the evidence: {error.strerror or error}") from error
 
-    def add(self, key: EvidenceKey, image_id: str, matrix: Matrix) -> None:
+    def add(self, key: EvidenceKey, image: Image, matrix: Matrix) -> None:
         """Store one image's counts, whole or not at all; counts of the same image are replaced."""
         with self._errors("write"):
             self._db.execute("BEGIN IMMEDIATE")
             try:
-                row = (self._series(key, create=True), image_id, encode(matrix))
-                self._db.execute("INSERT OR REPLACE INTO images VALUES (?, ?, ?)", row)
+                row = (self._series(key, create=True), *image, encode(matrix))
+                self._db.execute("INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?)", row)
             except BaseException:
                 self._db.execute("ROLLBACK")
                 raise
             self._db.execute("COMMIT")
 
-    def counts(self, key: EvidenceKey) -> dict[str, Matrix]:
-        """Every stored matrix of a series by image id; empty where nothing was measured."""
+    def counts(self, key: EvidenceKey) -> dict[Image, Matrix]:
+        """Every stored matrix of a series; empty where nothing was measured."""
         with self._errors("read"):
-            query = "SELECT image_id, counts FROM images WHERE series_id = ?"
+            query = "SELECT image_id, content_sha256, counts FROM images WHERE series_id = ?"
             rows = self._db.execute(query, (self._series(key),)).fetchall()
-            return {image_id: decode(counts, key.num_classes) for image_id, counts in rows}
+            return {(name, content): decode(counts, key.num_classes) for name, content, counts in rows}
 
-    def measured(self, key: EvidenceKey) -> set[str]:
-        """Ids of the images a series already holds."""
+    def measured(self, key: EvidenceKey) -> set[Image]:
+        """The images whose counts a series already holds."""
         with self._errors("read"):
-            rows = self._db.execute("SELECT image_id FROM images WHERE series_id = ?", (self._series(key),))
-            return {row[0] for row in rows}
+            query = "SELECT image_id, content_sha256 FROM images WHERE series_id = ?"
+            return set(self._db.execute(query, (self._series(key),)))
 
     def _series(self, key: EvidenceKey, *, create: bool = False) -> int | None:
         *names, num_classes = msgspec.structs.astuple(key)
         if create:
             query = (
-                "INSERT OR IGNORE INTO series (weights_sha256, protocol_digest, dataset_fingerprint, precision, "
+                "INSERT OR IGNORE INTO series (weights_sha256, protocol_digest, dataset_rules, precision, "
                 "device_kind, num_classes) VALUES (?, ?, ?, ?, ?, ?)"
             )
             self._db.execute(query, (*names, num_classes))
         query = (
-            "SELECT id FROM series WHERE weights_sha256 = ? AND protocol_digest = ? AND dataset_fingerprint = ? "
+            "SELECT id FROM series WHERE weights_sha256 = ? AND protocol_digest = ? AND dataset_rules = ? "
             "AND precision = ? AND device_kind = ?"
         )
         found = self._db.execute(query, names).fetchone()

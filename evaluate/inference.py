@@ -70,7 +70,7 @@ def views(image: Pixels, protocol: EvalProtocol, device: torch.device) -> Iterat
     size = (image.shape[0], image.shape[1])
     for ratio in protocol.scales:
         pixels = resize(image, view_size(size, protocol, ratio))
-        view = normalise(pixels, protocol.mean, protocol.std, device)
+        view = normalise(pixels, protocol, device)
         if protocol.views == "tensor" and ratio != 1.0:
             # sssegmentation `segmentors/base/base.py`: scale_factor=, not size=: the source coordinates
             # follow the nominal factor even where height * factor is not a whole number.

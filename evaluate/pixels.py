@@ -20,11 +20,11 @@ from PIL import Image, UnidentifiedImageError
 from .datasets import DatasetError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from .datasets import LabelFiles
     from .geometry import Size
+    from .protocol import EvalProtocol
 
 Pixels = NDArray[np.uint8]
 """H x W x 3, BGR, 0 to 255."""
@@ -128,13 +128,15 @@ def resize(pixels: Pixels, size: Size) -> Pixels:
     return np.asarray(cv2.resize(pixels, (size[1], size[0]), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
 
 
-def normalise(pixels: Pixels, mean: Sequence[float], std: Sequence[float], device: torch.device) -> torch.Tensor:
+def normalise(pixels: Pixels, protocol: EvalProtocol, device: torch.device) -> torch.Tensor:
     """H x W x 3 BGR uint8 to a 1 x 3 x H x W RGB float32 tensor, (value - mean) / std on the 0-255 scale.
 
-    Bit-identical to both publishers' forms; scaling to [0, 1] first, or multiplying by a float32 1/std,
-    is not.
+    Bit-identical to the publisher's own; scaling to [0, 1] first, or a float32 1/std, is not.
     """
     rgb = torch.from_numpy(np.ascontiguousarray(pixels[:, :, ::-1])).to(device)
-    shape = (1, 3, 1, 1)
     batch = rgb.permute(2, 0, 1).unsqueeze(0).float()
-    return (batch - torch.tensor(mean, device=device).view(shape)) / torch.tensor(std, device=device).view(shape)
+    centred = batch - torch.tensor(protocol.mean, device=device).view(1, 3, 1, 1)
+    if protocol.normalisation == "float32 division":
+        return centred / torch.tensor(protocol.std, device=device).view(1, 3, 1, 1)
+    inverse = 1.0 / torch.tensor(protocol.std, device=device, dtype=torch.float64).view(1, 3, 1, 1)
+    return (centred.double() * inverse).float()

@@ -62,6 +62,9 @@ class EvalProtocol(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Subtracted from RGB values in [0, 255]."""
     std: tuple[Ratio, Ratio, Ratio] = (58.395, 57.12, 57.375)
     """Divides what `mean` has left."""
+    normalisation: Literal["float32 division", "float64 multiplication"] = "float32 division"
+    """Arithmetic of that: (x - mean) / std in float32 (mmseg), or times 1 / std in float64, then rounded
+    (ssseg). They differ in the last bit of 84 of the 768 values a pixel's channels can have."""
 
     def digest(self) -> str:
         """SHA-256 (hex) over every field that can change a number; names and prose do not count."""

@@ -1,1 +1,12 @@
-"""segbench.reports."""
+"""From claims and measurements to verdicts and the publishers' own tables.
+
+`verdict` judges, `ledger` keeps measurements as JSON lines, `table` formats, `metrics` knows units. Nothing
+here knows manifests, models or the network. Formatters return strings; pandas is imported when a table is
+made, not before.
+"""
+
+from __future__ import annotations
+
+from .verdict import Status, Tolerance, Verdict, exit_code, judge
+
+__all__ = ["Status", "Tolerance", "Verdict", "exit_code", "judge"]

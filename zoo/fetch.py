@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import hashlib
 import os
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
@@ -154,7 +154,8 @@ def _temporary_file(target: Path) -> Iterator[Path]:
     except OSError as error:
         raise FetchError(f"{target}: cannot write: {error.strerror or error}; set ZOO_HOME to another place") from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # a place that cannot be written has nothing to remove
+            partial.unlink()
 
 
 def _stream(url: str, partial: Path, progress: Progress | None) -> str:

@@ -1,13 +1,690 @@
-"""Placeholder while the records settle."""
+"""The manifest: `zoo.yaml` read once, checked whole, and turned into typed records.
+
+Behind `load_manifest` nobody sees YAML again and everybody may trust the types. A wrong file is refused with
+all its faults at once, each with its line.
+"""
 
 from __future__ import annotations
 
-Checkpoint = Claim = Manifest = object
+import difflib
+from functools import lru_cache
+from pathlib import Path
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
+
+import msgspec
+import yaml
+
+from ..evaluate.datasets import DatasetSpec
+from ..evaluate.protocol import EvalProtocol, Positive
+from ..reports.metrics import MetricName  # noqa: TC001  (msgspec resolves it at run time)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from torch import nn
+
+PACKAGED = Path(__file__).resolve().parent.parent / "zoo.yaml"
+"""The default manifest, beside the four folders both in a checkout and in an installed wheel."""
+VERSION = 1
+ACCURACY_METRICS = ("miou", "miou_ms_flip", "miou_flip")
+
+# `expected` completes "expected ..." where a value does not match; patterns also go into the JSON Schema.
+Identifier = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$",
+        extra={"expected": "a name of letters, digits and . _ + - (it becomes a folder of the cache)"},
+    ),
+]
+Printed = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^[0-9]+(\.[0-9]+)?$",
+        extra={"expected": 'a plain decimal number in quotes, such as "78.70"'},
+    ),
+]
+Date = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", extra={"expected": 'a date in quotes, such as "2021-10-13"'}
+    ),
+]
+Url = Annotated[str, msgspec.Meta(pattern=r"^https?://", extra={"expected": "an http or https URL"})]
+Sha256 = Annotated[
+    str, msgspec.Meta(pattern=r"^[0-9a-fA-F]{64}$", extra={"expected": "64 hexadecimal digits in quotes"})
+]
+Sha256Prefix = Annotated[
+    str, msgspec.Meta(pattern=r"^[0-9a-fA-F]{8}$", extra={"expected": "8 hexadecimal digits in quotes"})
+]
+
+
+class Document(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A published page in one of its states."""
+
+    title: str
+    publisher: str
+    url: Url | None = None
+    revision: str = ""
+    """Commit, tag or branch, in the publisher's words."""
+    date: Date | None = None
+    """When this state was published."""
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where a claim stands, or, where nothing is printed, where it would stand."""
+
+    document: str
+    """A key of the manifest's documents."""
+    section: str
+    row: Positive
+    """Counted from 1 within the section's table."""
+
+
+class Claim(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One number that authors print about a checkpoint, or one that they conspicuously do not."""
+
+    metric: MetricName
+    printed: Printed | None
+    """The figure as printed, decimals and all, without a percent sign; None where the source has none."""
+    protocol: str | None = None
+    """A key of the manifest's protocols; an accuracy without one means nothing."""
+    device: str | None = None
+    """The device the authors name: `V100`."""
+    batch: Positive | None = None
+    """Images a device and step, of a training memory."""
+    crop: tuple[Positive, Positive] | None = None
+    """Training crop (height, width) in pixels, of a training memory."""
+    source: Source | None = None
+    date: Date | None = None
+    """When this figure was first listed, where its authors printed several over time."""
+    supersedes: Printed | None = None
+    """The earlier figure that this one replaced."""
+    note: str | None = None
+    """What a reader must know; the reason where nothing is printed."""
+
+
+class Weights(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A checkpoint's file."""
+
+    urls: tuple[Url, ...]
+    """Places of the same file, tried in order."""
+    sha256: Sha256 | None = None
+    sha256_prefix: Sha256Prefix | None = None
+    """The eight digits in mmsegmentation's file names."""
+    layout: Literal["mmseg", "ssseg"]
+    """Whose names its keys have."""
+
+
+class Training(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The machine a checkpoint was trained on."""
+
+    gpus: Positive
+    batch_per_gpu: Positive
+
+
+class Listing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Another document that carries the same row."""
+
+    document: str
+    section: str
+    row: Positive
+    blank: tuple[MetricName, ...] = ()
+    """Metrics whose cells are empty there."""
+
+
+class CheckpointEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A published checkpoint as the file has it, with names where `Checkpoint` has the records."""
+
+    id: Identifier
+    aliases: tuple[Identifier, ...] = ()
+    publisher: str
+    method: str
+    backbone: str
+    """As printed: `R-50-D8`."""
+    dataset: str
+    """A key of the manifest's datasets."""
+    crop: tuple[Positive, Positive]
+    """Training crop (height, width) in pixels."""
+    schedule: str
+    """As printed: `40000` iterations, or `LR/POLICY/BS/EPOCH: ...`."""
+    architecture: dict[str, bool | int | float | str]
+    """`builder` and the numbers it takes."""
+    parameters: Positive | None = None
+    """Trainable parameters, the auxiliary head's included."""
+    weights: Weights
+    log_urls: tuple[Url, ...] = ()
+    config_urls: tuple[Url, ...] = ()
+    training: Training | None = None
+    claims: tuple[Claim, ...]
+    listed_in: tuple[Listing, ...] = ()
+
+
+class ManifestFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole file. Fields that others refer to come first: they are read in this order."""
+
+    version: Literal[1]
+    documents: dict[str, Document] = {}
+    datasets: dict[str, DatasetSpec]
+    protocols: dict[str, EvalProtocol]
+    checkpoints: tuple[CheckpointEntry, ...]
+
+
+class Checkpoint(CheckpointEntry, frozen=True, kw_only=True):
+    """A published checkpoint with everything needed to build, load and measure it."""
+
+    dataset_spec: DatasetSpec
+    protocols: dict[str, EvalProtocol]
+    """Metric -> the protocol its claims name."""
+
+    @property
+    def published(self) -> tuple[Claim, ...]:
+        """The claims with a printed number."""
+        return tuple(claim for claim in self.claims if claim.printed is not None)
+
+    def protocol(self, metric: str) -> EvalProtocol:
+        """How a metric of this checkpoint was measured.
+
+        Raises:
+            NoProtocol: no claim of this metric names a protocol.
+        """
+        try:
+            return self.protocols[metric]
+        except KeyError:
+            known = ", ".join(self.protocols) or "none"
+            raise NoProtocol(f"{self.id}: no protocol for {metric!r}; metrics with one: {known}") from None
+
+    def build(self) -> nn.Module:
+        """The architecture with random weights, in evaluation mode."""
+        from ..models.builders import build_model  # noqa: PLC0415  (torch, which `zoo list` need not pay)
+
+        numbers: dict[str, Any] = dict(self.architecture)
+        return build_model(**numbers)
+
+    def load(self, path: Path | None = None) -> nn.Module:
+        """The model with its published weights, in evaluation mode on the CPU.
+
+        Args:
+            path: the weights file; None fetches it, or takes it from the cache.
+
+        Raises:
+            FetchError: the file cannot be had, or is not the published one (`IntegrityError`).
+            WeightsError: the file cannot be read, or its keys are not the architecture's.
+        """
+        from ..models.weights import load_weights, read_checkpoint  # noqa: PLC0415
+
+        if path is None:
+            from .fetch import fetch  # noqa: PLC0415
+
+            path = fetch(self)
+        model = self.build()
+        load_weights(model, read_checkpoint(path), layout=self.weights.layout, source=str(path))
+        return model.eval()
+
+
+class NoProtocol(LookupError):  # noqa: N818  (named for what is the case, as LookupErrors are)
+    """A checkpoint claims nothing that says how the metric is measured."""
+
+
+class UnknownCheckpoint(KeyError):  # noqa: N818
+    """No checkpoint has this id or alias; the message names the nearest ones."""
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        super().__init__(name)
+        self.name = name
+        self.nearest = nearest(name, known)
+
+    def __str__(self) -> str:
+        hint = f", nearest are {', '.join(self.nearest)}" if self.nearest else ""
+        return f"unknown checkpoint {self.name!r}{hint}; zoo list shows all"
+
+
+class Fault(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing wrong in a manifest."""
+
+    path: str
+    """`checkpoints[3].claims[1]`; empty for the file as a whole."""
+    line: int | None
+    """Counted from 1; None where there is nothing to point at."""
+    message: str
 
 
 class ManifestError(Exception):
-    """The manifest is wrong."""
+    """A manifest cannot be used; carries every fault of the file and prints one a line."""
+
+    def __init__(self, path: Path, faults: Iterable[Fault]) -> None:
+        self.path = path
+        self.faults = tuple(faults)
+        super().__init__("\n".join(self._line(fault) for fault in self.faults))
+
+    def _line(self, fault: Fault) -> str:
+        place = str(self.path) if fault.line is None else f"{self.path}:{fault.line}"
+        return ": ".join(part for part in (place, fault.path, fault.message) if part)
 
 
-def load_manifest() -> None:
-    """Not yet."""
+class Manifest:
+    """The checkpoints of a zoo in the file's order: iterate, count, look up by id or alias."""
+
+    def __init__(self, path: Path, content: ManifestFile) -> None:
+        replace = msgspec.structs.replace
+        self.path = path
+        self.documents = content.documents
+        self.datasets = {name: replace(spec, name=name) for name, spec in content.datasets.items()}
+        self.protocols = {name: replace(protocol, name=name) for name, protocol in content.protocols.items()}
+        self._checkpoints = tuple(self._resolved(entry) for entry in content.checkpoints)
+        self._by_name = {name: one for one in self._checkpoints for name in (one.id, *one.aliases)}
+
+    def _resolved(self, entry: CheckpointEntry) -> Checkpoint:
+        fields = {name: getattr(entry, name) for name in entry.__struct_fields__}
+        protocols = {claim.metric: self.protocols[claim.protocol] for claim in entry.claims if claim.protocol}
+        return Checkpoint(**fields, dataset_spec=self.datasets[entry.dataset], protocols=protocols)
+
+    def __getitem__(self, name: str) -> Checkpoint:
+        try:
+            return self._by_name[name]
+        except KeyError:
+            raise UnknownCheckpoint(name, self._by_name) from None
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._by_name
+
+    def __iter__(self) -> Iterator[Checkpoint]:
+        return iter(self._checkpoints)
+
+    def __len__(self) -> int:
+        return len(self._checkpoints)
+
+    def __repr__(self) -> str:
+        return f"Manifest({str(self.path)!r}, {len(self)} checkpoints)"
+
+
+def load_manifest(path: str | Path | None = None) -> Manifest:
+    """Read and check a manifest; None means the packaged zoo.
+
+    Raises:
+        ManifestError: the file cannot be read, is no YAML, or says something wrong.
+    """
+    path = PACKAGED if path is None else Path(path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        advice = "name another file with --manifest, or leave it out for the packaged zoo"
+        message = f"cannot read the manifest: {error.strerror or error}; {advice}"
+        raise ManifestError(path, [Fault(path="", line=None, message=message)]) from error
+    return Manifest(path, _parse(path, data))
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema of the file, for editors that check and complete YAML."""
+    schema = msgspec.json.schema(ManifestFile)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "segbench zoo manifest",
+        **schema,
+    }
+
+
+def nearest(name: str, known: Iterable[str], count: int = 3) -> tuple[str, ...]:
+    """Up to `count` known names that look like `name`, best first."""
+    return tuple(difflib.get_close_matches(name, list(known), n=count, cutoff=0.5))
+
+
+def _parse(path: Path, data: bytes) -> ManifestFile:
+    try:
+        content, faults = _read(data)
+    except yaml.YAMLError as error:
+        raise ManifestError(path, [_yaml_fault(error)]) from error
+    if faults:
+        raise ManifestError(path, sorted(faults, key=lambda fault: fault.line or 0))
+    return content
+
+
+def _read(data: bytes) -> tuple[ManifestFile, list[Fault]]:
+    """The file's content, which is good for nothing where there are faults."""
+    # The C parser is ten times as fast; PyYAML built without it has the same class in Python.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(data)
+    try:
+        reader = _Reader(loader)
+        return reader.read_file(loader.get_single_node()), reader.faults
+    finally:
+        loader.dispose()
+
+
+def _yaml_fault(error: yaml.YAMLError) -> Fault:
+    mark = getattr(error, "problem_mark", None)
+    reason = " ".join(str(getattr(error, "problem", None) or error).split())
+    return Fault(path="", line=None if mark is None else mark.line + 1, message=f"not valid YAML: {reason}")
+
+
+_BAD: Any = object()
+"""Stands for a value that did not convert; its fault is on record."""
+
+
+class _Found(NamedTuple):
+    """The part of a record that converted, for the checks that types cannot express."""
+
+    path: str
+    node: yaml.MappingNode
+    values: dict[str, Any]
+    nodes: dict[str, yaml.Node]
+
+
+class _Reader:
+    """Walks composed YAML and record types side by side; collects faults instead of stopping at the first."""
+
+    def __init__(self, loader: Any) -> None:
+        self.loader = loader
+        self.faults: list[Fault] = []
+        self.keys: dict[str, list[str]] = {"documents": [], "datasets": [], "protocols": []}
+        """Path of a mapping -> its keys, faulty values' included, so that one fault does not cause others."""
+        self.class_counts: dict[str, int] = {}
+        """Path of a data set -> its number of classes."""
+        self.taken: dict[str, str] = {}
+        """Checkpoint id or alias -> path of the entry that has it."""
+
+    def fault(self, path: str, node: yaml.Node, message: str) -> Any:
+        """Put a fault on record; returns the value that stands for it."""
+        self.faults.append(Fault(path=path, line=node.start_mark.line + 1, message=message))
+        return _BAD
+
+    def read_file(self, root: yaml.Node | None) -> ManifestFile:
+        """The whole file from its root node, None for a file without content."""
+        if root is None:
+            self.faults.append(
+                Fault(path="", line=None, message=f"the file is empty; it begins with version: {VERSION}")
+            )
+            return _BAD
+        if not isinstance(root, yaml.MappingNode):
+            expected = ", ".join(_fields(ManifestFile))
+            return self.fault(
+                "", root, f"expected a mapping with {expected} at the top level, found {_text(root)}"
+            )
+        version = next((value for key, value in root.value if key.value == "version"), None)
+        if version is not None and (version.tag, version.value) != ("tag:yaml.org,2002:int", str(VERSION)):
+            # Another version's keys would be a list of faults that are none.
+            message = f"version {_text(version)} is not supported, this segbench reads version {VERSION}"
+            return self.fault("version", version, message)
+        return self.read(root, ManifestFile, "")
+
+    def read(self, node: yaml.Node, kind: Any, path: str) -> Any:
+        """A node as a value of type `kind`, or `_BAD` with its faults on record."""
+        kind, optional = _without_none(kind)
+        if optional and node.tag == "tag:yaml.org,2002:null":
+            return None
+        if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+            return self._record(node, kind, path)
+        if get_origin(kind) is dict:
+            return self._mapping(node, kind, path)
+        if _is_walked_sequence(kind):
+            return self._sequence(node, get_args(kind)[0], path)
+        return self._leaf(node, kind, path)
+
+    def _record(self, node: yaml.Node, kind: type[msgspec.Struct], path: str) -> Any:
+        fields = _fields(kind)
+        if not isinstance(node, yaml.MappingNode):
+            return self.fault(path, node, f"expected a mapping with {', '.join(fields)}, found {_text(node)}")
+        before = len(self.faults)
+        nodes = self._known_entries(node, fields, path)
+        read = {
+            name: self.read(nodes[name], field.type, f"{path}.{name}" if path else name)
+            for name, field in fields.items()
+            if name in nodes
+        }
+        for name, field in fields.items():
+            if field.required and name not in nodes:
+                self.fault(path, node, f"missing key {name!r}")
+        if check := _CHECKS.get(kind):
+            values = {name: value for name, value in read.items() if value is not _BAD}
+            check(self, _Found(path, node, values, nodes))
+        return kind(**read) if len(self.faults) == before else _BAD
+
+    def _known_entries(
+        self, node: yaml.MappingNode, fields: dict[str, Any], path: str
+    ) -> dict[str, yaml.Node]:
+        entries = self._entries(node, path)
+        for name, (key, _) in entries.items():
+            if name not in fields:
+                self.fault(path, key, _unknown("key", name, fields))
+        return {name: value for name, (_, value) in entries.items() if name in fields}
+
+    def _entries(self, node: yaml.MappingNode, path: str) -> dict[str, tuple[yaml.Node, yaml.Node]]:
+        """Key text -> key and value; the first of equal keys counts."""
+        entries: dict[str, tuple[yaml.Node, yaml.Node]] = {}
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                self.fault(path, key, f"expected text as a key, found {_text(key)}")
+            elif key.value in entries:
+                first = entries[key.value][0].start_mark.line + 1
+                self.fault(path, key, f"duplicate key {key.value!r}, first on line {first}")
+            else:
+                entries[key.value] = (key, value)
+        return entries
+
+    def _mapping(self, node: yaml.Node, kind: Any, path: str) -> Any:
+        if not isinstance(node, yaml.MappingNode):
+            self.keys.pop(path, None)  # what refers to it is not to blame
+            return self.fault(path, node, f"expected a mapping, found {_text(node)}")
+        entries = self._entries(node, path)
+        self.keys[path] = list(entries)
+        key_kind, value_kind = get_args(kind)
+        return {
+            self._leaf(key, key_kind, path): self.read(value, value_kind, f"{path}.{name}")
+            for name, (key, value) in entries.items()
+        }
+
+    def _sequence(self, node: yaml.Node, kind: Any, path: str) -> Any:
+        if not isinstance(node, yaml.SequenceNode):
+            return self.fault(path, node, f"expected a list, found {_text(node)}")
+        return tuple(self.read(item, kind, f"{path}[{index}]") for index, item in enumerate(node.value))
+
+    def _leaf(self, node: yaml.Node, kind: Any, path: str) -> Any:
+        try:
+            value = self.loader.construct_object(node, deep=True)
+        except ValueError as error:  # PyYAML lets `2021-13-45` through to `datetime.date`
+            return self.fault(path, node, f"not a value: {_text(node)} ({error})")
+        try:
+            return msgspec.convert(value, kind)
+        except msgspec.ValidationError as error:
+            message, _, place = str(error).partition(" - at `$")
+            if place:  # a part of the value is meant, not the value
+                return self.fault(path + place.rstrip("`"), node, _plain(message))
+            return self.fault(path, node, _mismatch(node, kind, message))
+
+
+@lru_cache
+def _fields(kind: type[msgspec.Struct]) -> dict[str, msgspec.structs.FieldInfo]:
+    return {field.name: field for field in msgspec.structs.fields(kind)}
+
+
+@lru_cache
+def _without_none(kind: Any) -> tuple[Any, bool]:
+    """A type without `| None`, and whether it had that; other unions stay whole."""
+    choices = get_args(kind) if get_origin(kind) in (Union, UnionType) else ()
+    others = [choice for choice in choices if choice is not type(None)]
+    return (others[0], True) if len(choices) == 2 and len(others) == 1 else (kind, False)
+
+
+@lru_cache
+def _is_walked_sequence(kind: Any) -> bool:
+    """True for lists of records and of texts with a pattern; plain arrays convert in one piece, which is faster."""
+    if get_origin(kind) is not tuple or get_args(kind)[-1] is not Ellipsis:
+        return False
+    item = get_args(kind)[0]
+    return (isinstance(item, type) and issubclass(item, msgspec.Struct)) or _expected(item) is not None
+
+
+def _expected(kind: Any) -> str | None:
+    """What a type with a pattern wants, in words."""
+    extras = (meta.extra for meta in getattr(kind, "__metadata__", ()) if isinstance(meta, msgspec.Meta))
+    return next((extra["expected"] for extra in extras if extra), None)
+
+
+def _mismatch(node: yaml.Node, kind: Any, message: str) -> str:
+    """Why a node is refused where a value of type `kind` belongs."""
+    if expected := _expected(kind):
+        return f"expected {expected}, found {_text(node)}"
+    if get_origin(kind) is Literal and isinstance(node, yaml.ScalarNode):
+        return _unknown("value", node.value, [str(choice) for choice in get_args(kind)])
+    if kind is str and isinstance(node, yaml.ScalarNode) and node.value:
+        return f"expected text, found {_text(node)}: put it in quotes"
+    return f"{_plain(message).partition(', got')[0]}, found {_text(node)}"
+
+
+def _plain(message: str) -> str:
+    """One of msgspec's messages in the manner of ours."""
+    return message[:1].lower() + message[1:].replace("`", "")
+
+
+def _unknown(what: str, name: str, known: Iterable[str]) -> str:
+    known = list(known)
+    best = nearest(name, known, 1)
+    hint = f"nearest is {best[0]!r}" if best else f"known are {', '.join(known) or 'none'}"
+    return f"unknown {what} {name!r}, {hint}"
+
+
+def _text(node: yaml.Node) -> str:
+    """What stands in the file, so that `78.70` keeps its decimals and "78.70" its quotes."""
+    if isinstance(node, yaml.MappingNode):
+        return "a mapping"
+    if isinstance(node, yaml.SequenceNode):
+        return f"a list of {len(node.value)}"
+    quoted = isinstance(node, yaml.ScalarNode) and node.style
+    return repr(node.value) if quoted else node.value or "nothing"
+
+
+# What types cannot express. Each check sees the fields that converted, so that one fault hides no other.
+
+
+def _fault_at(reader: _Reader, found: _Found, field: str, message: str) -> None:
+    reader.fault(f"{found.path}.{field}", found.nodes.get(field, found.node), message)
+
+
+def _check_reference(reader: _Reader, found: _Found, field: str, table: str) -> None:
+    name, known = found.values.get(field), reader.keys.get(table)
+    if name is not None and known is not None and name not in known:
+        _fault_at(reader, found, field, _unknown(field, name, known))
+
+
+def _check_document_reference(reader: _Reader, found: _Found) -> None:
+    _check_reference(reader, found, "document", "documents")
+
+
+def _check_name(reader: _Reader, found: _Found) -> None:
+    if found.values.get("name"):
+        _fault_at(reader, found, "name", "leave it out: the key above is the name")
+
+
+def _check_dataset(reader: _Reader, found: _Found) -> None:
+    _check_name(reader, found)
+    classes, palette = found.values.get("classes"), found.values.get("palette")
+    if classes is None:
+        return
+    reader.class_counts[found.path] = len(classes)
+    if palette and len(palette) != len(classes):
+        _fault_at(
+            reader, found, "palette", f"expected {len(classes)} colours, one a class, found {len(palette)}"
+        )
+
+
+def _check_protocol(reader: _Reader, found: _Found) -> None:
+    _check_name(reader, found)
+    if found.values.get("scales") == ():
+        _fault_at(reader, found, "scales", "expected at least one scale, found none")
+
+
+def _check_weights(reader: _Reader, found: _Found) -> None:
+    urls, prefix = found.values.get("urls"), found.values.get("sha256_prefix")
+    if urls == ():
+        _fault_at(reader, found, "urls", "expected at least one URL, found none")
+    if urls and prefix and not any(prefix in url for url in urls if url is not _BAD):
+        _fault_at(reader, found, "sha256_prefix", f"{prefix!r} stands in none of the URLs")
+    full = found.values.get("sha256")
+    if full and prefix and not full.lower().startswith(prefix.lower()):
+        _fault_at(reader, found, "sha256", f"does not begin with the prefix {prefix!r}")
+
+
+def _check_claim(reader: _Reader, found: _Found) -> None:
+    values = found.values
+    _check_reference(reader, found, "protocol", "protocols")
+    if "metric" not in values or "printed" not in values:
+        return
+    metric = values["metric"]
+    if values["printed"] is None:
+        if not values.get("note"):
+            _fault_at(reader, found, "printed", "null needs a reason in 'note'")
+        return
+    if metric in ACCURACY_METRICS and "protocol" not in found.nodes:
+        reader.fault(found.path, found.node, f"a printed {metric} needs a 'protocol'")
+    if metric == "train_memory" and not {"batch", "crop"} <= found.nodes.keys():
+        reader.fault(found.path, found.node, "a printed train_memory needs 'batch' and 'crop'")
+
+
+def _check_entry(reader: _Reader, found: _Found) -> None:
+    _check_reference(reader, found, "dataset", "datasets")
+    _check_names(reader, found)
+    _check_architecture(reader, found)
+    _check_repeated_claims(reader, found)
+
+
+def _check_names(reader: _Reader, found: _Found) -> None:
+    for field, names in (("id", (found.values.get("id"),)), ("aliases", found.values.get("aliases", ()))):
+        for name in names:
+            if name is None or name is _BAD:
+                continue
+            if name in reader.taken:
+                _fault_at(reader, found, field, f"{name!r} is taken by {reader.taken[name]}")
+            reader.taken.setdefault(name, found.path)
+
+
+def _check_architecture(reader: _Reader, found: _Found) -> None:
+    architecture = found.values.get("architecture")
+    if architecture is None:
+        return
+    for key in ("builder", "num_classes"):
+        if key not in architecture:
+            _fault_at(reader, found, "architecture", f"missing key {key!r}")
+    outputs, dataset = architecture.get("num_classes"), found.values.get("dataset")
+    classes = reader.class_counts.get(f"datasets.{dataset}")
+    if outputs is not None and classes is not None and outputs != classes:
+        _fault_at(
+            reader,
+            found,
+            "architecture",
+            f"num_classes is {outputs!r}, but data set {dataset!r} has {classes} classes",
+        )
+
+
+def _check_repeated_claims(reader: _Reader, found: _Found) -> None:
+    """Claims of one metric are one figure and its revisions, measured once by one protocol."""
+    first: dict[str, Claim] = {}
+    printed: dict[str, set[str | None]] = {}
+    for index, claim in enumerate(found.values.get("claims", ())):
+        if claim is _BAD:
+            continue
+        earlier = printed.setdefault(claim.metric, set())
+        fault = _repetition_fault(claim, first.setdefault(claim.metric, claim), earlier)
+        if fault:
+            node = found.nodes["claims"].value[index]
+            reader.fault(f"{found.path}.claims[{index}]", node, fault)
+        earlier.add(claim.printed)
+
+
+def _repetition_fault(claim: Claim, first: Claim, earlier: set[str | None]) -> str:
+    if claim.supersedes is not None and claim.supersedes not in earlier:
+        return f"supersedes {claim.supersedes!r}, which no earlier {claim.metric} claim prints"
+    if earlier and claim.supersedes is None:
+        return f"a second {claim.metric} claim needs 'supersedes', the earlier figure"
+    if claim.protocol != first.protocol:
+        return f"another protocol than the first {claim.metric} claim's {first.protocol!r}"
+    return ""
+
+
+_CHECKS: dict[type[msgspec.Struct], Callable[[_Reader, _Found], None]] = {
+    DatasetSpec: _check_dataset,
+    EvalProtocol: _check_protocol,
+    Source: _check_document_reference,
+    Listing: _check_document_reference,
+    Weights: _check_weights,
+    Claim: _check_claim,
+    CheckpointEntry: _check_entry,
+}

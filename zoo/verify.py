@@ -108,7 +108,7 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
 
     checkpoint: Checkpoint
     dataset: Dataset
-    dataset_fingerprint: str
+    contents: dict[str, str]
     model: Any
     weights_sha256: str
 
@@ -208,7 +208,7 @@ class RowVerifier:
             return Subject(
                 checkpoint=self.checkpoint,
                 dataset=dataset,
-                dataset_fingerprint=dataset.fingerprint(),
+                contents=dataset.contents(),
                 model=self.checkpoint.load(path).to(self.device),
                 weights_sha256=check_hash(path, self.checkpoint.weights),
             )
@@ -220,25 +220,25 @@ class RowVerifier:
     def _measure_accuracy(self, claim: Claim, protocol: EvalProtocol, subject: Subject) -> Measurement:
         started = time.monotonic()
         key = self._key(protocol, subject)
-        samples, spec = subject.dataset.samples, subject.dataset.spec
-        lacking = len(missing(samples, self.store, key))
-        found = count_missing(subject.model, subject.dataset, protocol, self.store, key)
+        dataset, samples, contents = subject.dataset, subject.dataset.samples, subject.contents
+        lacking = len(missing(samples, contents, self.store, key))
+        found = count_missing(subject.model, dataset, contents, protocol, self.store, key)
         stored = len(samples) - lacking
         watched = self.watcher.images(found, self.checkpoint, claim, total=len(samples), stored=stored)
         faults = [result for result in watched if isinstance(result, ImageFault)]
         if faults:
             raise NotMeasured(_faults_reason(faults, len(samples)))
-        scores = scores_from_evidence(samples, spec, self.store, key)
+        scores = scores_from_evidence(contents, self.store, key)
         return Measurement(
             checkpoint=self.checkpoint.id,
             metric=claim.metric,
             value=scores.miou_percent,
-            details=_details(scores, spec.classes),
+            details=_details(scores, dataset.spec.classes),
             protocol=protocol.name,
             protocol_digest=key.protocol_digest,
             weights_sha256=key.weights_sha256,
-            dataset=spec.name,
-            dataset_fingerprint=key.dataset_fingerprint,
+            dataset=dataset.spec.name,
+            dataset_fingerprint=dataset.fingerprint(contents),
             image_count=len(samples),
             seconds=round(time.monotonic() - started, 3),
             new_images=lacking,
@@ -251,7 +251,7 @@ class RowVerifier:
         return EvidenceKey(
             weights_sha256=subject.weights_sha256,
             protocol_digest=protocol.digest(),
-            dataset_fingerprint=subject.dataset_fingerprint,
+            dataset_rules=subject.dataset.rules_digest(),
             precision=self.options.precision,
             device_kind=device_kind(self.device),
             num_classes=len(subject.dataset.spec.classes),

@@ -29,8 +29,6 @@ def rule_model():
 
     @functools.cache
     def build(builder, **numbers):
-        model = build_model(builder, **numbers)
-        model.load_state_dict(weights_rule.fill(model.state_dict()))
-        return model
+        return weights_rule.fill(build_model(builder, **numbers))
 
     return build

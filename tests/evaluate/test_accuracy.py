@@ -14,9 +14,10 @@ from segbench.evaluate.accuracy import ImageFault, count_missing, missing, score
 from segbench.evaluate.confusion import areas
 from segbench.evaluate.datasets import locate
 from segbench.evaluate.evidence import EvidenceKey, EvidenceStore
+from segbench.evaluate.inference import predict_scores
 from segbench.zoo.manifest import load_manifest
 
-from .test_inference import CLASSES, mmseg_protocol
+from .test_inference import CLASSES, MARGIN, mmseg_protocol
 
 IDS = ("a", "b", "c")
 LAYOUTS = {"cityscapes": "cityscapes", "cityscapes_slide": "cityscapes", "ade": "ade20k", "voc": "voc2012aug"}
@@ -50,30 +51,53 @@ def key_of(dataset, protocol):
     return EvidenceKey(
         weights_sha256="rule",
         protocol_digest=protocol.digest(),
-        dataset_fingerprint=dataset.fingerprint(),
+        dataset_rules=dataset.rules_digest(),
         precision="fp32",
         device_kind="cpu",
         num_classes=len(dataset.spec.classes),
     )
 
 
+@pytest.fixture
+def undecided(monkeypatch):
+    """Per class, the pixels the loop predicted whose best two classes, this one among them, are a rounding apart.
+
+    The recorded evaluation holds areas, not margins; ours say how many pixels rounding may have moved.
+    """
+    seen = []
+
+    def recording(*arguments):
+        scores = predict_scores(*arguments)
+        best = scores.softmax(0).topk(2, dim=0) if scores.min() < 0 else scores.topk(2, dim=0)
+        close = best.values[0] - best.values[1] < MARGIN
+        seen.append(torch.bincount(best.indices[:, close].flatten(), minlength=scores.shape[0]))
+        return scores
+
+    monkeypatch.setattr("segbench.evaluate.accuracy.predict_scores", recording)
+    return seen
+
+
 @pytest.mark.parametrize("version", ["0.x", "1.x"])
 @pytest.mark.parametrize("mode", ["single", "msflip"])
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_mmseg_evaluation(golden, shared, rule_model, tmp_path, layout, mode, version):
+def test_mmseg_evaluation(golden, shared, rule_model, undecided, tmp_path, layout, mode, version):
     """Files in, areas and scores out, equal to mmsegmentation's dataset, loader and IoUMetric."""
     expected = json.loads((shared / "golden/mmseg/evaluate.json").read_text())[f"{layout}|{mode}|{version}"]
     dataset = write_tree(tmp_path, layout, golden("mmseg/datasets.npz"))
     protocol = mmseg_protocol(expected["base_scale"], expected["test_cfg"], expected["ratios"], mode, version)
     model = rule_model("isanet_mmseg", depth=50, num_classes=CLASSES[layout.split("_")[0]])
+    contents = dataset.contents()
     with EvidenceStore(tmp_path / "evidence.sqlite") as store:
         key = key_of(dataset, protocol)
-        assert [sample.id for sample in count_missing(model, dataset, protocol, store, key)] == list(IDS)
-        found = areas(sum(store.counts(key).values()))
-        scores = scores_from_evidence(dataset.samples, dataset.spec, store, key)
-    np.testing.assert_array_equal(found, np.array(expected["areas"], dtype=np.int64))
+        results = count_missing(model, dataset, contents, protocol, store, key)
+        assert [sample.id for sample in results] == list(IDS)
+        found = np.array(areas(sum(store.counts(key).values())))
+        scores = scores_from_evidence(contents, store, key)
+    off = np.abs(found - np.array(expected["areas"], dtype=np.int64))
+    assert (off <= sum(undecided).numpy()).all()
+    np.testing.assert_array_equal(off[3], 0)  # label areas owe nothing to the network
     for ours, name in (("miou_percent", "mIoU"), ("macc_percent", "mAcc"), ("aacc_percent", "aAcc")):
-        assert round(getattr(scores, ours), 2) == round(expected["summary"][name], 2)
+        assert getattr(scores, ours) == pytest.approx(expected["summary"][name], abs=0.01)
 
 
 @pytest.fixture
@@ -99,19 +123,20 @@ PLAIN = EvalProtocol(base_scale=(64, 32))
 
 def test_only_missing_images_are_measured(streets, tmp_path):
     """A second run over stored evidence predicts nothing and gives the same number."""
+    contents = streets.contents()
     with EvidenceStore(tmp_path / "e.sqlite") as store:
         key = key_of(streets, PLAIN)
-        run = count_missing(eight_colours, streets, PLAIN, store, key)
+        run = count_missing(eight_colours, streets, contents, PLAIN, store, key)
         for _ in range(5):
             next(run)
         run.close()
-        assert len(missing(streets.samples, store, key)) == 7
-        assert len(list(count_missing(eight_colours, streets, PLAIN, store, key))) == 7
-        assert list(count_missing(eight_colours, streets, PLAIN, store, key)) == []
-        interrupted = scores_from_evidence(streets.samples, streets.spec, store, key)
+        assert len(missing(streets.samples, contents, store, key)) == 7
+        assert len(list(count_missing(eight_colours, streets, contents, PLAIN, store, key))) == 7
+        assert list(count_missing(eight_colours, streets, contents, PLAIN, store, key)) == []
+        interrupted = scores_from_evidence(contents, store, key)
     with EvidenceStore(tmp_path / "fresh.sqlite") as store:
-        assert len(list(count_missing(eight_colours, streets, PLAIN, store, key))) == 12
-        assert scores_from_evidence(streets.samples, streets.spec, store, key) == interrupted
+        assert len(list(count_missing(eight_colours, streets, contents, PLAIN, store, key))) == 12
+        assert scores_from_evidence(contents, store, key) == interrupted
 
 
 def test_faulty_images_are_named_and_the_rest_is_kept(streets, tmp_path):
@@ -120,9 +145,10 @@ def test_faulty_images_are_named_and_the_rest_is_kept(streets, tmp_path):
     no_label.label.unlink()
     damaged.image.write_bytes(damaged.image.read_bytes()[:5000])
     Image.fromarray(np.zeros((5, 7), np.uint8)).save(resized.label)
+    contents = streets.contents()
     with EvidenceStore(tmp_path / "e.sqlite") as store:
         key = key_of(streets, PLAIN)
-        results = list(count_missing(eight_colours, streets, PLAIN, store, key))
+        results = list(count_missing(eight_colours, streets, contents, PLAIN, store, key))
         faults = [result for result in results if isinstance(result, ImageFault)]
         assert [fault.image_id for fault in faults] == [no_label.id, damaged.id, resized.id]
         assert faults[0].message == f"{no_label.label}: the label file is missing"
@@ -130,5 +156,5 @@ def test_faulty_images_are_named_and_the_rest_is_kept(streets, tmp_path):
         assert faults[2].message.startswith(f"{resized.label}: the label is 5 x 7, its image")
         assert len(store.measured(key)) == 9
         with pytest.raises(LookupError, match="3 of 12 images have no counts"):
-            scores_from_evidence(streets.samples, streets.spec, store, key)
+            scores_from_evidence(contents, store, key)
 

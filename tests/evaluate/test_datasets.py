@@ -87,6 +87,9 @@ def test_copies_share_a_fingerprint_and_a_changed_label_breaks_it(tmp_path):
     make(tmp_path / "one")
     make(tmp_path / "two")
     first, second = (locate(SPEC, tmp_path / name) for name in ("one", "two"))
-    assert first.fingerprint() == second.fingerprint()
+    assert first.fingerprint(first.contents()) == second.fingerprint(second.contents())
     Image.fromarray(np.ones((4, 6), np.uint8)).save(second.samples[1].label)
-    assert first.fingerprint() != second.fingerprint()
+    assert first.fingerprint(first.contents()) != second.fingerprint(second.contents())
+    assert [a == b for a, b in zip(first.contents().values(), second.contents().values(), strict=True)] == [
+        True, False, True,
+    ]  # fmt: skip

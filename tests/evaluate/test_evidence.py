@@ -11,8 +11,9 @@ import pytest
 from segbench.evaluate.evidence import EvidenceError, EvidenceKey, EvidenceStore
 
 KEY = EvidenceKey(
-    weights_sha256="w", protocol_digest="p", dataset_fingerprint="d", precision="fp32", device_kind="cpu", num_classes=3
+    weights_sha256="w", protocol_digest="p", dataset_rules="d", precision="fp32", device_kind="cpu", num_classes=3
 )
+A, B = ("a", "hash of a"), ("b", "hash of b")
 
 
 def matrix(seed):
@@ -26,31 +27,39 @@ def path(tmp_path):
 
 def test_counts_are_kept_by_image(path):
     with EvidenceStore(path) as store:
-        store.add(KEY, "b", matrix(1))
-        store.add(KEY, "a", matrix(2))
+        store.add(KEY, B, matrix(1))
+        store.add(KEY, A, matrix(2))
     with EvidenceStore(path) as store:
         counts = store.counts(KEY)
-        assert store.measured(KEY) == {"a", "b"}
-    np.testing.assert_array_equal(counts["b"], matrix(1))
-    np.testing.assert_array_equal(counts["a"], matrix(2))
+        assert store.measured(KEY) == {A, B}
+    np.testing.assert_array_equal(counts[B], matrix(1))
+    np.testing.assert_array_equal(counts[A], matrix(2))
 
 
 def test_an_image_counts_once(path):
     """Measuring an image again replaces its counts."""
     with EvidenceStore(path) as store:
-        store.add(KEY, "a", matrix(1))
-        store.add(KEY, "a", matrix(2))
-        assert list(store.counts(KEY)) == ["a"]
-        np.testing.assert_array_equal(store.counts(KEY)["a"], matrix(2))
+        store.add(KEY, A, matrix(1))
+        store.add(KEY, A, matrix(2))
+        assert list(store.counts(KEY)) == [A]
+        np.testing.assert_array_equal(store.counts(KEY)[A], matrix(2))
+
+
+def test_counts_belong_to_contents(path):
+    """A file that changed under the same name has no counts yet; the old ones stay."""
+    with EvidenceStore(path) as store:
+        store.add(KEY, A, matrix(1))
+        assert ("a", "another hash") not in store.measured(KEY)
+        assert A in store.counts(KEY)
 
 
 @pytest.mark.parametrize(
-    "field", ["weights_sha256", "protocol_digest", "dataset_fingerprint", "precision", "device_kind"]
+    "field", ["weights_sha256", "protocol_digest", "dataset_rules", "precision", "device_kind"]
 )
 def test_every_part_of_the_key_separates(path, field):
     """Counts of other weights, protocol, data, arithmetic or device are never taken for these."""
     with EvidenceStore(path) as store:
-        store.add(KEY, "a", matrix(1))
+        store.add(KEY, A, matrix(1))
         assert store.counts(msgspec.structs.replace(KEY, **{field: "other"})) == {}
 
 
@@ -60,14 +69,14 @@ def test_a_killed_writer_keeps_what_was_stored(path):
         "import os, signal, sys; sys.path[:0] = eval(sys.argv[2]);"
         "import numpy as np; from pathlib import Path;"
         "from segbench.evaluate.evidence import EvidenceKey, EvidenceStore;"
-        "key = EvidenceKey(weights_sha256='w', protocol_digest='p', dataset_fingerprint='d', precision='fp32',"
+        "key = EvidenceKey(weights_sha256='w', protocol_digest='p', dataset_rules='d', precision='fp32',"
         "device_kind='cpu', num_classes=3); store = EvidenceStore(Path(sys.argv[1]));"
-        "store.add(key, 'a', np.ones((4, 3), np.int64)); os.kill(os.getpid(), signal.SIGKILL)"
+        "store.add(key, ('a', 'hash of a'), np.ones((4, 3), np.int64)); os.kill(os.getpid(), signal.SIGKILL)"
     )
     done = subprocess.run([sys.executable, "-c", program, str(path), repr(sys.path)], check=False)
     assert done.returncode == -9
     with EvidenceStore(path) as store:
-        assert store.measured(KEY) == {"a"}
+        assert store.measured(KEY) == {A}
 
 
 def test_a_newer_file_is_refused(path):
@@ -92,7 +101,7 @@ def test_a_file_of_something_else_is_refused(path):
 
 def test_damaged_counts_are_refused(path):
     with EvidenceStore(path) as store:
-        store.add(KEY, "a", matrix(1))
+        store.add(KEY, A, matrix(1))
     database = sqlite3.connect(path)
     database.execute("UPDATE images SET counts = x'00'")
     database.commit()

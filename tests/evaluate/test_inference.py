@@ -104,6 +104,7 @@ def ssseg_protocol(meta):
         upsampling="one-step",
         average="probabilities" if tta["use_probs_before_resize"] else "scores",
         softmax_at="window",
+        normalisation="float64 multiplication",
     )
 
 
@@ -176,9 +177,10 @@ def test_the_digest_counts_what_changes_numbers_and_not_names():
             {"upsampling": "one-step"}, {"views": "tensor"}, {"base_scale": (2049, 1025)}, {"keep_ratio": False},
             {"softmax_at": "window"}, {"flip_pairs": ((1, 2),)}, {"mean": (0.0, 0.0, 0.0)},
             {"window": SlidingWindow(crop=(769, 769), stride=(513, 513))},
+            {"normalisation": "float64 multiplication"}, {"std": (1.0, 1.0, 1.0)},
         )
     }  # fmt: skip
-    assert len(digests) == 13
+    assert len(digests) == 15
 
 
 def test_bgr_is_what_predict_takes(picture):

@@ -3,6 +3,7 @@
 import re
 
 import cv2
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -14,7 +15,8 @@ from segbench.evaluate.geometry import fitted_size
 from segbench.evaluate.inference import views
 from segbench.evaluate.pixels import map_values, normalise, read_image, read_label, resize
 
-MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+MMSEG = EvalProtocol(base_scale=None)
+SSSEG = EvalProtocol(base_scale=(192, 96), views="tensor", normalisation="float64 multiplication")
 PLAIN = LabelFiles(folder="annotations", suffix=".png")
 
 
@@ -38,7 +40,7 @@ def test_resizing_gives_the_publishers_bytes(prep, ratio):
 @pytest.mark.parametrize("form", ["crop_norm_0x", "crop_norm_1x"])
 def test_normalisation_is_bit_identical(prep, form):
     """mmseg 0.x normalises in cv2, 1.x in torch; ours equals both in every bit."""
-    ours = normalise(prep["crop_bgr"], MEAN, STD, torch.device("cpu"))
+    ours = normalise(prep["crop_bgr"], MMSEG, torch.device("cpu"))
     np.testing.assert_array_equal(ours[0].permute(1, 2, 0).numpy(), prep[form])
 
 
@@ -58,17 +60,19 @@ def test_ssseg_resizes_to_the_same_bytes(golden):
 @pytest.mark.parametrize("picture", ["street_128x256_192x96_keep", "color_288x512_192x96_keep"])
 def test_ssseg_normalises_to_the_same_bits(golden, picture):
     recorded = golden("ssseg/pipeline.npz")
-    ours = normalise(recorded[f"resized_{picture}"], MEAN, STD, torch.device("cpu"))
+    ours = normalise(recorded[f"resized_{picture}"], SSSEG, torch.device("cpu"))
     np.testing.assert_array_equal(ours[0].numpy(), recorded[f"input_{picture}"])
 
 
 def test_ssseg_views_are_interpolated_tensors(golden):
     """Its multi-scale inputs come from the normalised tensor by scale_factor, not from a new resize."""
     recorded = golden("ssseg/pipeline.npz")
-    protocol = EvalProtocol(base_scale=(192, 96), views="tensor", scales=(0.5, 1.0, 1.75))
+    protocol = msgspec.structs.replace(SSSEG, scales=(0.5, 1.0, 1.75))
     found = views(recorded["image_street_128x256"], protocol, torch.device("cpu"))
     for view, ratio in zip(found, protocol.scales, strict=True):
-        np.testing.assert_array_equal(view.numpy(), recorded[f"msinput_{ratio}"])
+        # Interpolation kernels differ in the last bits between torch builds; size= instead of scale_factor=
+        # would be off by whole grey levels.
+        np.testing.assert_allclose(view.numpy(), recorded[f"msinput_{ratio}"], atol=1e-5)
 
 
 def test_ade20k_labels_lose_their_zero():

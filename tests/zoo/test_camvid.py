@@ -4,6 +4,7 @@ import json
 import shutil
 
 import pytest
+import weights_rule
 
 from segbench.evaluate import EvalProtocol, predict
 from segbench.evaluate.pixels import read_image
@@ -93,9 +94,9 @@ def test_mmsegmentations_scores_are_reproduced(row, camvid, tmp_path):
         assert details["aacc_percent"] == pytest.approx(float(expected["aAcc"]), abs=0.01)
 
 
-def test_a_full_width_network_labels_photographs(row, camvid, rule_weights):
+def test_a_full_width_network_labels_photographs(row, camvid):
     """R-50 at its published width runs on real pictures through the notebook's functions."""
-    model = rule_weights(load_manifest()["isanet_r50-d8_512x1024_40k_cityscapes"].build())
+    model = weights_rule.fill(load_manifest()["isanet_r50-d8_512x1024_40k_cityscapes"].build())
     for path in sorted((camvid / "images/val").glob("*.png"))[:2]:
         image = read_image(path)
         labels, scores = predict(model, image, row.protocol("miou"))

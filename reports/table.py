@@ -1,0 +1,325 @@
+"""The publishers' own tables again, with our figure, the difference and a verdict in every cell.
+
+Every formatter takes rows and returns a string; nothing is printed here.
+"""
+
+from __future__ import annotations
+
+import enum
+import textwrap
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from .forms import Column, Form, MetricColumn, form_of
+from .metrics import METRICS
+from .verdict import Status, Verdict, rounded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pandas import DataFrame
+
+ABSENT = "–"
+"""Cell of a figure that is not published."""
+WIDTH = 120
+"""Columns that the lines below a text table may take."""
+
+MEANINGS: dict[Status, str] = {
+    Status.REPRODUCED: "our figure agrees with the printed one",
+    Status.DRIFT: "our figure is near the printed one, but farther off than a repeated run should be",
+    Status.REFUTED: "our figure contradicts the printed one",
+    Status.NOT_PUBLISHED: "the source prints no figure",
+    Status.NOT_MEASURED: "we have no figure, for the reason given",
+    Status.NOT_COMPARABLE: "both figures are there, but were taken under different conditions",
+    Status.SOURCE_INCONSISTENT: "the sources contradict each other",
+}
+ALWAYS_COUNTED = (Status.REPRODUCED, Status.DRIFT, Status.REFUTED)
+"""In the summary even where there are none."""
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One checkpoint's line in its publisher's table; every text as the publisher writes it."""
+
+    checkpoint: str
+    publisher: str
+    dataset: str
+    """The data set's title."""
+    method: str
+    backbone: str
+    crop: str
+    """Training crop, `height x width` in pixels: `512x1024`."""
+    schedule: str
+    device: str = ""
+    """What speed and memory were published for; empty where nothing was."""
+    verdicts: tuple[Verdict, ...]
+
+
+class Table(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows that share a heading and a form."""
+
+    heading: str
+    form: Form
+    rows: tuple[Row, ...]
+
+
+class Layout(msgspec.Struct, frozen=True, kw_only=True):
+    """What differs between the formats that people read."""
+
+    style: str
+    """tabulate's name of the table format."""
+    heading: str
+    """With `{}` for the words."""
+    line: str
+    """Divides the figures of one metric within a cell."""
+    slash: str
+    """Divides the metrics of one cell."""
+    item: str = ""
+    """Begins each line of a list below a table."""
+    width: int | None = None
+    """Where lines below a table are wrapped."""
+
+
+TEXT = Layout(style="simple", heading="{}", line="\n", slash=" /\n", width=WIDTH)
+MARKDOWN = Layout(style="github", heading="### {}", line="<br>", slash=" / ", item="- ")
+
+
+class Footnotes:
+    """Numbers reasons from 1 in the order they are met; equal reasons share a number."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+
+    def mark(self, reason: str) -> str:
+        """` [n]`, or nothing where there is no reason."""
+        words = " ".join(reason.split())
+        if not words:
+            return ""
+        return f" [{self._numbers.setdefault(words, len(self._numbers) + 1)}]"
+
+    def lines(self) -> list[str]:
+        """`[n] reason`, one a line."""
+        return [f"[{number}] {reason}" for reason, number in self._numbers.items()]
+
+
+def format_text(rows: Sequence[Row]) -> str:
+    """Tables for a terminal."""
+    return _document(rows, TEXT)
+
+
+def format_markdown(rows: Sequence[Row]) -> str:
+    """Tables in GitHub's Markdown."""
+    return _document(rows, MARKDOWN)
+
+
+def format_csv(rows: Sequence[Row]) -> str:
+    """One line a claim, `measured` unrounded; what is absent is empty."""
+    import pandas as pd  # noqa: PLC0415  (half a second that `zoo list` need not pay)
+
+    columns = [
+        "checkpoint",
+        "publisher",
+        "dataset",
+        "metric",
+        "published",
+        "measured",
+        "delta",
+        "status",
+        "reason",
+    ]
+    records = [
+        {**_record(row, verdict), "reason": _one_line(verdict.reason)} for row, verdict in _claims(rows)
+    ]
+    # As objects: pandas would make "78.70" and absent numbers its own.
+    return pd.DataFrame(records, columns=columns, dtype=object).to_csv(index=False, lineterminator="\n")
+
+
+def format_json(rows: Sequence[Row]) -> str:
+    """A list with one object a claim, `measured` unrounded; what is absent is null."""
+    records = [_record(row, verdict) for row, verdict in _claims(rows)]
+    return msgspec.json.format(msgspec.json.encode(records), indent=2).decode() + "\n"
+
+
+FORMATS: dict[str, Callable[[Sequence[Row]], str]] = {
+    "text": format_text,
+    "md": format_markdown,
+    "csv": format_csv,
+    "json": format_json,
+}
+"""Name on the command line -> formatter."""
+
+
+# --- tables that people read ------------------------------------------------------------------------
+
+
+def _document(rows: Sequence[Row], layout: Layout) -> str:
+    parts = [_table_text(table, layout) for table in tables(rows)]
+    parts += [_list(_legend(rows), layout), summary(rows)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def tables(rows: Sequence[Row]) -> list[Table]:
+    """Rows sorted into their publishers' tables, in the order in which each first appears."""
+    grouped: dict[str, list[Row]] = {}
+    for row in rows:
+        grouped.setdefault(_heading(row), []).append(row)
+    return [
+        Table(heading=heading, form=form_of(group[0].publisher, group[0].method), rows=tuple(group))
+        for heading, group in grouped.items()
+    ]
+
+
+def _heading(row: Row) -> str:
+    named = form_of(row.publisher, row.method).names_method
+    return f"{row.publisher if named else f'{row.publisher} {row.method}'}, {row.dataset}"
+
+
+def _table_text(table: Table, layout: Layout) -> str:
+    notes = Footnotes()
+    body = _frame(table, layout, notes).to_markdown(index=False, tablefmt=layout.style, disable_numparse=True)
+    below = [*_without_column(table, notes), *notes.lines()]
+    return "\n\n".join(
+        part for part in (layout.heading.format(table.heading), body, _list(below, layout)) if part
+    )
+
+
+def _frame(table: Table, layout: Layout, notes: Footnotes) -> DataFrame:
+    """The table's cells; footnotes are numbered row by row as a reader meets them."""
+    import pandas as pd  # noqa: PLC0415  (half a second that `zoo list` need not pay)
+
+    columns = shown_columns(table)
+    cells = [[_cell(row, column, layout, notes) for column in columns] for row in table.rows]
+    titles = [column.title if isinstance(column, Column) else column.title() for column in columns]
+    return pd.DataFrame(cells, columns=pd.Index(titles), dtype=object)
+
+
+def shown_columns(table: Table) -> list[Column | MetricColumn]:
+    """The form's columns that have something to show; numbers that the form has no place for come last."""
+    present = _metrics(table.rows)
+    columns: list[Column | MetricColumn] = []
+    for column in table.form.columns:
+        if isinstance(column, MetricColumn):
+            column = MetricColumn(tuple(metric for metric in column.metrics if metric in present))  # noqa: PLW2901
+        if (
+            column.metrics
+            if isinstance(column, MetricColumn)
+            else any(getattr(r, column.field) for r in table.rows)
+        ):
+            columns.append(column)
+    return columns + [
+        MetricColumn((metric,)) for metric in _extra_metrics(table) if _has_number(table, metric)
+    ]
+
+
+def _metrics(rows: Sequence[Row]) -> list[str]:
+    """Metrics with a verdict, in the order of `METRICS`."""
+    judged = {verdict.metric for row in rows for verdict in row.verdicts}
+    return [metric for metric in METRICS if metric in judged]
+
+
+def _extra_metrics(table: Table) -> list[str]:
+    return [metric for metric in _metrics(table.rows) if metric not in table.form.metrics()]
+
+
+def _has_number(table: Table, metric: str) -> bool:
+    verdicts = [verdict for row in table.rows for verdict in row.verdicts if verdict.metric == metric]
+    return any(verdict.published is not None or verdict.measured is not None for verdict in verdicts)
+
+
+def _without_column(table: Table, notes: Footnotes) -> list[str]:
+    """One line on the metrics that neither the publisher's form nor we have a number for."""
+    told = []
+    for metric in _extra_metrics(table):
+        if not _has_number(table, metric):
+            reasons = dict.fromkeys(
+                v.reason for row in table.rows for v in row.verdicts if v.metric == metric
+            )
+            told.append(METRICS[metric].title + "".join(notes.mark(reason) for reason in reasons))
+    return [f"Not published: {', '.join(told)}"] if told else []
+
+
+def _cell(row: Row, column: Column | MetricColumn, layout: Layout, notes: Footnotes) -> str:
+    if isinstance(column, Column):
+        return _escaped(getattr(row, column.field) or ABSENT, layout)
+    return layout.slash.join(_figures(row, metric, layout, notes) for metric in column.metrics)
+
+
+def _figures(row: Row, metric: str, layout: Layout, notes: Footnotes) -> str:
+    """What there is to say of one metric: one claim, or each of several that were published over time."""
+    verdicts = [verdict for verdict in row.verdicts if verdict.metric == metric]
+    return layout.line.join(figure(verdict, notes) for verdict in verdicts) or ABSENT
+
+
+def figure(verdict: Verdict, notes: Footnotes) -> str:
+    """One claim in a cell: `78.49 → 78.51 (+0.02) reproduced`, or `78.49 [1]` where we have no number."""
+    published = verdict.published or ABSENT
+    if verdict.date:
+        published += f" ({verdict.date})"
+    mark = notes.mark(verdict.reason)
+    if verdict.measured is None:
+        status = " source inconsistent" if verdict.status is Status.SOURCE_INCONSISTENT else ""
+        return f"{published}{status}{mark}"
+    measured = str(rounded(verdict.measured, verdict.metric))
+    return f"{published} → {measured}{_delta(verdict)} {verdict.status.value}{mark}"
+
+
+def _delta(verdict: Verdict) -> str:
+    return "" if verdict.delta is None else f" ({verdict.delta:+.{METRICS[verdict.metric].decimals}f})"
+
+
+def _legend(rows: Sequence[Row]) -> list[str]:
+    used = {verdict.status for _, verdict in _claims(rows)}
+    return [f"{status.value}: {meaning}" for status, meaning in MEANINGS.items() if status in used]
+
+
+def summary(rows: Sequence[Row]) -> str:
+    """`2 claims of 1 checkpoint: 2 reproduced, 0 drift, 0 refuted`."""
+    statuses = [verdict.status for _, verdict in _claims(rows)]
+    absent = statuses.count(Status.NOT_PUBLISHED)
+    counts = ", ".join(
+        f"{statuses.count(status)} {status.value}"
+        for status in Status
+        if status is not Status.NOT_PUBLISHED and (status in ALWAYS_COUNTED or status in statuses)
+    )
+    checkpoints = _counted(len({row.checkpoint for row in rows}), "checkpoint")
+    more = f"; {_counted(absent, 'figure')} not published" if absent else ""
+    return f"{_counted(len(statuses) - absent, 'claim')} of {checkpoints}: {counts}{more}"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _list(lines: Sequence[str], layout: Layout) -> str:
+    return "\n".join(_wrapped(layout.item + line, layout.width) for line in lines)
+
+
+def _wrapped(line: str, width: int | None) -> str:
+    """Continued under the first word of a footnote; paths and addresses stay whole."""
+    if width is None:
+        return line
+    indent = " " * (line.index("] ") + 2 if line.startswith("[") else 2)
+    return textwrap.fill(
+        line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
+
+
+def _escaped(text: str, layout: Layout) -> str:
+    return text.replace("|", "\\|") if layout is MARKDOWN else text
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+# --- tables that programs read ----------------------------------------------------------------------
+
+
+def _claims(rows: Sequence[Row]) -> list[tuple[Row, Verdict]]:
+    return [(row, verdict) for row in rows for verdict in row.verdicts]
+
+
+def _record(row: Row, verdict: Verdict) -> dict[str, str | float | None]:
+    fields = {name: getattr(verdict, name) for name in verdict.__struct_fields__}
+    record = {"checkpoint": verdict.checkpoint, "publisher": row.publisher, "dataset": row.dataset, **fields}
+    return {name: value.value if isinstance(value, enum.Enum) else value for name, value in record.items()}

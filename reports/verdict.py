@@ -1,0 +1,242 @@
+"""Does a measured number agree with the printed one? One word, the difference and a reason.
+
+Everything here is pure: a verdict can be made again from a recorded measurement with another tolerance.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from .metrics import METRICS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+NOTHING_JUDGED = 5
+"""Exit code where there was no claim at all."""
+
+
+class Status(enum.Enum):
+    """What became of a claim, in words."""
+
+    REPRODUCED = "reproduced"
+    DRIFT = "drift"
+    REFUTED = "refuted"
+    NOT_PUBLISHED = "not published"
+    NOT_MEASURED = "not measured"
+    NOT_COMPARABLE = "not comparable"
+    SOURCE_INCONSISTENT = "source inconsistent"
+
+    @property
+    def exit_code(self) -> int:
+        """What a verdict of this status alone ends a command with."""
+        return {Status.REFUTED: 1, Status.NOT_MEASURED: 3}.get(self, 0)
+
+
+class ToleranceError(ValueError):
+    """A tolerance that is not a finite number from 0 on."""
+
+
+class Tolerance(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a measurement may lie from the printed figure, in the metric's unit.
+
+    Half a unit of the last printed digit comes on top of both limits: `45.4` stands for 45.35 to 45.45.
+    """
+
+    reproduced: float = 0.05
+    """Up to here the claim is reproduced."""
+    drift: float = 0.15
+    """Up to here it has drifted; beyond, it is refuted."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.reproduced <= self.drift < math.inf:
+            raise ToleranceError(
+                f"tolerance: expected 0 <= reproduced <= drift, both finite, found {self.reproduced} and {self.drift}"
+            )
+
+    @classmethod
+    def of(cls, points: float) -> Tolerance:
+        """The user's own single limit: up to `points` is reproduced, beyond is refuted, nothing is drift.
+
+        Raises:
+            ToleranceError: `points` is negative or not finite.
+        """
+        if not 0 <= points < math.inf:
+            raise ToleranceError(f"tolerance: expected a finite number of points from 0 on, found {points}")
+        return cls(reproduced=points, drift=points)
+
+    def band(self, printed: str) -> tuple[Decimal, Decimal]:
+        """The largest differences that count as reproduced and as drift, for a figure as printed.
+
+        Raises:
+            ValueError: `printed` is not a plain decimal number.
+        """
+        half = half_unit(printed)
+        return _decimal(self.reproduced) + half, _decimal(self.drift) + half
+
+    def describe(self) -> str:
+        """The limits and why they are where they are, as one sentence."""
+        plus = "plus half a unit of the last printed digit"
+        if self.reproduced == self.drift:
+            return f"A difference up to {self.reproduced:g} is reproduced, {plus}; beyond is refuted (limit set by the user)."
+        limits = f"A difference up to {self.reproduced:g} is reproduced, up to {self.drift:g} is drift, each {plus}"
+        if self != Tolerance():
+            return f"{limits}; beyond is refuted (limits set by the user)."
+        return (
+            f"{limits}; beyond is refuted: mmsegmentation's maintainers met their own numbers again "
+            "within 0.02 points and once within 0.11, and sssegmentation promises 0.1."
+        )
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """One claim, what was measured for it, and what follows."""
+
+    checkpoint: str
+    metric: str
+    """A key of `reports.metrics.METRICS`."""
+    published: str | None
+    """The figure as printed; None where the source prints none."""
+    measured: float | None
+    """In the metric's unit, unrounded."""
+    delta: float | None
+    """Measured, rounded as publishers round, minus published; None where the two are not compared."""
+    status: Status
+    reason: str = ""
+    """Why it is not measured, published or comparable, or which limit the difference exceeds."""
+    images: int | None = None
+    """Images behind the measurement."""
+    date: str = ""
+    """When the figure was published, where its authors printed several over time."""
+
+
+def half_unit(printed: str) -> Decimal:
+    """Half a unit of a printed figure's last digit: 0.05 of `9.0`, 0.005 of `42.08`.
+
+    Raises:
+        ValueError: `printed` is not a plain decimal number.
+    """
+    return Decimal("0.5").scaleb(-_decimals(_parse(printed)))
+
+
+def rounded(measured: float, metric: str) -> Decimal:
+    """A measurement as publishers print it: to the metric's decimals, a tie to the even digit.
+
+    The very arithmetic of `np.round`, which both publishers use: scale in binary, round, scale back.
+    """
+    decimals = METRICS[metric].decimals
+    return Decimal(round(measured * 10**decimals)).scaleb(-decimals)
+
+
+def judge(
+    *,
+    checkpoint: str,
+    metric: str,
+    printed: str | None,
+    measured: float | None,
+    tolerance: Tolerance,
+    reason: str = "",
+    images: int | None = None,
+    date: str = "",
+    comparable: bool = True,
+    consistent: bool = True,
+) -> Verdict:
+    """Compare one claim with one measurement.
+
+    Args:
+        checkpoint: the checkpoint's id.
+        metric: a key of `METRICS`.
+        printed: the figure as its authors print it, without a percent sign.
+        measured: in the metric's unit, unrounded; None or NaN where there is no number.
+        tolerance: in the metric's unit.
+        reason: why something is missing or cannot be compared.
+        images: how many images the measurement rests on.
+        date: of the claim, where several exist.
+        comparable: False where the claim was measured under conditions that are not these: fps on another device.
+        consistent: False where the sources contradict each other about this figure.
+
+    Raises:
+        ValueError: `printed` is not a plain decimal number.
+        KeyError: no such metric.
+    """
+    if measured is not None and not math.isfinite(measured):
+        measured, reason = None, reason or f"the measurement is no number: {measured}"
+    delta = None
+    status = _status_without_comparison(printed, measured, comparable=comparable)
+    if status is None and printed is not None and measured is not None:
+        difference = rounded(measured, metric) - _parse(printed)
+        delta = float(difference)
+        status, reason = _compare(abs(difference), printed, metric, tolerance, reason)
+    if not consistent:
+        status = Status.SOURCE_INCONSISTENT
+    return Verdict(
+        checkpoint=checkpoint,
+        metric=metric,
+        published=printed,
+        measured=measured,
+        delta=delta,
+        status=status or Status.NOT_MEASURED,
+        reason=reason,
+        images=images,
+        date=date,
+    )
+
+
+def _status_without_comparison(
+    printed: str | None, measured: float | None, *, comparable: bool
+) -> Status | None:
+    if printed is None:
+        return Status.NOT_PUBLISHED
+    if measured is None:
+        return Status.NOT_MEASURED
+    return None if comparable else Status.NOT_COMPARABLE
+
+
+def _compare(
+    distance: Decimal, printed: str, metric: str, tolerance: Tolerance, reason: str
+) -> tuple[Status, str]:
+    reproduced, drift = tolerance.band(printed)
+    if distance <= reproduced:
+        return Status.REPRODUCED, reason
+    unit = "points" if METRICS[metric].unit == "%" else METRICS[metric].unit
+    if distance <= drift:
+        return Status.DRIFT, reason or _beyond(reproduced, tolerance.reproduced, unit)
+    return Status.REFUTED, reason or _beyond(drift, tolerance.drift, unit)
+
+
+def _beyond(limit: Decimal, tolerance: float, unit: str) -> str:
+    return f"differs by more than {limit} {unit}: {tolerance:g} and half a unit of the last printed digit"
+
+
+def exit_code(verdicts: Iterable[Verdict]) -> int:
+    """1 where a claim is refuted, else 3 where a published one is not measured, else 0; 5 without verdicts."""
+    codes = {verdict.status.exit_code for verdict in verdicts}
+    if not codes:
+        return NOTHING_JUDGED
+    return next((code for code in (1, 3) if code in codes), 0)
+
+
+def _parse(printed: str) -> Decimal:
+    """The number that a printed figure says."""
+    try:
+        number = Decimal(printed)
+    except InvalidOperation:
+        number = Decimal("NaN")
+    if not number.is_finite():
+        raise ValueError(
+            f'printed figure: expected a plain decimal number such as "78.70", found {printed!r}'
+        )
+    return number
+
+
+def _decimals(number: Decimal) -> int:
+    exponent = number.as_tuple().exponent
+    return -exponent if isinstance(exponent, int) else 0
+
+
+def _decimal(value: float) -> Decimal:
+    return Decimal(str(value))

@@ -1,0 +1,235 @@
+"""Verdicts: bands from the printed text, publishers' rounding, every absence with its reason."""
+
+import subprocess
+import sys
+from decimal import Decimal
+
+import numpy as np
+import pytest
+
+from segbench.reports.verdict import (
+    Status,
+    Tolerance,
+    ToleranceError,
+    Verdict,
+    exit_code,
+    half_unit,
+    judge,
+    rounded,
+)
+
+
+def judged(printed, measured, tolerance=None, metric="miou", **more):
+    return judge(
+        checkpoint="c",
+        metric=metric,
+        printed=printed,
+        measured=measured,
+        tolerance=tolerance or Tolerance(),
+        **more,
+    )
+
+
+@pytest.mark.parametrize(
+    ("printed", "half"),
+    [("9.0", "0.05"), ("45.4", "0.05"), ("42.08", "0.005"), ("5.869", "0.0005"), ("80", "0.5")],
+)
+def test_half_a_unit_of_the_last_printed_digit(printed, half):
+    assert half_unit(printed) == Decimal(half)
+
+
+@pytest.mark.parametrize(
+    ("printed", "reproduced", "drift"),
+    [
+        ("9.0", "0.10", "0.20"),
+        ("45.4", "0.10", "0.20"),
+        ("42.08", "0.055", "0.155"),
+        ("78.70", "0.055", "0.155"),
+    ],
+)
+def test_the_band_is_wider_for_a_figure_with_fewer_digits(printed, reproduced, drift):
+    assert Tolerance().band(printed) == (Decimal(reproduced), Decimal(drift))
+
+
+@pytest.mark.parametrize("printed", ["9.0", "45.4", "42.08"])
+@pytest.mark.parametrize(
+    "tolerance", [Tolerance(), Tolerance.of(0), Tolerance.of(0.3)], ids=["default", "0", "0.3"]
+)
+@pytest.mark.parametrize("sign", [1, -1])
+def test_each_status_ends_exactly_where_the_band_says(printed, tolerance, sign):
+    """In steps of the metric's last decimal, on both sides of the printed figure."""
+    reproduced, drift = tolerance.band(printed)
+    for step in range(60):
+        distance = Decimal(step) / 100
+        expected = (
+            Status.REPRODUCED
+            if distance <= reproduced
+            else Status.DRIFT
+            if distance <= drift
+            else Status.REFUTED
+        )
+        assert judged(printed, float(Decimal(printed) + sign * distance), tolerance).status is expected
+
+
+@pytest.mark.parametrize(
+    ("printed", "measured", "delta", "status"),
+    [
+        ("76.63", 76.6284764748448, 0.0, Status.REPRODUCED),
+        ("78.49", 78.5449, 0.05, Status.REPRODUCED),
+        ("78.49", 78.5451, 0.06, Status.DRIFT),
+        ("78.49", 78.64, 0.15, Status.DRIFT),
+        ("78.49", 78.33, -0.16, Status.REFUTED),
+        ("45.4", 45.30, -0.1, Status.REPRODUCED),
+        ("45.4", 45.29, -0.11, Status.DRIFT),
+    ],
+)
+def test_the_difference_is_taken_after_rounding(printed, measured, delta, status):
+    verdict = judged(printed, measured)
+    assert (verdict.delta, verdict.status, verdict.measured) == (delta, status, measured)
+
+
+def test_rounding_is_numpys():
+    """Publishers call np.round; ties are where another rounding would show."""
+    values = np.arange(0, 100, 0.01) + 0.005
+    assert [float(rounded(float(value), "miou")) for value in values] == [
+        float(np.round(v, 2)) for v in values
+    ]
+
+
+def test_what_was_refuted_is_said_with_its_limit():
+    assert judged("78.49", 79.0) == Verdict(
+        checkpoint="c",
+        metric="miou",
+        published="78.49",
+        measured=79.0,
+        delta=0.51,
+        status=Status.REFUTED,
+        reason="differs by more than 0.155 points: 0.15 and half a unit of the last printed digit",
+    )
+
+
+def test_memory_is_compared_in_its_own_unit():
+    verdict = judged("5.869", 5.572, metric="train_memory")
+    assert (verdict.delta, verdict.status) == (-0.297, Status.REFUTED)
+    assert verdict.reason == "differs by more than 0.1505 GB: 0.15 and half a unit of the last printed digit"
+
+
+@pytest.mark.parametrize("measured", [None, 77.5])
+def test_what_is_not_published_keeps_what_was_measured(measured):
+    verdict = judged(None, measured, reason="the table has no such column")
+    assert verdict == Verdict(
+        checkpoint="c",
+        metric="miou",
+        published=None,
+        measured=measured,
+        delta=None,
+        status=Status.NOT_PUBLISHED,
+        reason="the table has no such column",
+    )
+
+
+def test_without_a_measurement_the_reason_is_kept():
+    verdict = judged("78.49", None, reason="no data set", images=None, date="2021-10-13")
+    assert (verdict.status, verdict.reason, verdict.delta) == (Status.NOT_MEASURED, "no data set", None)
+    assert verdict.date == "2021-10-13"
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_nan_is_no_measurement(value):
+    verdict = judged("78.49", value)
+    assert (verdict.status, verdict.measured) == (Status.NOT_MEASURED, None)
+    assert verdict.reason == f"the measurement is no number: {value}"
+
+
+def test_speed_on_another_device_is_never_graded():
+    verdict = judged(
+        "2.91", 12.5, metric="fps", comparable=False, reason="published for V100, measured on cpu"
+    )
+    assert (verdict.status, verdict.delta, verdict.measured) == (Status.NOT_COMPARABLE, None, 12.5)
+
+
+def test_contradicting_sources_are_named_and_the_difference_kept():
+    verdict = judged("78.49", 79.49, consistent=False, reason="the table says 78.49, the log 79.49")
+    assert (verdict.status, verdict.delta) == (Status.SOURCE_INCONSISTENT, 1.0)
+    assert verdict.reason == "the table says 78.49, the log 79.49"
+
+
+@pytest.mark.parametrize("printed", ["78.49%", "", "NaN", "about 78"])
+def test_a_printed_figure_that_is_no_number_is_an_error(printed):
+    with pytest.raises(ValueError) as caught:
+        judged(printed, 78.49)
+    assert (
+        str(caught.value)
+        == f'printed figure: expected a plain decimal number such as "78.70", found {printed!r}'
+    )
+
+
+@pytest.mark.parametrize("points", [-0.1, float("nan"), float("inf")])
+def test_a_tolerance_is_a_finite_number_from_zero_on(points):
+    with pytest.raises(ToleranceError) as caught:
+        Tolerance.of(points)
+    assert str(caught.value) == f"tolerance: expected a finite number of points from 0 on, found {points}"
+
+
+def test_limits_in_the_wrong_order_are_refused():
+    with pytest.raises(ToleranceError) as caught:
+        Tolerance(reproduced=0.2, drift=0.1)
+    assert str(caught.value) == (
+        "tolerance: expected 0 <= reproduced <= drift, both finite, found 0.2 and 0.1"
+    )
+
+
+@pytest.mark.parametrize(
+    ("tolerance", "sentence"),
+    [
+        (
+            Tolerance(),
+            "A difference up to 0.05 is reproduced, up to 0.15 is drift, each plus half a unit of the last printed "
+            "digit; beyond is refuted: mmsegmentation's maintainers met their own numbers again within 0.02 points "
+            "and once within 0.11, and sssegmentation promises 0.1.",
+        ),
+        (
+            Tolerance.of(0.3),
+            "A difference up to 0.3 is reproduced, plus half a unit of the last printed digit; beyond is refuted "
+            "(limit set by the user).",
+        ),
+        (
+            Tolerance(reproduced=0.1, drift=0.5),
+            "A difference up to 0.1 is reproduced, up to 0.5 is drift, each plus half a unit of the last printed "
+            "digit; beyond is refuted (limits set by the user).",
+        ),
+    ],
+)
+def test_a_tolerance_says_its_limits_and_why(tolerance, sentence):
+    assert tolerance.describe() == sentence
+
+
+@pytest.mark.parametrize(
+    ("statuses", "code"),
+    [
+        ([], 5),
+        ([Status.REPRODUCED], 0),
+        ([Status.REPRODUCED, Status.DRIFT, Status.NOT_PUBLISHED, Status.NOT_COMPARABLE], 0),
+        ([Status.SOURCE_INCONSISTENT], 0),
+        ([Status.REPRODUCED, Status.NOT_MEASURED], 3),
+        ([Status.NOT_MEASURED, Status.REFUTED, Status.REPRODUCED], 1),
+    ],
+)
+def test_the_worst_verdict_decides_the_exit_code(statuses, code):
+    verdicts = [
+        Verdict(checkpoint="c", metric="miou", published="1.0", measured=None, delta=None, status=status)
+        for status in statuses
+    ]
+    assert exit_code(verdicts) == code
+
+
+@pytest.mark.parametrize("module", ["verdict", "metrics", "ledger", "table"])
+def test_judging_costs_no_heavy_import(module):
+    """pandas comes with the first table, torch never."""
+    program = (
+        f"import sys, segbench.reports.{module}; "
+        "heavy = {'pandas', 'tabulate', 'torch', 'numpy'} & set(sys.modules); "
+        "sys.exit(f'imported {sorted(heavy)}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -1,0 +1,249 @@
+"""The command as a user meets it: output, exit codes, and one clear message for every mistake."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from segbench.zoo.cli import main
+from segbench.zoo.demo import STREETS
+
+ROW = "isanet_r50-d8_512x1024_40k_cityscapes"
+DEMO = "isanet_r50-d8_w16_256x512_0.8k_streets"
+
+
+def zoo(capsys, *arguments):
+    """Exit code, stdout and stderr of one command."""
+    try:
+        code = main([str(argument) for argument in arguments])
+    except SystemExit as end:
+        code = end.code
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+@pytest.fixture
+def demo_zoo(tmp_path, monkeypatch):
+    """A writable copy of the demo zoo with its weights fetched: manifest, data root, files."""
+    root = tmp_path / "demo"
+    shutil.copytree(STREETS, root)
+    weights = next((root / "weights").glob("isanet*"))
+    cached = tmp_path / "zoo-home/weights" / DEMO / weights.name
+    cached.parent.mkdir(parents=True)
+    shutil.copy(weights, cached)
+    monkeypatch.chdir(tmp_path)
+    return root
+
+
+def verify(capsys, root, *arguments):
+    return zoo(
+        capsys, "verify", DEMO, "--manifest", root / "zoo.yaml", "--data-root", root, "-q", "--offline", *arguments
+    )
+
+
+def test_list_json_has_every_row_and_claim(capsys):
+    """34 rows; 34 + 25 + 3 + 16 + 16 published claims, and the nine revised figures on top."""
+    code, out, _ = zoo(capsys, "list", "--json")
+    rows = json.loads(out)
+    claims = [claim for row in rows for claim in row["claims"] if claim["value"] is not None]
+    revised = [claim for claim in claims if claim.get("supersedes")]
+    first = [claim["metric"] for claim in claims if not claim.get("supersedes")]
+    counts = {metric: first.count(metric) for metric in dict.fromkeys(first)}
+    assert code == 0
+    assert len(rows) == 34
+    assert counts == {"miou": 34, "miou_ms_flip": 25, "miou_flip": 3, "train_memory": 16, "fps": 16}
+    assert [claim["metric"] for claim in revised] == ["miou_ms_flip"] * 9
+    wanted = {"id", "aliases", "publisher", "method", "backbone", "dataset", "crop", "schedule", "weights", "claims"}
+    assert all(wanted <= set(row) for row in rows)
+    assert all({"metric", "value", "protocol", "source"} <= set(claim) for claim in claims)
+
+
+def test_show_tells_everything_of_a_row(capsys):
+    code, out, _ = zoo(capsys, "show", "isanet_r50-d8_4xb2-40k_cityscapes-512x1024")
+    assert code == 0
+    for text in (ROW, "78.49", "79.44", "5.869", "2.91", "981bd763", "37,707,398", "v0.5/isanet"):
+        assert text in out
+
+
+def test_show_protocol_speaks_in_words(capsys):
+    _, out, _ = zoo(capsys, "show", "isanet_r50-d8_769x769_40k_cityscapes", "--protocol")
+    for text in ("fit into 2049x1025 (w x h)", "769x769 (h x w), stride 513x513", "align_corners=True", "0.5, 0.75"):
+        assert text in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["list", "nope_*"], 5, "nothing selected"),
+        (["list", "--where", "dataset=lip backbone=X*"], 5, "nothing selected"),
+        (["list", "--where", "datset=lip"], 2, "dataset"),
+        (["show", "isanet_r50-d8_512x1024_40k_cityscape"], 2, ROW),
+        (["list", "--manifest", "missing.yaml"], 2, "missing.yaml"),
+        (["report", "--ledger", "missing.jsonl"], 2, "missing.jsonl: no ledger there"),
+        (["verify", ROW, "--device", "tpu:0"], 3, "--device tpu:0: expected cpu, cuda or cuda:N"),
+        (["verify", ROW, "--protocol", "nope"], 2, "unknown protocol 'nope'"),
+        (["verify", "isnet_resnet50os8_lip", "--metric", "miou_ms_flip"], 5, "no chosen checkpoint claims"),
+        (["frobnicate"], 2, "invalid choice: 'frobnicate'"),
+    ],
+)
+def test_mistakes_have_one_message_and_a_code(capsys, tmp_path, monkeypatch, arguments, code, message):
+    monkeypatch.chdir(tmp_path)
+    found, out, err = zoo(capsys, *arguments)
+    assert (found, out) == (code, "")
+    assert err.startswith("zoo: ")
+    assert message in err
+    assert "Traceback" not in err
+
+
+def test_broken_yaml_names_the_line(capsys, tmp_path):
+    path = tmp_path / "zoo.yaml"
+    path.write_text("version: 1\ncheckpoints: [\n  }\n")
+    code, _, err = zoo(capsys, "list", "--manifest", path)
+    assert code == 2
+    assert f"{path}:3" in err
+
+
+def test_a_misspelt_key_is_named_with_its_neighbour(capsys, demo_zoo):
+    path = demo_zoo / "zoo.yaml"
+    path.write_text(path.read_text().replace("    flip: true", "    filp: true"))
+    code, _, err = zoo(capsys, "list", "--manifest", path)
+    assert code == 2
+    assert "filp" in err
+    assert "flip" in err.replace("filp", "")
+
+
+def test_verify_reproduces_stores_and_reports(capsys, demo_zoo):
+    """Measured once, the number comes from evidence the second time and from the ledger in the report."""
+    code, out, _ = verify(capsys, demo_zoo, "--metric", "miou", "--json")
+    verdict = json.loads(out)[0]
+    assert (code, verdict["status"], verdict["published"]) == (0, "reproduced", "76.63")
+    assert verdict["measured"] == pytest.approx(76.6284764748448, abs=0.01)
+    assert verify(capsys, demo_zoo, "--metric", "miou")[0] == 0
+    ledger = demo_zoo.parent / "results/measurements.jsonl"
+    records = [json.loads(line) for line in ledger.read_text().splitlines()]
+    assert [record["new_images"] for record in records] == [12]
+    code, out, _ = zoo(capsys, "report", "--manifest", demo_zoo / "zoo.yaml", "--json")
+    statuses = {verdict["metric"]: verdict["status"] for verdict in json.loads(out)}
+    assert (code, statuses) == (0, {"miou": "reproduced", "miou_ms_flip": "not measured"})
+
+
+def test_another_protocol_gives_another_number(capsys, demo_zoo):
+    """Stored evidence of one protocol is never taken for another's."""
+    verify(capsys, demo_zoo, "--metric", "miou")
+    path = demo_zoo / "zoo.yaml"
+    narrow = "  narrow:\n    base_scale: [256, 128]\n\ncheckpoints:"
+    path.write_text(path.read_text().replace("\ncheckpoints:", narrow, 1))
+    code, out, _ = verify(capsys, demo_zoo, "--metric", "miou", "--protocol", "narrow", "--json")
+    assert json.loads(out)[0]["status"] == "refuted"
+    assert code == 1
+
+
+def test_a_refuted_claim_exits_1(capsys, demo_zoo):
+    path = demo_zoo / "zoo.yaml"
+    path.write_text(path.read_text().replace('"76.63"', '"77.63"'))
+    code, out, _ = verify(capsys, demo_zoo, "--metric", "miou", "--json")
+    assert (code, json.loads(out)[0]["status"]) == (1, "refuted")
+
+
+def test_without_data_nothing_is_measured_and_the_reason_is_told(capsys, demo_zoo, tmp_path):
+    code, out, _ = verify(capsys, demo_zoo, "--data-root", tmp_path / "empty", "--json")
+    assert code == 3
+    assert {verdict["status"] for verdict in json.loads(out)} == {"not measured"}
+    assert all("Streets (demo) not found under" in verdict["reason"] for verdict in json.loads(out))
+
+
+def test_an_image_without_label_is_named(capsys, demo_zoo):
+    (demo_zoo / "annotations/val/street_003.png").unlink()
+    code, out, _ = verify(capsys, demo_zoo, "--metric", "miou", "--json")
+    assert code == 3
+    assert json.loads(out)[0]["reason"].startswith("1 of 12 images could not be used, the rest is kept: ")
+    assert "annotations/val/street_003.png: the label file is missing" in json.loads(out)[0]["reason"]
+
+
+def test_a_corrupt_image_is_named_and_mended_cheaply(capsys, demo_zoo):
+    """After the file is copied again only that one image is measured."""
+    image = demo_zoo / "images/val/street_007.jpg"
+    whole = image.read_bytes()
+    image.write_bytes(whole[: len(whole) // 2].ljust(len(whole), b"\0"))
+    code, out, _ = verify(capsys, demo_zoo, "--metric", "miou", "--json")
+    assert code == 3
+    assert "street_007.jpg: the image is truncated or damaged" in json.loads(out)[0]["reason"]
+    image.write_bytes(whole)
+    assert verify(capsys, demo_zoo, "--metric", "miou")[0] == 0
+    ledger = demo_zoo.parent / "results/measurements.jsonl"
+    assert [json.loads(line)["new_images"] for line in ledger.read_text().splitlines()] == [1]
+
+
+def cached_weights(root):
+    return next((root.parent / "zoo-home/weights" / DEMO).iterdir())
+
+
+def test_truncated_weights_exit_4(capsys, demo_zoo):
+    path = cached_weights(demo_zoo)
+    path.write_bytes(path.read_bytes()[:-1000])
+    code, out, _ = verify(capsys, demo_zoo, "--metric", "miou", "--json")
+    assert code == 4
+    assert "sha256 does not agree with the published one" in json.loads(out)[0]["reason"]
+
+
+def test_weights_of_another_architecture_exit_4(capsys, demo_zoo):
+    path = demo_zoo / "zoo.yaml"
+    path.write_text(path.read_text().replace("depth: 50", "depth: 101"))
+    code, out, _ = verify(capsys, demo_zoo, "--metric", "miou", "--json")
+    assert code == 4
+    assert "backbone.layer3" in json.loads(out)[0]["reason"]
+
+
+def test_verify_of_the_real_zoo_gives_every_reason(capsys, tmp_path, monkeypatch):
+    """No data, no weights: 34 rows, every published claim not measured with a reason, exit 3."""
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = zoo(capsys, "verify", "--offline", "--json", "-q")
+    verdicts = json.loads(out)
+    assert code == 3
+    assert len({verdict["checkpoint"] for verdict in verdicts}) == 34
+    assert {verdict["status"] for verdict in verdicts} == {"not measured", "not published"}
+    assert all(verdict["reason"] for verdict in verdicts)
+
+
+def test_tables_can_be_written_to_a_file(capsys, demo_zoo, tmp_path):
+    target = tmp_path / "new/table.md"
+    code, out, _ = verify(capsys, demo_zoo, "--metric", "miou", "--format", "md", "--out", target)
+    assert (code, out) == (0, "")
+    assert "76.63" in target.read_text()
+
+
+def test_schema_is_json_schema(capsys):
+    code, out, _ = zoo(capsys, "schema")
+    assert code == 0
+    assert "$defs" in json.loads(out)
+
+
+def test_doctor_says_what_is_missing(capsys, tmp_path):
+    code, out, _ = zoo(capsys, "doctor", "--json", "--data-root", tmp_path)
+    findings = json.loads(out)
+    assert code == 0
+    assert findings["cache"] | {"free_gib": 0} == {
+        "folder": str(tmp_path / "zoo-home"), "writable": True, "free_gib": 0, "fetched": 0, "of": 34,
+    }  # fmt: skip
+    assert {name: found["found"] for name, found in findings["datasets"].items()} == dict.fromkeys(
+        ("cityscapes", "ade20k", "voc2012aug", "cocostuff10k", "lip"), False
+    )
+    assert f"not found under {tmp_path}" in findings["datasets"]["cityscapes"]["missing"]
+
+
+def test_fetch_dry_run_downloads_nothing(capsys, tmp_path):
+    code, out, _ = zoo(capsys, "fetch", ROW, "--dry-run")
+    assert code == 0
+    assert out.startswith(f"{ROW}: download, {tmp_path / 'zoo-home'}")
+
+
+def test_a_closed_pipe_is_no_error():
+    """`zoo list | head -1` ends quietly."""
+    done = subprocess.run(
+        f"{sys.executable} -c 'from segbench.zoo.cli import main; raise SystemExit(main([\"list\", \"--json\"]))' | head -1",
+        shell=True, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stdout == "[\n"
+    assert done.stderr == ""
