@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import torch
 
 from .confusion import Matrix, Scores, accuracy_scores, confusion_matrix
-from .datasets import DatasetError
+from .datasets import DatasetError, ImageFault
 from .inference import model_device, predict_scores
 from .pixels import read_image, read_label
 
@@ -18,13 +17,6 @@ if TYPE_CHECKING:
     from .datasets import Dataset, Sample
     from .evidence import EvidenceKey, EvidenceStore
     from .protocol import EvalProtocol
-
-
-class ImageFault(msgspec.Struct, frozen=True, kw_only=True):
-    """An image that could not be counted, and why; every other image is kept."""
-
-    image_id: str
-    message: str
 
 
 def count_image(

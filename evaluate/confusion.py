@@ -53,7 +53,9 @@ def confusion_matrix(prediction: Labels, label: Labels, num_classes: int, ignore
     labelled = label[counted].astype(np.int64)
     labelled[(labelled < 0) | (labelled >= num_classes)] = num_classes
     cells = (num_classes + 1) * num_classes
-    return np.bincount(labelled * num_classes + predicted, minlength=cells).reshape(num_classes + 1, num_classes)
+    return np.bincount(labelled * num_classes + predicted, minlength=cells).reshape(
+        num_classes + 1, num_classes
+    )
 
 
 def _by(shape: tuple[int, ...]) -> str:
@@ -68,7 +70,9 @@ def accuracy_scores(matrix: Matrix) -> Scores:
     """
     intersect, union, _, label = areas(matrix)
     if not label.sum():
-        raise ValueError("no labelled pixel was counted: every label is the ignore index or outside the classes")
+        raise ValueError(
+            "no labelled pixel was counted: every label is the ignore index or outside the classes"
+        )
     with np.errstate(divide="ignore", invalid="ignore"):
         iou = 100.0 * intersect / union
         accuracy = 100.0 * intersect / label

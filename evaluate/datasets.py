@@ -76,6 +76,13 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     label: Path
 
 
+class ImageFault(msgspec.Struct, frozen=True, kw_only=True):
+    """An image that could not be counted, and why; every other image is kept."""
+
+    image_id: str
+    message: str
+
+
 class Dataset(msgspec.Struct, frozen=True, kw_only=True):
     """A data set found on this machine."""
 

@@ -40,7 +40,9 @@ def resolve_device(name: str) -> torch.device:
         )
     index = device.index or 0
     if index >= torch.cuda.device_count():
-        raise DeviceError(f"--device {name}: this machine has {torch.cuda.device_count()} CUDA device(s), from cuda:0")
+        raise DeviceError(
+            f"--device {name}: this machine has {torch.cuda.device_count()} CUDA device(s), from cuda:0"
+        )
     return torch.device("cuda", index)
 
 
@@ -56,14 +58,27 @@ def numerics(precision: Precision = "fp32", *, cudnn_benchmark: bool = False) ->
     TF32 is off in both publishers' runs (sssegmentation 1.7.0 `test.py` says so; V100s have none), and
     cuDNN's benchmark mode picks kernels by timing, so two runs may differ in the last bits.
     """
-    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark
-    matmul.allow_tf32 = cudnn.allow_tf32 = precision == "tf32"
-    cudnn.benchmark = cudnn_benchmark
+    before = _settings()
+    tf32 = precision == "tf32"
+    _set(matmul_tf32=tf32, cudnn_tf32=tf32, cudnn_benchmark=cudnn_benchmark)
     try:
         yield
     finally:
-        matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark = before
+        _set(**before)
+
+
+def _settings() -> dict[str, bool]:
+    return {
+        "matmul_tf32": bool(torch.backends.cuda.matmul.allow_tf32),
+        "cudnn_tf32": torch.backends.cudnn.allow_tf32,
+        "cudnn_benchmark": torch.backends.cudnn.benchmark,
+    }
+
+
+def _set(*, matmul_tf32: bool, cudnn_tf32: bool, cudnn_benchmark: bool) -> None:
+    torch.backends.cuda.matmul.allow_tf32 = matmul_tf32
+    torch.backends.cudnn.allow_tf32 = cudnn_tf32
+    torch.backends.cudnn.benchmark = cudnn_benchmark
 
 
 _PACKAGES = ("segbench", "torch", "torchvision", "numpy", "opencv-python-headless", "pillow")
@@ -78,8 +93,7 @@ def environment(device: torch.device) -> dict[str, Any]:
         "packages": {name: _version(name) for name in _PACKAGES},
         "device": device_kind(device),
         "threads": torch.get_num_threads(),
-        "tf32": torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32,
-        "cudnn_benchmark": torch.backends.cudnn.benchmark,
+        **_settings(),
         **(_cuda_facts(device) if device.type == "cuda" else {}),
     }
 
@@ -101,5 +115,3 @@ def _cuda_facts(device: torch.device) -> dict[str, Any]:
         "compute_capability": f"{properties.major}.{properties.minor}",
         "device_memory_mib": properties.total_memory // 2**20,
     }
-
-

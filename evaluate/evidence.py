@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from typing_extensions import Self
+
 SCHEMA_VERSION = 1
 _LOCK_WAIT_SECONDS = 30
 
@@ -92,7 +94,7 @@ class EvidenceStore:
             self._db.executescript(_SCHEMA)
             self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
-    def __enter__(self) -> EvidenceStore:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -115,7 +117,9 @@ class EvidenceStore:
                 f"{self.path}: the evidence is damaged or no evidence file ({error}); move it away and measure again"
             ) from error
         except OSError as error:
-            raise EvidenceError(f"{self.path}: cannot {verb} the evidence: {error.strerror or error}") from error
+            raise EvidenceError(
+                f"{self.path}: cannot {verb} the evidence: {error.strerror or error}"
+            ) from error
 
     def add(self, key: EvidenceKey, image: Image, matrix: Matrix) -> None:
         """Store one image's counts, whole or not at all; counts of the same image are replaced."""

@@ -7,9 +7,10 @@ publishers write them. Rounding is `int(x + 0.5)`, never `round()`: Python's rou
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from .protocol import EvalProtocol, SlidingWindow
+if TYPE_CHECKING:
+    from .protocol import EvalProtocol, SlidingWindow
 
 Size = tuple[int, int]
 """(height, width) in pixels."""

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 
 from .geometry import sliding_windows, view_size
 from .pixels import normalise, resize
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from .geometry import Size
     from .pixels import Pixels
     from .protocol import EvalProtocol
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 Model = Callable[[torch.Tensor], torch.Tensor]
 
 
-def predict(model: Any, image: Pixels, protocol: EvalProtocol) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+def predict(
+    model: Any, image: Pixels, protocol: EvalProtocol
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """Label map and averaged scores of one image.
 
     Args:
@@ -130,6 +133,5 @@ def unflip(scores: torch.Tensor, pairs: tuple[tuple[int, int], ...]) -> torch.Te
 
 def model_device(model: Any) -> torch.device:
     """The device of a module's parameters; the CPU for a plain function."""
-    parameters = getattr(model, "parameters", None)
-    first = next(iter(parameters()), None) if callable(parameters) else None
-    return first.device if isinstance(first, torch.Tensor) else torch.device("cpu")
+    first = next(model.parameters(), None) if isinstance(model, torch.nn.Module) else None
+    return torch.device("cpu") if first is None else first.device

@@ -50,7 +50,9 @@ def read_image(path: Path) -> Pixels:
         _require_complete(path, data)
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
     if pixels is None:
-        raise DatasetError(f"{path}: not an image that cv2 can decode ({len(data)} bytes); copy the file again")
+        raise DatasetError(
+            f"{path}: not an image that cv2 can decode ({len(data)} bytes); copy the file again"
+        )
     return np.asarray(pixels, dtype=np.uint8)
 
 
@@ -66,7 +68,9 @@ def _require_complete(path: Path, data: bytes) -> None:
         with Image.open(io.BytesIO(data)) as image:
             image.load()
     except (OSError, SyntaxError, ValueError) as error:
-        raise DatasetError(f"{path}: the image is truncated or damaged ({error}); copy the file again") from error
+        raise DatasetError(
+            f"{path}: the image is truncated or damaged ({error}); copy the file again"
+        ) from error
 
 
 def read_label(path: Path, form: LabelFiles, ignore_index: int) -> Labels:

@@ -68,5 +68,9 @@ class EvalProtocol(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     def digest(self) -> str:
         """SHA-256 (hex) over every field that can change a number; names and prose do not count."""
-        fields = {key: value for key, value in msgspec.to_builtins(self).items() if key not in ("name", "description")}
+        fields = {
+            key: value
+            for key, value in msgspec.to_builtins(self).items()
+            if key not in ("name", "description")
+        }
         return hashlib.sha256(msgspec.json.encode(fields, order="deterministic")).hexdigest()

@@ -45,5 +45,7 @@ def test_cheap_commands_never_import_torch(arguments):
         "heavy = {'torch', 'cv2', 'pandas'} & set(sys.modules);"
         "sys.exit(f'imported {sorted(heavy)}' if heavy else code)"
     )
-    done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr

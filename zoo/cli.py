@@ -7,31 +7,30 @@ the commands that need it.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import shutil
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
-from ..reports.metrics import METRICS
 from . import places
-from .fetch import Action, FetchError, IntegrityError, check_hash, fetch, fetch_action, weights_path
-from .manifest import Manifest, ManifestError, UnknownCheckpoint, json_schema, load_manifest
+from .fetch import FetchError, IntegrityError, check_hash, fetch, fetch_action, weights_path
+from .manifest import ManifestError, UnknownCheckpoint, json_schema, load_manifest
+from .parser import USAGE, build_parser
 from .selection import SelectionError, select
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    import argparse
+    from collections.abc import Callable, Iterable, Sequence
 
     from ..evaluate.protocol import EvalProtocol
+    from ..reports.table import Row
     from .manifest import Checkpoint
     from .verify import Options, Outcome
 
-OK, REFUTED, USAGE, CANNOT_MEASURE, INTEGRITY, NOTHING_SELECTED, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
-DEFAULT_LEDGER = Path("results/measurements.jsonl")
-FORMAT_NAMES = ("text", "md", "csv", "json")
+OK, REFUTED, CANNOT_MEASURE, INTEGRITY, NOTHING_SELECTED, INTERRUPTED = 0, 1, 3, 4, 5, 130
 
 
 class CommandError(Exception):
@@ -42,11 +41,11 @@ class CommandError(Exception):
         self.exit_code = exit_code
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:  # noqa: PLR0911  (one way out a kind of error)
     """Run one command and return its exit code; never a traceback for a user's mistake."""
     arguments = build_parser().parse_args(argv)
     try:
-        code = arguments.run(arguments)
+        code = COMMANDS[arguments.command](arguments)
         sys.stdout.flush()
     except CommandError as error:
         return _fail(str(error), error.exit_code)
@@ -110,7 +109,9 @@ def run_fetch(arguments: argparse.Namespace) -> int:
             with byte_bar(checkpoint.id, quiet=arguments.quiet) as progress:
                 path = fetch(checkpoint, offline=arguments.offline or None, progress=progress)
         except FetchError as error:
-            codes.append(_fail(str(error), INTEGRITY if isinstance(error, IntegrityError) else CANNOT_MEASURE))
+            codes.append(
+                _fail(str(error), INTEGRITY if isinstance(error, IntegrityError) else CANNOT_MEASURE)
+            )
         else:
             _write(f"{checkpoint.id}: {path}{_hash_note(checkpoint, path)}")
     return max(codes, default=OK)
@@ -198,7 +199,9 @@ def run_report(arguments: argparse.Namespace) -> int:
 
     chosen = _selected(arguments)
     if not arguments.ledger.is_file():
-        raise CommandError(f"{arguments.ledger}: no ledger there; run zoo verify first or name one with --ledger", USAGE)
+        raise CommandError(
+            f"{arguments.ledger}: no ledger there; run zoo verify first or name one with --ledger", USAGE
+        )
     try:
         measurements = ledger.read(arguments.ledger, Measurement)
     except ledger.LedgerError as error:
@@ -249,6 +252,18 @@ def run_schema(arguments: argparse.Namespace) -> int:
     return OK
 
 
+COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "list": run_list,
+    "show": run_show,
+    "fetch": run_fetch,
+    "verify": run_verify,
+    "report": run_report,
+    "demo": run_demo,
+    "doctor": run_doctor,
+    "schema": run_schema,
+}
+
+
 # --- between arguments and records ------------------------------------------------------------------
 
 
@@ -284,7 +299,9 @@ def _named_protocol(arguments: argparse.Namespace) -> EvalProtocol | None:
         return None
     protocols = load_manifest(arguments.manifest).protocols
     if arguments.protocol not in protocols:
-        raise CommandError(f"unknown protocol {arguments.protocol!r}; there are {', '.join(protocols)}", USAGE)
+        raise CommandError(
+            f"unknown protocol {arguments.protocol!r}; there are {', '.join(protocols)}", USAGE
+        )
     return protocols[arguments.protocol]
 
 
@@ -296,7 +313,7 @@ def _require_metrics(chosen: Iterable[Checkpoint], metrics: Iterable[str]) -> No
             raise CommandError(f"no chosen checkpoint claims {metric}", NOTHING_SELECTED)
 
 
-def _print_tables(rows: Sequence[object], arguments: argparse.Namespace) -> None:
+def _print_tables(rows: Sequence[Row], arguments: argparse.Namespace) -> None:
     from ..reports.table import FORMATS  # noqa: PLC0415
 
     text = FORMATS["json" if arguments.json else arguments.format](rows)
@@ -316,120 +333,3 @@ def _write(text: str) -> None:
 
 def _json(data: object) -> str:
     return json.dumps(data, indent=2, ensure_ascii=False)
-
-
-# --- the parser -------------------------------------------------------------------------------------
-
-
-class _Parser(argparse.ArgumentParser):
-    """Usage errors as one message with the way to the help."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(USAGE, f"zoo: {message}; see {self.prog} --help\n")
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """The whole command line."""
-    parser = _Parser(prog="zoo", description="Does a published segmentation checkpoint do what its table says?")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
-
-    command = _command(commands, "list", run_list, "published checkpoints with their printed numbers")
-    _add_selection(command)
-    _add_json(command)
-
-    command = _command(commands, "show", run_show, "everything known of a checkpoint: claims, protocols, links")
-    _add_selection(command)
-    _add_json(command)
-    command.add_argument("--protocol", action="store_true", help="print the test protocols in words")
-
-    command = _command(commands, "fetch", run_fetch, "bring weights, verified, into the cache")
-    _add_selection(command)
-    _add_fetching(command)
-
-    command = _command(commands, "verify", run_verify, "measure by the published protocols and judge the claims")
-    _add_selection(command)
-    _add_fetching(command)
-    _add_measuring(command)
-    _add_tables(command)
-
-    command = _command(commands, "report", run_report, "print the tables again from the ledger")
-    _add_selection(command)
-    _add_ledger(command)
-    _add_tables(command)
-
-    command = _command(commands, "demo", run_demo, "reproduce the embedded demo zoo on this machine")
-    _add_device(command)
-    _add_tables(command)
-    command.add_argument("--keep", type=Path, metavar="DIR", help="keep weights, evidence and ledger in DIR")
-
-    command = _command(commands, "doctor", run_doctor, "what this machine can measure, and what is missing")
-    _add_manifest(command)
-    _add_data_root(command)
-    _add_json(command)
-
-    _command(commands, "schema", run_schema, "JSON Schema of zoo.yaml, for editors")
-    return parser
-
-
-def _command(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, run: object, summary: str
-) -> argparse.ArgumentParser:
-    command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
-    command.set_defaults(run=run)
-    return command
-
-
-def _add_manifest(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--manifest", type=Path, metavar="FILE", help="another zoo.yaml than the packaged one")
-
-
-def _add_selection(command: argparse.ArgumentParser) -> None:
-    command.add_argument("ids", nargs="*", metavar="ID", help="ids, aliases or globs; all where none is given")
-    command.add_argument("--where", default="", metavar="EXPR", help="such as 'dataset=ade20k backbone=R-50*'")
-    _add_manifest(command)
-
-
-def _add_json(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--json", action="store_true", help="print JSON")
-
-
-def _add_fetching(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--offline", action="store_true", help="use the cache only (also ZOO_OFFLINE=1)")
-    command.add_argument("--dry-run", action="store_true", help="say what would be done and stop")
-    command.add_argument("-q", "--quiet", action="store_true", help="no progress bars")
-
-
-def _add_measuring(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--metric", action="append", default=[], choices=list(METRICS), help="judge only this claim")
-    command.add_argument("--protocol", metavar="NAME", help="measure under another protocol of the manifest")
-    _add_device(command)
-    command.add_argument("--precision", default="fp32", choices=["fp32", "tf32"], help="fp32 is the claims' own")
-    _add_data_root(command)
-    command.add_argument("--evidence", type=Path, metavar="FILE", help="per-image counts (default: in ZOO_HOME)")
-    _add_ledger(command)
-    command.add_argument("-v", "--verbose", action="store_true", help="say each verdict on stderr as it is known")
-
-
-def _add_device(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
-
-
-def _add_data_root(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--data-root", type=Path, default=places.data_root(), metavar="DIR", help="data sets (also ZOO_DATA_ROOT)"
-    )
-
-
-def _add_ledger(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--ledger", type=Path, default=DEFAULT_LEDGER, metavar="FILE", help=f"measurements (default: {DEFAULT_LEDGER})"
-    )
-    command.add_argument(
-        "--tolerance", type=float, metavar="POINTS", help="call a difference up to POINTS reproduced"
-    )
-
-
-def _add_tables(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--format", default="text", choices=FORMAT_NAMES, help="of the tables (default: text)")
-    command.add_argument("--out", type=Path, metavar="FILE", help="write the tables there instead of to stdout")
-    _add_json(command)

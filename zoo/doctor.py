@@ -6,7 +6,6 @@ import importlib.metadata
 import os
 import platform
 import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,6 +16,8 @@ from . import places
 from .fetch import Action, fetch_action
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from .manifest import Manifest
 
 PACKAGES = (
@@ -48,7 +49,10 @@ def _version(package: str) -> str:
 def _devices() -> list[str]:
     cpu = f"cpu: {os.cpu_count()} cores, {torch.get_num_threads()} threads"
     if not torch.cuda.is_available():
-        return [cpu, f"cuda: none seen by torch {torch.__version__} (built for CUDA {torch.version.cuda or 'none'})"]
+        return [
+            cpu,
+            f"cuda: none seen by torch {torch.__version__} (built for CUDA {torch.version.cuda or 'none'})",
+        ]
     return [cpu, *(_gpu(index) for index in range(torch.cuda.device_count()))]
 
 
@@ -94,22 +98,28 @@ def _claims(manifest: Manifest) -> dict[str, str]:
 
 def doctor_text(findings: dict[str, Any]) -> str:
     """The findings for a person."""
-    cache = findings["cache"]
     facts = [
         ("Python", findings["python"]),
         ("platform", findings["platform"]),
         ("packages", ", ".join(f"{name} {version}" for name, version in findings["packages"].items())),
         ("devices", "\n".join(findings["devices"])),
-        ("weights", f"{cache['fetched']} of {cache['of']} checkpoints fetched; {cache['folder']}, "
-                    f"{cache['free_gib']} GiB free{'' if cache['writable'] else ', NOT WRITABLE'}"),
+        ("weights", _cache_text(findings["cache"])),
         ("data root", findings["data_root"] or "not set (--data-root or ZOO_DATA_ROOT)"),
     ]
     datasets = [_dataset_row(name, found) for name, found in findings["datasets"].items()]
-    return "\n\n".join([
-        tabulate(facts, tablefmt="plain", disable_numparse=True, maxcolwidths=[None, 100]),
-        tabulate(datasets, ["data set", "checkpoints", "state"], maxcolwidths=[None, None, 90]),
-        tabulate(findings["claims"].items(), ["claims", "need"], maxcolwidths=[None, 90]),
-    ])
+    return "\n\n".join(
+        [
+            tabulate(facts, tablefmt="plain", disable_numparse=True, maxcolwidths=[None, 100]),
+            tabulate(datasets, ["data set", "checkpoints", "state"], maxcolwidths=[None, None, 90]),
+            tabulate(findings["claims"].items(), ["claims", "need"], maxcolwidths=[None, 90]),
+        ]
+    )
+
+
+def _cache_text(cache: dict[str, Any]) -> str:
+    state = "" if cache["writable"] else ", NOT WRITABLE"
+    fetched = f"{cache['fetched']} of {cache['of']} checkpoints fetched"
+    return f"{fetched}; {cache['folder']}, {cache['free_gib']} GiB free{state}"
 
 
 def _dataset_row(name: str, found: dict[str, Any]) -> tuple[str, int, str]:

@@ -54,7 +54,11 @@ class Progress(Protocol):
 
 
 def fetch(
-    checkpoint: Checkpoint, *, home: Path | None = None, offline: bool | None = None, progress: Progress | None = None
+    checkpoint: Checkpoint,
+    *,
+    home: Path | None = None,
+    offline: bool | None = None,
+    progress: Progress | None = None,
 ) -> Path:
     """The verified weights file of a checkpoint, downloaded if need be.
 
@@ -70,7 +74,9 @@ def fetch(
         check_hash(target, checkpoint.weights)
         return target
     if places.is_offline() if offline is None else offline:
-        raise FetchError(f"{checkpoint.id}: not in the cache ({target}) and --offline is set; run zoo fetch once online")
+        raise FetchError(
+            f"{checkpoint.id}: not in the cache ({target}) and --offline is set; run zoo fetch once online"
+        )
     _download(checkpoint, target, progress)
     return target
 
@@ -130,7 +136,7 @@ def _download(checkpoint: Checkpoint, target: Path, progress: Progress | None) -
             _download_one(url, target, checkpoint.weights, progress)
         except IntegrityError:
             raise
-        except FetchError as error:
+        except FetchError as error:  # noqa: PERF203  (a download outweighs a try)
             failures.append(str(error))
         else:
             return
@@ -140,7 +146,9 @@ def _download(checkpoint: Checkpoint, target: Path, progress: Progress | None) -
 def _download_one(url: str, target: Path, weights: Weights, progress: Progress | None) -> None:
     with _temporary_file(target) as partial:
         found = _stream(url, partial, progress)
-        _require_hash(found, weights, what=url, remedy="nothing was kept; try again, or report it to the publisher")
+        _require_hash(
+            found, weights, what=url, remedy="nothing was kept; try again, or report it to the publisher"
+        )
         partial.replace(target)
 
 
@@ -152,7 +160,9 @@ def _temporary_file(target: Path) -> Iterator[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         yield partial
     except OSError as error:
-        raise FetchError(f"{target}: cannot write: {error.strerror or error}; set ZOO_HOME to another place") from error
+        raise FetchError(
+            f"{target}: cannot write: {error.strerror or error}; set ZOO_HOME to another place"
+        ) from error
     finally:
         with suppress(OSError):  # a place that cannot be written has nothing to remove
             partial.unlink()
@@ -164,9 +174,11 @@ def _stream(url: str, partial: Path, progress: Progress | None) -> str:
 
     digest, received = hashlib.sha256(), 0
     try:
-        with _session() as session, closing(
-            session.get(url, stream=True, timeout=(CONNECT_SECONDS, READ_SECONDS))
-        ) as response, partial.open("wb") as file:
+        with (
+            _session() as session,
+            closing(session.get(url, stream=True, timeout=(CONNECT_SECONDS, READ_SECONDS))) as response,
+            partial.open("wb") as file,
+        ):
             response.raise_for_status()
             _require_weights_type(url, response)
             expected = _content_length(response)
@@ -191,7 +203,9 @@ def _session() -> requests.Session:
     from requests.adapters import HTTPAdapter  # noqa: PLC0415
     from urllib3.util.retry import Retry  # noqa: PLC0415
 
-    retry = Retry(total=ATTEMPTS, backoff_factor=0.5, backoff_jitter=0.5, status_forcelist=(429, 500, 502, 503, 504))
+    retry = Retry(
+        total=ATTEMPTS, backoff_factor=0.5, backoff_jitter=0.5, status_forcelist=(429, 500, 502, 503, 504)
+    )
     session = requests.Session()
     for scheme in ("https://", "http://"):
         session.mount(scheme, HTTPAdapter(max_retries=retry))
@@ -201,7 +215,9 @@ def _session() -> requests.Session:
 def _require_weights_type(url: str, response: requests.Response) -> None:
     kind = response.headers.get("Content-Type", "").split(";")[0]
     if kind in ("text/html", "application/xml", "text/xml"):
-        raise FetchError(f"{url}: the server sent a {kind} page instead of a checkpoint; open the link in a browser")
+        raise FetchError(
+            f"{url}: the server sent a {kind} page instead of a checkpoint; open the link in a browser"
+        )
 
 
 def _content_length(response: requests.Response) -> int | None:

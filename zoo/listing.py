@@ -12,6 +12,7 @@ from ..reports.metrics import METRICS
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ..evaluate.datasets import DatasetSpec
     from ..evaluate.protocol import EvalProtocol
     from .manifest import Checkpoint, Claim
 
@@ -24,7 +25,13 @@ def list_table(checkpoints: Iterable[Checkpoint]) -> str:
     metrics = [metric for metric in METRICS if any(_printed(row, metric) for row in rows)]
     header = ["id", "dataset", "backbone", "crop", *(METRICS[metric].title for metric in metrics)]
     body = [
-        [row.id, row.dataset, row.backbone, _by(row.crop), *(_printed(row, metric) or NOT_PUBLISHED for metric in metrics)]
+        [
+            row.id,
+            row.dataset,
+            row.backbone,
+            _by(row.crop),
+            *(_printed(row, metric) or NOT_PUBLISHED for metric in metrics),
+        ]
         for row in rows
     ]
     return tabulate(body, header, disable_numparse=True, colalign=("left",) * 4 + ("right",) * len(metrics))
@@ -65,7 +72,11 @@ def _record(checkpoint: Checkpoint) -> dict[str, Any]:
 
 def _claim_record(claim: Claim) -> dict[str, Any]:
     fields = msgspec.to_builtins(claim)
-    record = {"metric": fields.pop("metric"), "value": fields.pop("printed"), "protocol": fields.pop("protocol", None)}
+    record = {
+        "metric": fields.pop("metric"),
+        "value": fields.pop("printed"),
+        "protocol": fields.pop("protocol", None),
+    }
     return record | {key: value for key, value in fields.items() if value not in (None, "", [], {})}
 
 
@@ -93,8 +104,7 @@ def show_text(checkpoint: Checkpoint) -> str:
         ("publisher", checkpoint.publisher),
         ("model", f"{checkpoint.method}, {checkpoint.backbone}"),
         ("parameters", f"{checkpoint.parameters:,}" if checkpoint.parameters else ""),
-        ("data set", f"{checkpoint.dataset_spec.title}, {checkpoint.dataset_spec.split}, "
-                     f"{checkpoint.dataset_spec.image_count} images, {len(checkpoint.dataset_spec.classes)} classes"),
+        ("data set", _dataset_text(checkpoint.dataset_spec)),
         ("trained", f"crop {_by(checkpoint.crop)}, schedule {checkpoint.schedule}"),
         ("weights", "\n".join(checkpoint.weights.urls)),
         ("hash", _hash_text(checkpoint)),
@@ -104,9 +114,16 @@ def show_text(checkpoint: Checkpoint) -> str:
     table = tabulate([(name, text) for name, text in facts if text], tablefmt="plain", disable_numparse=True)
     header = ["claim", "printed", "protocol", "source", "note"]
     claims = tabulate(
-        [_claim_row(claim) for claim in checkpoint.claims], header, disable_numparse=True, maxcolwidths=[None] * 4 + [60]
+        [_claim_row(claim) for claim in checkpoint.claims],
+        header,
+        disable_numparse=True,
+        maxcolwidths=[None] * 4 + [60],
     )
     return f"{checkpoint.id}\n\n{table}\n\n{claims}"
+
+
+def _dataset_text(spec: DatasetSpec) -> str:
+    return f"{spec.title}, {spec.split}, {spec.image_count} images, {len(spec.classes)} classes"
 
 
 def _hash_text(checkpoint: Checkpoint) -> str:
@@ -142,13 +159,26 @@ def protocol_text(protocol: EvalProtocol) -> str:
     window = protocol.window
     steps = [
         ("resize", f"{size}, cv2 bilinear on uint8"),
-        ("normalise", f"RGB, minus {list(protocol.mean)}, divided by {list(protocol.std)}"),
-        ("views", f"scales {', '.join(f'{ratio:g}' for ratio in protocol.scales)}{', each mirrored too' * protocol.flip}"),
+        (
+            "normalise",
+            f"RGB, minus {list(protocol.mean)}, by {list(protocol.std)} ({protocol.normalisation})",
+        ),
+        (
+            "views",
+            f"scales {', '.join(f'{ratio:g}' for ratio in protocol.scales)}{', each mirrored too' * protocol.flip}",
+        ),
         ("made by", kinds[protocol.views] if len(protocol.scales) > 1 else ""),
         ("swap on flip", ", ".join(f"{a}<->{b}" for a, b in protocol.flip_pairs)),
-        ("window", "whole image" if window is None else f"{_by(window.crop)} (h x w), stride {_by(window.stride)}"),
+        (
+            "window",
+            "whole image" if window is None else f"{_by(window.crop)} (h x w), stride {_by(window.stride)}",
+        ),
         ("upsampling", f"{protocol.upsampling}, bilinear, align_corners={protocol.align_corners}"),
-        ("average", protocol.average + (f", softmax at {protocol.softmax_at}" * (protocol.average == "probabilities"))),
+        (
+            "average",
+            protocol.average
+            + (f", softmax at {protocol.softmax_at}" * (protocol.average == "probabilities")),
+        ),
         ("digest", protocol.digest()),
     ]
     table = tabulate([(name, text) for name, text in steps if text], tablefmt="plain", disable_numparse=True)

@@ -17,7 +17,7 @@ import yaml
 
 from ..evaluate.datasets import DatasetSpec
 from ..evaluate.protocol import EvalProtocol, Positive
-from ..reports.metrics import MetricName  # noqa: TC001  (msgspec resolves it at run time)
+from ..reports.metrics import MetricName
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
+from ..evaluate.datasets import ImageFault
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from ..evaluate.accuracy import ImageFault
     from ..evaluate.datasets import Sample
     from .fetch import Progress
     from .manifest import Checkpoint, Claim
@@ -21,7 +22,9 @@ def byte_bar(label: str, *, quiet: bool) -> AbstractContextManager[Progress | No
     """A bar that counts bytes; nothing where `quiet`."""
     if quiet:
         return nullcontext()
-    return tqdm(desc=label, unit="B", unit_scale=True, unit_divisor=1024, file=sys.stderr, delay=0.2, leave=False)
+    return tqdm(
+        desc=label, unit="B", unit_scale=True, unit_divisor=1024, file=sys.stderr, delay=0.2, leave=False
+    )
 
 
 class Bars:
@@ -35,7 +38,13 @@ class Bars:
         return byte_bar(checkpoint.id, quiet=self.quiet)
 
     def images(
-        self, found: Iterator[Sample | ImageFault], checkpoint: Checkpoint, claim: Claim, *, total: int, stored: int
+        self,
+        found: Iterator[Sample | ImageFault],
+        checkpoint: Checkpoint,
+        claim: Claim,
+        *,
+        total: int,
+        stored: int,
     ) -> Iterable[Sample | ImageFault]:
         """A bar with images/s and the time left; images with stored evidence count as done."""
         label = f"{checkpoint.id} {claim.metric}"
@@ -43,6 +52,6 @@ class Bars:
             found, desc=label, total=total, initial=stored, unit="img", file=sys.stderr, disable=self.quiet
         ) as bar:
             for result in bar:
-                if hasattr(result, "message"):
+                if isinstance(result, ImageFault):
                     tqdm.write(f"zoo: {result.message}", file=sys.stderr)
                 yield result

@@ -33,15 +33,22 @@ def report_row(checkpoint: Checkpoint, verdicts: Iterable[Verdict]) -> Row:
 def judge_ledger(checkpoint: Checkpoint, measurements: Iterable[Measurement], tolerance: Tolerance) -> Row:
     """A checkpoint's row judged from recorded measurements alone; the newest one of each protocol counts."""
     newest = {(record.checkpoint, record.metric, record.protocol_digest): record for record in measurements}
-    return report_row(checkpoint, [_verdict(checkpoint, claim, newest, tolerance) for claim in checkpoint.claims])
+    return report_row(
+        checkpoint, [_verdict(checkpoint, claim, newest, tolerance) for claim in checkpoint.claims]
+    )
 
 
 def _verdict(
-    checkpoint: Checkpoint, claim: Claim, newest: dict[tuple[str, str, str], Measurement], tolerance: Tolerance
+    checkpoint: Checkpoint,
+    claim: Claim,
+    newest: dict[tuple[str, str, str], Measurement],
+    tolerance: Tolerance,
 ) -> Verdict:
     digest = checkpoint.protocol(claim.metric).digest() if claim.protocol else ""
     record = newest.get((checkpoint.id, claim.metric, digest))
-    reason = (claim.note or "") if claim.printed is None else ("" if record else "no measurement in the ledger")
+    reason = (
+        (claim.note or "") if claim.printed is None else ("" if record else "no measurement in the ledger")
+    )
     return judge(
         checkpoint=checkpoint.id,
         metric=claim.metric,

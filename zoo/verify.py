@@ -6,7 +6,6 @@ What cannot be measured is an outcome with its reason, never a skipped row.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timezone
 from pathlib import Path
@@ -14,10 +13,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from ..evaluate.accuracy import ImageFault, count_missing, missing, scores_from_evidence
-from ..evaluate.datasets import Dataset, DatasetError, Sample, locate
+from ..evaluate.accuracy import count_missing, missing, scores_from_evidence
+from ..evaluate.datasets import Dataset, DatasetError, ImageFault, Sample, locate
 from ..evaluate.device import Precision, device_kind, environment, numerics, resolve_device
 from ..evaluate.evidence import EvidenceKey, EvidenceStore
+from ..evaluate.protocol import EvalProtocol
 from ..models.weights import WeightsError
 from ..reports import ledger
 from ..reports.verdict import Tolerance, Verdict, judge
@@ -26,10 +26,11 @@ from .manifest import Checkpoint, Claim
 from .measurement import Measurement
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     import torch
 
     from ..evaluate.confusion import Scores
-    from ..evaluate.protocol import EvalProtocol
 
 ACCURACY_METRICS = ("miou", "miou_ms_flip", "miou_flip")
 CANNOT_MEASURE, NOT_THE_FILE = 3, 4
@@ -72,7 +73,13 @@ class Watcher(Protocol):
         ...
 
     def images(
-        self, found: Iterator[Sample | ImageFault], checkpoint: Checkpoint, claim: Claim, *, total: int, stored: int
+        self,
+        found: Iterator[Sample | ImageFault],
+        checkpoint: Checkpoint,
+        claim: Claim,
+        *,
+        total: int,
+        stored: int,
     ) -> Iterable[Sample | ImageFault]:
         """Pass `found` on; `stored` of `total` images need no work."""
         ...
@@ -87,7 +94,13 @@ class Silent:
         return nullcontext()
 
     def images(
-        self, found: Iterator[Sample | ImageFault], checkpoint: Checkpoint, claim: Claim, *, total: int, stored: int
+        self,
+        found: Iterator[Sample | ImageFault],
+        checkpoint: Checkpoint,
+        claim: Claim,
+        *,
+        total: int,
+        stored: int,
     ) -> Iterable[Sample | ImageFault]:
         """Pass on what was found."""
         del checkpoint, claim, total, stored
@@ -113,7 +126,9 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     weights_sha256: str
 
 
-def verify(checkpoints: Iterable[Checkpoint], options: Options, watcher: Watcher | None = None) -> Iterator[Outcome]:
+def verify(
+    checkpoints: Iterable[Checkpoint], options: Options, watcher: Watcher | None = None
+) -> Iterator[Outcome]:
     """Judge every chosen claim of every checkpoint.
 
     Raises:
@@ -131,7 +146,12 @@ class RowVerifier:
     """The claims of one checkpoint; weights and data are obtained once, at the first claim that needs them."""
 
     def __init__(
-        self, checkpoint: Checkpoint, options: Options, store: EvidenceStore, device: torch.device, watcher: Watcher
+        self,
+        checkpoint: Checkpoint,
+        options: Options,
+        store: EvidenceStore,
+        device: torch.device,
+        watcher: Watcher,
     ) -> None:
         self.checkpoint = checkpoint
         self.options = options
@@ -277,7 +297,15 @@ def _is_recorded(measurement: Measurement, path: Path) -> bool:
     """True where the ledger already holds this number under the same conditions."""
     if not path.is_file():
         return False
-    same = ("checkpoint", "metric", "value", "protocol_digest", "weights_sha256", "dataset_fingerprint", "precision")
+    same = (
+        "checkpoint",
+        "metric",
+        "value",
+        "protocol_digest",
+        "weights_sha256",
+        "dataset_fingerprint",
+        "precision",
+    )
     return any(
         all(getattr(record, field) == getattr(measurement, field) for field in same)
         for record in ledger.read(path, Measurement)

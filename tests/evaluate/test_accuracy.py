@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 
 from segbench.evaluate import EvalProtocol
-from segbench.evaluate.accuracy import ImageFault, count_missing, missing, scores_from_evidence
+from segbench.evaluate.accuracy import count_missing, missing, scores_from_evidence
 from segbench.evaluate.confusion import areas
-from segbench.evaluate.datasets import locate
+from segbench.evaluate.datasets import ImageFault, locate
 from segbench.evaluate.evidence import EvidenceKey, EvidenceStore
 from segbench.evaluate.inference import predict_scores
 from segbench.zoo.manifest import load_manifest
@@ -157,4 +157,3 @@ def test_faulty_images_are_named_and_the_rest_is_kept(streets, tmp_path):
         assert len(store.measured(key)) == 9
         with pytest.raises(LookupError, match="3 of 12 images have no counts"):
             scores_from_evidence(contents, store, key)
-

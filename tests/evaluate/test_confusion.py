@@ -29,12 +29,13 @@ def _floats(values):
 
 @pytest.mark.parametrize("num_classes", [6, 8])
 def test_ssseg_scores(golden, num_classes):
-    """sssegmentation's Evaluation on three pairs with an absent class, equal to 1e-9."""
+    """The Evaluation of sssegmentation on three pairs with an absent class, equal to 1e-9."""
     recorded = golden("ssseg/metric.npz")
     expected = json.loads(str(recorded["results"]))[str(num_classes)]
     pairs = [(recorded[f"pred{i}"], recorded[f"gt{i}"]) for i in range(3)]
     matrix = sum(
-        confusion_matrix(prediction, np.where(label < 0, 255, label), num_classes) for prediction, label in pairs
+        confusion_matrix(prediction, np.where(label < 0, 255, label), num_classes)
+        for prediction, label in pairs
     )
     scores = accuracy_scores(matrix)
     np.testing.assert_allclose(_floats(scores.iou_percent), 100 * np.array(expected["iou"], float), atol=1e-9)
@@ -72,9 +73,13 @@ def test_maps_of_different_sizes_are_an_error():
 def test_counts_survive_storage_and_add_up_in_any_order(num_classes):
     """encode/decode is the identity, and shards sum to the whole."""
     random = np.random.RandomState(num_classes)
-    pairs = [(random.randint(0, num_classes, (9, 7)), random.randint(0, num_classes + 2, (9, 7))) for _ in range(4)]
+    pairs = [
+        (random.randint(0, num_classes, (9, 7)), random.randint(0, num_classes + 2, (9, 7))) for _ in range(4)
+    ]
     shards = [confusion_matrix(*pair, num_classes) for pair in pairs]
-    whole = confusion_matrix(np.vstack([p for p, _ in pairs]), np.vstack([label for _, label in pairs]), num_classes)
+    whole = confusion_matrix(
+        np.vstack([p for p, _ in pairs]), np.vstack([label for _, label in pairs]), num_classes
+    )
     np.testing.assert_array_equal(sum(reversed(shards)), whole)
     np.testing.assert_array_equal(decode(encode(whole), num_classes), whole)
 

@@ -11,7 +11,12 @@ import pytest
 from segbench.evaluate.evidence import EvidenceError, EvidenceKey, EvidenceStore
 
 KEY = EvidenceKey(
-    weights_sha256="w", protocol_digest="p", dataset_rules="d", precision="fp32", device_kind="cpu", num_classes=3
+    weights_sha256="w",
+    protocol_digest="p",
+    dataset_rules="d",
+    precision="fp32",
+    device_kind="cpu",
+    num_classes=3,
 )
 A, B = ("a", "hash of a"), ("b", "hash of b")
 

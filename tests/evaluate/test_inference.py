@@ -100,7 +100,9 @@ def ssseg_protocol(meta):
         scales=tuple(tta["multiscale"]),
         flip=tta["flip"],
         views="tensor",
-        window=SlidingWindow(crop=tuple(forward["cropsize"]), stride=tuple(forward["stride"])) if slides else None,
+        window=SlidingWindow(crop=tuple(forward["cropsize"]), stride=tuple(forward["stride"]))
+        if slides
+        else None,
         upsampling="one-step",
         average="probabilities" if tta["use_probs_before_resize"] else "scores",
         softmax_at="window",
@@ -136,7 +138,9 @@ def picture():
 def test_a_window_as_large_as_the_view_is_whole_inference(picture):
     whole = EvalProtocol(base_scale=None)
     slid = EvalProtocol(base_scale=None, window=SlidingWindow(crop=(40, 60), stride=(10, 10)))
-    for ours, theirs in zip(predict(colour_model, picture, slid), predict(colour_model, picture, whole), strict=True):
+    for ours, theirs in zip(
+        predict(colour_model, picture, slid), predict(colour_model, picture, whole), strict=True
+    ):
         np.testing.assert_array_equal(ours, theirs)
 
 
@@ -189,4 +193,7 @@ def test_bgr_is_what_predict_takes(picture):
     red[:, :, 2] = 255
     labels, _ = predict(colour_model, red, EvalProtocol(base_scale=None))
     assert set(np.unique(labels)) == {0}
-    assert predict(colour_model, cv2.cvtColor(red, cv2.COLOR_BGR2RGB), EvalProtocol(base_scale=None))[0].min() == 2
+    assert (
+        predict(colour_model, cv2.cvtColor(red, cv2.COLOR_BGR2RGB), EvalProtocol(base_scale=None))[0].min()
+        == 2
+    )

@@ -39,13 +39,13 @@ def test_resizing_gives_the_publishers_bytes(prep, ratio):
 
 @pytest.mark.parametrize("form", ["crop_norm_0x", "crop_norm_1x"])
 def test_normalisation_is_bit_identical(prep, form):
-    """mmseg 0.x normalises in cv2, 1.x in torch; ours equals both in every bit."""
+    """Version 0.x of mmseg normalises in cv2, 1.x in torch; ours equals both in every bit."""
     ours = normalise(prep["crop_bgr"], MMSEG, torch.device("cpu"))
     np.testing.assert_array_equal(ours[0].permute(1, 2, 0).numpy(), prep[form])
 
 
 def test_ssseg_resizes_to_the_same_bytes(golden):
-    """sssegmentation's own Resize: keep-ratio fits and LIP's stretch, equal to the byte."""
+    """The Resize of sssegmentation: keep-ratio fits and LIP's stretch, equal to the byte."""
     recorded = golden("ssseg/pipeline.npz")
     resized = [key for key in recorded if key.startswith("resized_")]
     assert len(resized) == 4

@@ -172,7 +172,7 @@ def test_long_reasons_are_wrapped_in_a_terminal_and_paths_stay_whole():
 
 
 def test_a_number_without_a_column_in_its_publishers_form_gets_one_at_the_end():
-    """sssegmentation prints one number for ISANet; what we measured beyond it is shown all the same."""
+    """The publisher prints one number for ISANet; what we measured beyond it is shown all the same."""
     row = ssseg(
         "a", "ISANet", ("miou", "42.60", 42.6, {}), ("miou_ms_flip", None, 43.456, {}), ("fps", None, {}),
         dataset="ADE20K", crop="512x512",

@@ -82,7 +82,10 @@ def test_mmsegmentations_scores_are_reproduced(row, camvid, tmp_path):
     """39.27 and 38.75 on 34 photographs, with every class's IoU, mAcc and aAcc to 0.01."""
     published = json.loads((camvid / "published.json").read_text())["results"]
     options = Options(
-        data_root=camvid, offline=True, evidence=tmp_path / "evidence.sqlite", ledger=tmp_path / "ledger.jsonl"
+        data_root=camvid,
+        offline=True,
+        evidence=tmp_path / "evidence.sqlite",
+        ledger=tmp_path / "ledger.jsonl",
     )
     outcomes = list(verify([row], options))
     assert [outcome.verdict.status.value for outcome in outcomes] == ["reproduced", "reproduced"]

@@ -39,7 +39,16 @@ def demo_zoo(tmp_path, monkeypatch):
 
 def verify(capsys, root, *arguments):
     return zoo(
-        capsys, "verify", DEMO, "--manifest", root / "zoo.yaml", "--data-root", root, "-q", "--offline", *arguments
+        capsys,
+        "verify",
+        DEMO,
+        "--manifest",
+        root / "zoo.yaml",
+        "--data-root",
+        root,
+        "-q",
+        "--offline",
+        *arguments,
     )
 
 
@@ -55,7 +64,18 @@ def test_list_json_has_every_row_and_claim(capsys):
     assert len(rows) == 34
     assert counts == {"miou": 34, "miou_ms_flip": 25, "miou_flip": 3, "train_memory": 16, "fps": 16}
     assert [claim["metric"] for claim in revised] == ["miou_ms_flip"] * 9
-    wanted = {"id", "aliases", "publisher", "method", "backbone", "dataset", "crop", "schedule", "weights", "claims"}
+    wanted = {
+        "id",
+        "aliases",
+        "publisher",
+        "method",
+        "backbone",
+        "dataset",
+        "crop",
+        "schedule",
+        "weights",
+        "claims",
+    }
     assert all(wanted <= set(row) for row in rows)
     assert all({"metric", "value", "protocol", "source"} <= set(claim) for claim in claims)
 
@@ -69,7 +89,12 @@ def test_show_tells_everything_of_a_row(capsys):
 
 def test_show_protocol_speaks_in_words(capsys):
     _, out, _ = zoo(capsys, "show", "isanet_r50-d8_769x769_40k_cityscapes", "--protocol")
-    for text in ("fit into 2049x1025 (w x h)", "769x769 (h x w), stride 513x513", "align_corners=True", "0.5, 0.75"):
+    for text in (
+        "fit into 2049x1025 (w x h)",
+        "769x769 (h x w), stride 513x513",
+        "align_corners=True",
+        "0.5, 0.75",
+    ):
         assert text in out
 
 

@@ -22,7 +22,9 @@ def leftovers(row):
     return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
 
 
-@pytest.mark.parametrize("hashes", [{"sha256": SHA256}, {"sha256_prefix": SHA256[:8]}, {}], ids=["full", "prefix", "none"])
+@pytest.mark.parametrize(
+    "hashes", [{"sha256": SHA256}, {"sha256_prefix": SHA256[:8]}, {}], ids=["full", "prefix", "none"]
+)
 def test_the_file_arrives_whole_under_its_own_name(server, checkpoint, hashes):
     server.file("/model.pth", DATA)
     row = checkpoint(f"{server.url}/model.pth", **hashes)
@@ -78,7 +80,7 @@ def test_a_cached_file_that_changed_is_refused(server, checkpoint):
     server.file("/model.pth", DATA)
     row = checkpoint(f"{server.url}/model.pth", sha256_prefix=SHA256[:8])
     fetch(row).write_bytes(b"something else")
-    with pytest.raises(IntegrityError, match="delete .* and fetch it again"):
+    with pytest.raises(IntegrityError, match=r"delete .* and fetch it again"):
         fetch(row)
 
 
