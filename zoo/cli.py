@@ -193,7 +193,7 @@ def _plan(chosen: Iterable[Checkpoint], arguments: argparse.Namespace) -> int:
 def run_report(arguments: argparse.Namespace) -> int:
     """`zoo report`: the tables again from the ledger, without measuring."""
     from ..reports import ledger  # noqa: PLC0415
-    from ..reports.verdict import Status, Tolerance  # noqa: PLC0415
+    from ..reports.verdict import Status  # noqa: PLC0415
     from .measurement import Measurement  # noqa: PLC0415
     from .tables import judge_ledger  # noqa: PLC0415
 
@@ -206,8 +206,7 @@ def run_report(arguments: argparse.Namespace) -> int:
         measurements = ledger.read(arguments.ledger, Measurement)
     except ledger.LedgerError as error:
         raise CommandError(str(error), USAGE) from error
-    tolerance = Tolerance() if arguments.tolerance is None else Tolerance.of(arguments.tolerance)
-    rows = [judge_ledger(checkpoint, measurements, tolerance) for checkpoint in chosen]
+    rows = [judge_ledger(checkpoint, measurements, arguments.tolerance) for checkpoint in chosen]
     _print_tables(rows, arguments)
     refuted = any(verdict.status is Status.REFUTED for row in rows for verdict in row.verdicts)
     return REFUTED if refuted else OK
@@ -215,7 +214,7 @@ def run_report(arguments: argparse.Namespace) -> int:
 
 def run_demo(arguments: argparse.Namespace) -> int:
     """`zoo demo`: the whole path on the embedded demo zoo."""
-    from .demo import STREETS, demo_checkpoints, serve  # noqa: PLC0415
+    from .demo import DEMO_TOLERANCE, STREETS, demo_checkpoints, serve  # noqa: PLC0415
     from .verify import Options  # noqa: PLC0415
 
     work = arguments.keep or Path(tempfile.mkdtemp(prefix="zoo-demo-"))
@@ -229,6 +228,7 @@ def run_demo(arguments: argparse.Namespace) -> int:
                 offline=False,
                 evidence=work / "evidence.sqlite",
                 ledger=work / "measurements.jsonl",
+                tolerance=DEMO_TOLERANCE,
             )
             return _verify_and_print(demo_checkpoints(server), options, arguments)
     finally:
@@ -278,7 +278,6 @@ def _selected(arguments: argparse.Namespace) -> list[Checkpoint]:
 
 
 def _options(arguments: argparse.Namespace) -> Options:
-    from ..reports.verdict import Tolerance  # noqa: PLC0415
     from .verify import Options  # noqa: PLC0415
 
     return Options(
@@ -290,7 +289,7 @@ def _options(arguments: argparse.Namespace) -> Options:
         offline=arguments.offline or None,
         evidence=arguments.evidence or places.zoo_home() / "evidence.sqlite",
         ledger=arguments.ledger,
-        tolerance=Tolerance() if arguments.tolerance is None else Tolerance.of(arguments.tolerance),
+        tolerance=arguments.tolerance,
     )
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from ..reports.verdict import Tolerance
 from .manifest import Checkpoint, load_manifest
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 STREETS = Path(__file__).resolve().parent / "streets"
 """The demo's manifest, images, labels and weights."""
+DEMO_TOLERANCE = Tolerance.of(0.005)
+"""With half a unit of the last printed digit on top: the demo passes only where figures agree to 0.01 points."""
 PLACEHOLDER = "http://127.0.0.1:0"
 """Stands in the demo's manifest for the server that `serve` starts on a free port."""
 

@@ -132,15 +132,22 @@ def _download(checkpoint: Checkpoint, target: Path, progress: Progress | None) -
     """Try the URLs in order; the first whose bytes verify is moved to `target`."""
     failures = []
     for url in checkpoint.weights.urls:
-        try:
-            _download_one(url, target, checkpoint.weights, progress)
-        except IntegrityError:
-            raise
-        except FetchError as error:  # noqa: PERF203  (a download outweighs a try)
-            failures.append(str(error))
-        else:
+        failure = _failure_of(url, target, checkpoint.weights, progress)
+        if failure is None:
             return
+        failures.append(str(failure))
     raise FetchError(f"{checkpoint.id}: no URL gave the file: " + "; ".join(failures))
+
+
+def _failure_of(url: str, target: Path, weights: Weights, progress: Progress | None) -> FetchError | None:
+    """Download one URL; why it could not be had, if so. Wrong bytes are no reason to ask elsewhere: they raise."""
+    try:
+        _download_one(url, target, weights, progress)
+    except IntegrityError:
+        raise
+    except FetchError as error:
+        return error
+    return None
 
 
 def _download_one(url: str, target: Path, weights: Weights, progress: Progress | None) -> None:

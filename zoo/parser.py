@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from ..reports.metrics import METRICS
+from ..reports.verdict import Tolerance
 from . import places
 
 USAGE = 2
@@ -146,8 +147,19 @@ def _add_ledger(command: argparse.ArgumentParser) -> None:
         help=f"measurements (default: {DEFAULT_LEDGER})",
     )
     command.add_argument(
-        "--tolerance", type=float, metavar="POINTS", help="call a difference up to POINTS reproduced"
+        "--tolerance",
+        type=_tolerance,
+        default=Tolerance(),
+        metavar="POINTS",
+        help="call a difference up to POINTS reproduced and a larger one refuted",
     )
+
+
+def _tolerance(text: str) -> Tolerance:
+    try:
+        return Tolerance.of(float(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"expected points from 0 on, such as 0.1; found {text!r}") from error
 
 
 def _add_tables(command: argparse.ArgumentParser) -> None:

@@ -14,6 +14,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> Iterator[None]:
+    """One thread: on a shared machine, threads that wait for each other made these tests ten times slower."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture
 def rule_model() -> Iterator[Callable[..., Any]]:
     """Builds a model under the rule's weights, without gradients for the length of the test."""

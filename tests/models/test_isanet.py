@@ -17,8 +17,9 @@ from segbench.models.isanet import (
     split_groups,
 )
 
-# The number of threads alone moves mmseg's own R-101 scores by 1.2e-4 (facts/mmseg.md); 6e-6 was measured.
-TOLERANCE = 2e-4
+# The number of threads alone moves mmseg's own R-101 scores by 1.2e-4 (facts/mmseg.md). Measured here: 6e-6
+# with the two threads of the recording, 1.2e-4 with one; another processor orders its sums in yet another way.
+TOLERANCE = 5e-4
 SIZES = ["97x129", "64x128"]
 
 
@@ -45,7 +46,7 @@ def test_auxiliary_scores_are_mmsegs(shared, rule_model, depth):
     model = rule_model("isanet_mmseg", depth=depth, num_classes=19)
     images = torch.from_numpy(golden["in_97x129"])
     scores, auxiliary = model.both_heads(images)
-    assert largest_difference(auxiliary, golden[f"aux_r{depth}_19_97x129"]) < 1e-4
+    assert largest_difference(auxiliary, golden[f"aux_r{depth}_19_97x129"]) < TOLERANCE
     assert torch.equal(scores, model(images))
 
 

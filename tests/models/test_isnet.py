@@ -21,7 +21,7 @@ CONFIGS = [
     "isnet_resnest101os8_cocostuff10k",
     "isnet_resnest101os8_lip",
 ]
-TOLERANCE = 2e-4  # 3e-6 was measured
+TOLERANCE = 5e-4  # measured: 3e-6 with the two threads of the recording, 8.4e-5 with one
 NEAR_TIE = (
     1e-4  # where the two best coarse scores are closer, float noise may move a position to another region
 )
