@@ -46,6 +46,8 @@ class DatasetSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Evaluated split, in the data set's own words."""
     image_count: ClassCount
     """Number of images in the full split; fewer found means an incomplete copy."""
+    typical_size: tuple[ClassCount, ClassCount] | None = None
+    """(height, width) of a typical image, where costs are stated for one; sizes vary in most data sets."""
     roots: tuple[str, ...]
     """Folder names tried below a data root, in order."""
     images: str

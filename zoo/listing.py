@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from ..evaluate.datasets import DatasetSpec
     from ..evaluate.protocol import EvalProtocol
-    from .manifest import Checkpoint, Claim
+    from .manifest import Checkpoint, Claim, Cost
 
 NOT_PUBLISHED = "–"
 
@@ -63,6 +63,7 @@ def _record(checkpoint: Checkpoint) -> dict[str, Any]:
         "crop": list(checkpoint.crop),
         "schedule": checkpoint.schedule,
         "parameters": checkpoint.parameters,
+        "cost": msgspec.to_builtins(checkpoint.cost),
         "weights": msgspec.to_builtins(checkpoint.weights),
         "log_urls": list(checkpoint.log_urls),
         "config_urls": list(checkpoint.config_urls),
@@ -104,6 +105,7 @@ def show_text(checkpoint: Checkpoint) -> str:
         ("publisher", checkpoint.publisher),
         ("model", f"{checkpoint.method}, {checkpoint.backbone}"),
         ("parameters", f"{checkpoint.parameters:,}" if checkpoint.parameters else ""),
+        ("cost", _cost_text(checkpoint.cost)),
         ("data set", _dataset_text(checkpoint.dataset_spec)),
         ("trained", f"crop {_by(checkpoint.crop)}, schedule {checkpoint.schedule}"),
         ("weights", "\n".join(checkpoint.weights.urls)),
@@ -124,6 +126,15 @@ def show_text(checkpoint: Checkpoint) -> str:
 
 def _dataset_text(spec: DatasetSpec) -> str:
     return f"{spec.title}, {spec.split}, {spec.image_count} images, {len(spec.classes)} classes"
+
+
+def _cost_text(cost: Cost | None) -> str:
+    if cost is None:
+        return ""
+    size = f"one float32 forward pass on {_by(cost.size)} (h x w)"
+    return (
+        f"{cost.gflops:,.1f} GFLOPs, {cost.peak_activations_mib:,.0f} MiB of live activations at most: {size}"
+    )
 
 
 def _hash_text(checkpoint: Checkpoint) -> str:

@@ -133,6 +133,17 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Metrics whose cells are empty there."""
 
 
+class Cost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one forward pass takes, counted by `models.cost` and recounted by a test."""
+
+    size: tuple[Positive, Positive]
+    """Network input (height, width) of the single-scale protocol on a typical image, or one window's."""
+    gflops: float
+    """10^9 operations, a multiply-add being two; attention included."""
+    peak_activations_mib: float
+    """Largest sum of live intermediate tensors in float32."""
+
+
 class CheckpointEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A published checkpoint as the file has it, with names where `Checkpoint` has the records."""
 
@@ -152,6 +163,7 @@ class CheckpointEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """`builder` and the numbers it takes."""
     parameters: Positive | None = None
     """Trainable parameters, the auxiliary head's included."""
+    cost: Cost | None = None
     weights: Weights
     log_urls: tuple[Url, ...] = ()
     config_urls: tuple[Url, ...] = ()

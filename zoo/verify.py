@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from ..evaluate.accuracy import count_missing, missing, scores_from_evidence
-from ..evaluate.datasets import Dataset, DatasetError, ImageFault, Sample, locate
+from ..evaluate.datasets import Dataset, DatasetError, DatasetSpec, ImageFault, Sample, locate
 from ..evaluate.device import Precision, device_kind, environment, numerics, resolve_device
 from ..evaluate.evidence import EvidenceKey, EvidenceStore
 from ..evaluate.protocol import EvalProtocol
@@ -137,9 +137,29 @@ def verify(
         LedgerError: the ledger cannot be written.
     """
     device = resolve_device(options.device)
+    shelf = DatasetShelf(options.data_root)
     with EvidenceStore(options.evidence) as store, numerics(options.precision):
         for checkpoint in checkpoints:
-            yield from RowVerifier(checkpoint, options, store, device, watcher or Silent()).outcomes()
+            yield from RowVerifier(checkpoint, options, store, shelf, device, watcher or Silent()).outcomes()
+
+
+class DatasetShelf:
+    """Data sets found once for all the rows that share them; hashing one means reading it."""
+
+    def __init__(self, data_root: Path | None) -> None:
+        self.data_root = data_root
+        self._found: dict[str, tuple[Dataset, dict[str, str]]] = {}
+
+    def get(self, spec: DatasetSpec) -> tuple[Dataset, dict[str, str]]:
+        """A data set and its contents by id.
+
+        Raises:
+            DatasetError: it is not there, or not whole.
+        """
+        if spec.name not in self._found:
+            dataset = locate(spec, self.data_root)
+            self._found[spec.name] = dataset, dataset.contents()
+        return self._found[spec.name]
 
 
 class RowVerifier:
@@ -150,12 +170,14 @@ class RowVerifier:
         checkpoint: Checkpoint,
         options: Options,
         store: EvidenceStore,
+        shelf: DatasetShelf,
         device: torch.device,
         watcher: Watcher,
     ) -> None:
         self.checkpoint = checkpoint
         self.options = options
         self.store = store
+        self.shelf = shelf
         self.device = device
         self.watcher = watcher
         self._subject: Subject | NotMeasured | None = None
@@ -220,7 +242,7 @@ class RowVerifier:
 
     def _obtain(self) -> Subject | NotMeasured:
         try:
-            dataset = locate(self.checkpoint.dataset_spec, self.options.data_root)
+            dataset, contents = self.shelf.get(self.checkpoint.dataset_spec)
             with self.watcher.download(self.checkpoint) as progress:
                 path = fetch(
                     self.checkpoint, home=self.options.home, offline=self.options.offline, progress=progress
@@ -228,7 +250,7 @@ class RowVerifier:
             return Subject(
                 checkpoint=self.checkpoint,
                 dataset=dataset,
-                contents=dataset.contents(),
+                contents=contents,
                 model=self.checkpoint.load(path).to(self.device),
                 weights_sha256=check_hash(path, self.checkpoint.weights),
             )

@@ -149,7 +149,7 @@ def test_verify_reproduces_stores_and_reports(capsys, demo_zoo):
     ledger = demo_zoo.parent / "results/measurements.jsonl"
     records = [json.loads(line) for line in ledger.read_text().splitlines()]
     assert [record["new_images"] for record in records] == [12]
-    code, out, _ = zoo(capsys, "report", "--manifest", demo_zoo / "zoo.yaml", "--json")
+    code, out, _ = zoo(capsys, "report", DEMO, "--manifest", demo_zoo / "zoo.yaml", "--json")
     statuses = {verdict["metric"]: verdict["status"] for verdict in json.loads(out)}
     assert (code, statuses) == (0, {"miou": "reproduced", "miou_ms_flip": "not measured"})
 

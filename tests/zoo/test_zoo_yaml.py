@@ -1,5 +1,6 @@
 """The packaged zoo against the published pages: every number and link of theirs, and none besides."""
 
+import functools
 import json
 import re
 from collections import Counter
@@ -8,6 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from segbench.evaluate.geometry import view_size
+from segbench.models.cost import forward_cost
 from segbench.zoo.manifest import PACKAGED, load_manifest
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
@@ -392,3 +395,20 @@ def test_the_file_names_no_machine_and_stays_readable():
     text = PACKAGED.read_text(encoding="utf-8")
     assert not re.search(r"/(home|work|tmp|mnt|root)/", text)
     assert all(len(line) <= 120 or re.search(r"- https?://", line) for line in text.splitlines())
+
+
+def evaluated_size(row):
+    """Network input (height, width) of a row's single-scale protocol on a typical image, or one window's."""
+    protocol, typical = row.protocol("miou"), row.dataset_spec.typical_size
+    return protocol.window.crop if protocol.window else view_size(typical or (1, 1), protocol, 1.0)
+
+
+def test_costs_are_torchs_own_count():
+    """Every row's GFLOPs and peak activations, recounted on fake tensors."""
+    counted = functools.cache(lambda architecture, size: forward_cost(dict(architecture), size))
+    for row in load_manifest():
+        cost = counted(tuple(row.architecture.items()), evaluated_size(row))
+        assert row.cost.size == evaluated_size(row), row.id
+        assert row.cost.gflops == pytest.approx(cost.gflops, abs=0.06), row.id
+        # The trace follows torch's decompositions, which may change between its versions.
+        assert row.cost.peak_activations_mib == pytest.approx(cost.peak_activations_mib, rel=0.05), row.id
