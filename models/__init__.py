@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .builders import BUILDERS, ArchitectureError, build_model
-    from .weights import WeightsError, load_weights, read_checkpoint
+    from .checkpoint_file import read_checkpoint
+    from .weights import WeightsError, load_weights
 
 __all__ = ["BUILDERS", "ArchitectureError", "WeightsError", "build_model", "load_weights", "read_checkpoint"]
 
@@ -21,7 +22,7 @@ _HOME = {
     "build_model": "builders",
     "WeightsError": "weights",
     "load_weights": "weights",
-    "read_checkpoint": "weights",
+    "read_checkpoint": "checkpoint_file",
 }
 
 

@@ -2,7 +2,7 @@
 
 mmsegmentation 1.2.2, mmseg/models/decode_heads/isa_head.py (0.18 alike) and sssegmentation eb1878c1,
 segmentors/isanet/isanet.py differ in two places only: the kernel of `out_conv` (1 and 3) and the bias of
-`value_project` (with and without). Facts: facts/mmseg.md 1, facts/ssseg.md 1.3.
+`value_project` (with and without).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """ISNet: context from the whole image and from each semantic region.
 
-Source: sssegmentation eb1878c1, segmentors/isnet/{isnet,imagelevel,semanticlevel}.py (facts/ssseg.md 1.4).
+Source: sssegmentation eb1878c1, segmentors/isnet/{isnet,imagelevel,semanticlevel}.py.
 sssegmentation's key names are kept below `decode_head.`, with conv/bn/conv_seg for its running numbers.
 """
 

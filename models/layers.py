@@ -25,7 +25,7 @@ def relu() -> nn.Module:
 
 
 def leaky_relu() -> nn.Module:
-    """The activation of ssseg's LIP heads, slope 0.01 (facts/ssseg.md 1.4)."""
+    """The activation of sssegmentation's LIP heads, slope 0.01, of its ISNet configs for LIP (eb1878c1)."""
     return nn.LeakyReLU(0.01, inplace=True)
 
 

@@ -1,7 +1,7 @@
 """ResNeSt's residual block as sssegmentation has it (eb1878c1, modules/models/backbones/resnest.py).
 
 The original implementation (zhanghang1989/ResNeSt) also puts a 3x3 average pool of stride 1 into the first
-block of layer3 and layer4; sssegmentation does not, and its checkpoints expect its absence (facts/ssseg.md 1.1).
+block of layer3 and layer4; sssegmentation does not, and its checkpoints expect its absence.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """ResNetV1c with output stride 8 (mmsegmentation's `ResNetV1c`, sssegmentation's `resnet*conv3x3stem`).
 
 Source of every number: mmsegmentation 1.2.2, mmseg/models/backbones/resnet.py and utils/res_layer.py;
-sssegmentation eb1878c1, modules/models/backbones/resnet.py (facts/mmseg.md 1, facts/ssseg.md 1.1). Under
-equal weights the two publishers' features agree bit for bit.
+sssegmentation eb1878c1, modules/models/backbones/resnet.py. Under equal
+weights the two publishers' features agree bit for bit.
 """
 
 from __future__ import annotations

@@ -1,30 +1,18 @@
-"""Reading checkpoint files safely, renaming their keys, loading them strictly.
+"""Renaming a checkpoint's keys and loading them strictly: a model is filled completely or not at all.
 
-Nothing here ever runs code out of a file, and a model is either filled completely or not at all.
+How the tensors come out of a file is `checkpoint_file`'s matter.
 """
 
 from __future__ import annotations
 
-import pickle
 import re
-import zipfile
-from collections.abc import Mapping
-from contextlib import nullcontext
 from functools import cache
-from itertools import islice
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
-
-import numpy as np
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Callable, Iterable, Iterator
-    from contextlib import AbstractContextManager
+    from collections.abc import Iterable, Iterator, Mapping
 
-    from torch import nn
+    from torch import Tensor, nn
 
 KeyTable = tuple[tuple[str, str], ...]
 
@@ -116,127 +104,6 @@ def _pattern(template: str) -> re.Pattern[str]:
     return re.compile(re.sub(r"\\{\w+\\}", lambda m: parts[m[0].replace("\\", "")], re.escape(template)))
 
 
-# Reading ----------------------------------------------------------------------------------------------------
-
-_NOT_WEIGHTS = {
-    b"<": "a web page or an XML message (a login page, or a server's error)",
-    b"{": "a JSON message (a server's error)",
-    b"version https://git-lfs": "a Git LFS pointer (the file itself was never fetched)",
-}
-
-
-def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Tensor]:
-    """The state dict of a checkpoint file, on the CPU, under the publisher's names.
-
-    Accepted are mmsegmentation's form (`{'meta', 'state_dict', ...}`), sssegmentation's (`{'model', ...}`,
-    with or without the optimizer beside it) and a bare state dict; a `module.` prefix is taken off. Files
-    are unpickled with `weights_only=True`, always: no code in them can run.
-
-    Raises:
-        WeightsError: No such file; not a checkpoint; cut short; wants to run code; holds no state dict.
-    """
-    path = Path(path)
-    _check_looks_like_weights(path)
-    return _state_dict(_load(path), path)
-
-
-def _check_looks_like_weights(path: Path) -> None:
-    """Refuses by the first bytes what `torch.load` would refuse in riddles, and archives that explode."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(64).lstrip()
-    except OSError as error:
-        raise WeightsError(f"{path}: cannot be read: {error.strerror}") from error
-    if not head:
-        raise WeightsError(
-            f"{path}: expected a checkpoint; found an empty file. Delete it and fetch it again."
-        )
-    for start, meaning in _NOT_WEIGHTS.items():
-        if head.startswith(start):
-            raise WeightsError(
-                f"{path}: expected a checkpoint; found {meaning}. Delete it and fetch it again."
-            )
-    if head.startswith(b"PK"):
-        _check_archive(path)
-
-
-def _check_archive(path: Path) -> None:
-    """A `torch.save` archive stores its records as they are, so it never unpacks to more than its size."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            unpacked = sum(record.file_size for record in archive.infolist())
-    except zipfile.BadZipFile as error:
-        raise _cut_short(path, error) from error
-    if unpacked > path.stat().st_size:
-        raise WeightsError(
-            f"{path}: expected an archive of {path.stat().st_size} bytes at most, as torch.save writes them; "
-            f"found records of {unpacked} bytes packed into it. Do not use this file."
-        )
-
-
-def _cut_short(path: Path, error: Exception) -> WeightsError:
-    # What torch says of a bad pickle is advice to switch its safety off: not for our readers.
-    vague = isinstance(error, pickle.UnpicklingError) or not str(error)
-    reason = type(error).__name__ if vague else str(error).splitlines()[0].rstrip(".")
-    return WeightsError(
-        f"{path}: expected a whole checkpoint; found {path.stat().st_size} bytes that end too early or are "
-        f"no checkpoint ({reason}). Delete the file and fetch it again."
-    )
-
-
-def _load(path: Path) -> object:
-    try:
-        with _numpy_scalars_allowed():
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # damaged bytes raise whatever they happen to decode to
-        if wanted := re.search(r"GLOBAL (\S+)", str(error)):
-            raise WeightsError(
-                f"{path}: expected nothing but tensors and plain values; found a reference to {wanted[1]}, "
-                "which reading the file would run. It was not run. Do not use this file unless you trust its "
-                "source; then save its state dict alone with torch.save and use that."
-            ) from error
-        raise _cut_short(path, error) from error
-
-
-def _numpy_scalars_allowed() -> AbstractContextManager[object]:
-    """Lets `meta` hold numpy numbers, as mmcv's does when it saved the best score (mmengine #1655).
-
-    The three parts make a number out of a few bytes and can do nothing else. Files written under numpy 1
-    and 2 call the first one by different names, which torch can be told only since 2.7.
-    """
-    if torch.__version__ < "2.7":
-        return nullcontext()
-    make_scalar = cast("Callable[..., Any]", np.float64(0).__reduce__()[0])
-    kinds = (np.float64, np.float32, np.int64)
-    return torch.serialization.safe_globals(
-        [
-            (make_scalar, "numpy.core.multiarray.scalar"),
-            (make_scalar, "numpy._core.multiarray.scalar"),
-            np.dtype,
-            *(type(np.dtype(kind)) for kind in kinds),
-        ]
-    )
-
-
-def _state_dict(content: object, path: Path) -> dict[str, Tensor]:
-    state = content
-    if isinstance(content, Mapping):
-        state = content.get("state_dict", content.get("model", content))
-    if not isinstance(state, Mapping) or not state or not all(map(_is_entry, state.items())):
-        found = type(content).__name__
-        if isinstance(content, Mapping):
-            found = f"a dictionary of {', '.join(map(repr, islice(content, 6))) or 'nothing'}"
-        raise WeightsError(
-            f"{path}: expected a state dict, bare or under 'state_dict' or 'model'; found {found}. "
-            "Use the file the publisher offers for testing."
-        )
-    return {key.removeprefix("module."): value for key, value in state.items()}
-
-
-def _is_entry(item: tuple[object, object]) -> bool:
-    return isinstance(item[0], str) and isinstance(item[1], Tensor)
-
-
 # Loading ----------------------------------------------------------------------------------------------------
 
 
@@ -249,7 +116,7 @@ def load_weights(
 
     Args:
         model: As `build_model` made it.
-        state: As `read_checkpoint` returned it, under the publisher's names.
+        state: As `checkpoint_file.read_checkpoint` returned it, under the publisher's names.
         layout: One of `LAYOUTS`.
         source: Name of the file or address, for the error message.
 

@@ -245,6 +245,50 @@ def run_doctor(arguments: argparse.Namespace) -> int:
     return OK
 
 
+def run_check_weights(arguments: argparse.Namespace) -> int:
+    """`zoo check-weights`: what can be told of the files without a data set."""
+    from .check_weights import check, check_all, exit_code, report_records, report_text  # noqa: PLC0415
+
+    chosen = _selected(arguments)
+    _warn_of_unsafe(arguments)
+    if arguments.file:
+        row = _the_one(chosen, "--file belongs to one checkpoint")
+        among = load_manifest(arguments.manifest)
+        reports = [check(row, arguments.file, among=among, unsafe=arguments.unsafe_load)]
+    else:
+        reports = check_all(chosen, unsafe=arguments.unsafe_load)
+    _write(_json(report_records(reports)) if arguments.json else report_text(reports))
+    return exit_code(reports)
+
+
+def run_convert(arguments: argparse.Namespace) -> int:
+    """`zoo convert ID FILE OUT`: safetensors from a publisher's file that fits."""
+    from ..models.weights import WeightsError  # noqa: PLC0415
+    from .check_weights import convert  # noqa: PLC0415
+
+    row = load_manifest(arguments.manifest)[arguments.id]
+    _warn_of_unsafe(arguments)
+    try:
+        target = convert(
+            row, arguments.file, arguments.out, force=arguments.force, unsafe=arguments.unsafe_load
+        )
+    except WeightsError as error:
+        raise CommandError(str(error), INTEGRITY) from error
+    _write(f"{row.id}: {target}")
+    return OK
+
+
+def _the_one(chosen: Sequence[Checkpoint], rule: str) -> Checkpoint:
+    if len(chosen) != 1:
+        raise CommandError(f"{rule}; {len(chosen)} were selected", USAGE)
+    return chosen[0]
+
+
+def _warn_of_unsafe(arguments: argparse.Namespace) -> None:
+    if arguments.unsafe_load:
+        print("zoo: warning: --unsafe-load runs whatever code a checkpoint contains", file=sys.stderr)
+
+
 def run_schema(arguments: argparse.Namespace) -> int:
     """`zoo schema`: the manifest's JSON Schema."""
     del arguments
@@ -260,6 +304,8 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "report": run_report,
     "demo": run_demo,
     "doctor": run_doctor,
+    "check-weights": run_check_weights,
+    "convert": run_convert,
     "schema": run_schema,
 }
 

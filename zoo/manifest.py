@@ -213,7 +213,7 @@ class Checkpoint(CheckpointEntry, frozen=True, kw_only=True):
         numbers: dict[str, Any] = dict(self.architecture)
         return build_model(**numbers)
 
-    def load(self, path: Path | None = None) -> nn.Module:
+    def load(self, path: str | Path | None = None) -> nn.Module:
         """The model with its published weights, in evaluation mode on the CPU.
 
         Args:
@@ -223,7 +223,8 @@ class Checkpoint(CheckpointEntry, frozen=True, kw_only=True):
             FetchError: the file cannot be had, or is not the published one (`IntegrityError`).
             WeightsError: the file cannot be read, or its keys are not the architecture's.
         """
-        from ..models.weights import load_weights, read_checkpoint  # noqa: PLC0415
+        from ..models.checkpoint_file import read_checkpoint  # noqa: PLC0415
+        from ..models.weights import load_weights  # noqa: PLC0415
 
         if path is None:
             from .fetch import fetch  # noqa: PLC0415

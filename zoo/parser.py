@@ -66,6 +66,22 @@ def build_parser() -> argparse.ArgumentParser:
     _add_data_root(command)
     _add_json(command)
 
+    command = _command(commands, "check-weights", "examine weights files without any data set")
+    _add_selection(command)
+    command.add_argument(
+        "--file", type=Path, help="a file to examine as the chosen ID's, instead of the cache's"
+    )
+    _add_unsafe(command)
+    _add_json(command)
+
+    command = _command(commands, "convert", "write a publisher's weights as safetensors")
+    command.add_argument("id", metavar="ID", help="the checkpoint the file belongs to")
+    command.add_argument("file", type=Path, metavar="FILE", help="the publisher's file")
+    command.add_argument("out", type=Path, metavar="OUT", help="file to write, ending in .safetensors")
+    command.add_argument("--force", action="store_true", help="replace OUT where it exists")
+    _add_unsafe(command)
+    _add_manifest(command)
+
     _command(commands, "schema", "JSON Schema of zoo.yaml, for editors")
     return parser
 
@@ -90,6 +106,14 @@ def _add_selection(command: argparse.ArgumentParser) -> None:
         "--where", default="", metavar="EXPR", help="such as 'dataset=ade20k backbone=R-50*'"
     )
     _add_manifest(command)
+
+
+def _add_unsafe(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--unsafe-load",
+        action="store_true",
+        help="unpickle without restriction: runs whatever code the file contains; only for files you trust",
+    )
 
 
 def _add_json(command: argparse.ArgumentParser) -> None:

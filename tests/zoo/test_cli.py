@@ -272,3 +272,39 @@ def test_a_closed_pipe_is_no_error():
     )  # fmt: skip
     assert done.stdout == "[\n"
     assert done.stderr == ""
+
+
+def test_check_weights_tells_of_good_and_absent_files(capsys, demo_zoo):
+    """The fetched row is sound; the other one is not there, which is exit 3."""
+    code, out, _ = zoo(capsys, "check-weights", "--manifest", demo_zoo / "zoo.yaml", "--json")
+    reports = {report["checkpoint"]: report for report in json.loads(out)}
+    assert code == 3
+    assert reports[DEMO]["ok"]
+    assert [finding["gravity"] for finding in reports["isnet_resnet50os8_w16_streets"]["findings"]] == [
+        "absent"
+    ]
+
+
+def test_check_weights_refuses_another_rows_file(capsys, demo_zoo):
+    other = demo_zoo / "weights/isnet_resnet50os8_w16_streets.pth"
+    code, _, _ = zoo(capsys, "check-weights", DEMO, "--manifest", demo_zoo / "zoo.yaml", "--file", other)
+    assert code == 4
+
+
+def test_a_converted_file_verifies_like_the_original(capsys, demo_zoo, tmp_path):
+    target = tmp_path / "demo.safetensors"
+    manifest = ("--manifest", demo_zoo / "zoo.yaml")
+    assert zoo(capsys, "convert", DEMO, cached_weights(demo_zoo), target, *manifest)[0] == 0
+    digests = []
+    for file in (target, cached_weights(demo_zoo)):
+        _, out, _ = zoo(capsys, "check-weights", DEMO, *manifest, "--file", file, "--json")
+        digests.append(json.loads(out)[0]["content_digest"])
+    assert digests[0] == digests[1]
+    code, _, err = zoo(capsys, "convert", DEMO, tmp_path / "missing.pth", target, *manifest)
+    assert code == 4
+    assert "missing.pth" in err
+
+
+def test_unsafe_loading_warns(capsys, demo_zoo):
+    _, _, err = zoo(capsys, "check-weights", DEMO, "--manifest", demo_zoo / "zoo.yaml", "--unsafe-load")
+    assert "zoo: warning: --unsafe-load runs whatever code a checkpoint contains" in err

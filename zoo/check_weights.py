@@ -1,0 +1,393 @@
+"""Is this the checkpoint's file, and is it sound? No data set, no download, seconds a row.
+
+Nothing a file does to its reader gets out of here but as a finding of a report.
+"""
+
+from __future__ import annotations
+
+from textwrap import indent
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+import torch
+from tabulate import tabulate
+
+from ..models.builders import ArchitectureError
+from ..models.checkpoint_file import CheckpointFile, open_checkpoint, write_safetensors
+from ..models.health import Finding, canary, content_digest, findings
+from ..models.weights import WeightsError, convert_keys, load_weights
+from . import places
+from .fetch import Action, fetch_action, file_sha256, weights_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from torch import nn
+
+    from .manifest import Checkpoint
+
+SOUND, NOT_HAD, UNSOUND = 0, 3, 4
+"""Exit codes: every file is sound; one could not be had; one is not to be used."""
+
+HashState = Literal["verified", "none published", "differs", "not comparable", "not read"]
+"""What the publisher's hash says of a file; "not comparable" in another container than the publisher's."""
+
+REPORT_FIELDS = ("path", "container", "sha256", "hash_state", "content_digest", "parameters", "canary")
+
+_REMAINS = {
+    "optim": "The optimizer's state is of no use here and makes the file up to three times as large",
+    "sched": "The schedule's state is of no use here",
+    "ema": "Averaged weights lie beside the ones that are loaded: make sure which of them the claims are about",
+}
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What became known of one checkpoint's weights file; None where it could not be told."""
+
+    checkpoint: str
+    path: str | None = None
+    container: str | None = None
+    """zip, legacy pickle, or safetensors."""
+    sha256: str | None = None
+    """Of the whole file, hex."""
+    hash_state: HashState = "not read"
+    content_digest: str | None = None
+    """Of the tensors alone, hex: equal in every container."""
+    parameters: int | None = None
+    """Trainable parameters of the filled model."""
+    canary: str | None = None
+    """Digest of the scores on a fixed synthetic image."""
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """True where nothing but warnings was found."""
+        return all(finding.gravity == "warning" for finding in self.findings)
+
+    def having(self, *more: Finding) -> Report:
+        """This report with further findings."""
+        return msgspec.structs.replace(self, findings=(*self.findings, *more))
+
+
+def check(
+    checkpoint: Checkpoint,
+    path: Path | None = None,
+    *,
+    home: Path | None = None,
+    among: Iterable[Checkpoint] = (),
+    unsafe: bool = False,
+) -> Report:
+    """Everything that can be told of a checkpoint's file from the file. Raises nothing for a bad one.
+
+    Args:
+        checkpoint: The row the file should belong to.
+        path: The file; None for the one in the cache. Nothing is ever downloaded.
+        home: The weights cache; None for `ZOO_HOME`.
+        among: Rows that a file which does not fit is compared with.
+        unsafe: Unpickle without restriction, see `open_checkpoint`.
+    """
+    report = Report(checkpoint=checkpoint.id)
+    path = path or _cached(checkpoint, home)
+    if path is None:
+        where = weights_path(checkpoint, home)
+        return report.having(_absent(f"Not in the cache ({where}): run zoo fetch {checkpoint.id} first."))
+    try:
+        sha256 = file_sha256(path)
+    except OSError as error:
+        return report.having(_absent(f"{path} cannot be read: {error.strerror or error}."))
+    report = msgspec.structs.replace(report, path=str(path), sha256=sha256)
+    others = [row for row in among if row.id != checkpoint.id]
+    try:
+        content = open_checkpoint(path, unsafe=unsafe)
+    except WeightsError as error:
+        report = _with_hash_state(report, checkpoint, sha256, others)
+        return report.having(_error("cannot be read", str(error).removeprefix(f"{path}: ")))
+    report = msgspec.structs.replace(report, container=content.container)
+    report = _with_hash_state(report, checkpoint, sha256, others)
+    return _with_content(report, checkpoint, content, others)
+
+
+def check_all(
+    checkpoints: Iterable[Checkpoint],
+    *,
+    home: Path | None = None,
+    among: Iterable[Checkpoint] = (),
+    unsafe: bool = False,
+    tell: Callable[[Report], object] = lambda _: None,
+) -> list[Report]:
+    """`check` for every row, and then whether two rows share one content, which only all together can tell.
+
+    Args:
+        checkpoints: The rows, whose files lie in the cache.
+        home: The weights cache; None for `ZOO_HOME`.
+        among: Further rows that a file which does not fit is compared with.
+        unsafe: Unpickle without restriction, see `open_checkpoint`.
+        tell: Called with each report as soon as it is known, for a display of progress.
+    """
+    rows = list(checkpoints)
+    known = list({row.id: row for row in (*among, *rows)}.values())
+    reports = []
+    for row in rows:
+        reports.append(check(row, home=home, among=known, unsafe=unsafe))
+        tell(reports[-1])
+    return _with_shared_contents(rows, reports)
+
+
+def exit_code(reports: Iterable[Report]) -> int:
+    """4 where a file is not to be used, else 3 where one could not be had, else 0."""
+    found = {finding.gravity for report in reports for finding in report.findings}
+    return UNSOUND if "error" in found else NOT_HAD if "absent" in found else SOUND
+
+
+def convert(
+    checkpoint: Checkpoint, source: Path, target: Path, *, force: bool = False, unsafe: bool = False
+) -> Path:
+    """Writes a checkpoint's weights as safetensors, under the publisher's own key names.
+
+    Only a file that fits the architecture strictly and whose values are sound is converted.
+
+    Args:
+        checkpoint: The row the file belongs to.
+        source: The publisher's file.
+        target: The file to write; its name ends in `.safetensors`.
+        force: Replace a file of that name.
+        unsafe: Unpickle without restriction, see `open_checkpoint`.
+
+    Returns:
+        The target.
+
+    Raises:
+        WeightsError: The source cannot be read, does not fit or is damaged; the target cannot be written.
+    """
+    if target.suffix != ".safetensors":
+        raise WeightsError(f"{target}: expected a name that ends in .safetensors; found {target.suffix!r}")
+    state = open_checkpoint(source, unsafe=unsafe).state
+    _filled(checkpoint, state, str(source))
+    if bad := [finding for finding in findings(state) if finding.gravity == "error"]:
+        raise WeightsError(f"{source}: {bad[0].what}: {bad[0].meaning}")
+    metadata = {
+        "checkpoint": checkpoint.id,
+        "publisher": checkpoint.publisher,
+        "layout": checkpoint.weights.layout,
+        "source": source.name,
+        "source_sha256": file_sha256(source),
+        "content_digest": content_digest(state),
+    }
+    write_safetensors(state, target, metadata, overwrite=force)
+    return target
+
+
+# Steps of a check -------------------------------------------------------------------------------------------
+
+
+def _error(what: str, meaning: str) -> Finding:
+    return Finding(what=what, gravity="error", meaning=meaning)
+
+
+def _warning(what: str, meaning: str) -> Finding:
+    return Finding(what=what, gravity="warning", meaning=meaning)
+
+
+def _absent(meaning: str) -> Finding:
+    return Finding(what="no file", gravity="absent", meaning=meaning)
+
+
+def _cached(checkpoint: Checkpoint, home: Path | None) -> Path | None:
+    """The file that `fetch` would use without a download, unverified."""
+    target = weights_path(checkpoint, home)
+    places_of = {Action.USE: target, Action.REUSE: places.torch_checkpoints() / target.name}
+    return places_of.get(fetch_action(checkpoint, home))
+
+
+def _with_hash_state(
+    report: Report, checkpoint: Checkpoint, sha256: str, others: Sequence[Checkpoint]
+) -> Report:
+    """The report with what the published hashes, the row's own and others', say of the file."""
+    expected = _published_hash(checkpoint)
+    state = _hash_state(expected, sha256, converted=_is_converted(report, checkpoint))
+    if state == "differs":
+        ellipsis = "…" * (len(expected) < 64)
+        meaning = (
+            f"Published is sha256 {expected}{ellipsis}, found {sha256}: the file is damaged, incomplete or "
+            "another one; delete it and fetch it again."
+        )
+        report = report.having(_error("another hash", meaning))
+    owners = [row.id for row in others if _published_hash(row) and sha256.startswith(_published_hash(row))]
+    if owners and state != "verified":
+        meaning = f"By its hash this is the file of {' and '.join(owners)}; fetch this row's own."
+        report = report.having(_error("another row's file", meaning))
+    return msgspec.structs.replace(report, hash_state=state)
+
+
+def _hash_state(expected: str, found: str, *, converted: bool) -> HashState:
+    if converted:
+        return "not comparable"
+    if not expected:
+        return "none published"
+    return "verified" if found.startswith(expected) else "differs"
+
+
+def _is_converted(report: Report, checkpoint: Checkpoint) -> bool:
+    """True for a safetensors file where the publisher offers a pickle."""
+    published = any(".safetensors" in url for url in checkpoint.weights.urls)
+    return report.container == "safetensors" and not published
+
+
+def _published_hash(checkpoint: Checkpoint) -> str:
+    weights = checkpoint.weights
+    return (weights.sha256 or weights.sha256_prefix or "").lower()
+
+
+def _with_content(
+    report: Report, checkpoint: Checkpoint, content: CheckpointFile, others: Sequence[Checkpoint]
+) -> Report:
+    """The report with what can be told of the tensors."""
+    report = msgspec.structs.replace(report, content_digest=content_digest(content.state))
+    report = report.having(
+        *_left_inside(content), *_class_count(checkpoint, content), *findings(content.state)
+    )
+    try:
+        model = _filled(checkpoint, content.state, "the file")
+    except (WeightsError, ArchitectureError) as error:
+        fitting = _fitting(others, content)
+        return report.having(_error("does not fit", f"{error}{fitting}"))
+    parameters = sum(value.numel() for value in model.parameters())
+    report = msgspec.structs.replace(report, parameters=parameters)
+    if checkpoint.parameters not in (None, parameters):
+        meaning = f"The manifest states {checkpoint.parameters:,}, the model has {parameters:,}."
+        report = report.having(_warning("number of parameters", meaning))
+    return _with_canary(report, model) if report.ok or _only_hash(report) else report
+
+
+def _only_hash(report: Report) -> bool:
+    """True where the file is another one but sound, so that its canary is worth telling."""
+    titles = {finding.what for finding in report.findings if finding.gravity == "error"}
+    return titles <= {"another hash", "another row's file"}
+
+
+def _with_canary(report: Report, model: nn.Module) -> Report:
+    report = msgspec.structs.replace(report, canary=canary(model))
+    if report.canary == "not finite":
+        meaning = (
+            "A synthetic image gives scores that are NaN or infinite: the values do not belong together."
+        )
+        return report.having(_error("canary", meaning))
+    return report
+
+
+def _filled(checkpoint: Checkpoint, state: dict[str, torch.Tensor], source: str) -> nn.Module:
+    """The architecture around a file's tensors; without memory of its own, so that 34 rows go quickly."""
+    with torch.device("meta"):
+        model = checkpoint.build()
+    load_weights(model, state, layout=checkpoint.weights.layout, source=source)
+    return model
+
+
+def _fitting(rows: Iterable[Checkpoint], content: CheckpointFile) -> str:
+    """Which rows the tensors would fit, as a further line for an error; empty for none."""
+    names = [row.id for row in rows if _fits(row, content)]
+    if not names:
+        return ""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"\n  It would fit {', '.join(names[:3])}{more}: were two files swapped?"
+
+
+def _fits(row: Checkpoint, content: CheckpointFile) -> bool:
+    try:
+        _filled(row, content.state, "")
+    except (WeightsError, ArchitectureError):
+        return False
+    return True
+
+
+def _left_inside(content: CheckpointFile) -> Iterator[Finding]:
+    for key in content.beside:
+        for part, meaning in _REMAINS.items():
+            if part in key.lower():
+                advice = "zoo convert writes a file without it."
+                yield _warning("left inside", f"{key!r} lies beside the weights. {meaning}; {advice}")
+                break
+
+
+def _class_count(checkpoint: Checkpoint, content: CheckpointFile) -> Iterator[Finding]:
+    """The classifiers' channels against the data set's classes."""
+    expected = len(checkpoint.dataset_spec.classes)
+    try:
+        state = convert_keys(content.state, checkpoint.weights.layout)
+    except WeightsError:  # strict loading tells it better
+        return
+    found = {len(value) for key, value in state.items() if key.endswith("conv_seg.weight") and value.dim()}
+    if wrong := sorted(found - {expected}):
+        classes = " and ".join(map(str, wrong))
+        yield _error(
+            "number of classes",
+            f"Data set {checkpoint.dataset_spec.title} has {expected} classes, the file's classifier {classes}: "
+            "it was trained on another data set.",
+        )
+
+
+def _with_shared_contents(rows: Sequence[Checkpoint], reports: Sequence[Report]) -> list[Report]:
+    owners: dict[str, list[Checkpoint]] = {}
+    for row, report in zip(rows, reports, strict=True):
+        if report.content_digest:
+            owners.setdefault(report.content_digest, []).append(row)
+    return [
+        report.having(
+            *_shared(row, [one for one in owners.get(report.content_digest or "", ()) if one is not row])
+        )
+        for row, report in zip(rows, reports, strict=True)
+    ]
+
+
+def _shared(row: Checkpoint, twins: Sequence[Checkpoint]) -> Iterator[Finding]:
+    """Two rows with one content: an error, unless the manifest itself gives them one file."""
+    for twin in twins:
+        meaning = f"{twin.id} has the very same tensors"
+        if set(row.weights.urls) & set(twin.weights.urls):
+            yield _warning("two rows share one content", f"{meaning}, and the same URL in the manifest.")
+        else:
+            advice = "one of the two files is not what its name says; fetch both again."
+            yield _error("two rows share one content", f"{meaning}: {advice}")
+
+
+# Output -----------------------------------------------------------------------------------------------------
+
+
+def report_records(reports: Iterable[Report]) -> list[dict[str, Any]]:
+    """`zoo check-weights --json`: one object a row, null where a thing could not be told."""
+    return [
+        {"checkpoint": report.checkpoint, "ok": report.ok}
+        | {name: getattr(report, name) for name in REPORT_FIELDS}
+        | {"findings": [msgspec.to_builtins(finding) for finding in report.findings]}
+        for report in reports
+    ]
+
+
+def report_text(reports: Iterable[Report]) -> str:
+    """The reports for a person: a block a row, and a line about all."""
+    known = list(reports)
+    sound = sum(report.ok for report in known)
+    absent = sum(any(finding.gravity == "absent" for finding in report.findings) for report in known)
+    line = f"{sound} sound, {len(known) - sound - absent} not to be used, {absent} not there"
+    return "\n\n".join([*map(_block, known), line])
+
+
+def _block(report: Report) -> str:
+    facts = [
+        ("file", report.path),
+        ("container", report.container),
+        ("sha256", report.sha256 and f"{report.sha256} ({report.hash_state})"),
+        ("content", report.content_digest),
+        ("parameters", report.parameters and f"{report.parameters:,}"),
+        ("canary", report.canary),
+        *((finding.gravity, f"{finding.what}: {finding.meaning}") for finding in report.findings),
+    ]
+    rows = [(name, str(value)) for name, value in facts if value]
+    table = tabulate(rows, tablefmt="plain", disable_numparse=True)
+    return f"{report.checkpoint}: {_judgement(report)}\n{indent(table, '  ')}"
+
+
+def _judgement(report: Report) -> str:
+    code = exit_code([report])
+    return {SOUND: "sound", NOT_HAD: "not there", UNSOUND: "not to be used"}[code]
