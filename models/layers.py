@@ -78,4 +78,5 @@ def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     Returns:
         (N, groups, L, C).
     """
-    return F.scaled_dot_product_attention(query, key, value)
+    # Channels must lie next to each other, or torch's CPU kernel falls back to the form that keeps all scores.
+    return F.scaled_dot_product_attention(query.contiguous(), key.contiguous(), value.contiguous())
