@@ -130,6 +130,8 @@ def run_verify(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         return _plan(chosen, arguments)
     _require_metrics(chosen, arguments.metric)
+    _require_file_place("--out", arguments.out)
+    _require_file_place("--ledger", arguments.ledger)
     return _verify_and_print(chosen, _options(arguments), arguments)
 
 
@@ -350,6 +352,16 @@ def _named_protocol(arguments: argparse.Namespace) -> EvalProtocol | None:
     return protocols[arguments.protocol]
 
 
+def _require_file_place(flag: str, path: Path | None) -> None:
+    """Refuse a place that cannot take a file before hours of measuring, not after."""
+    if path is None:
+        return
+    existing = next(place for place in (path, *path.absolute().parents) if place.exists())
+    if path.is_dir() or not (existing.is_dir() or existing == path) or not os.access(existing, os.W_OK):
+        found = "a folder" if path.is_dir() else f"{existing}, which cannot take it"
+        raise CommandError(f"{flag} {path}: expected a file that can be written, found {found}", USAGE)
+
+
 def _require_metrics(chosen: Iterable[Checkpoint], metrics: Iterable[str]) -> None:
     """Refuse metrics that none of the chosen rows claims, rather than judge nothing."""
     claimed = {claim.metric for checkpoint in chosen for claim in checkpoint.claims}
@@ -365,6 +377,7 @@ def _print_tables(rows: Sequence[Row], arguments: argparse.Namespace) -> None:
     if arguments.out is None:
         _write(text)
         return
+    _require_file_place("--out", arguments.out)
     try:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         arguments.out.write_text(text.rstrip("\n") + "\n", encoding="utf-8")

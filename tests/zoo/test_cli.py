@@ -110,6 +110,9 @@ def test_show_protocol_speaks_in_words(capsys):
         (["verify", ROW, "--device", "tpu:0"], 3, "--device tpu:0: expected cpu, cuda or cuda:N"),
         (["verify", ROW, "--protocol", "nope"], 2, "unknown protocol 'nope'"),
         (["verify", "isnet_resnet50os8_lip", "--metric", "miou_ms_flip"], 5, "no chosen checkpoint claims"),
+        (["verify", ROW, "--out", "."], 2, "--out .: expected a file that can be written, found a folder"),
+        (["verify", ROW, "--ledger", "/dev/null/x"], 2, "--ledger /dev/null/x: expected a file that can be"),
+        (["verify", ROW, "--tolerance", "nan"], 2, "expected points from 0 on, such as 0.1; found 'nan'"),
         (["frobnicate"], 2, "invalid choice: 'frobnicate'"),
     ],
 )
