@@ -205,9 +205,11 @@ def run_report(arguments: argparse.Namespace) -> int:
             f"{arguments.ledger}: no ledger there; run zoo verify first or name one with --ledger", USAGE
         )
     try:
-        measurements = ledger.read(arguments.ledger, Measurement)
+        measurements, torn = ledger.read_with_warnings(arguments.ledger, Measurement)
     except ledger.LedgerError as error:
         raise CommandError(str(error), USAGE) from error
+    for warning in torn:
+        print(f"zoo: warning: {warning}", file=sys.stderr)
     rows = [judge_ledger(checkpoint, measurements, arguments.tolerance) for checkpoint in chosen]
     _print_tables(rows, arguments)
     refuted = any(verdict.status is Status.REFUTED for row in rows for verdict in row.verdicts)

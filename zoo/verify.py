@@ -21,6 +21,7 @@ from ..evaluate.protocol import EvalProtocol
 from ..models.weights import WeightsError
 from ..reports import ledger
 from ..reports.verdict import Tolerance, Verdict, judge
+from ..reports.verdict import exit_code as verdicts_exit_code
 from .fetch import FetchError, IntegrityError, Progress, check_hash, fetch
 from .manifest import Checkpoint, Claim
 from .measurement import Measurement
@@ -335,8 +336,8 @@ def _is_recorded(measurement: Measurement, path: Path) -> bool:
 
 
 def exit_code(outcomes: Iterable[Outcome]) -> int:
-    """The command's exit code: integrity before refuted before not measured; 5 where nothing was selected."""
-    codes = [outcome.exit_code for outcome in outcomes]
-    if not codes:
-        return 5
-    return next((code for code in (4, 1, 3) if code in codes), 0)
+    """The command's exit code: a file that is not what it claims to be comes before what the verdicts say."""
+    known = list(outcomes)
+    if any(outcome.exit_code == NOT_THE_FILE for outcome in known):
+        return NOT_THE_FILE
+    return verdicts_exit_code(outcome.verdict for outcome in known)
