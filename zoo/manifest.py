@@ -338,8 +338,11 @@ def json_schema() -> dict[str, Any]:
 
 
 def nearest(name: str, known: Iterable[str], count: int = 3) -> tuple[str, ...]:
-    """Up to `count` known names that look like `name`, best first."""
-    return tuple(difflib.get_close_matches(name, list(known), n=count, cutoff=0.5))
+    """Up to `count` known names that look like `name`, best first: those it begins, then the similar ones."""
+    names = list(known)
+    begun = [other for other in names if name and other.startswith(name)]
+    similar = difflib.get_close_matches(name, names, n=count, cutoff=0.5)
+    return tuple(dict.fromkeys([*begun, *similar]))[:count]
 
 
 def _parse(path: Path, data: bytes) -> ManifestFile:
