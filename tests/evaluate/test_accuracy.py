@@ -9,15 +9,16 @@ import pytest
 import torch
 from PIL import Image
 
-from segbench.evaluate import EvalProtocol
+from segbench.evaluate import EvalProtocol, predict
 from segbench.evaluate.accuracy import count_missing, missing, scores_from_evidence
-from segbench.evaluate.confusion import areas
+from segbench.evaluate.confusion import accuracy_scores, areas, confusion_matrix
 from segbench.evaluate.datasets import ImageFault, locate
 from segbench.evaluate.evidence import EvidenceKey, EvidenceStore
 from segbench.evaluate.inference import predict_scores
+from segbench.evaluate.pixels import map_values
 from segbench.zoo.manifest import load_manifest
 
-from .test_inference import CLASSES, MARGIN, mmseg_protocol
+from .test_inference import CLASSES, MARGIN, mmseg_protocol, ssseg_protocol
 
 IDS = ("a", "b", "c")
 LAYOUTS = {"cityscapes": "cityscapes", "cityscapes_slide": "cityscapes", "ade": "ade20k", "voc": "voc2012aug"}
@@ -98,6 +99,33 @@ def test_mmseg_evaluation(golden, shared, rule_model, undecided, tmp_path, layou
     np.testing.assert_array_equal(off[3], 0)  # label areas owe nothing to the network
     for ours, name in (("miou_percent", "mIoU"), ("macc_percent", "mAcc"), ("aacc_percent", "aAcc")):
         assert getattr(scores, ours) == pytest.approx(expected["summary"][name], abs=0.01)
+
+
+def test_ssseg_evaluation(golden, rule_model, tmp_path):
+    """Two Cityscapes images with labelIds: labels, metric and predictions of sssegmentation's own evaluation."""
+    recorded = golden("ssseg/evaluate_isanet_r50_cityscapes__tiny_single.npz")
+    protocol = ssseg_protocol(json.loads(str(recorded["meta"])))
+    expected = json.loads(str(recorded["result"]))
+    spec = load_manifest().datasets["cityscapes"]
+    form = next(form for form in spec.labels if form.value_map)
+    model = rule_model("isanet_ssseg", depth=50, num_classes=19)
+    matrices = []
+    for index in range(2):
+        label = map_values(recorded[f"labelIds{index}"], form, spec.ignore_index)
+        theirs = recorded[f"gt{index}"]
+        np.testing.assert_array_equal(
+            label, np.where((theirs < 0) | (theirs == 255), spec.ignore_index, theirs)
+        )
+        matrices.append(confusion_matrix(recorded[f"pred{index}"], label, 19))
+        ours, scores = predict(model, recorded[f"image{index}"], protocol)
+        best = np.sort(scores, axis=0)[-2:]
+        decided = best[1] - best[0] > MARGIN
+        np.testing.assert_array_equal(ours[decided], recorded[f"pred{index}"][decided])
+    found = accuracy_scores(sum(matrices))
+    assert found.miou_percent / 100 == pytest.approx(expected["miou"], abs=1e-9)
+    assert found.aacc_percent / 100 == pytest.approx(expected["all_accuracy"], abs=1e-9)
+    iou = [0.0 if value is None else value / 100 for value in found.iou_percent]
+    assert iou == pytest.approx(list(expected["iou"].values()), abs=1e-9, nan_ok=True)
 
 
 @pytest.fixture
