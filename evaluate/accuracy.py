@@ -72,16 +72,28 @@ def missing(
     return [sample for sample in samples if (sample.id, contents[sample.id]) not in measured]
 
 
+def counts_from_evidence(
+    contents: Mapping[str, str], store: EvidenceStore, key: EvidenceKey
+) -> Iterator[Matrix]:
+    """The counts of exactly these images and contents, each once.
+
+    Raises:
+        LookupError: some of them have no counts; raised before the first matrix.
+    """
+    wanted = set(contents.items())
+    lacking = sorted(image[0] for image in wanted - store.measured(key))
+    if lacking:
+        raise LookupError(f"{len(lacking)} of {len(contents)} images have no counts, first {lacking[0]!r}")
+    return (matrix for image, matrix in store.counts(key) if image in wanted)
+
+
 def scores_from_evidence(contents: Mapping[str, str], store: EvidenceStore, key: EvidenceKey) -> Scores:
-    """Data-set scores from the counts of exactly these images and contents, each once.
+    """Data-set scores from the counts of exactly these images and contents.
 
     Raises:
         LookupError: some of them have no counts.
         ValueError: not one labelled pixel among them.
     """
-    counts = store.counts(key)
-    lacking = [image[0] for image in contents.items() if image not in counts]
-    if lacking:
-        raise LookupError(f"{len(lacking)} of {len(contents)} images have no counts, first {lacking[0]!r}")
-    matrices = [counts[image] for image in contents.items()]
-    return accuracy_scores(sum(matrices[1:], start=matrices[0]))
+    matrices = counts_from_evidence(contents, store, key)
+    first = next(matrices)
+    return accuracy_scores(sum(matrices, start=first))

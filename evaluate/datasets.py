@@ -62,12 +62,21 @@ class DatasetSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Class names; the position is the class index."""
     palette: tuple[Colour, ...] = ()
     """RGB colours in [0, 255], one a class."""
+    categories: dict[str, tuple[str, ...]] = {}
+    """Category -> its classes, where the data set's own evaluation also scores categories."""
     ignore_index: int = 255
     """Label value that counts nowhere."""
     homepage: str = ""
     """Official page it can be had from."""
     how_to_get: str = ""
     """One sentence: registration, archive, what to unpack where."""
+
+    def category_indices(self) -> dict[str, tuple[int, ...]]:
+        """Category -> class indices."""
+        position = {name: index for index, name in enumerate(self.classes)}
+        return {
+            name: tuple(position[member] for member in members) for name, members in self.categories.items()
+        }
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ..evaluate.protocol import EvalProtocol
     from ..reports.table import Row
     from .manifest import Checkpoint
+    from .measurement import Measurement
     from .verify import Options, Outcome
 
 OK, REFUTED, CANNOT_MEASURE, INTEGRITY, NOTHING_SELECTED, INTERRUPTED = 0, 1, 3, 4, 5, 130
@@ -210,10 +211,28 @@ def run_report(arguments: argparse.Namespace) -> int:
         raise CommandError(str(error), USAGE) from error
     for warning in torn:
         print(f"zoo: warning: {warning}", file=sys.stderr)
+    if arguments.definitions:
+        return _print_definitions(chosen, measurements, arguments)
     rows = [judge_ledger(checkpoint, measurements, arguments.tolerance) for checkpoint in chosen]
     _print_tables(rows, arguments)
     refuted = any(verdict.status is Status.REFUTED for row in rows for verdict in row.verdicts)
     return REFUTED if refuted else OK
+
+
+def _print_definitions(
+    chosen: Iterable[Checkpoint], measurements: Iterable[Measurement], arguments: argparse.Namespace
+) -> int:
+    from ..reports.records import format_records  # noqa: PLC0415
+    from .tables import definition_records  # noqa: PLC0415
+
+    records = definition_records(chosen, measurements)
+    if not records:
+        raise CommandError(
+            f"{arguments.ledger}: no measured mIoU of the chosen checkpoints there; run zoo verify first",
+            CANNOT_MEASURE,
+        )
+    _write_out(format_records(records, _format_name(arguments)), arguments.out)
+    return OK
 
 
 def run_demo(arguments: argparse.Namespace) -> int:
@@ -375,16 +394,24 @@ def _require_metrics(chosen: Iterable[Checkpoint], metrics: Iterable[str]) -> No
 def _print_tables(rows: Sequence[Row], arguments: argparse.Namespace) -> None:
     from ..reports.table import FORMATS  # noqa: PLC0415
 
-    text = FORMATS["json" if arguments.json else arguments.format](rows)
-    if arguments.out is None:
+    _write_out(FORMATS[_format_name(arguments)](rows), arguments.out)
+
+
+def _format_name(arguments: argparse.Namespace) -> str:
+    return "json" if arguments.json else arguments.format
+
+
+def _write_out(text: str, out: Path | None) -> None:
+    """To a file where one is named, else to stdout."""
+    if out is None:
         _write(text)
         return
-    _require_file_place("--out", arguments.out)
+    _require_file_place("--out", out)
     try:
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        arguments.out.write_text(text.rstrip("\n") + "\n", encoding="utf-8")
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(text.rstrip("\n") + "\n", encoding="utf-8")
     except OSError as error:
-        raise CommandError(f"{arguments.out}: cannot write: {error.strerror or error}", USAGE) from error
+        raise CommandError(f"{out}: cannot write: {error.strerror or error}", USAGE) from error
 
 
 def _write(text: str) -> None:

@@ -600,6 +600,10 @@ def _check_dataset(reader: _Reader, found: _Found) -> None:
         _fault_at(
             reader, found, "palette", f"expected {len(classes)} colours, one a class, found {len(palette)}"
         )
+    for category, members in (found.values.get("categories") or {}).items():
+        for name in members:
+            if name not in classes:
+                _fault_at(reader, found, "categories", f"{category}: {_unknown('class', name, classes)}")
 
 
 def _check_protocol(reader: _Reader, found: _Found) -> None:

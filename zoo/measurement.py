@@ -15,7 +15,7 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     value: float
     """In the metric's unit (`reports.metrics`), unrounded."""
     details: dict[str, Any] = {}
-    """Further figures of the same run: mAcc, aAcc, per-class IoU, all in percent."""
+    """Further figures of the same run, in percent: mAcc, aAcc, per-class IoU, other definitions of mIoU."""
     protocol: str
     protocol_digest: str
     weights_sha256: str

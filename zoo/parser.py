@@ -52,6 +52,11 @@ def build_parser() -> argparse.ArgumentParser:
 
     command = _command(commands, "report", "print the tables again from the ledger")
     _add_selection(command)
+    command.add_argument(
+        "--definitions",
+        action="store_true",
+        help="print what other libraries' definitions of mIoU make of the same counts",
+    )
     _add_ledger(command)
     _add_tables(command)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ..evaluate.definitions import DEFINITIONS
 from ..reports.table import Row
 from ..reports.verdict import Tolerance, Verdict, judge
 
@@ -38,14 +39,41 @@ def judge_ledger(checkpoint: Checkpoint, measurements: Iterable[Measurement], to
     )
 
 
+def definition_records(
+    checkpoints: Iterable[Checkpoint], measurements: Iterable[Measurement]
+) -> list[dict[str, Any]]:
+    """Every other definition's mIoU of every measured accuracy claim, beside the printed figure."""
+    newest = {(record.checkpoint, record.metric, record.protocol_digest): record for record in measurements}
+    return [
+        {
+            "checkpoint": checkpoint.id,
+            "metric": claim.metric,
+            "printed": claim.printed,
+            "definition": name,
+            "mIoU": value,
+            "rule": DEFINITIONS[name],
+        }
+        for checkpoint in checkpoints
+        for claim in checkpoint.claims
+        if (record := _newest(checkpoint, claim, newest)) is not None
+        for name, value in record.details.get("definitions", {}).items()
+    ]
+
+
+def _newest(
+    checkpoint: Checkpoint, claim: Claim, newest: dict[tuple[str, str, str], Measurement]
+) -> Measurement | None:
+    digest = checkpoint.protocol(claim.metric).digest() if claim.protocol else ""
+    return newest.get((checkpoint.id, claim.metric, digest))
+
+
 def _verdict(
     checkpoint: Checkpoint,
     claim: Claim,
     newest: dict[tuple[str, str, str], Measurement],
     tolerance: Tolerance,
 ) -> Verdict:
-    digest = checkpoint.protocol(claim.metric).digest() if claim.protocol else ""
-    record = newest.get((checkpoint.id, claim.metric, digest))
+    record = _newest(checkpoint, claim, newest)
     reason = (
         (claim.note or "") if claim.printed is None else ("" if record else "no measurement in the ledger")
     )

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from ..evaluate.accuracy import count_missing, missing, scores_from_evidence
+from ..evaluate.accuracy import count_missing, counts_from_evidence, missing, scores_from_evidence
 from ..evaluate.datasets import Dataset, DatasetError, DatasetSpec, ImageFault, Sample, locate
+from ..evaluate.definitions import all_definitions
 from ..evaluate.device import Precision, device_kind, environment, numerics, resolve_device
 from ..evaluate.evidence import EvidenceKey, EvidenceStore
 from ..evaluate.protocol import EvalProtocol
@@ -272,11 +273,14 @@ class RowVerifier:
         if faults:
             raise NotMeasured(_faults_reason(faults, len(samples)))
         scores = scores_from_evidence(contents, self.store, key)
+        others = all_definitions(
+            counts_from_evidence(contents, self.store, key), dataset.spec.category_indices()
+        )
         return Measurement(
             checkpoint=self.checkpoint.id,
             metric=claim.metric,
             value=scores.miou_percent,
-            details=_details(scores, dataset.spec.classes),
+            details=_details(scores, dataset.spec.classes) | {"definitions": others},
             protocol=protocol.name,
             protocol_digest=key.protocol_digest,
             weights_sha256=key.weights_sha256,

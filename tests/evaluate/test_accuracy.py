@@ -92,7 +92,7 @@ def test_mmseg_evaluation(golden, shared, rule_model, undecided, tmp_path, layou
         key = key_of(dataset, protocol)
         results = count_missing(model, dataset, contents, protocol, store, key)
         assert [sample.id for sample in results] == list(IDS)
-        found = np.array(areas(sum(store.counts(key).values())))
+        found = np.array(areas(sum(matrix for _, matrix in store.counts(key))))
         scores = scores_from_evidence(contents, store, key)
     off = np.abs(found - np.array(expected["areas"], dtype=np.int64))
     assert (off <= sum(undecided).numpy()).all()

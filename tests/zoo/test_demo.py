@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from segbench.evaluate.definitions import DEFINITIONS
 from segbench.zoo.cli import main
 from segbench.zoo.demo import STREETS
 from segbench.zoo.manifest import load_manifest
@@ -32,6 +33,21 @@ def test_the_demo_reproduces_both_publishers(capsys, tmp_path, published):
         assert record["details"]["macc_percent"] == pytest.approx(float(claim["mAcc"]), abs=0.01)
         assert record["details"]["aacc_percent"] == pytest.approx(float(claim["aAcc"]), abs=0.01)
         assert (record["image_count"], record["new_images"]) == (12, 12)
+        assert record["details"]["definitions"]["mmsegmentation"] == record["value"]
+    check_definitions(capsys, tmp_path / "measurements.jsonl")
+
+
+def check_definitions(capsys, ledger):
+    """`zoo report --definitions` tells every rule's number of each of the four claims."""
+    manifest = str(STREETS / "zoo.yaml")
+    command = ["report", "--definitions", "--json", "--manifest", manifest, "--ledger", str(ledger)]
+    assert main(command) == 0
+    found = json.loads(capsys.readouterr().out)
+    rules = [name for name in DEFINITIONS if name != "Cityscapes category"]
+    assert [record["definition"] for record in found] == rules * 4
+    assert {record["printed"] for record in found if record["definition"] == "mmsegmentation"} == {
+        f"{record['mIoU']:.2f}" for record in found if record["definition"] == "mmsegmentation"
+    }
 
 
 def test_the_manifest_prints_what_was_recorded(published):
