@@ -15,6 +15,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from . import places
 from .fetch import FetchError, IntegrityError, check_hash, fetch, fetch_action, weights_path
 from .manifest import ManifestError, UnknownCheckpoint, json_schema, load_manifest
@@ -24,6 +26,8 @@ from .selection import SelectionError, select
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterable, Sequence
+
+    from torch import nn
 
     from ..evaluate.protocol import EvalProtocol
     from ..reports.table import Row
@@ -235,6 +239,52 @@ def _print_definitions(
     return OK
 
 
+def run_predict(arguments: argparse.Namespace) -> int:
+    """`zoo predict ID IMAGE…`: label maps and overlays of one's own pictures."""
+    from ..evaluate.device import DeviceError, numerics, resolve_device  # noqa: PLC0415
+    from .predict import PredictError, find_pictures, predict_pictures  # noqa: PLC0415
+    from .progress import picture_bar  # noqa: PLC0415
+
+    row = load_manifest(arguments.manifest)[arguments.id]
+    protocol = _named_protocol(arguments) or row.protocol("miou")
+    try:
+        pictures = find_pictures(arguments.images)
+        device = resolve_device(arguments.device)
+    except PredictError as error:
+        raise CommandError(str(error), USAGE) from error
+    except DeviceError as error:
+        raise CommandError(str(error), CANNOT_MEASURE) from error
+    model = _loaded(row, arguments).to(device)
+    done = []
+    try:
+        with numerics(arguments.precision):
+            made = predict_pictures(model, pictures, row.dataset_spec, protocol, arguments.out / row.id)
+            for prediction in picture_bar(made, total=len(pictures), quiet=arguments.quiet):
+                done.append(prediction)
+                if prediction.fault:
+                    print(f"zoo: {prediction.fault}", file=sys.stderr)
+                elif not arguments.json:
+                    _write(f"{prediction.image}: {prediction.labels}, {prediction.overlay}")
+    except PredictError as error:
+        raise CommandError(str(error), CANNOT_MEASURE) from error
+    if arguments.json:
+        _write(_json([msgspec.to_builtins(prediction) for prediction in done]))
+    return CANNOT_MEASURE if any(prediction.fault for prediction in done) else OK
+
+
+def _loaded(row: Checkpoint, arguments: argparse.Namespace) -> nn.Module:
+    """The row's model with its published weights, fetched where they are not in the cache."""
+    from ..models.weights import WeightsError  # noqa: PLC0415
+    from .progress import byte_bar  # noqa: PLC0415
+
+    with byte_bar(row.id, quiet=arguments.quiet) as progress:
+        path = fetch(row, offline=arguments.offline or None, progress=progress)
+    try:
+        return row.load(path)
+    except WeightsError as error:
+        raise CommandError(str(error), INTEGRITY) from error
+
+
 def run_demo(arguments: argparse.Namespace) -> int:
     """`zoo demo`: the whole path on the embedded demo zoo."""
     from .demo import DEMO_TOLERANCE, STREETS, demo_checkpoints, serve  # noqa: PLC0415
@@ -325,6 +375,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "fetch": run_fetch,
     "verify": run_verify,
     "report": run_report,
+    "predict": run_predict,
     "demo": run_demo,
     "doctor": run_doctor,
     "check-weights": run_check_weights,

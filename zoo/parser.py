@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from ..reports.metrics import METRICS
 from ..reports.verdict import Tolerance
 from . import places
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 USAGE = 2
 DEFAULT_LEDGER = Path("results/measurements.jsonl")
@@ -28,29 +31,41 @@ def build_parser() -> argparse.ArgumentParser:
         prog="zoo", description="Does a published segmentation checkpoint do what its table says?"
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
+    for name, (summary, add_arguments) in _COMMANDS.items():
+        description = summary[0].upper() + summary[1:] + "."
+        add_arguments(commands.add_parser(name, help=summary, description=description))
+    return parser
 
-    command = _command(commands, "list", "published checkpoints with their printed numbers")
+
+# --- one function a command: what it takes ------------------------------------------------------------
+
+
+def _list(command: argparse.ArgumentParser) -> None:
     _add_selection(command)
     _add_json(command)
 
-    command = _command(commands, "show", "everything known of a checkpoint: claims, protocols, links")
+
+def _show(command: argparse.ArgumentParser) -> None:
     _add_selection(command)
     _add_json(command)
     command.add_argument("--protocol", action="store_true", help="print the test protocols in words")
 
-    command = _command(commands, "fetch", "bring weights, verified, into the cache")
+
+def _fetch(command: argparse.ArgumentParser) -> None:
     _add_selection(command)
     _add_fetching(command)
     command.add_argument("-q", "--quiet", action="store_true", help="no progress bars")
 
-    command = _command(commands, "verify", "measure by the published protocols and judge the claims")
+
+def _verify(command: argparse.ArgumentParser) -> None:
     _add_selection(command)
     _add_fetching(command)
     _add_measuring(command)
     _add_tables(command)
     _add_talk(command)
 
-    command = _command(commands, "report", "print the tables again from the ledger")
+
+def _report(command: argparse.ArgumentParser) -> None:
     _add_selection(command)
     command.add_argument(
         "--definitions",
@@ -60,18 +75,40 @@ def build_parser() -> argparse.ArgumentParser:
     _add_ledger(command)
     _add_tables(command)
 
-    command = _command(commands, "demo", "reproduce the embedded demo zoo on this machine")
+
+def _predict(command: argparse.ArgumentParser) -> None:
+    command.add_argument("id", metavar="ID", help="the checkpoint to predict with")
+    command.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="pictures, or folders of them")
+    command.add_argument(
+        "--out",
+        type=Path,
+        default=Path("predictions"),
+        metavar="DIR",
+        help="DIR/ID/labels and DIR/ID/overlays are written (default: predictions)",
+    )
+    _add_protocol(command, "predict by another protocol than the one of the published mIoU")
+    _add_device(command)
+    _add_precision(command)
+    command.add_argument("--offline", action="store_true", help="use the cache only (also ZOO_OFFLINE=1)")
+    command.add_argument("-q", "--quiet", action="store_true", help="no progress bars")
+    _add_manifest(command)
+    _add_json(command)
+
+
+def _demo(command: argparse.ArgumentParser) -> None:
     _add_device(command)
     _add_tables(command)
     _add_talk(command)
     command.add_argument("--keep", type=Path, metavar="DIR", help="keep weights, evidence and ledger in DIR")
 
-    command = _command(commands, "doctor", "what this machine can measure, and what is missing")
+
+def _doctor(command: argparse.ArgumentParser) -> None:
     _add_manifest(command)
     _add_data_root(command)
     _add_json(command)
 
-    command = _command(commands, "check-weights", "examine weights files without any data set")
+
+def _check_weights(command: argparse.ArgumentParser) -> None:
     _add_selection(command)
     command.add_argument(
         "--file", type=Path, help="a file to examine as the chosen ID's, instead of the cache's"
@@ -79,7 +116,8 @@ def build_parser() -> argparse.ArgumentParser:
     _add_unsafe(command)
     _add_json(command)
 
-    command = _command(commands, "convert", "write a publisher's weights as safetensors")
+
+def _convert(command: argparse.ArgumentParser) -> None:
     command.add_argument("id", metavar="ID", help="the checkpoint the file belongs to")
     command.add_argument("file", type=Path, metavar="FILE", help="the publisher's file")
     command.add_argument("out", type=Path, metavar="OUT", help="file to write, ending in .safetensors")
@@ -87,14 +125,12 @@ def build_parser() -> argparse.ArgumentParser:
     _add_unsafe(command)
     _add_manifest(command)
 
-    _command(commands, "schema", "JSON Schema of zoo.yaml, for editors")
-    return parser
+
+def _schema(command: argparse.ArgumentParser) -> None:
+    del command  # takes nothing
 
 
-def _command(
-    commands: argparse._SubParsersAction[_Parser], name: str, summary: str
-) -> argparse.ArgumentParser:
-    return commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+# --- groups of flags that commands share --------------------------------------------------------------
 
 
 def _add_manifest(command: argparse.ArgumentParser) -> None:
@@ -141,16 +177,24 @@ def _add_measuring(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--metric", action="append", default=[], choices=list(METRICS), help="judge only this claim"
     )
-    command.add_argument("--protocol", metavar="NAME", help="measure under another protocol of the manifest")
+    _add_protocol(command, "measure under another protocol of the manifest")
     _add_device(command)
-    command.add_argument(
-        "--precision", default="fp32", choices=["fp32", "tf32"], help="fp32 is the claims' own"
-    )
+    _add_precision(command)
     _add_data_root(command)
     command.add_argument(
         "--evidence", type=Path, metavar="FILE", help="per-image counts (default: in ZOO_HOME)"
     )
     _add_ledger(command)
+
+
+def _add_protocol(command: argparse.ArgumentParser, purpose: str) -> None:
+    command.add_argument("--protocol", metavar="NAME", help=purpose)
+
+
+def _add_precision(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--precision", default="fp32", choices=["fp32", "tf32"], help="fp32 is the claims' own"
+    )
 
 
 def _add_device(command: argparse.ArgumentParser) -> None:
@@ -199,3 +243,19 @@ def _add_tables(command: argparse.ArgumentParser) -> None:
         "--out", type=Path, metavar="FILE", help="write the tables there instead of to stdout"
     )
     _add_json(command)
+
+
+_COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
+    "list": ("published checkpoints with their printed numbers", _list),
+    "show": ("everything known of a checkpoint: claims, protocols, links", _show),
+    "fetch": ("bring weights, verified, into the cache", _fetch),
+    "verify": ("measure by the published protocols and judge the claims", _verify),
+    "report": ("print the tables again from the ledger", _report),
+    "predict": ("label maps and overlays of your own pictures", _predict),
+    "demo": ("reproduce the embedded demo zoo on this machine", _demo),
+    "doctor": ("what this machine can measure, and what is missing", _doctor),
+    "check-weights": ("examine weights files without any data set", _check_weights),
+    "convert": ("write a publisher's weights as safetensors", _convert),
+    "schema": ("JSON Schema of zoo.yaml, for editors", _schema),
+}
+"""Name -> one line of help, and what adds its arguments."""

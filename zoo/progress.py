@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ..evaluate.datasets import Sample
     from .fetch import Progress
     from .manifest import Checkpoint, Claim
+    from .predict import Prediction
 
 
 def byte_bar(label: str, *, quiet: bool) -> AbstractContextManager[Progress | None]:
@@ -25,6 +26,11 @@ def byte_bar(label: str, *, quiet: bool) -> AbstractContextManager[Progress | No
     return tqdm(
         desc=label, unit="B", unit_scale=True, unit_divisor=1024, file=sys.stderr, delay=0.2, leave=False
     )
+
+
+def picture_bar(made: Iterator[Prediction], *, total: int, quiet: bool) -> Iterable[Prediction]:
+    """A bar that counts pictures; gone when all are done."""
+    return tqdm(made, total=total, unit="img", file=sys.stderr, disable=quiet, leave=False)
 
 
 class Bars:

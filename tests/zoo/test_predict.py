@@ -1,0 +1,99 @@
+"""`zoo predict` on the demo zoo: the publishers' own label maps, and what is said when pictures are amiss."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from segbench.zoo.cli import main
+from segbench.zoo.demo import STREETS, demo_checkpoints, serve
+from segbench.zoo.fetch import fetch
+
+ISANET = "isanet_r50-d8_w16_256x512_0.8k_streets"
+IMAGES = STREETS / "images/val"
+MANIFEST = ("--manifest", str(STREETS / "zoo.yaml"))
+
+
+@pytest.fixture
+def fetched():
+    """The demo's weights in this test's cache."""
+    with serve(STREETS) as server:
+        for checkpoint in demo_checkpoints(server):
+            fetch(checkpoint)
+
+
+def predict(*arguments, out):
+    return main(["predict", ISANET, *map(str, arguments), "--out", str(out), "-q", *MANIFEST])
+
+
+@pytest.mark.usefixtures("fetched")
+@pytest.mark.parametrize(
+    ("protocol", "recorded"),
+    [((), "mmseg_miou"), (("--protocol", "mmseg-streets-whole-ms-flip"), "mmseg_miou_ms_flip")],
+)
+def test_label_maps_are_the_publishers_own(tmp_path, shared, protocol, recorded):
+    """Equal to what mmsegmentation predicted, pixel for pixel, but for rounding at equal scores."""
+    names = ["street_000", "street_005"]
+    assert predict(*[IMAGES / f"{name}.jpg" for name in names], *protocol, out=tmp_path) == 0
+    for name in names:
+        ours = np.array(Image.open(tmp_path / ISANET / "labels" / f"{name}.png"))
+        theirs = np.array(Image.open(shared / "demo/predictions" / recorded / f"{name}.png"))
+        assert (ours != theirs).mean() < 1e-4
+
+
+@pytest.mark.usefixtures("fetched")
+def test_a_folder_keeps_its_tree_and_a_bad_picture_does_not_stop_the_rest(tmp_path, capsys):
+    """Exit 3 names the bad file; the good one is written; JSON tells of both."""
+    shots = tmp_path / "shots"
+    (shots / "am").mkdir(parents=True)
+    shutil.copy(IMAGES / "street_001.jpg", shots / "am/one.JPG")
+    (shots / "broken.png").write_bytes(b"<html>not here</html>")
+    (shots / "notes.txt").write_text("no picture")
+    out = tmp_path / "out"
+    assert predict(shots, "--json", out=out) == 3
+    captured = capsys.readouterr()
+    good, bad = json.loads(captured.out)
+    assert good["image"] == str(shots / "am/one.JPG")
+    assert good["labels"] == str(out / ISANET / "labels/am/one.png")
+    assert sum(good["classes"].values()) == pytest.approx(1)
+    assert bad == {
+        "image": str(shots / "broken.png"),
+        "labels": None,
+        "overlay": None,
+        "classes": {},
+        "fault": f"{shots / 'broken.png'}: not an image that cv2 can decode (21 bytes); copy the file again",
+    }
+    assert sorted(path.name for path in out.rglob("*") if path.is_file()) == ["one.jpg", "one.png"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("nowhere.jpg",), "nowhere.jpg: no such file or folder"),
+        ((IMAGES, "--protocol", "mmseg"), "unknown protocol 'mmseg'; there are mmseg-streets-whole, "),
+        ((STREETS / "weights",), "no pictures below this folder (looked for .jpg, "),
+    ],
+)
+def test_a_wrong_command_is_refused_before_anything_is_loaded(tmp_path, capsys, arguments, message):
+    assert predict(*arguments, out=tmp_path) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_two_pictures_of_one_name_are_refused(tmp_path, capsys):
+    twins = [tmp_path / "a/x.jpg", tmp_path / "b/x.png"]
+    for path in twins:
+        path.parent.mkdir()
+        Image.new("RGB", (4, 4)).save(path)
+    assert predict(*twins, out=tmp_path / "out") == 2
+    assert capsys.readouterr().err == (
+        f"zoo: {twins[0]} and {twins[1]} would both be written as 'x'; predict them with two commands\n"
+    )
+
+
+@pytest.mark.usefixtures("fetched")
+def test_a_place_that_takes_no_files_is_told(tmp_path, capsys):
+    (tmp_path / "taken").write_text("a file")
+    assert predict(IMAGES / "street_000.jpg", out=tmp_path / "taken") == 3
+    assert "cannot write: " in capsys.readouterr().err
