@@ -104,7 +104,8 @@ class Dataset(msgspec.Struct, frozen=True, kw_only=True):
 
     def rules_digest(self) -> str:
         """SHA-256 (hex) of what turns label files into class indices: label form, classes, ignore index."""
-        rules = [msgspec.to_builtins(self.label_files), self.spec.classes, self.spec.ignore_index]
+        form = msgspec.to_builtins(self.label_files, str_keys=True)
+        rules = [form, self.spec.classes, self.spec.ignore_index]
         return hashlib.sha256(msgspec.json.encode(rules, order="deterministic")).hexdigest()
 
     def contents(self) -> dict[str, str]:

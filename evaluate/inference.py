@@ -72,7 +72,7 @@ def views(image: Pixels, protocol: EvalProtocol, device: torch.device) -> Iterat
     """The unmirrored network inputs (1, 3, h, w) of an image, one a scale."""
     size = (image.shape[0], image.shape[1])
     for ratio in protocol.scales:
-        pixels = resize(image, view_size(size, protocol, ratio))
+        pixels = resize(image, view_size(size, protocol, ratio), protocol.interpolation)
         view = normalise(pixels, protocol, device)
         if protocol.views == "tensor" and ratio != 1.0:
             # sssegmentation `segmentors/base/base.py`: scale_factor=, not size=: the source coordinates

@@ -125,20 +125,24 @@ def _read_mat(path: Path) -> Labels:
         raise DatasetError(f"{path}: no label array 'S' in the MATLAB file: {error}") from error
 
 
-def resize(pixels: Pixels, size: Size) -> Pixels:
-    """Resize H x W x 3 uint8 to `size` (height, width) with cv2's bilinear interpolation."""
+def resize(pixels: Pixels, size: Size, interpolation: str = "cv2 bilinear") -> Pixels:
+    """Resize H x W x 3 uint8 to `size` (height, width) by a protocol's `interpolation`."""
     if pixels.shape[:2] == size:
         return pixels
-    return np.asarray(cv2.resize(pixels, (size[1], size[0]), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
+    target = (size[1], size[0])
+    if interpolation == "antialiased bilinear":
+        return np.asarray(Image.fromarray(pixels).resize(target, Image.Resampling.BILINEAR), dtype=np.uint8)
+    return np.asarray(cv2.resize(pixels, target, interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
 
 
 def normalise(pixels: Pixels, protocol: EvalProtocol, device: torch.device) -> torch.Tensor:
-    """H x W x 3 BGR uint8 to a 1 x 3 x H x W RGB float32 tensor, (value - mean) / std on the 0-255 scale.
+    """H x W x 3 BGR uint8 to a 1 x 3 x H x W float32 tensor, (value - mean) / std on the 0-255 scale.
 
     Bit-identical to the publisher's own; scaling to [0, 1] first, or a float32 1/std, is not.
     """
-    rgb = torch.from_numpy(np.ascontiguousarray(pixels[:, :, ::-1])).to(device)
-    batch = rgb.permute(2, 0, 1).unsqueeze(0).float()
+    ordered = pixels if protocol.channels == "BGR" else pixels[:, :, ::-1]
+    values = torch.from_numpy(np.ascontiguousarray(ordered)).to(device)
+    batch = values.permute(2, 0, 1).unsqueeze(0).float()
     centred = batch - torch.tensor(protocol.mean, device=device).view(1, 3, 1, 1)
     if protocol.normalisation == "float32 division":
         return centred / torch.tensor(protocol.std, device=device).view(1, 3, 1, 1)

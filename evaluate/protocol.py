@@ -58,8 +58,13 @@ class EvalProtocol(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     softmax_at: Literal["original size", "window"] = "original size"
     """Where scores become probabilities: after the last upsampling (mmseg) or before the upsampling
     to the original size (ssseg's `use_probs_before_resize`: at the head's stride, or a window's size)."""
+    interpolation: Literal["cv2 bilinear", "antialiased bilinear"] = "cv2 bilinear"
+    """How an image's uint8 pixels are resized: by both publishers with cv2, by others with Pillow or
+    torchvision, which smooth before they shrink (1.5 grey levels apart on average at 0.75)."""
+    channels: Literal["RGB", "BGR"] = "RGB"
+    """Order in which the network gets them; `mean` and `std` are in the same order."""
     mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
-    """Subtracted from RGB values in [0, 255]."""
+    """Subtracted from values in [0, 255]."""
     std: tuple[Ratio, Ratio, Ratio] = (58.395, 57.12, 57.375)
     """Divides what `mean` has left."""
     normalisation: Literal["float32 division", "float64 multiplication"] = "float32 division"

@@ -13,7 +13,7 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from ..evaluate.protocol import EvalProtocol
     from ..reports.table import Row
-    from .manifest import Checkpoint
+    from .manifest import Checkpoint, Claim
     from .measurement import Measurement
     from .verify import Options, Outcome
 
@@ -137,7 +137,13 @@ def run_verify(arguments: argparse.Namespace) -> int:
     _require_metrics(chosen, arguments.metric)
     _require_file_place("--out", arguments.out)
     _require_file_place("--ledger", arguments.ledger)
-    return _verify_and_print(chosen, _options(arguments), arguments)
+    options = _options(
+        arguments,
+        metrics=tuple(arguments.metric),
+        protocol=_named_protocol(arguments),
+        tolerance=arguments.tolerance,
+    )
+    return _verify_and_print(chosen, options, arguments)
 
 
 def _verify_and_print(chosen: Iterable[Checkpoint], options: Options, arguments: argparse.Namespace) -> int:
@@ -285,6 +291,45 @@ def _loaded(row: Checkpoint, arguments: argparse.Namespace) -> nn.Module:
         raise CommandError(str(error), INTEGRITY) from error
 
 
+def run_diagnose(arguments: argparse.Namespace) -> int:
+    """`zoo diagnose ID`: which known mistake explains a number."""
+    from ..evaluate.device import DeviceError, numerics, resolve_device  # noqa: PLC0415
+    from ..evaluate.evidence import EvidenceError, EvidenceStore  # noqa: PLC0415
+    from ..reports.ledger import LedgerError  # noqa: PLC0415
+    from .diagnose import diagnose_claim, diagnosis_record, diagnosis_text  # noqa: PLC0415
+    from .progress import Bars, diagnosis_bar  # noqa: PLC0415
+    from .verify import DatasetShelf, NotMeasured, RowVerifier  # noqa: PLC0415
+
+    row = load_manifest(arguments.manifest)[arguments.id]
+    claim = _accuracy_claim(row, arguments.metric)
+    value = arguments.value or claim.printed
+    if value is None:
+        raise CommandError(f"{row.id}: no {claim.metric} is printed; name a number with --value", USAGE)
+    options = _options(arguments)
+    try:
+        with EvidenceStore(options.evidence) as store, numerics(options.precision):
+            shelf, device = DatasetShelf(options.data_root), resolve_device(options.device)
+            verifier = RowVerifier(row, options, store, shelf, device, Bars(quiet=arguments.quiet))
+            steps = diagnose_claim(verifier, claim, value, arguments.images)
+            diagnosis = diagnosis_bar(steps, quiet=arguments.quiet)
+    except NotMeasured as absence:
+        raise CommandError(absence.reason, absence.exit_code) from absence
+    except (DeviceError, EvidenceError, LedgerError) as error:
+        raise CommandError(str(error), CANNOT_MEASURE) from error
+    text = _json(diagnosis_record(diagnosis)) if arguments.json else diagnosis_text(diagnosis)
+    _write_out(text, arguments.out)
+    return OK if diagnosis.is_reproduced or diagnosis.explanations else REFUTED
+
+
+def _accuracy_claim(row: Checkpoint, metric: str) -> Claim:
+    """The row's claim of a metric, the newest where its authors revised it."""
+    claims = [claim for claim in row.claims if claim.metric == metric and claim.protocol]
+    if not claims:
+        known = ", ".join(dict.fromkeys(claim.metric for claim in row.claims if claim.protocol))
+        raise CommandError(f"{row.id}: no {metric} with a protocol is claimed; there are {known}", USAGE)
+    return claims[-1]
+
+
 def run_demo(arguments: argparse.Namespace) -> int:
     """`zoo demo`: the whole path on the embedded demo zoo."""
     from .demo import DEMO_TOLERANCE, STREETS, demo_checkpoints, serve  # noqa: PLC0415
@@ -376,6 +421,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "verify": run_verify,
     "report": run_report,
     "predict": run_predict,
+    "diagnose": run_diagnose,
     "demo": run_demo,
     "doctor": run_doctor,
     "check-weights": run_check_weights,
@@ -397,19 +443,18 @@ def _selected(arguments: argparse.Namespace) -> list[Checkpoint]:
     return chosen
 
 
-def _options(arguments: argparse.Namespace) -> Options:
+def _options(arguments: argparse.Namespace, **claims: Any) -> Options:
+    """Where and how to measure, as the flags say; `claims` are options about which claims and how to judge."""
     from .verify import Options  # noqa: PLC0415
 
     return Options(
         device=arguments.device,
         precision=arguments.precision,
         data_root=arguments.data_root,
-        metrics=tuple(arguments.metric),
-        protocol=_named_protocol(arguments),
         offline=arguments.offline or None,
         evidence=arguments.evidence or places.zoo_home() / "evidence.sqlite",
         ledger=arguments.ledger,
-        tolerance=arguments.tolerance,
+        **claims,
     )
 
 

@@ -169,10 +169,10 @@ def protocol_text(protocol: EvalProtocol) -> str:
     }
     window = protocol.window
     steps = [
-        ("resize", f"{size}, cv2 bilinear on uint8"),
+        ("resize", f"{size}, {protocol.interpolation} on uint8"),
         (
             "normalise",
-            f"RGB, minus {list(protocol.mean)}, by {list(protocol.std)} ({protocol.normalisation})",
+            f"{protocol.channels}, minus {list(protocol.mean)}, by {list(protocol.std)} ({protocol.normalisation})",
         ),
         (
             "views",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 USAGE = 2
 DEFAULT_LEDGER = Path("results/measurements.jsonl")
+ACCURACY_METRICS = ("miou", "miou_ms_flip", "miou_flip")
 FORMAT_NAMES = ("text", "md", "csv", "json")
 
 
@@ -73,6 +75,7 @@ def _report(command: argparse.ArgumentParser) -> None:
         help="print what other libraries' definitions of mIoU make of the same counts",
     )
     _add_ledger(command)
+    _add_tolerance(command)
     _add_tables(command)
 
 
@@ -93,6 +96,49 @@ def _predict(command: argparse.ArgumentParser) -> None:
     command.add_argument("-q", "--quiet", action="store_true", help="no progress bars")
     _add_manifest(command)
     _add_json(command)
+
+
+def _diagnose(command: argparse.ArgumentParser) -> None:
+    command.add_argument("id", metavar="ID", help="the checkpoint whose number is off")
+    command.add_argument(
+        "--metric", default="miou", choices=ACCURACY_METRICS, help="which of its numbers (default: miou)"
+    )
+    command.add_argument(
+        "--value",
+        type=_printed_value,
+        metavar="NUMBER",
+        help="the number to be explained, such as another tool's (default: the published one)",
+    )
+    command.add_argument(
+        "--images",
+        type=_count,
+        default=20,
+        metavar="N",
+        help="try the mistakes on N images spread over the data set (default: 20)",
+    )
+    command.add_argument("--offline", action="store_true", help="use the cache only (also ZOO_OFFLINE=1)")
+    _add_device(command)
+    _add_precision(command)
+    _add_data_root(command)
+    _add_places(command)
+    _add_manifest(command)
+    command.add_argument(
+        "--out", type=Path, metavar="FILE", help="write the answer there instead of to stdout"
+    )
+    _add_json(command)
+    command.add_argument("-q", "--quiet", action="store_true", help="no progress bars")
+
+
+def _printed_value(text: str) -> str:
+    if not re.fullmatch(r"\d+(\.\d+)?", text):
+        raise argparse.ArgumentTypeError(f"expected a plain decimal number such as 71.92, found {text!r}")
+    return text
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 on, found {text!r}")
+    return int(text)
 
 
 def _demo(command: argparse.ArgumentParser) -> None:
@@ -181,6 +227,11 @@ def _add_measuring(command: argparse.ArgumentParser) -> None:
     _add_device(command)
     _add_precision(command)
     _add_data_root(command)
+    _add_places(command)
+    _add_tolerance(command)
+
+
+def _add_places(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--evidence", type=Path, metavar="FILE", help="per-image counts (default: in ZOO_HOME)"
     )
@@ -219,6 +270,9 @@ def _add_ledger(command: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help=f"measurements (default: {DEFAULT_LEDGER})",
     )
+
+
+def _add_tolerance(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--tolerance",
         type=_tolerance,
@@ -252,6 +306,7 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "verify": ("measure by the published protocols and judge the claims", _verify),
     "report": ("print the tables again from the ledger", _report),
     "predict": ("label maps and overlays of your own pictures", _predict),
+    "diagnose": ("find the known mistake that explains a number", _diagnose),
     "demo": ("reproduce the embedded demo zoo on this machine", _demo),
     "doctor": ("what this machine can measure, and what is missing", _doctor),
     "check-weights": ("examine weights files without any data set", _check_weights),

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from ..evaluate.datasets import Sample
+    from .diagnose import Diagnosis
     from .fetch import Progress
     from .manifest import Checkpoint, Claim
     from .predict import Prediction
@@ -31,6 +32,17 @@ def byte_bar(label: str, *, quiet: bool) -> AbstractContextManager[Progress | No
 def picture_bar(made: Iterator[Prediction], *, total: int, quiet: bool) -> Iterable[Prediction]:
     """A bar that counts pictures; gone when all are done."""
     return tqdm(made, total=total, unit="img", file=sys.stderr, disable=quiet, leave=False)
+
+
+def diagnosis_bar(steps: Iterator[tuple[int, int, Diagnosis]], *, quiet: bool) -> Diagnosis:
+    """A bar that counts images and returns the last diagnosis."""
+    answers = []
+    with tqdm(unit="img", desc="diagnosis", file=sys.stderr, disable=quiet, leave=False) as bar:
+        for done, total, diagnosis in steps:
+            bar.total = total
+            bar.update(done - bar.n)
+            answers.append(diagnosis)
+    return answers[-1]
 
 
 class Bars:

@@ -195,7 +195,7 @@ class RowVerifier:
         if claim.printed is None:
             return self._judged(claim, None, reason=claim.note or "the source prints no number")
         try:
-            measurement = self._measure(claim)
+            measurement = self.measure(claim)
         except NotMeasured as absence:
             return self._judged(claim, None, reason=absence.reason, exit_code=absence.exit_code)
         return self._judged(claim, measurement)
@@ -221,21 +221,30 @@ class RowVerifier:
             exit_code=max(exit_code, verdict.status.exit_code),
         )
 
-    def _measure(self, claim: Claim) -> Measurement:
+    def measure(self, claim: Claim) -> Measurement:
+        """Our number for a claim, taken now, or from stored evidence as far as that goes.
+
+        Raises:
+            NotMeasured: weights, data or a way to measure this metric are missing.
+        """
         if claim.metric not in ACCURACY_METRICS:
             raise NotMeasured(f"this version of segbench does not measure {claim.metric} yet")
         protocol = self.options.protocol or self.checkpoint.protocol(claim.metric)
         known = self._measured.get((claim.metric, protocol.digest()))
         if known is not None:
             return known  # a figure its authors revised: both claims rest on one measurement
-        measurement = self._measure_accuracy(claim, protocol, self._obtained())
+        measurement = self._measure_accuracy(claim, protocol, self.subject())
         self._measured[claim.metric, protocol.digest()] = measurement
         if measurement.new_images or not _is_recorded(measurement, self.options.ledger):
             ledger.append(self.options.ledger, measurement)
         return measurement
 
-    def _obtained(self) -> Subject:
-        """Data set and weights, or the same reason again for each claim of the row."""
+    def subject(self) -> Subject:
+        """Data set and weights, obtained once.
+
+        Raises:
+            NotMeasured: they cannot be had; the same reason again for each claim of the row.
+        """
         if self._subject is None:
             self._subject = self._obtain()
         if isinstance(self._subject, NotMeasured):
@@ -263,7 +272,7 @@ class RowVerifier:
 
     def _measure_accuracy(self, claim: Claim, protocol: EvalProtocol, subject: Subject) -> Measurement:
         started = time.monotonic()
-        key = self._key(protocol, subject)
+        key = self.key(protocol, subject)
         dataset, samples, contents = subject.dataset, subject.dataset.samples, subject.contents
         lacking = len(missing(samples, contents, self.store, key))
         found = count_missing(subject.model, dataset, contents, protocol, self.store, key)
@@ -294,7 +303,8 @@ class RowVerifier:
             taken_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         )
 
-    def _key(self, protocol: EvalProtocol, subject: Subject) -> EvidenceKey:
+    def key(self, protocol: EvalProtocol, subject: Subject) -> EvidenceKey:
+        """What counts of this row under a protocol are stored by."""
         return EvidenceKey(
             weights_sha256=subject.weights_sha256,
             protocol_digest=protocol.digest(),

@@ -93,3 +93,16 @@ def test_copies_share_a_fingerprint_and_a_changed_label_breaks_it(tmp_path):
     assert [a == b for a, b in zip(first.contents().values(), second.contents().values(), strict=True)] == [
         True, False, True,
     ]  # fmt: skip
+
+
+def test_another_reading_of_the_label_files_is_another_rule(tmp_path):
+    """Counts made under one value map are not counts under another, nor under none."""
+    make(tmp_path)
+    dataset = locate(SPEC, tmp_path)
+    digests = {
+        msgspec.structs.replace(
+            dataset, label_files=msgspec.structs.replace(dataset.label_files, **change)
+        ).rules_digest()
+        for change in ({}, {"value_map": {7: 0, 8: 1}}, {"value_map": {7: 1, 8: 0}}, {"reduce_zero": True})
+    }
+    assert len(digests) == 4
