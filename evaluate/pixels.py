@@ -31,6 +31,8 @@ Pixels = NDArray[np.uint8]
 Labels = NDArray[np.integer]
 """H x W, class indices or the ignore index."""
 
+INDEX_MODES = ("P", "L", "1", "I", "I;16")
+"""Pillow's names of pictures with one channel of indices."""
 _TRAILERS = {b"\xff\xd8": b"\xff\xd9", b"\x89PNG": b"IEND"}
 _TRAILER_WINDOW_BYTES = 64
 
@@ -46,7 +48,7 @@ def read_image(path: Path) -> Pixels:
         data = path.read_bytes()
     except OSError as error:
         raise DatasetError(f"{path}: cannot read the image: {error.strerror or error}") from error
-    if not _ends_properly(data):
+    if not ends_properly(data):
         _require_complete(path, data)
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
     if pixels is None:
@@ -56,8 +58,11 @@ def read_image(path: Path) -> Pixels:
     return np.asarray(pixels, dtype=np.uint8)
 
 
-def _ends_properly(data: bytes) -> bool:
-    """True where the format's end marker stands at the end, or the format is one without a cheap check."""
+def ends_properly(data: bytes) -> bool:
+    """True where the format's end marker stands at the end, or the format is one without a cheap check.
+
+    A file's first and last 64 bytes are enough.
+    """
     markers = [end for start, end in _TRAILERS.items() if data.startswith(start)]
     return all(end in data[-_TRAILER_WINDOW_BYTES:] for end in markers)
 
@@ -79,8 +84,16 @@ def read_label(path: Path, form: LabelFiles, ignore_index: int) -> Labels:
     Raises:
         DatasetError: missing or unreadable file, or a colour picture where indices are expected.
     """
-    values = _read_mat(path) if form.format == "mat" else _read_indices(path)
-    return map_values(values, form, ignore_index)
+    return map_values(read_values(path, form), form, ignore_index)
+
+
+def read_values(path: Path, form: LabelFiles) -> Labels:
+    """Read a label file to H x W values as they are stored, before the form's rule.
+
+    Raises:
+        DatasetError: missing or unreadable file, or a colour picture where indices are expected.
+    """
+    return _read_mat(path) if form.format == "mat" else _read_indices(path)
 
 
 def map_values(values: Labels, form: LabelFiles, ignore_index: int) -> Labels:
@@ -102,7 +115,7 @@ def _read_indices(path: Path) -> Labels:
     try:
         with Image.open(path) as image:
             image.load()
-            if image.mode not in ("P", "L", "1", "I", "I;16"):
+            if image.mode not in INDEX_MODES:
                 raise DatasetError(
                     f"{path}: labels are a {image.mode} colour picture, expected class indices in one channel; "
                     "use the data set's own index or palette PNGs"
