@@ -9,7 +9,8 @@ sssegmentation 1.7.0 `modules/datasets/pipelines/transforms.py`.
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+import zlib
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -20,6 +21,7 @@ from PIL import Image, UnidentifiedImageError
 from .datasets import DatasetError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from .datasets import LabelFiles
@@ -127,15 +129,39 @@ def _read_indices(path: Path) -> Labels:
         raise DatasetError(f"{path}: cannot read the labels: {error}; copy the file again") from error
 
 
+def mat_shape(path: Path) -> tuple[int, int]:
+    """(height, width) of a MATLAB file's array `S`, from its header.
+
+    Raises:
+        DatasetError: missing or unreadable file, or no such array in it.
+    """
+    from scipy.io import whosmat  # noqa: PLC0415  (only COCO-Stuff 10k's official form needs it)
+
+    shapes = {name: shape for name, shape, _ in _mat(path, whosmat)}
+    if len(shapes.get("S", ())) != 2:
+        raise DatasetError(f"{path}: no label array 'S' in the MATLAB file, found {', '.join(shapes) or 'nothing'}")
+    return shapes["S"]
+
+
 def _read_mat(path: Path) -> Labels:
     from scipy.io import loadmat  # noqa: PLC0415  (only COCO-Stuff 10k's official form needs it)
 
+    arrays = _mat(path, loadmat)
+    if "S" not in arrays:
+        found = ", ".join(name for name in arrays if not name.startswith("__")) or "nothing"
+        raise DatasetError(f"{path}: no label array 'S' in the MATLAB file, found {found}")
+    return np.asarray(arrays["S"])
+
+
+def _mat(path: Path, read: Callable[[str], Any]) -> Any:
+    from scipy.io.matlab import MatReadError  # noqa: PLC0415
+
     try:
-        return np.asarray(loadmat(path)["S"])
+        return read(str(path))
     except FileNotFoundError as error:
         raise DatasetError(f"{path}: the label file is missing") from error
-    except (KeyError, ValueError, OSError) as error:
-        raise DatasetError(f"{path}: no label array 'S' in the MATLAB file: {error}") from error
+    except (MatReadError, ValueError, TypeError, OSError, zlib.error, NotImplementedError) as error:
+        raise DatasetError(f"{path}: cannot read the MATLAB file: {error}; copy the file again") from error
 
 
 def resize(pixels: Pixels, size: Size) -> Pixels:
