@@ -6,6 +6,7 @@ Covers every file of the split; folders are listed once, so tens of thousands of
 from __future__ import annotations
 
 import codecs
+import os
 from collections import Counter
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -133,10 +134,17 @@ def _elsewhere(spec: DatasetSpec, data_root: Path) -> Path | None:
 
 def _looks_like(spec: DatasetSpec, folder: Path) -> bool:
     try:
-        has_images = any((folder / name).is_dir() for name in (spec.images, *spec.other_images))
-        return has_images and any((folder / form.folder).is_dir() for form in spec.labels)
+        place = next(places(spec, folder), None)
+        if place is None or (spec.id_list and not (place.root / spec.id_list).is_file()):
+            return False
+        labels = [(place.root / form.folder, form.suffix) for form in spec.labels]
+        return _has_file(place.images, spec.image_suffix) and any(_has_file(*label) for label in labels)
     except OSError:
         return False
+
+
+def _has_file(folder: Path, suffix: str) -> bool:
+    return any(name.endswith(suffix) for _, _, names in os.walk(folder) for name in names)
 
 
 def _folders_below(top: Path) -> Iterator[Path]:

@@ -181,8 +181,13 @@ def samples(dataset: Dataset, images: Path, ids: Iterable[str]) -> tuple[Sample,
 
 
 def places(spec: DatasetSpec, data_root: Path) -> Iterator[Place]:
-    """Every place below `data_root`, or at it, that holds the split's image folder; the first one is used."""
-    for root in (*(data_root / name for name in spec.roots), data_root):
+    """Every place below `data_root`, or at it, that holds the split's image folder; the first one is used.
+
+    `data_root` itself has no telling name: where the split has a list file, it must be there, lest any folder
+    called `images` passes for a data set.
+    """
+    here = [data_root] if not spec.id_list or (data_root / spec.id_list).is_file() else []
+    for root in (*(data_root / name for name in spec.roots), *here):
         for folder in (spec.images, *spec.other_images):
             if (root / folder).is_dir():
                 yield Place(root, root / folder)

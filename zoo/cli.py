@@ -249,6 +249,28 @@ def run_doctor(arguments: argparse.Namespace) -> int:
     return OK
 
 
+def run_data(arguments: argparse.Namespace) -> int:
+    """`zoo data`: whether the data sets are whole and what they should be."""
+    from ..evaluate.datasets import DatasetError  # noqa: PLC0415
+    from ..evaluate.folder import folder_spec  # noqa: PLC0415
+    from .data import UnknownDataset, chosen_specs, data_records, data_text, examine, exit_code  # noqa: PLC0415
+
+    if arguments.folder and arguments.names:
+        raise CommandError("name data sets of the manifest or give --folder, not both", USAGE)
+    try:
+        if arguments.folder:
+            specs, root = [folder_spec(arguments.folder)], arguments.folder
+        else:
+            specs, root = chosen_specs(load_manifest(arguments.manifest), arguments.names), arguments.data_root
+    except UnknownDataset as error:
+        raise CommandError(str(error), USAGE) from error
+    except DatasetError as error:
+        raise CommandError(str(error), CANNOT_MEASURE) from error
+    reports = list(examine(specs, root, full=arguments.full, quiet=arguments.quiet))
+    _write(_json(data_records(reports)) if arguments.json else data_text(reports))
+    return exit_code(reports, named=bool(arguments.names or arguments.folder))
+
+
 def run_check_weights(arguments: argparse.Namespace) -> int:
     """`zoo check-weights`: what can be told of the files without a data set."""
     from .check_weights import check, check_all, exit_code, report_records, report_text  # noqa: PLC0415
@@ -308,6 +330,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "report": run_report,
     "demo": run_demo,
     "doctor": run_doctor,
+    "data": run_data,
     "check-weights": run_check_weights,
     "convert": run_convert,
     "schema": run_schema,

@@ -66,6 +66,17 @@ def build_parser() -> argparse.ArgumentParser:
     _add_data_root(command)
     _add_json(command)
 
+    command = _command(commands, "data", "whether data sets are whole and what they should be")
+    command.add_argument(
+        "names", nargs="*", metavar="NAME", help="data sets of the manifest; all where none is given"
+    )
+    _add_manifest(command)
+    _add_data_root(command)
+    _add_folder(command)
+    command.add_argument("--full", action="store_true", help="read every pixel instead of a sample's")
+    command.add_argument("-q", "--quiet", action="store_true", help="no progress bars")
+    _add_json(command)
+
     command = _command(commands, "check-weights", "examine weights files without any data set")
     _add_selection(command)
     command.add_argument(
@@ -142,6 +153,7 @@ def _add_measuring(command: argparse.ArgumentParser) -> None:
         "--precision", default="fp32", choices=["fp32", "tf32"], help="fp32 is the claims' own"
     )
     _add_data_root(command)
+    _add_folder(command)
     command.add_argument(
         "--evidence", type=Path, metavar="FILE", help="per-image counts (default: in ZOO_HOME)"
     )
@@ -159,6 +171,15 @@ def _add_data_root(command: argparse.ArgumentParser) -> None:
         default=places.data_root(),
         metavar="DIR",
         help="data sets (also ZOO_DATA_ROOT)",
+    )
+
+
+def _add_folder(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--folder",
+        type=Path,
+        metavar="DIR",
+        help="your own data instead: a folder with images/, labels/ (index PNGs) and classes.txt",
     )
 
 
