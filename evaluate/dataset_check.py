@@ -115,12 +115,13 @@ class _Examination:
 
     def _opened(self, report: Report, dataset: Dataset) -> Report:
         """Empty files, headers of a larger and pixels of a smaller sample."""
-        whole = set(self.inventory.pairs)
-        paired = [sample for sample in dataset.samples if sample.id in whole]
+        complete = set(self.inventory.pairs)
+        paired = [sample for sample in dataset.samples if sample.id in complete]
         pairs = self._headers(paired, dataset)
         usable = usable_pairs(pairs)
         tally, faults = self._pixels([pair.sample for pair in spread(usable, self.sample)], dataset)
-        values = [] if self._withheld() else value_findings(tally, whole=len(tally.files) == len(dataset.samples))
+        whole = len(tally.files) == len(dataset.samples)
+        values = value_findings(tally, whole=whole) if tally.files and not self._withheld() else []
         return msgspec.structs.replace(
             report,
             headers_read=len(pairs),

@@ -28,7 +28,7 @@ from .datasets import (
 from .findings import Finding, some
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
 _SEARCH_DEPTH = 3
 _SEARCH_FOLDERS = 2000
@@ -122,7 +122,8 @@ def _where_looked(spec: DatasetSpec, data_root: Path | None) -> str:
         return f"the data root {data_root} is no folder"
     folders = " or ".join((spec.images, *spec.other_images))
     roots = ", ".join(f"{name}/" for name in spec.roots)
-    inside = f" (looked in {roots} and in the folder itself)" if roots else ""
+    listed = f", where {spec.id_list} must lie as well" if spec.id_list else ""
+    inside = f" (looked in {roots} and in the folder itself{listed})" if roots else ""
     return f"no {folders} in {data_root}{inside}"
 
 
@@ -270,7 +271,7 @@ def _name_findings(inventory: Inventory, files: set[str], label_files: set[str])
     if withheld:
         yield _withheld(inventory, withheld)
         return
-    cased = list(_suffix_case(inventory, files, label_files))
+    cased = list(_suffix_case(inventory, files))
     yield from cased
     if cased:
         return  # the same files would be named again as missing
@@ -299,23 +300,30 @@ def _cased(suffix: str, files: Iterable[str]) -> list[str]:
     return [name for name in files if name.lower().endswith(suffix.lower()) and not name.endswith(suffix)]
 
 
-def _suffix_case(inventory: Inventory, files: set[str], label_files: set[str]) -> Iterator[Finding]:
-    spec, wanted = inventory.spec, set(inventory.ids)
-    forms = [inventory.form] if inventory.form else list(spec.labels)
-    places = [(inventory.place.images, spec.image_suffix, files, inventory.images)]
-    places += [(inventory.place.root / form.folder, form.suffix, label_files, inventory.labels) for form in forms]
-    for folder, suffix, names, have in places:
-        odd = [name for name in _cased(suffix, names) if name[: -len(suffix)] not in have]
-        if spec.id_list:
-            odd = [name for name in odd if name[: -len(suffix)] in wanted]
-        if odd:
-            yield Finding(
-                kind="suffix case",
-                gravity="error",
-                what=f"{folder}: {len(odd)} files end in {sorted(odd)[0][-len(suffix) :]}, expected {suffix}: {some(odd)}",
-                effect=f"they are not found where names are told apart by case; {_REFUSED}",
-                remedy=f"rename them so that they end in {suffix}",
-            )
+def _suffix_case(inventory: Inventory, files: set[str]) -> Iterator[Finding]:
+    spec, place = inventory.spec, inventory.place
+    yield from _case_of(inventory, place.images, spec.image_suffix, files, inventory.images)
+    forms = [inventory.form] if inventory.form else spec.labels
+    folders = {(place.root / form.folder, form.suffix) for form in forms}
+    for folder, suffix in sorted(folders):
+        yield from _case_of(inventory, folder, suffix, files_below(folder), inventory.labels)
+
+
+def _case_of(
+    inventory: Inventory, folder: Path, suffix: str, files: set[str], have: Collection[str]
+) -> Iterator[Finding]:
+    """Files in one folder that would be the split's if their endings were written otherwise."""
+    wanted = set(inventory.ids) if inventory.spec.id_list else None
+    stems = {name: name[: -len(suffix)] for name in _cased(suffix, files)}
+    odd = [name for name, stem in stems.items() if stem not in have and (wanted is None or stem in wanted)]
+    if odd:
+        yield Finding(
+            kind="suffix case",
+            gravity="error",
+            what=f"{folder}: {len(odd)} files end in {min(odd)[-len(suffix) :]}, expected {suffix}: {some(odd)}",
+            effect=f"they are not found where names are told apart by case; {_REFUSED}",
+            remedy=f"rename them so that they end in {suffix}",
+        )
 
 
 def _no_labels(inventory: Inventory, label_files: set[str]) -> Finding:

@@ -86,7 +86,8 @@ def value_findings(tally: Tally, *, whole: bool) -> list[Finding]:
     fault = _wrong_labels(tally)
     if fault is not None:
         return [fault]  # explains whatever else is odd about the values
-    return [*_ignored(tally), *(_never_present(tally) if whole else ())]
+    ignored = list(_ignored(tally))
+    return ignored or (list(_never_present(tally)) if whole else [])
 
 
 def _wrong_labels(tally: Tally) -> Finding | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -152,13 +153,21 @@ def _histogram(fingerprint: Fingerprint) -> str:
 
 
 def _finding_text(finding: Finding) -> str:
-    lines = [("", finding.what), ("effect", finding.effect), ("remedy", finding.remedy)]
-    body = "\n".join(f"  {label:<7}{_indented(text)}" if label else f"  {_indented(text, 2)}" for label, text in lines)
-    return f"{finding.gravity.upper()}: {finding.kind}\n{body}"
+    parts = [_wrapped(finding.what), _wrapped(finding.effect, "effect "), _wrapped(finding.remedy, "remedy ")]
+    return "\n".join([f"{finding.gravity.upper()}: {finding.kind}", *parts])
 
 
-def _indented(text: str, columns: int = 9) -> str:
-    return text.replace("\n", "\n" + " " * columns)
+def _wrapped(text: str, label: str = "") -> str:
+    """Lines of readable length below their label; a drawing keeps its lines, and paths are never cut."""
+    start = f"  {label}"
+    folded = [
+        textwrap.fill(
+            line, _WIDTH, initial_indent="  " + " " * len(label), subsequent_indent="  " + " " * len(label),
+            break_long_words=False, break_on_hyphens=False,
+        )
+        for line in text.splitlines()
+    ]  # fmt: skip
+    return start + "\n".join(folded)[len(start) :]
 
 
 # --- for programs ------------------------------------------------------------------------------------
