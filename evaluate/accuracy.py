@@ -79,9 +79,18 @@ def scores_from_evidence(contents: Mapping[str, str], store: EvidenceStore, key:
         LookupError: some of them have no counts.
         ValueError: not one labelled pixel among them.
     """
+    return accuracy_scores(matrix_from_evidence(contents, store, key))
+
+
+def matrix_from_evidence(contents: Mapping[str, str], store: EvidenceStore, key: EvidenceKey) -> Matrix:
+    """The data set's confusion matrix: the sum over exactly these images and contents, each once.
+
+    Raises:
+        LookupError: some of them have no counts.
+    """
     counts = store.counts(key)
     lacking = [image[0] for image in contents.items() if image not in counts]
     if lacking:
         raise LookupError(f"{len(lacking)} of {len(contents)} images have no counts, first {lacking[0]!r}")
     matrices = [counts[image] for image in contents.items()]
-    return accuracy_scores(sum(matrices[1:], start=matrices[0]))
+    return sum(matrices[1:], start=matrices[0])

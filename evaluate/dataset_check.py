@@ -147,18 +147,26 @@ class _Examination:
 
     def _pixels(self, chosen: list[Sample], dataset: Dataset) -> tuple[Tally, list[str]]:
         tally = Tally(spec=self.spec, form=dataset.label_files)
-        faults = []
-        for sample in self.watch(chosen, "pixels"):
-            try:
-                read_image(sample.image)
-                tally.add(sample.id, read_values(sample.label, dataset.label_files))
-            except DatasetError as error:
-                faults.append(str(error))
-        return tally, faults
+        faults = [_count(sample, tally) for sample in self.watch(chosen, "pixels")]
+        return tally, [fault for fault in faults if fault]
+
+
+def _count(sample: Sample, tally: Tally) -> str:
+    """Decode a pair and tally its label; why it cannot be, or nothing."""
+    try:
+        read_image(sample.image)
+        tally.add(sample.id, read_values(sample.label, tally.form))
+    except DatasetError as error:
+        return str(error)
+    return ""
 
 
 def _is_empty(sample: Sample) -> bool:
-    return any(path.stat().st_size == 0 for path in (sample.image, sample.label))
+    """Whether one of its files has no bytes, or is a link to nothing."""
+    try:
+        return any(path.stat().st_size == 0 for path in (sample.image, sample.label))
+    except OSError:
+        return True
 
 
 def _fingerprint(dataset: Dataset, tally: Tally) -> Fingerprint:

@@ -104,7 +104,9 @@ def _not_found(spec: DatasetSpec, data_root: Path | None) -> Finding:
     if hint:
         remedy = f"{hint} holds {spec.images}: use --data-root {hint}"
     else:
-        how = " ".join(part for part in (spec.how_to_get, spec.homepage and f"Official page: {spec.homepage}") if part)
+        how = " ".join(
+            part for part in (spec.how_to_get, spec.homepage and f"Official page: {spec.homepage}") if part
+        )
         remedy = f"{how}\nExpected below the data root:\n{expected_tree(spec)}".lstrip("\n")
     return Finding(
         kind="not found",
@@ -207,7 +209,7 @@ def _plain_id(line: str, spec: DatasetSpec, images: set[str]) -> str:
     """The id that a line means: as it stands, or without further columns, folders and file endings."""
     if line in images:
         return line
-    first = line.split()[0]
+    first = line.split(maxsplit=1)[0]
     endings = (spec.image_suffix, *(form.suffix for form in spec.labels))
     for ending in endings:
         first = first.removesuffix(ending)
@@ -413,9 +415,13 @@ def _partners(inventory: Inventory) -> Iterator[Finding]:
     orphans = within - inventory.images
     labels = inventory.place.root / form.folder
     if bare:
-        yield _no_partner(f"{len(bare)} of {len(ids)} images have no label *{form.suffix} in {labels}: {some(bare)}")
+        yield _no_partner(
+            f"{len(bare)} of {len(ids)} images have no label *{form.suffix} in {labels}: {some(bare)}"
+        )
     if orphans:
-        yield _no_partner(f"{len(orphans)} labels in {labels} have no image in {inventory.place.images}: {some(orphans)}")
+        yield _no_partner(
+            f"{len(orphans)} labels in {labels} have no image in {inventory.place.images}: {some(orphans)}"
+        )
 
 
 def _no_partner(what: str) -> Finding:

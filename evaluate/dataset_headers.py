@@ -44,7 +44,7 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def shown_size(self) -> Size | None:
         """(height, width) once cv2 has applied EXIF's rotation."""
-        return self.size[::-1] if self.size and self.orientation >= 5 else self.size
+        return (self.size[1], self.size[0]) if self.size and self.orientation >= 5 else self.size
 
 
 class Pair(msgspec.Struct, frozen=True, kw_only=True):
@@ -161,7 +161,9 @@ def _sizes(pairs: list[Pair]) -> Iterator[Finding]:
         yield _rotated(rotated, len(pairs))
     if others:
         yield _size_mismatch(others, len(pairs))
-    turned = [pair for pair in pairs if pair.image.orientation in (2, 3, 4, 6, 7, 8, 5) and pair not in uneven]
+    turned = [
+        pair for pair in pairs if pair.image.orientation in (2, 3, 4, 6, 7, 8, 5) and pair not in uneven
+    ]
     if turned:
         yield _turned(turned, len(pairs))
 

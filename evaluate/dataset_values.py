@@ -12,13 +12,13 @@ import msgspec
 import numpy as np
 
 from .confusion import accuracy_scores
+from .datasets import DatasetSpec, LabelFiles
 from .findings import Finding, some
 from .pixels import map_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from .datasets import DatasetSpec, LabelFiles
     from .pixels import Labels
 
 _MANY_IGNORED = 0.25
@@ -128,7 +128,9 @@ def _train_ids_mapped(tally: Tally) -> Finding | None:
     spec = tally.spec
     indices = set(range(len(spec.classes)))
     allowed = indices | {spec.ignore_index}
-    files = [name for name, values in tally.files.items() if values <= allowed and spec.ignore_index in values]
+    files = [
+        name for name, values in tally.files.items() if values <= allowed and spec.ignore_index in values
+    ]
     proven = bool(files)
     if not proven and tally.pixels and set(tally.pixels) <= indices:
         files = list(tally.files)
@@ -162,7 +164,9 @@ def _reduced_twice(tally: Tally) -> Finding | None:
     void, share = spec.ignore_index in present, tally.share([0])
     if void:
         proven = 0 in present
-        evidence = f"value {spec.ignore_index} occurs, which the original labels never have, and {last} does not"
+        evidence = (
+            f"value {spec.ignore_index} occurs, which the original labels never have, and {last} does not"
+        )
     else:
         proven = False
         evidence = f"0 is the most frequent value ({share:.1f}% of pixels) and {last} does not occur"
@@ -268,7 +272,9 @@ def _ignored(tally: Tally) -> Iterator[Finding]:
         gravity="error" if everything else "warning",
         what=f"{len(empty)} of {len(tally.files)} sampled labels have no pixel of any class, only values "
         f"{_list(set().union(*(tally.files[name] for name in empty)))}: {some(empty)}",
-        effect="no pixel counts: no number" if everything else "these images count nowhere: the number rests on the others",
+        effect="no pixel counts: no number"
+        if everything
+        else "these images count nowhere: the number rests on the others",
         remedy="use the labels of an annotated split; those of a test split are often empty",
     )
 
@@ -309,7 +315,7 @@ def _class_name(spec: DatasetSpec, index: int) -> str:
 
 
 def faultless_miou(tally: Tally, meant: LabelFiles) -> float:
-    """mIoU in percent of a model that predicts what `meant` says, against labels read by the tally's form."""
+    """MIoU in percent of a model that predicts what `meant` says, against labels read by the tally's form."""
     size, ignore = len(tally.spec.classes), tally.spec.ignore_index
     matrix = np.zeros((size + 1, size), dtype=np.int64)
     true, read = tally.meaning(meant), tally.meaning()

@@ -67,7 +67,9 @@ def _images(folder: Path) -> tuple[str, int]:
         raise DatasetError(f"{folder}: no images ({', '.join(IMAGE_SUFFIXES)})")
     if len(endings) > 1:
         found = ", ".join(f"{count} {ending}" for ending, count in sorted(endings.items()))
-        raise DatasetError(f"{folder}: images of one file ending are needed, found {found}; convert or rename them")
+        raise DatasetError(
+            f"{folder}: images of one file ending are needed, found {found}; convert or rename them"
+        )
     return endings.popitem()
 
 
@@ -104,12 +106,16 @@ def _entry(path: Path, number: int, text: str) -> tuple[str, Colour | None]:
         return text, None
     red, green, blue = (int(part) for part in match.groups()[1:])
     if max(red, green, blue) > 255:
-        raise DatasetError(f"{path}:{number}: expected a colour as three numbers from 0 to 255, found {text!r}")
+        raise DatasetError(
+            f"{path}:{number}: expected a colour as three numbers from 0 to 255, found {text!r}"
+        )
     return match.group(1), (red, green, blue)
 
 
 def _ignore_index(path: Path, ignored: re.Match[str] | None, classes: int) -> int:
     index = int(ignored.group(1)) if ignored else 255
     if index < classes:
-        raise DatasetError(f"{path}: label value {index} cannot be ignored, it is one of the {classes} classes")
+        raise DatasetError(
+            f"{path}: label value {index} cannot be ignored, it is one of the {classes} classes"
+        )
     return index

@@ -139,7 +139,9 @@ def mat_shape(path: Path) -> tuple[int, int]:
 
     shapes = {name: shape for name, shape, _ in _mat(path, whosmat)}
     if len(shapes.get("S", ())) != 2:
-        raise DatasetError(f"{path}: no label array 'S' in the MATLAB file, found {', '.join(shapes) or 'nothing'}")
+        raise DatasetError(
+            f"{path}: no label array 'S' in the MATLAB file, found {', '.join(shapes) or 'nothing'}"
+        )
     return shapes["S"]
 
 

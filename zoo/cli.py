@@ -126,7 +126,7 @@ def _hash_note(checkpoint: Checkpoint, path: Path) -> str:
 
 def run_verify(arguments: argparse.Namespace) -> int:
     """`zoo verify`: verdicts for the chosen claims."""
-    chosen = _selected(arguments)
+    chosen = _on_folder(_selected(arguments), arguments) if arguments.folder else _selected(arguments)
     if arguments.dry_run:
         return _plan(chosen, arguments)
     _require_metrics(chosen, arguments.metric)
@@ -261,7 +261,10 @@ def run_data(arguments: argparse.Namespace) -> int:
         if arguments.folder:
             specs, root = [folder_spec(arguments.folder)], arguments.folder
         else:
-            specs, root = chosen_specs(load_manifest(arguments.manifest), arguments.names), arguments.data_root
+            specs, root = (
+                chosen_specs(load_manifest(arguments.manifest), arguments.names),
+                arguments.data_root,
+            )
     except UnknownDataset as error:
         raise CommandError(str(error), USAGE) from error
     except DatasetError as error:
@@ -350,6 +353,21 @@ def _selected(arguments: argparse.Namespace) -> list[Checkpoint]:
     return chosen
 
 
+def _on_folder(chosen: Iterable[Checkpoint], arguments: argparse.Namespace) -> list[Checkpoint]:
+    """The chosen rows with the user's folder in place of their data set, which becomes the data root."""
+    from ..evaluate.datasets import DatasetError  # noqa: PLC0415
+    from .data import DataMisfit, on_folder  # noqa: PLC0415
+
+    try:
+        rows = on_folder(chosen, arguments.folder)
+    except DataMisfit as error:
+        raise CommandError(str(error), USAGE) from error
+    except DatasetError as error:
+        raise CommandError(str(error), CANNOT_MEASURE) from error
+    arguments.data_root = arguments.folder
+    return rows
+
+
 def _options(arguments: argparse.Namespace) -> Options:
     from .verify import Options  # noqa: PLC0415
 
@@ -363,6 +381,9 @@ def _options(arguments: argparse.Namespace) -> Options:
         evidence=arguments.evidence or places.zoo_home() / "evidence.sqlite",
         ledger=arguments.ledger,
         tolerance=arguments.tolerance,
+        not_comparable=f"measured on {arguments.folder}, not on the claim's data set"
+        if arguments.folder
+        else "",
     )
 
 

@@ -11,6 +11,7 @@ from tabulate import tabulate
 from tqdm import tqdm
 
 from ..evaluate.dataset_check import HEADERS, SAMPLE, check
+from ..evaluate.folder import CLASSES, folder_spec
 from .manifest import nearest
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from ..evaluate.datasets import DatasetSpec, Sample
     from ..evaluate.findings import Finding, Fingerprint, Report
-    from .manifest import Manifest
+    from .manifest import Checkpoint, Manifest
 
 NOT_USABLE = 3
 """Exit code where a data set that was asked for is not there or must not be measured on."""
@@ -29,6 +30,30 @@ _WIDTH = 100
 
 class UnknownDataset(LookupError):  # noqa: N818  (named for what is the case, as LookupErrors are)
     """The manifest has no data set of this name; the message names the nearest ones."""
+
+
+class DataMisfit(ValueError):  # noqa: N818
+    """A checkpoint's network knows other classes than the data; the message says how many each."""
+
+
+def on_folder(rows: Iterable[Checkpoint], folder: Path) -> list[Checkpoint]:
+    """Rows that measure on the user's own folder; their claims stay what they are.
+
+    Raises:
+        DatasetError: the folder cannot be described.
+        DataMisfit: a row's network has another number of classes.
+    """
+    spec = folder_spec(folder)
+    fitted = []
+    for row in rows:
+        known = row.architecture.get("num_classes", len(row.dataset_spec.classes))
+        if known != len(spec.classes):
+            raise DataMisfit(
+                f"{folder / CLASSES}: {len(spec.classes)} classes, but {row.id} predicts the {known} of "
+                f"{row.dataset_spec.title}; list its classes in its order, and ignore what your labels lack"
+            )
+        fitted.append(msgspec.structs.replace(row, dataset=spec.name, dataset_spec=spec))
+    return fitted
 
 
 def chosen_specs(manifest: Manifest, names: Sequence[str]) -> list[DatasetSpec]:

@@ -66,16 +66,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_data_root(command)
     _add_json(command)
 
-    command = _command(commands, "data", "whether data sets are whole and what they should be")
-    command.add_argument(
-        "names", nargs="*", metavar="NAME", help="data sets of the manifest; all where none is given"
-    )
-    _add_manifest(command)
-    _add_data_root(command)
-    _add_folder(command)
-    command.add_argument("--full", action="store_true", help="read every pixel instead of a sample's")
-    command.add_argument("-q", "--quiet", action="store_true", help="no progress bars")
-    _add_json(command)
+    _add_data(_command(commands, "data", "whether data sets are whole and what they should be"))
 
     command = _command(commands, "check-weights", "examine weights files without any data set")
     _add_selection(command)
@@ -162,6 +153,18 @@ def _add_measuring(command: argparse.ArgumentParser) -> None:
 
 def _add_device(command: argparse.ArgumentParser) -> None:
     command.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
+
+
+def _add_data(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "names", nargs="*", metavar="NAME", help="data sets of the manifest; all where none is given"
+    )
+    _add_manifest(command)
+    _add_data_root(command)
+    _add_folder(command)
+    command.add_argument("--full", action="store_true", help="read every pixel instead of a sample's")
+    command.add_argument("-q", "--quiet", action="store_true", help="no progress bars")
+    _add_json(command)
 
 
 def _add_data_root(command: argparse.ArgumentParser) -> None:

@@ -8,8 +8,8 @@ import pytest
 import trees
 from PIL import Image
 
-from segbench.evaluate.dataset_check import check, spread
-from segbench.evaluate.datasets import files_below, locate
+from segbench.evaluate.dataset_check import check
+from segbench.evaluate.datasets import locate
 from segbench.evaluate.pixels import read_label
 
 
@@ -64,7 +64,9 @@ def test_both_forms_of_a_data_set_read_to_the_same_classes(tmp_path, one, other)
     for layout in (one, other):
         spec = trees.LAYOUTS[layout](tmp_path / layout)
         found = locate(spec, tmp_path / layout)
-        read.append([read_label(sample.label, found.label_files, spec.ignore_index) for sample in found.samples])
+        read.append(
+            [read_label(sample.label, found.label_files, spec.ignore_index) for sample in found.samples]
+        )
     for number, (first, second) in enumerate(zip(*read, strict=True)):
         assert (first == second).all()
         assert (first == trees.truth(spec, number)).all()
@@ -81,7 +83,7 @@ def test_the_other_data_sets_read_to_the_classes_meant(tmp_path, layout):
 
 
 def test_hidden_files_and_linked_folders_do_no_harm(tmp_path):
-    """macOS leaves `._NAME` beside every file it copies; city folders are often links to another disk."""
+    """A Mac leaves `._NAME` beside every file it copies; city folders are often links to another disk."""
     spec = trees.cityscapes(tmp_path, forms=("labelIds",))
     city = tmp_path / "cityscapes/leftImg8bit/val/munster"
     (city / "._munster_000001_000019_leftImg8bit.png").write_bytes(b"resource fork")
@@ -306,7 +308,9 @@ def remove_list(spec, root):
 def mmseg_conversion(spec, root):
     """What mmsegmentation's converter leaves where the original .mat files were deleted."""
     for number, sample in enumerate(locate(spec, root).samples):
-        trees.write_index(sample.label.with_name(f"{sample.id}_labelTrainIds.png"), trees.truth(spec, number) % 171)
+        trees.write_index(
+            sample.label.with_name(f"{sample.id}_labelTrainIds.png"), trees.truth(spec, number) % 171
+        )
     for path in sample.label.parent.glob("*.mat"):
         path.unlink()
 

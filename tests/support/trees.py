@@ -61,7 +61,11 @@ def write_palette(path, values, palette):
 def write_mat(path, values):
     """A MATLAB file as COCO-Stuff 10k's: the label array S beside other variables."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    savemat(path, {"captions": np.array(["a street"], dtype=object), "S": values.astype(np.uint8)}, do_compression=True)
+    savemat(
+        path,
+        {"captions": np.array(["a street"], dtype=object), "S": values.astype(np.uint8)},
+        do_compression=True,
+    )
 
 
 def to_label_ids(classes, spec):
@@ -153,7 +157,9 @@ LAYOUTS = {
     "ade20k at the root": functools.partial(ade20k, folder="."),
     "voc": voc,
     "voc without VOCdevkit": functools.partial(voc, folder="VOC2012"),
-    "voc below its archive's name": functools.partial(voc, folder="VOCtrainval_11-May-2012/VOCdevkit/VOC2012"),
+    "voc below its archive's name": functools.partial(
+        voc, folder="VOCtrainval_11-May-2012/VOCdevkit/VOC2012"
+    ),
     "voc at the root": functools.partial(voc, folder="."),
     "cocostuff10k mat": cocostuff10k,
     "cocostuff10k png": functools.partial(cocostuff10k, label="png"),
