@@ -154,10 +154,13 @@ class _Examination:
 def _count(sample: Sample, tally: Tally) -> str:
     """Decode a pair and tally its label; why it cannot be, or nothing."""
     try:
-        read_image(sample.image)
-        tally.add(sample.id, read_values(sample.label, tally.form))
+        image = read_image(sample.image)
+        values = read_values(sample.label, tally.form)
     except DatasetError as error:
         return str(error)
+    if image.shape[:2] != values.shape:
+        return f"{sample.image}: decodes to {image.shape[:2]} (height, width), its label to {values.shape}"
+    tally.add(sample.id, values)
     return ""
 
 

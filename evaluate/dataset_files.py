@@ -100,9 +100,9 @@ def _several_roots(found: list[Place]) -> Iterator[Finding]:
 
 
 def _not_found(spec: DatasetSpec, data_root: Path | None) -> Finding:
-    hint = _elsewhere(spec, data_root) if data_root and data_root.is_dir() else None
-    if hint:
-        remedy = f"{hint} holds {spec.images}: use --data-root {hint}"
+    near = _elsewhere(spec, data_root) if data_root and data_root.is_dir() else None
+    if near:
+        remedy = f"{next(places(spec, near)).images} is there: use --data-root {near}"
     else:
         how = " ".join(
             part for part in (spec.how_to_get, spec.homepage and f"Official page: {spec.homepage}") if part
@@ -130,7 +130,7 @@ def _where_looked(spec: DatasetSpec, data_root: Path | None) -> str:
 
 
 def _elsewhere(spec: DatasetSpec, data_root: Path) -> Path | None:
-    """A folder near `data_root` that has the split's images and one of its labels: a level up, or deeper down."""
+    """A data root near this one, a few levels up or down, below which images and labels do lie."""
     near = [*list(data_root.absolute().parents)[:_SEARCH_DEPTH], *_folders_below(data_root)]
     return next((folder for folder in near if _looks_like(spec, folder)), None)
 
@@ -234,7 +234,7 @@ def _list_form(path: Path, listed: list[str], plain: list[str]) -> Iterator[Find
             kind="id list",
             gravity="error",
             what=f"{path}: {len(twice)} ids stand there more than once: {some(twice)}",
-            effect="their pixels would count twice, in no published number",
+            effect=f"their pixels would count twice, as in no published number; {_REFUSED}",
             remedy="leave each id once; the original list is in the data set's archive",
         )
 

@@ -75,7 +75,7 @@ def _header(path: Path) -> Picture:
             picture = Picture(
                 size=(image.height, image.width),
                 mode=image.mode,
-                orientation=image.getexif().get(_ORIENTATION_TAG, 1),
+                orientation=_orientation(image),
             )
         if not ends_properly(head + tail):
             read_image(path)  # something odd at its end: only decoding tells whether a part is missing
@@ -86,6 +86,13 @@ def _header(path: Path) -> Picture:
     except (OSError, SyntaxError, ValueError) as error:
         return Picture(fault=f"{path}: cannot be read: {error}")
     return picture
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF's orientation from the header; `getexif` would decode a whole PNG in search of it."""
+    exif = Image.Exif()
+    exif.load(image.info.get("exif", b""))
+    return exif.get(_ORIENTATION_TAG, 1)
 
 
 def _ends(path: Path) -> tuple[bytes, bytes]:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from .pixels import Labels
 
 _MANY_IGNORED = 0.25
+_MUCH_ZERO = 20.0
+_FAR_MORE = 1.5
 _LUMA = (0.299, 0.587, 0.114)
 
 
@@ -161,25 +163,30 @@ def _reduced_twice(tally: Tally) -> Finding | None:
     present = set(tally.pixels)
     if last in present or tally.stray():
         return None  # value `last` exists before the reduction only
-    void, share = spec.ignore_index in present, tally.share([0])
-    if void:
-        proven = 0 in present
-        evidence = (
-            f"value {spec.ignore_index} occurs, which the original labels never have, and {last} does not"
-        )
+    proven = {0, spec.ignore_index} <= present
+    if spec.ignore_index in present:
+        evidence = f"value {spec.ignore_index} occurs, which the original labels never have"
+    elif _mostly_zero(tally):
+        evidence = f"{tally.share([0]):.1f}% of the pixels are 0, far more than go unlabelled"
     else:
-        proven = False
-        evidence = f"0 is the most frequent value ({share:.1f}% of pixels) and {last} does not occur"
-        if 0 not in present or max(tally.pixels.values()) > tally.pixels[0]:
-            return None
+        return None
     return Finding(
         kind="labels reduced twice",
         gravity="error" if proven else "warning",
         what=f"the labels {'are' if proven else 'seem to be'} reduced already (0 is {spec.classes[0]}, not unlabelled), and "
-        f"reading them reduces again: in {len(tally.files)} sampled labels {evidence}",
+        f"reading them reduces again: in {len(tally.files)} sampled labels {evidence}, and {last} does not occur",
         effect=_misread(tally, _plain(tally.form)),
         remedy=f"use the label files of the archive as they are (0 unlabelled, 1 to {last} classes)",
     )
+
+
+def _mostly_zero(tally: Tally) -> bool:
+    """Whether 0 is so frequent that it will be the first class rather than what nobody labelled.
+
+    A few percent of ADE20K and COCO-Stuff are unlabelled; a first class that took those pixels in has more.
+    """
+    others = max((pixels for value, pixels in tally.pixels.items() if value), default=0)
+    return tally.share([0]) >= _MUCH_ZERO and tally.pixels[0] >= _FAR_MORE * others
 
 
 def _not_reduced(tally: Tally) -> Finding | None:
@@ -241,7 +248,7 @@ def _outside(tally: Tally) -> Finding | None:
         gravity="error",
         what=f"{len(files)} of {len(tally.files)} sampled labels hold values {_list(stray)} ({tally.share(stray):.2f}% of pixels), "
         f"expected {expected}{hint}; {some(files)}",
-        effect=_dropped(tally, stray) if not form.value_map else "reading ignores them without a word",
+        effect=_unmapped(tally, stray) if form.value_map else _dropped(tally, stray),
         remedy="use the label files of the data set's archive; labels of another release or another class list do not fit",
     )
 
@@ -252,6 +259,12 @@ def _expected_values(spec: DatasetSpec, form: LabelFiles) -> str:
     if form.reduce_zero:
         return f"0 (unlabelled) and 1 to {len(spec.classes)}"
     return f"0 to {len(spec.classes) - 1} and {spec.ignore_index} (ignored)"
+
+
+def _unmapped(tally: Tally, stray: set[int]) -> str:
+    return (
+        f"{tally.share(stray):.2f}% of the pixels are ignored without a word: the number rests on the others"
+    )
 
 
 def _dropped(tally: Tally, stray: set[int]) -> str:

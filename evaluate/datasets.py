@@ -110,7 +110,9 @@ class Dataset(msgspec.Struct, frozen=True, kw_only=True):
 
     def ids_sha256(self) -> str:
         """SHA-256 (hex) of the samples' ids in order, one a line."""
-        return hashlib.sha256("".join(f"{sample.id}\n" for sample in self.samples).encode()).hexdigest()
+        return hashlib.sha256(
+            "".join(f"{sample.id}\n" for sample in self.samples).encode("utf-8", "surrogateescape")
+        ).hexdigest()
 
     def contents(self) -> dict[str, str]:
         """SHA-256 (hex) of each sample's image and label bytes, by id, in the samples' order.
@@ -254,7 +256,10 @@ def _find_labels(spec: DatasetSpec, root: Path, ids: Iterable[str]) -> LabelFile
 
 def _ids(spec: DatasetSpec, place: Place) -> list[str]:
     if spec.id_list:
-        return listed_ids(place.root / spec.id_list)
+        ids = listed_ids(place.root / spec.id_list)
+        if len(set(ids)) < len(ids):
+            raise DatasetError(f"{place.root / spec.id_list}: ids stand there more than once; see zoo data")
+        return ids
     return sorted(ids_with(spec.image_suffix, files_below(place.images)))
 
 
