@@ -120,7 +120,7 @@ class _Examination:
         pairs = self._headers(paired, dataset)
         usable = usable_pairs(pairs)
         tally, faults = self._pixels([pair.sample for pair in spread(usable, self.sample)], dataset)
-        whole = len(tally.files) == len(dataset.samples)
+        whole = len(tally.files) == self.spec.image_count
         values = value_findings(tally, whole=whole) if tally.files and not self._withheld() else []
         return msgspec.structs.replace(
             report,

@@ -89,7 +89,9 @@ def _header(path: Path) -> Picture:
 
 
 def _orientation(image: Image.Image) -> int:
-    """EXIF's orientation from the header; `getexif` would decode a whole PNG in search of it."""
+    """EXIF's orientation; of a PNG, only where it stands before the pixels: `getexif` would decode them all."""
+    if image.format != "PNG":
+        return image.getexif().get(_ORIENTATION_TAG, 1)
     exif = Image.Exif()
     exif.load(image.info.get("exif", b""))
     return exif.get(_ORIENTATION_TAG, 1)

@@ -8,7 +8,9 @@ import pytest
 import trees
 from PIL import Image
 
-from segbench.evaluate.dataset_check import check
+from segbench.evaluate import LabelFiles
+from segbench.evaluate.dataset_check import check, spread
+from segbench.evaluate.dataset_values import Tally, faultless_miou
 from segbench.evaluate.datasets import locate
 from segbench.evaluate.pixels import read_label
 
@@ -163,6 +165,27 @@ def resize_everything(spec, root):
 
 def as_label_ids(spec, root):
     change_labels(spec, root, lambda classes: trees.to_label_ids(classes, spec))
+
+
+def one_as_label_ids(spec, root):
+    label = first(spec, root).label
+    trees.write_index(label, trees.to_label_ids(values_of(label), spec))
+
+
+def of_the_test_split(spec, root):
+    """The test split's images and its label files, in which nothing is labelled, in the place of val's."""
+    form = locate(spec, root).label_files
+    shutil.rmtree(root / "cityscapes")
+    trees.cityscapes(
+        root, forms=(form.suffix.removeprefix("_gtFine_").removesuffix(".png"),), cities=("berlin", "bonn")
+    )
+    change_labels(spec, root, lambda values: np.full_like(values, 3 if form.value_map else 255))
+
+
+def dead_link(spec, root):
+    image = first(spec, root).image
+    image.unlink()
+    image.symlink_to(root / "nowhere.jpg")
 
 
 def as_train_ids(spec, root):
@@ -337,6 +360,10 @@ FAULTS = [
     ("cityscapes trainIds", resize_label, "size mismatch"),
     ("cityscapes trainIds", resize_everything, "warning: unusual size"),
     ("cityscapes trainIds", as_label_ids, "labelIds as trainIds"),
+    ("cityscapes trainIds", one_as_label_ids, "labelIds as trainIds"),
+    ("cityscapes trainIds", of_the_test_split, "labels withheld"),
+    ("cityscapes labelIds", of_the_test_split, "labels withheld"),
+    ("ade20k", dead_link, "unreadable"),
     ("cityscapes labelIds", as_train_ids, "trainIds as labelIds"),
     ("cityscapes labelIds", as_train_ids_without_ignored, "warning: trainIds as labelIds"),
     ("ade20k", reduce_labels, "labels reduced twice"),
@@ -364,6 +391,7 @@ FAULTS = [
     ("ade20k", page_for_image, "unreadable"),
     ("ade20k", git_lfs_pointer, "unreadable"),
     ("lip", turn_by_exif, "EXIF rotation"),
+    ("cityscapes labelIds", turn_by_exif, "EXIF rotation"),
     ("lip", mirror_by_exif, "note: EXIF rotation"),
     ("ade20k", upper_case_images, "suffix case"),
     ("voc", upper_case_images, "suffix case"),
@@ -393,3 +421,148 @@ def test_a_planted_fault_is_named_and_only_it(tmp_path, layout, plant, named):
     gravity, kind = named.split(": ") if ": " in named else ("error", named)
     assert kinds(report) == [(gravity, kind)]
     assert report.usable is (gravity != "error")
+
+
+@pytest.mark.parametrize(
+    ("start", "hint"),
+    [("cityscapes/leftImg8bit", "cityscapes"), ("cityscapes/leftImg8bit/val", "cityscapes"), ("..", "")],
+)
+def test_a_data_root_too_deep_or_too_high_gets_a_hint(tmp_path, start, hint):
+    """Pointed at a folder inside the data set, or above the data root."""
+    spec = trees.cityscapes(tmp_path / "sets", forms=("labelIds",))
+    root = tmp_path / "sets" / hint
+    finding = only(check(spec, (tmp_path / "sets" / start).resolve()))
+    images = tmp_path / "sets/cityscapes/leftImg8bit/val"
+    assert finding.remedy == f"{images} is there: use --data-root {root}"
+
+
+def test_a_missing_data_root_is_told(tmp_path):
+    finding = only(check(trees.small("lip"), tmp_path / "nowhere"))
+    assert (finding.kind, finding.what) == ("not found", f"the data root {tmp_path / 'nowhere'} is no folder")
+    assert (
+        only(check(trees.small("lip"), None)).what == "no data root is set: give --data-root or ZOO_DATA_ROOT"
+    )
+
+
+def test_a_foreign_folder_called_images_is_no_coco_stuff(tmp_path):
+    trees.write_image(tmp_path / "images/holiday.jpg", 0)
+    finding = only(check(trees.small("cocostuff10k"), tmp_path))
+    assert finding.kind == "not found"
+    assert finding.what.startswith(f"no images in {tmp_path} (looked in cocostuff10k/, COCOStuff10k/, ")
+    assert finding.what.endswith(" and in the folder itself, where imageLists/test.txt must lie as well)")
+
+
+# --- what is said ------------------------------------------------------------------------------------
+
+
+def findings_after(tmp_path, layout, plant):
+    spec = trees.LAYOUTS[layout](tmp_path)
+    plant(spec, tmp_path)
+    return only(check(spec, tmp_path))
+
+
+def test_not_found_draws_the_expected_tree(tmp_path):
+    finding = only(check(trees.small("cityscapes"), tmp_path))
+    assert msgspec.to_builtins(finding) == {
+        "kind": "not found",
+        "gravity": "error",
+        "what": f"no leftImg8bit/val in {tmp_path} (looked in cityscapes/, Cityscapes/, CityScapes/ and in the folder itself)",
+        "effect": "no number can be measured on it",
+        "remedy": "Register, then download leftImg8bit_trainvaltest.zip and gtFine_trainvaltest.zip and unpack both into one "
+        "folder called cityscapes. Official page: https://www.cityscapes-dataset.com\n"
+        "Expected below the data root:\n"
+        "cityscapes/\n"
+        "├── leftImg8bit/val/**/*_leftImg8bit.png  (4 images)\n"
+        "├── gtFine/val/**/*_gtFine_labelTrainIds.png  (labels)\n"
+        "└── gtFine/val/**/*_gtFine_labelIds.png  (or these)",
+    }
+
+
+def test_label_ids_for_train_ids_in_full(tmp_path):
+    finding = findings_after(tmp_path, "cityscapes trainIds", one_as_label_ids)
+    assert msgspec.to_builtins(finding) == {
+        "kind": "labelIds as trainIds",
+        "gravity": "error",
+        "what": "1 of 4 sampled *_gtFine_labelTrainIds.png hold raw ids as in *_gtFine_labelIds.png: values 19, 20, 21, 22, 23, "
+        "24, 25, 26 ..., expected 0 to 18 and 255; frankfurt/frankfurt_000000_000019",
+        "effect": finding.effect,
+        "remedy": "delete the files *_gtFine_labelTrainIds.png: *_gtFine_labelIds.png are then converted while reading; or make "
+        "them again with cityscapesScripts (csCreateTrainIdLabelImgs)",
+    }
+
+
+def test_labels_reduced_twice_in_full(tmp_path):
+    finding = findings_after(tmp_path, "ade20k", reduce_labels)
+    assert msgspec.to_builtins(finding) == {
+        "kind": "labels reduced twice",
+        "gravity": "error",
+        "what": "the labels are reduced already (0 is wall, not unlabelled), and reading them reduces again: in 4 sampled labels "
+        "value 255 occurs, which the original labels never have, and 150 does not occur",
+        "effect": "wall is read as unlabelled; a model right in every pixel would score 0.0% mIoU on the sample",
+        "remedy": "use the label files of the archive as they are (0 unlabelled, 1 to 150 classes)",
+    }
+
+
+def test_stray_values_in_full(tmp_path):
+    """8 of 4 x 2048 pixels: 0.10%."""
+    finding = findings_after(tmp_path, "voc", stray_values)
+    assert msgspec.to_builtins(finding) == {
+        "kind": "values outside map",
+        "gravity": "error",
+        "what": "1 of 4 sampled labels hold values 77 (0.10% of pixels), expected 0 to 20 and 255 (ignored); 2007_000000",
+        "effect": "the metric drops 0.10% of the pixels from the label areas while predictions there still enlarge the unions: "
+        "every class predicted there loses IoU",
+        "remedy": "use the label files of the data set's archive; labels of another release or another class list do not fit",
+    }
+
+
+def test_withheld_labels_in_full(tmp_path):
+    finding = findings_after(tmp_path, "cityscapes labelIds", of_the_test_split)
+    images = tmp_path / "cityscapes/leftImg8bit/val"
+    assert msgspec.to_builtins(finding) == {
+        "kind": "labels withheld",
+        "gravity": "error",
+        "what": f"4 of 4 images in {images} are of a split whose labels are not public: berlin/berlin_000000_000019, "
+        "berlin/berlin_000001_000019, bonn/bonn_000002_000019 and 1 more; expected val",
+        "effect": "their label files hold no class, so every pixel is ignored: no number, or one of the other images",
+        "remedy": "put the val images and labels there; only the data set's server scores the test split",
+    }
+
+
+def test_the_conversion_of_mmsegmentation_is_named_as_such(tmp_path):
+    finding = findings_after(tmp_path, "cocostuff10k mat", mmseg_conversion)
+    assert finding.what == (
+        f"no label files in {tmp_path / 'cocostuff10k'}, expected annotations/**/*.mat or annotations/**/*.png; its 4 files "
+        "*_labelTrainIds.png are mmsegmentation's conversion to 171 classes from 0 on, not the data set's 182 ids"
+    )
+
+
+@pytest.mark.parametrize("layout", ["voc", "lip"])
+def test_the_missing_partner_is_named(tmp_path, layout):
+    name = {"voc": "2007_000000", "lip": "100034_0"}[layout]
+    finding = findings_after(tmp_path, layout, remove_image)
+    assert finding.what.endswith(f": {name}")
+    assert finding.what.startswith("1 labels in ")
+
+
+# --- the arithmetic behind it ------------------------------------------------------------------------
+
+
+def test_what_a_mistake_costs_is_computed():
+    """Two classes of three shifted by one: the third is read rightly nowhere; by hand."""
+    spec = msgspec.structs.replace(trees.packaged_spec("lip"), classes=("a", "b", "c"), palette=())
+    tally = Tally(spec=spec, form=LabelFiles(folder="", suffix=".png"))
+    tally.add("one", np.array([[0, 1, 2, 3]]))
+    swapped = LabelFiles(folder="", suffix=".png", value_map={0: 0, 1: 2, 2: 1, 3: 255})
+    assert faultless_miou(tally, swapped) == pytest.approx(100 / 3)
+    assert faultless_miou(tally, tally.form) == 100
+    shifted = LabelFiles(folder="", suffix=".png", reduce_zero=True)
+    assert faultless_miou(tally, shifted) == 0
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [(1, [0]), (2, [0, 9]), (4, [0, 3, 6, 9]), (10, list(range(10))), (99, list(range(10)))],
+)
+def test_a_sample_is_spread_over_the_whole_split(count, expected):
+    assert spread(list(range(10)), count) == expected
