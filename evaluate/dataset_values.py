@@ -34,15 +34,15 @@ class Tally(msgspec.Struct, kw_only=True):
     form: LabelFiles
     pixels: dict[int, int] = {}
     """Value -> pixels, over the sample."""
-    files: dict[str, frozenset[int]] = {}
-    """Id -> the values in its label."""
+    files: dict[str, dict[int, int]] = {}
+    """Id -> value -> pixels, of its label."""
 
     def add(self, name: str, values: Labels) -> None:
         """Count one label file."""
         found, counts = np.unique(values.astype(np.int64), return_counts=True)
-        for value, count in zip(found.tolist(), counts.tolist(), strict=True):
+        self.files[name] = dict(zip(found.tolist(), counts.tolist(), strict=True))
+        for value, count in self.files[name].items():
             self.pixels[value] = self.pixels.get(value, 0) + count
-        self.files[name] = frozenset(found.tolist())
 
     @property
     def total(self) -> int:
@@ -111,14 +111,14 @@ def _label_ids_unmapped(tally: Tally) -> Finding | None:
     for form in tally.spec.labels:
         if not form.value_map or not stray & set(form.value_map) or max(stray) > max(form.value_map):
             continue
-        files = [name for name, values in tally.files.items() if values & stray]
+        files = [name for name, values in tally.files.items() if stray & values.keys()]
         return Finding(
             kind="labelIds as trainIds",
             gravity="error",
             what=f"{len(files)} of {len(tally.files)} sampled *{tally.form.suffix} hold raw ids as in *{form.suffix}: "
             f"values {_list(stray)}, expected 0 to {len(tally.spec.classes) - 1} and {tally.spec.ignore_index}; "
             f"{some(files)}",
-            effect=_misread(tally, form),
+            effect=_misread(tally, form, files),
             remedy=f"delete the files *{tally.form.suffix}: *{form.suffix} are then converted while reading; or make them "
             "again with cityscapesScripts (csCreateTrainIdLabelImgs)",
         )
@@ -131,7 +131,9 @@ def _train_ids_mapped(tally: Tally) -> Finding | None:
     indices = set(range(len(spec.classes)))
     allowed = indices | {spec.ignore_index}
     files = [
-        name for name, values in tally.files.items() if values <= allowed and spec.ignore_index in values
+        name
+        for name, values in tally.files.items()
+        if values.keys() <= allowed and spec.ignore_index in values
     ]
     proven = bool(files)
     if not proven and tally.pixels and set(tally.pixels) <= indices:
@@ -148,7 +150,7 @@ def _train_ids_mapped(tally: Tally) -> Finding | None:
         gravity="error" if proven else "warning",
         what=f"{len(files)} of {len(tally.files)} sampled *{tally.form.suffix} {'' if proven else 'seem to '}hold class indices "
         f"instead of raw ids: {evidence}; {some(files)}",
-        effect=_misread(tally, _plain(tally.form)),
+        effect=_misread(tally, _plain(tally.form), files),
         remedy=f"unpack the *{tally.form.suffix} of the data set's archive again; class indices belong in files named "
         + " or ".join(f"*{form.suffix}" for form in spec.labels if not form.value_map),
     )
@@ -175,7 +177,7 @@ def _reduced_twice(tally: Tally) -> Finding | None:
         gravity="error" if proven else "warning",
         what=f"the labels {'are' if proven else 'seem to be'} reduced already (0 is {spec.classes[0]}, not unlabelled), and "
         f"reading them reduces again: in {len(tally.files)} sampled labels {evidence}, and {last} does not occur",
-        effect=_misread(tally, _plain(tally.form)),
+        effect=_misread(tally, _plain(tally.form), tally.files),
         remedy=f"use the label files of the archive as they are (0 unlabelled, 1 to {last} classes)",
     )
 
@@ -207,7 +209,7 @@ def _not_reduced(tally: Tally) -> Finding | None:
         gravity="error",
         what=f"the labels look unreduced (0 unlabelled, 1 to {past} classes), expected 0 to {past - 1}: value {past} occurs in "
         f"{with_past} and 0 in {with_zero} of {len(tally.files)} sampled labels",
-        effect=_misread(tally, reduced),
+        effect=_misread(tally, reduced, tally.files),
         remedy="set reduce_zero: true for this label form, or use labels whose first class is 0",
     )
 
@@ -242,7 +244,7 @@ def _outside(tally: Tally) -> Finding | None:
     hint = ""
     if stray == {past} and not form.value_map and not form.reduce_zero:
         hint = f"; if {past} marks unlabelled pixels, it is the ignore index and must be given as that"
-    files = [name for name, values in tally.files.items() if values & stray]
+    files = [name for name, values in tally.files.items() if stray & values.keys()]
     return Finding(
         kind="values outside map",
         gravity="error",
@@ -307,9 +309,9 @@ def _never_present(tally: Tally) -> Iterator[Finding]:
 # --- what a mistake costs ----------------------------------------------------------------------------
 
 
-def _misread(tally: Tally, meant: LabelFiles) -> str:
+def _misread(tally: Tally, meant: LabelFiles, files: Iterable[str]) -> str:
     """The mIoU that a faultless model would get on the sample, labels meaning one thing and read as another."""
-    score = faultless_miou(tally, meant)
+    score = faultless_miou(tally, meant, files)
     first = next(
         (
             f"{tally.spec.classes[index]} is read as {_class_name(tally.spec, tally.meaning()[value])}"
@@ -327,14 +329,19 @@ def _class_name(spec: DatasetSpec, index: int) -> str:
     return spec.classes[index] if 0 <= index < len(spec.classes) else "no class"
 
 
-def faultless_miou(tally: Tally, meant: LabelFiles) -> float:
-    """MIoU in percent of a model that predicts what `meant` says, against labels read by the tally's form."""
+def faultless_miou(tally: Tally, meant: LabelFiles, files: Iterable[str]) -> float:
+    """The mIoU, in percent, of a model right in every pixel, where `files` mean what `meant` says.
+
+    Every label is read by the tally's form, and all the others mean what they are read as.
+    """
     size, ignore = len(tally.spec.classes), tally.spec.ignore_index
     matrix = np.zeros((size + 1, size), dtype=np.int64)
-    true, read = tally.meaning(meant), tally.meaning()
-    for value, pixels in tally.pixels.items():
-        if read[value] != ignore and 0 <= true[value] < size:
-            matrix[read[value] if 0 <= read[value] < size else size, true[value]] += pixels
+    wrong, read, other = set(files), tally.meaning(), tally.meaning(meant)
+    for name, values in tally.files.items():
+        true = other if name in wrong else read
+        for value, pixels in values.items():
+            if read[value] != ignore and 0 <= true[value] < size:
+                matrix[read[value] if 0 <= read[value] < size else size, true[value]] += pixels
     return accuracy_scores(matrix).miou_percent if matrix[:size].any() else 0.0
 
 

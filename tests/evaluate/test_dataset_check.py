@@ -485,7 +485,7 @@ def test_label_ids_for_train_ids_in_full(tmp_path):
         "gravity": "error",
         "what": "1 of 4 sampled *_gtFine_labelTrainIds.png hold raw ids as in *_gtFine_labelIds.png: values 19, 20, 21, 22, 23, "
         "24, 25, 26 ..., expected 0 to 18 and 255; frankfurt/frankfurt_000000_000019",
-        "effect": finding.effect,
+        "effect": "road is read as traffic sign; a model right in every pixel would score 70.2% mIoU on the sample",
         "remedy": "delete the files *_gtFine_labelTrainIds.png: *_gtFine_labelIds.png are then converted while reading; or make "
         "them again with cityscapesScripts (csCreateTrainIdLabelImgs)",
     }
@@ -549,15 +549,19 @@ def test_the_missing_partner_is_named(tmp_path, layout):
 
 
 def test_what_a_mistake_costs_is_computed():
-    """Two classes of three shifted by one: the third is read rightly nowhere; by hand."""
+    """Three classes, a pixel each, and one pixel outside; by hand."""
     spec = msgspec.structs.replace(trees.packaged_spec("lip"), classes=("a", "b", "c"), palette=())
     tally = Tally(spec=spec, form=LabelFiles(folder="", suffix=".png"))
     tally.add("one", np.array([[0, 1, 2, 3]]))
     swapped = LabelFiles(folder="", suffix=".png", value_map={0: 0, 1: 2, 2: 1, 3: 255})
-    assert faultless_miou(tally, swapped) == pytest.approx(100 / 3)
-    assert faultless_miou(tally, tally.form) == 100
+    assert faultless_miou(tally, swapped, ["one"]) == pytest.approx(100 / 3)
+    assert faultless_miou(tally, tally.form, ["one"]) == 100
     shifted = LabelFiles(folder="", suffix=".png", reduce_zero=True)
-    assert faultless_miou(tally, shifted) == 0
+    assert faultless_miou(tally, shifted, ["one"]) == 0
+    tally.add("two", np.array([[0, 1, 2, 2]]))
+    assert faultless_miou(tally, swapped, []) == 100
+    # a: 2 of 2; b: 1 of 3, since one of each is taken for the other; c: 2 of 4.
+    assert faultless_miou(tally, swapped, ["one"]) == pytest.approx((100 + 100 / 3 + 100 / 2) / 3)
 
 
 @pytest.mark.parametrize(
