@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
 _SEARCH_DEPTH = 3
-_SEARCH_FOLDERS = 2000
+_SEARCH_FOLDERS = 500
 _REFUSED = "zoo verify refuses it: no number"
 
 
@@ -100,14 +100,17 @@ def _several_roots(found: list[Place]) -> Iterator[Finding]:
 
 
 def _not_found(spec: DatasetSpec, data_root: Path | None) -> Finding:
-    near = _elsewhere(spec, data_root) if data_root and data_root.is_dir() else None
-    if near:
-        remedy = f"{next(places(spec, near)).images} is there: use --data-root {near}"
+    near = list(_near(data_root)) if data_root and data_root.is_dir() else []
+    right = next((folder for folder in near if _looks_like(spec, folder)), None)
+    if right:
+        remedy = f"{next(places(spec, right)).images} is there: use --data-root {right}"
     else:
         how = " ".join(
             part for part in (spec.how_to_get, spec.homepage and f"Official page: {spec.homepage}") if part
         )
-        remedy = f"{how}\nExpected below the data root:\n{expected_tree(spec)}".lstrip("\n")
+        remedy = f"{how}\n{_part(spec, near)}Expected below the data root:\n{expected_tree(spec)}".lstrip(
+            "\n"
+        )
     return Finding(
         kind="not found",
         gravity="error",
@@ -129,10 +132,21 @@ def _where_looked(spec: DatasetSpec, data_root: Path | None) -> str:
     return f"no {folders} in {data_root}{inside}"
 
 
-def _elsewhere(spec: DatasetSpec, data_root: Path) -> Path | None:
-    """A data root near this one, a few levels up or down, below which images and labels do lie."""
-    near = [*list(data_root.absolute().parents)[:_SEARCH_DEPTH], *_folders_below(data_root)]
-    return next((folder for folder in near if _looks_like(spec, folder)), None)
+def _near(data_root: Path) -> Iterator[Path]:
+    """Folders a few levels up and down from a data root where nothing was found, and itself."""
+    yield from list(data_root.absolute().parents)[:_SEARCH_DEPTH]
+    yield data_root
+    yield from _folders_below(data_root)
+
+
+def _part(spec: DatasetSpec, near: list[Path]) -> str:
+    """Where the images lie without labels beside them, as two archives unpacked apart leave them."""
+    if "/" not in spec.images:
+        return ""  # a name too common to tell anything
+    found = next((folder / spec.images for folder in near if (folder / spec.images).is_dir()), None)
+    return (
+        f"{found} is there, but not with the labels beside it: put both together as drawn.\n" if found else ""
+    )
 
 
 def _looks_like(spec: DatasetSpec, folder: Path) -> bool:

@@ -119,32 +119,18 @@ def _label_ids_unmapped(tally: Tally) -> Finding | None:
             f"values {_list(stray)}, expected 0 to {len(tally.spec.classes) - 1} and {tally.spec.ignore_index}; "
             f"{some(files)}",
             effect=_misread(tally, form, files),
-            remedy=f"delete the files *{tally.form.suffix}: *{form.suffix} are then converted while reading; or make them "
-            "again with cityscapesScripts (csCreateTrainIdLabelImgs)",
+            remedy=f"delete the *{tally.form.suffix} where *{form.suffix} lie beside them, else rename them to that: raw ids are "
+            "converted while reading; or make them again with cityscapesScripts (csCreateTrainIdLabelImgs)",
         )
     return None
 
 
 def _train_ids_mapped(tally: Tally) -> Finding | None:
     """Files in the place of raw ids that hold class indices already."""
-    spec = tally.spec
-    indices = set(range(len(spec.classes)))
-    allowed = indices | {spec.ignore_index}
-    files = [
-        name
-        for name, values in tally.files.items()
-        if values.keys() <= allowed and spec.ignore_index in values
-    ]
-    proven = bool(files)
-    if not proven and tally.pixels and set(tally.pixels) <= indices:
-        files = list(tally.files)
+    files, evidence = _holding_indices(tally)
     if not files:
         return None
-    evidence = (
-        f"value {spec.ignore_index}, which raw ids never have, and none above {max(indices)}"
-        if proven
-        else f"no value above {max(indices)}, though raw ids reach {max(tally.form.value_map)}"
-    )
+    proven = tally.spec.ignore_index in tally.pixels
     return Finding(
         kind="trainIds as labelIds",
         gravity="error" if proven else "warning",
@@ -152,8 +138,20 @@ def _train_ids_mapped(tally: Tally) -> Finding | None:
         f"instead of raw ids: {evidence}; {some(files)}",
         effect=_misread(tally, _plain(tally.form), files),
         remedy=f"unpack the *{tally.form.suffix} of the data set's archive again; class indices belong in files named "
-        + " or ".join(f"*{form.suffix}" for form in spec.labels if not form.value_map),
+        + " or ".join(f"*{form.suffix}" for form in tally.spec.labels if not form.value_map),
     )
+
+
+def _holding_indices(tally: Tally) -> tuple[list[str], str]:
+    """The files that hold class indices, and what shows it: the ignore index, or in all of them small values."""
+    ignore, last = tally.spec.ignore_index, len(tally.spec.classes) - 1
+    indices = set(range(last + 1))
+    marked = [name for name, values in tally.files.items() if {ignore} <= values.keys() <= indices | {ignore}]
+    if marked:
+        return marked, f"value {ignore}, which raw ids never have, and none above {last}"
+    if tally.pixels.keys() <= indices:
+        return list(tally.files), f"no value above {last}, though raw ids reach {max(tally.form.value_map)}"
+    return [], ""
 
 
 # --- 0 as a class or as unlabelled -------------------------------------------------------------------

@@ -436,6 +436,20 @@ def test_a_data_root_too_deep_or_too_high_gets_a_hint(tmp_path, start, hint):
     assert finding.remedy == f"{images} is there: use --data-root {root}"
 
 
+def test_archives_unpacked_apart_are_to_be_put_together(tmp_path):
+    """Many file managers unpack each archive into a folder of its own."""
+    trees.cityscapes(tmp_path, forms=("labelIds",))
+    for folder, archive in (("leftImg8bit", "leftImg8bit_trainvaltest"), ("gtFine", "gtFine_trainvaltest")):
+        (tmp_path / archive).mkdir()
+        (tmp_path / "cityscapes" / folder).rename(tmp_path / archive / folder)
+    remedy = only(check(trees.small("cityscapes"), tmp_path)).remedy.splitlines()
+    images = tmp_path / "leftImg8bit_trainvaltest/leftImg8bit/val"
+    assert remedy[1:3] == [
+        f"{images} is there, but not with the labels beside it: put both together as drawn.",
+        "Expected below the data root:",
+    ]
+
+
 def test_a_missing_data_root_is_told(tmp_path):
     finding = only(check(trees.small("lip"), tmp_path / "nowhere"))
     assert (finding.kind, finding.what) == ("not found", f"the data root {tmp_path / 'nowhere'} is no folder")
@@ -486,8 +500,8 @@ def test_label_ids_for_train_ids_in_full(tmp_path):
         "what": "1 of 4 sampled *_gtFine_labelTrainIds.png hold raw ids as in *_gtFine_labelIds.png: values 19, 20, 21, 22, 23, "
         "24, 25, 26 ..., expected 0 to 18 and 255; frankfurt/frankfurt_000000_000019",
         "effect": "road is read as traffic sign; a model right in every pixel would score 70.2% mIoU on the sample",
-        "remedy": "delete the files *_gtFine_labelTrainIds.png: *_gtFine_labelIds.png are then converted while reading; or make "
-        "them again with cityscapesScripts (csCreateTrainIdLabelImgs)",
+        "remedy": "delete the *_gtFine_labelTrainIds.png where *_gtFine_labelIds.png lie beside them, else rename them to "
+        "that: raw ids are converted while reading; or make them again with cityscapesScripts (csCreateTrainIdLabelImgs)",
     }
 
 
