@@ -94,6 +94,14 @@ def scores_from_evidence(contents: Mapping[str, str], store: EvidenceStore, key:
         LookupError: some of them have no counts.
         ValueError: not one labelled pixel among them.
     """
+    return accuracy_scores(matrix_from_evidence(contents, store, key))
+
+
+def matrix_from_evidence(contents: Mapping[str, str], store: EvidenceStore, key: EvidenceKey) -> Matrix:
+    """The data set's confusion matrix: the sum over exactly these images and contents, each once.
+
+    Raises:
+        LookupError: some of them have no counts.
+    """
     matrices = counts_from_evidence(contents, store, key)
-    first = next(matrices)
-    return accuracy_scores(sum(matrices, start=first))
+    return sum(matrices, start=next(matrices))

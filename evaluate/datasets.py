@@ -7,10 +7,14 @@ a fingerprint. Pixels are read in `evaluate.pixels`.
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 ClassCount = Annotated[int, msgspec.Meta(ge=1)]
 Colour = tuple[int, int, int]
@@ -52,10 +56,16 @@ class DatasetSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Folder names tried below a data root, in order."""
     images: str
     """Folder of the split's images below the data set's root."""
+    other_images: tuple[str, ...] = ()
+    """Further names of that folder in layouts people have, tried in order where `images` is absent."""
     image_suffix: str
     """What an image file's name ends with; the sample's id is its path below `images` without it."""
     labels: tuple[LabelFiles, ...]
-    """Accepted label forms; the first one present is used."""
+    """Accepted label forms; the one that labels most of the split is used, the first of equals."""
+    lookalikes: dict[str, str] = {}
+    """Endings of files beside the labels that are none of these forms, and what they are."""
+    withheld: tuple[str, ...] = ()
+    """What ids of images begin with whose labels are not public: the cities of a test split."""
     id_list: str = ""
     """File below the root that lists the split's ids in order, one a line; else all files, sorted."""
     classes: tuple[str, ...]
@@ -108,13 +118,19 @@ class Dataset(msgspec.Struct, frozen=True, kw_only=True):
         rules = [form, self.spec.classes, self.spec.ignore_index]
         return hashlib.sha256(msgspec.json.encode(rules, order="deterministic")).hexdigest()
 
+    def ids_sha256(self) -> str:
+        """SHA-256 (hex) of the samples' ids in order, one a line."""
+        return hashlib.sha256(
+            "".join(f"{sample.id}\n" for sample in self.samples).encode("utf-8", "surrogateescape")
+        ).hexdigest()
+
     def contents(self) -> dict[str, str]:
         """SHA-256 (hex) of each sample's image and label bytes, by id, in the samples' order.
 
         Reads every file once: seconds for a validation set, against hours of inference whose counts may
         then be used again for exactly the files they were made from.
         """
-        return {sample.id: _content(sample) for sample in self.samples}
+        return {sample.id: content_sha256(sample) for sample in self.samples}
 
     def fingerprint(self, contents: dict[str, str]) -> str:
         """SHA-256 (hex) of the whole data set as evaluated: rules, ids in order, contents.
@@ -124,12 +140,20 @@ class Dataset(msgspec.Struct, frozen=True, kw_only=True):
         return hashlib.sha256(msgspec.json.encode([self.rules_digest(), list(contents.items())])).hexdigest()
 
 
-def _content(sample: Sample) -> str:
+def content_sha256(sample: Sample) -> str:
+    """SHA-256 (hex) of an image's and its label's bytes; a file that is not there has a mark of its own."""
     digest = hashlib.sha256()
     for path in (sample.image, sample.label):
         data = path.read_bytes() if path.is_file() else b"missing"
         digest.update(len(data).to_bytes(8, "little") + data)
     return digest.hexdigest()
+
+
+class Place(NamedTuple):
+    """Where a data set's files lie."""
+
+    root: Path
+    images: Path
 
 
 def locate(spec: DatasetSpec, data_root: Path | None) -> Dataset:
@@ -141,33 +165,57 @@ def locate(spec: DatasetSpec, data_root: Path | None) -> Dataset:
         DatasetError: no root given, nothing there, no labels in any accepted form, or another number of
             images than the split has.
     """
-    root = _find_root(spec, data_root)
-    form = _find_labels(spec, root)
-    samples = tuple(
-        Sample(
-            id=name,
-            image=root / spec.images / f"{name}{spec.image_suffix}",
-            label=root / form.folder / f"{name}{form.suffix}",
-        )
-        for name in _ids(spec, root)
+    place = _find_place(spec, data_root)
+    ids = _ids(spec, place)
+    dataset = Dataset(
+        spec=spec,
+        root=place.root,
+        label_files=_find_labels(spec, place.root, ids),
+        samples=(),
     )
-    if len(samples) != spec.image_count:
+    dataset = msgspec.structs.replace(dataset, samples=samples(dataset, place.images, ids))
+    if len(ids) != spec.image_count:
         raise DatasetError(
-            f"{spec.title} {spec.split}: found {len(samples)} images in {root / spec.images}, expected "
+            f"{spec.title} {spec.split}: found {len(ids)} images in {place.images}, expected "
             f"{spec.image_count}: the number is defined on the full split; complete the copy"
         )
-    return Dataset(spec=spec, root=root, label_files=form, samples=samples)
+    return dataset
 
 
-def _find_root(spec: DatasetSpec, data_root: Path | None) -> Path:
+def samples(dataset: Dataset, images: Path, ids: Iterable[str]) -> tuple[Sample, ...]:
+    """The image and label file of each id; none is opened."""
+    spec, form = dataset.spec, dataset.label_files
+    labels = dataset.root / form.folder
+    return tuple(
+        Sample(id=name, image=images / f"{name}{spec.image_suffix}", label=labels / f"{name}{form.suffix}")
+        for name in ids
+    )
+
+
+def places(spec: DatasetSpec, data_root: Path) -> Iterator[Place]:
+    """Every place below `data_root`, or at it, that holds the split's image folder; the first one is used.
+
+    `data_root` itself has no telling name: where the split has a list file, it must be there, lest any folder
+    called `images` passes for a data set.
+    """
+    here = [data_root] if not spec.id_list or (data_root / spec.id_list).is_file() else []
+    for root in (*(data_root / name for name in spec.roots), *here):
+        for folder in (spec.images, *spec.other_images):
+            if (root / folder).is_dir():
+                yield Place(root, root / folder)
+
+
+def _find_place(spec: DatasetSpec, data_root: Path | None) -> Place:
     if data_root is None:
         raise DatasetError(f"{spec.title}: no data root; set --data-root or ZOO_DATA_ROOT{_advice(spec)}")
-    for root in (*(data_root / name for name in spec.roots), data_root):
-        if (root / spec.images).is_dir():
-            return root
-    places = ", ".join(str(Path(name) / spec.images) for name in (*spec.roots, ""))
+    found = next(places(spec, data_root), None)
+    if found is not None:
+        return found
+    looked = ", ".join(
+        str(Path(name) / folder) for name in (*spec.roots, "") for folder in (spec.images, *spec.other_images)
+    )
     raise DatasetError(
-        f"{spec.title} not found under {data_root} (looked for {places}): set --data-root or ZOO_DATA_ROOT"
+        f"{spec.title} not found under {data_root} (looked for {looked}): set --data-root or ZOO_DATA_ROOT"
         f"{_advice(spec)}"
     )
 
@@ -176,27 +224,65 @@ def _advice(spec: DatasetSpec) -> str:
     return f"; get it from {spec.homepage}" if spec.homepage else ""
 
 
-def _find_labels(spec: DatasetSpec, root: Path) -> LabelFiles:
-    """The first accepted form of which at least one file exists."""
-    for form in spec.labels:
-        folder = root / form.folder
-        if folder.is_dir() and next(folder.rglob(f"*{form.suffix}"), None) is not None:
-            return form
-    wanted = " or ".join(f"{form.folder}/**/*{form.suffix}" for form in spec.labels)
-    raise DatasetError(f"{spec.title}: no label files in {root}, expected {wanted}{_advice(spec)}")
+def files_below(folder: Path) -> set[str]:
+    """Paths of all files below a folder, relative to it, with `/`; linked folders are followed.
+
+    Hidden files are left out, as mmcv's `scandir` does: macOS leaves `._NAME` beside every file it copies.
+    """
+    found = set()
+    for place, _, names in os.walk(folder, followlinks=True):
+        below = Path(place).relative_to(folder).as_posix()
+        start = "" if below == "." else f"{below}/"
+        found.update(start + name for name in names if not name.startswith("."))
+    return found
 
 
-def _ids(spec: DatasetSpec, root: Path) -> list[str]:
+def ids_with(suffix: str, files: Iterable[str]) -> set[str]:
+    """The ids of the files whose names end in `suffix`."""
+    return {name.removesuffix(suffix) for name in files if name.endswith(suffix)}
+
+
+def label_ids(spec: DatasetSpec, form: LabelFiles, files: Iterable[str]) -> set[str]:
+    """The ids that have a label file of this form; files that only look like one do not count."""
+    others = tuple(spec.lookalikes)
+    return ids_with(form.suffix, (name for name in files if not (others and name.endswith(others))))
+
+
+def choose_labels(spec: DatasetSpec, root: Path, ids: Iterable[str]) -> LabelFiles | None:
+    """The accepted form that labels most of `ids`, the first of equals; None where there is no label file."""
+    wanted = set(ids)
+    present = [(form, label_ids(spec, form, files_below(root / form.folder))) for form in spec.labels]
+    best = max(present, key=lambda pair: (len(pair[1] & wanted), bool(pair[1])))
+    return best[0] if best[1] else None
+
+
+def _find_labels(spec: DatasetSpec, root: Path, ids: Iterable[str]) -> LabelFiles:
+    form = choose_labels(spec, root, ids)
+    if form is None:
+        wanted = " or ".join(f"{form.folder}/**/*{form.suffix}" for form in spec.labels)
+        raise DatasetError(f"{spec.title}: no label files in {root}, expected {wanted}{_advice(spec)}")
+    return form
+
+
+def _ids(spec: DatasetSpec, place: Place) -> list[str]:
     if spec.id_list:
-        return _listed_ids(root / spec.id_list)
-    folder = root / spec.images
-    names = (path.relative_to(folder).as_posix() for path in folder.rglob(f"*{spec.image_suffix}"))
-    return sorted(name.removesuffix(spec.image_suffix) for name in names)
+        ids = listed_ids(place.root / spec.id_list)
+        if len(set(ids)) < len(ids):
+            raise DatasetError(f"{place.root / spec.id_list}: ids stand there more than once; see zoo data")
+        return ids
+    return sorted(ids_with(spec.image_suffix, files_below(place.images)))
 
 
-def _listed_ids(path: Path) -> list[str]:
+def listed_ids(path: Path) -> list[str]:
+    """The ids of a list file, in its order; a byte order mark and Windows line ends do no harm.
+
+    Raises:
+        DatasetError: the file is missing or no text.
+    """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except OSError as error:
         raise DatasetError(f"{path}: cannot read the split's list: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{path}: the split's list is no UTF-8 text ({error.reason})") from error
     return [line.strip() for line in lines if line.strip()]

@@ -51,7 +51,7 @@ def palette_image(labels: NDArray[np.uint8], palette: Sequence[Colour]) -> Image
 def class_shares(labels: NDArray[np.uint8], classes: Sequence[str]) -> dict[str, float]:
     """Class name -> share of the pixels (0 to 1), of the classes that occur, largest first."""
     counts = np.bincount(labels.reshape(-1), minlength=len(classes))
-    order = sorted(np.flatnonzero(counts).tolist(), key=lambda index: -counts[index])
+    order: list[int] = sorted(np.flatnonzero(counts).tolist(), key=lambda index: -counts[index])
     return {classes[index]: float(counts[index] / labels.size) for index in order}
 
 

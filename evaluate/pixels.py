@@ -9,7 +9,8 @@ sssegmentation 1.7.0 `modules/datasets/pipelines/transforms.py`.
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+import zlib
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -20,6 +21,7 @@ from PIL import Image, UnidentifiedImageError
 from .datasets import DatasetError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from .datasets import LabelFiles
@@ -31,6 +33,8 @@ Pixels = NDArray[np.uint8]
 Labels = NDArray[np.integer]
 """H x W, class indices or the ignore index."""
 
+INDEX_MODES = ("P", "L", "1", "I", "I;16")
+"""Pillow's names of pictures with one channel of indices."""
 _TRAILERS = {b"\xff\xd8": b"\xff\xd9", b"\x89PNG": b"IEND"}
 _TRAILER_WINDOW_BYTES = 64
 
@@ -46,7 +50,7 @@ def read_image(path: Path) -> Pixels:
         data = path.read_bytes()
     except OSError as error:
         raise DatasetError(f"{path}: cannot read the image: {error.strerror or error}") from error
-    if not _ends_properly(data):
+    if not ends_properly(data):
         _require_complete(path, data)
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
     if pixels is None:
@@ -56,8 +60,11 @@ def read_image(path: Path) -> Pixels:
     return np.asarray(pixels, dtype=np.uint8)
 
 
-def _ends_properly(data: bytes) -> bool:
-    """True where the format's end marker stands at the end, or the format is one without a cheap check."""
+def ends_properly(data: bytes) -> bool:
+    """True where the format's end marker stands at the end, or the format is one without a cheap check.
+
+    A file's first and last 64 bytes are enough.
+    """
     markers = [end for start, end in _TRAILERS.items() if data.startswith(start)]
     return all(end in data[-_TRAILER_WINDOW_BYTES:] for end in markers)
 
@@ -79,8 +86,16 @@ def read_label(path: Path, form: LabelFiles, ignore_index: int) -> Labels:
     Raises:
         DatasetError: missing or unreadable file, or a colour picture where indices are expected.
     """
-    values = _read_mat(path) if form.format == "mat" else _read_indices(path)
-    return map_values(values, form, ignore_index)
+    return map_values(read_values(path, form), form, ignore_index)
+
+
+def read_values(path: Path, form: LabelFiles) -> Labels:
+    """Read a label file to H x W values as they are stored, before the form's rule.
+
+    Raises:
+        DatasetError: missing or unreadable file, or a colour picture where indices are expected.
+    """
+    return _read_mat(path) if form.format == "mat" else _read_indices(path)
 
 
 def map_values(values: Labels, form: LabelFiles, ignore_index: int) -> Labels:
@@ -102,7 +117,7 @@ def _read_indices(path: Path) -> Labels:
     try:
         with Image.open(path) as image:
             image.load()
-            if image.mode not in ("P", "L", "1", "I", "I;16"):
+            if image.mode not in INDEX_MODES:
                 raise DatasetError(
                     f"{path}: labels are a {image.mode} colour picture, expected class indices in one channel; "
                     "use the data set's own index or palette PNGs"
@@ -114,15 +129,41 @@ def _read_indices(path: Path) -> Labels:
         raise DatasetError(f"{path}: cannot read the labels: {error}; copy the file again") from error
 
 
+def mat_shape(path: Path) -> tuple[int, int]:
+    """(height, width) of a MATLAB file's array `S`, from its header.
+
+    Raises:
+        DatasetError: missing or unreadable file, or no such array in it.
+    """
+    from scipy.io import whosmat  # noqa: PLC0415  (only COCO-Stuff 10k's official form needs it)
+
+    shapes = {name: shape for name, shape, _ in _mat(path, whosmat)}
+    if len(shapes.get("S", ())) != 2:
+        raise DatasetError(
+            f"{path}: no label array 'S' in the MATLAB file, found {', '.join(shapes) or 'nothing'}"
+        )
+    return shapes["S"]
+
+
 def _read_mat(path: Path) -> Labels:
     from scipy.io import loadmat  # noqa: PLC0415  (only COCO-Stuff 10k's official form needs it)
 
+    arrays = _mat(path, loadmat)
+    if "S" not in arrays:
+        found = ", ".join(name for name in arrays if not name.startswith("__")) or "nothing"
+        raise DatasetError(f"{path}: no label array 'S' in the MATLAB file, found {found}")
+    return np.asarray(arrays["S"])
+
+
+def _mat(path: Path, read: Callable[[str], Any]) -> Any:
+    from scipy.io.matlab import MatReadError  # noqa: PLC0415
+
     try:
-        return np.asarray(loadmat(path)["S"])
+        return read(str(path))
     except FileNotFoundError as error:
         raise DatasetError(f"{path}: the label file is missing") from error
-    except (KeyError, ValueError, OSError) as error:
-        raise DatasetError(f"{path}: no label array 'S' in the MATLAB file: {error}") from error
+    except (MatReadError, ValueError, TypeError, OSError, zlib.error, NotImplementedError) as error:
+        raise DatasetError(f"{path}: cannot read the MATLAB file: {error}; copy the file again") from error
 
 
 def resize(pixels: Pixels, size: Size, interpolation: str = "cv2 bilinear") -> Pixels:

@@ -131,7 +131,7 @@ def _hash_note(checkpoint: Checkpoint, path: Path) -> str:
 
 def run_verify(arguments: argparse.Namespace) -> int:
     """`zoo verify`: verdicts for the chosen claims."""
-    chosen = _selected(arguments)
+    chosen = _on_folder(_selected(arguments), arguments) if arguments.folder else _selected(arguments)
     if arguments.dry_run:
         return _plan(chosen, arguments)
     _require_metrics(chosen, arguments.metric)
@@ -142,6 +142,9 @@ def run_verify(arguments: argparse.Namespace) -> int:
         metrics=tuple(arguments.metric),
         protocol=_named_protocol(arguments),
         tolerance=arguments.tolerance,
+        not_comparable=f"measured on {arguments.folder}, not on the claim's data set"
+        if arguments.folder
+        else "",
     )
     return _verify_and_print(chosen, options, arguments)
 
@@ -363,6 +366,31 @@ def run_doctor(arguments: argparse.Namespace) -> int:
     return OK
 
 
+def run_data(arguments: argparse.Namespace) -> int:
+    """`zoo data`: whether the data sets are whole and what they should be."""
+    from ..evaluate.datasets import DatasetError  # noqa: PLC0415
+    from ..evaluate.folder import folder_spec  # noqa: PLC0415
+    from .data import UnknownDataset, chosen_specs, data_records, data_text, examine, exit_code  # noqa: PLC0415
+
+    if arguments.folder and arguments.names:
+        raise CommandError("name data sets of the manifest or give --folder, not both", USAGE)
+    try:
+        if arguments.folder:
+            specs, root = [folder_spec(arguments.folder)], arguments.folder
+        else:
+            specs, root = (
+                chosen_specs(load_manifest(arguments.manifest), arguments.names),
+                arguments.data_root,
+            )
+    except UnknownDataset as error:
+        raise CommandError(str(error), USAGE) from error
+    except DatasetError as error:
+        raise CommandError(str(error), CANNOT_MEASURE) from error
+    reports = list(examine(specs, root, full=arguments.full, quiet=arguments.quiet))
+    _write(_json(data_records(reports)) if arguments.json else data_text(reports))
+    return exit_code(reports, named=bool(arguments.names or arguments.folder))
+
+
 def run_check_weights(arguments: argparse.Namespace) -> int:
     """`zoo check-weights`: what can be told of the files without a data set."""
     from .check_weights import check, check_all, exit_code, report_records, report_text  # noqa: PLC0415
@@ -424,6 +452,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "diagnose": run_diagnose,
     "demo": run_demo,
     "doctor": run_doctor,
+    "data": run_data,
     "check-weights": run_check_weights,
     "convert": run_convert,
     "schema": run_schema,
@@ -441,6 +470,21 @@ def _selected(arguments: argparse.Namespace) -> list[Checkpoint]:
             NOTHING_SELECTED,
         )
     return chosen
+
+
+def _on_folder(chosen: Iterable[Checkpoint], arguments: argparse.Namespace) -> list[Checkpoint]:
+    """The chosen rows with the user's folder in place of their data set, which becomes the data root."""
+    from ..evaluate.datasets import DatasetError  # noqa: PLC0415
+    from .data import DataMisfit, on_folder  # noqa: PLC0415
+
+    try:
+        rows = on_folder(chosen, arguments.folder)
+    except DataMisfit as error:
+        raise CommandError(str(error), USAGE) from error
+    except DatasetError as error:
+        raise CommandError(str(error), CANNOT_MEASURE) from error
+    arguments.data_root = arguments.folder
+    return rows
 
 
 def _options(arguments: argparse.Namespace, **claims: Any) -> Options:

@@ -21,6 +21,12 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     weights_sha256: str
     dataset: str
     dataset_fingerprint: str
+    dataset_ids_sha256: str = ""
+    """SHA-256 (hex) of the split's ids in order, one a line; empty in records older than this field."""
+    label_pixels: dict[str, int] = {}
+    """Class name -> labelled pixels of the whole split, as they were counted; empty in older records."""
+    stray_pixels: int = 0
+    """Pixels whose label is neither a class nor ignored: they enlarge unions and nothing else."""
     image_count: int
     seconds: float
     """Wall time of this run; images taken from stored evidence cost none."""

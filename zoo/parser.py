@@ -154,6 +154,18 @@ def _doctor(command: argparse.ArgumentParser) -> None:
     _add_json(command)
 
 
+def _data(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "names", nargs="*", metavar="NAME", help="data sets of the manifest; all where none is given"
+    )
+    _add_manifest(command)
+    _add_data_root(command)
+    _add_folder(command)
+    command.add_argument("--full", action="store_true", help="read every pixel instead of a sample's")
+    command.add_argument("-q", "--quiet", action="store_true", help="no progress bars")
+    _add_json(command)
+
+
 def _check_weights(command: argparse.ArgumentParser) -> None:
     _add_selection(command)
     command.add_argument(
@@ -227,6 +239,7 @@ def _add_measuring(command: argparse.ArgumentParser) -> None:
     _add_device(command)
     _add_precision(command)
     _add_data_root(command)
+    _add_folder(command)
     _add_places(command)
     _add_tolerance(command)
 
@@ -259,6 +272,15 @@ def _add_data_root(command: argparse.ArgumentParser) -> None:
         default=places.data_root(),
         metavar="DIR",
         help="data sets (also ZOO_DATA_ROOT)",
+    )
+
+
+def _add_folder(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--folder",
+        type=Path,
+        metavar="DIR",
+        help="your own data instead: a folder with images/, labels/ (index PNGs) and classes.txt",
     )
 
 
@@ -309,6 +331,7 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "diagnose": ("find the known mistake that explains a number", _diagnose),
     "demo": ("reproduce the embedded demo zoo on this machine", _demo),
     "doctor": ("what this machine can measure, and what is missing", _doctor),
+    "data": ("whether data sets are whole and what they should be", _data),
     "check-weights": ("examine weights files without any data set", _check_weights),
     "convert": ("write a publisher's weights as safetensors", _convert),
     "schema": ("JSON Schema of zoo.yaml, for editors", _schema),

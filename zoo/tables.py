@@ -33,7 +33,11 @@ def report_row(checkpoint: Checkpoint, verdicts: Iterable[Verdict]) -> Row:
 
 def judge_ledger(checkpoint: Checkpoint, measurements: Iterable[Measurement], tolerance: Tolerance) -> Row:
     """A checkpoint's row judged from recorded measurements alone; the newest one of each protocol counts."""
-    newest = {(record.checkpoint, record.metric, record.protocol_digest): record for record in measurements}
+    newest = {
+        (record.checkpoint, record.metric, record.protocol_digest): record
+        for record in measurements
+        if record.dataset == checkpoint.dataset  # not one's own folder, which no claim is about
+    }
     return report_row(
         checkpoint, [_verdict(checkpoint, claim, newest, tolerance) for claim in checkpoint.claims]
     )

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from ..evaluate.accuracy import count_missing, counts_from_evidence, missing, scores_from_evidence
+from ..evaluate.accuracy import count_missing, counts_from_evidence, matrix_from_evidence, missing
+from ..evaluate.confusion import accuracy_scores, areas
 from ..evaluate.datasets import Dataset, DatasetError, DatasetSpec, ImageFault, Sample, locate
 from ..evaluate.definitions import all_definitions
 from ..evaluate.device import Precision, device_kind, environment, numerics, resolve_device
@@ -54,6 +55,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     evidence: Path
     ledger: Path
     tolerance: Tolerance = Tolerance()
+    not_comparable: str = ""
+    """Why the published figures are not about this data; empty where they are."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -209,7 +212,8 @@ class RowVerifier:
             printed=claim.printed,
             measured=None if measurement is None else measurement.value,
             tolerance=self.options.tolerance,
-            reason=reason,
+            reason=reason or self._caveat(measurement),
+            comparable=not self.options.not_comparable,
             images=None if measurement is None else measurement.image_count,
             date=claim.date or "",
         )
@@ -220,6 +224,14 @@ class RowVerifier:
             measurement=measurement,
             exit_code=max(exit_code, verdict.status.exit_code),
         )
+
+    def _caveat(self, measurement: Measurement | None) -> str:
+        """What a reader of a measured number must know of the data it rests on."""
+        if measurement is None:
+            return ""
+        stray = measurement.stray_pixels
+        wrong = f"{stray} pixels have label values outside the classes; see zoo data --full" if stray else ""
+        return "; ".join(part for part in (self.options.not_comparable, wrong) if part)
 
     def measure(self, claim: Claim) -> Measurement:
         """Our number for a claim, taken now, or from stored evidence as far as that goes.
@@ -281,7 +293,8 @@ class RowVerifier:
         faults = [result for result in watched if isinstance(result, ImageFault)]
         if faults:
             raise NotMeasured(_faults_reason(faults, len(samples)))
-        scores = scores_from_evidence(contents, self.store, key)
+        matrix = matrix_from_evidence(contents, self.store, key)
+        scores = accuracy_scores(matrix)
         others = all_definitions(
             counts_from_evidence(contents, self.store, key), dataset.spec.category_indices()
         )
@@ -295,6 +308,9 @@ class RowVerifier:
             weights_sha256=key.weights_sha256,
             dataset=dataset.spec.name,
             dataset_fingerprint=dataset.fingerprint(contents),
+            dataset_ids_sha256=dataset.ids_sha256(),
+            stray_pixels=int(matrix[-1].sum()),
+            label_pixels=dict(zip(dataset.spec.classes, areas(matrix)[3].tolist(), strict=True)),
             image_count=len(samples),
             seconds=round(time.monotonic() - started, 3),
             new_images=lacking,

@@ -1,5 +1,7 @@
 """Finding data sets on disk: layouts, fingerprints, and what is said when something is missing."""
 
+import hashlib
+
 import msgspec
 import numpy as np
 import pytest
@@ -42,11 +44,62 @@ def test_the_second_label_form_serves_where_the_first_is_absent(tmp_path):
     assert locate(SPEC, tmp_path).label_files is SPEC.labels[1]
 
 
+def test_the_form_that_labels_most_images_is_used(tmp_path):
+    make(tmp_path, names=("x/2", "x/10"))
+    make(tmp_path, suffix="_raw.png")
+    assert locate(SPEC, tmp_path).label_files is SPEC.labels[1]
+    make(tmp_path)
+    assert locate(SPEC, tmp_path).label_files is SPEC.labels[0]
+
+
+def test_files_that_only_look_like_labels_are_none(tmp_path):
+    make(tmp_path, suffix="_other_ids.png")
+    other = msgspec.structs.replace(SPEC, lookalikes={"_other_ids.png": "another data set's"})
+    with pytest.raises(DatasetError, match="no label files"):
+        locate(other, tmp_path)
+
+
+def test_the_images_may_have_another_folder(tmp_path):
+    make(tmp_path)
+    (tmp_path / "images").rename(tmp_path / "unpacked")
+    found = locate(msgspec.structs.replace(SPEC, other_images=("gone", "unpacked")), tmp_path)
+    assert found.samples[0].image == tmp_path / "unpacked/x/10_image.png"
+
+
+def test_hidden_files_are_no_images(tmp_path):
+    make(tmp_path)
+    (tmp_path / "images/x/._2_image.png").write_bytes(b"left by a Mac")
+    assert len(locate(SPEC, tmp_path).samples) == 3
+
+
 def test_a_list_file_gives_ids_and_order(tmp_path):
     make(tmp_path)
     (tmp_path / "val.txt").write_text("y/1\nx/2\n\nx/10\n")
     found = locate(msgspec.structs.replace(SPEC, id_list="val.txt"), tmp_path)
     assert [sample.id for sample in found.samples] == ["y/1", "x/2", "x/10"]
+
+
+def test_a_list_from_windows_is_read_as_it_is_meant(tmp_path):
+    make(tmp_path)
+    (tmp_path / "val.txt").write_bytes(b"\xef\xbb\xbfy/1\r\nx/2\r\nx/10\r\n")
+    found = locate(msgspec.structs.replace(SPEC, id_list="val.txt"), tmp_path)
+    assert [sample.id for sample in found.samples] == ["y/1", "x/2", "x/10"]
+
+
+def test_an_id_listed_twice_is_no_measurement(tmp_path):
+    make(tmp_path)
+    (tmp_path / "val.txt").write_text("y/1\nx/2\ny/1\n")
+    with pytest.raises(DatasetError) as error:
+        locate(msgspec.structs.replace(SPEC, id_list="val.txt"), tmp_path)
+    assert str(error.value) == f"{tmp_path / 'val.txt'}: ids stand there more than once; see zoo data"
+
+
+def test_the_hash_of_the_ids_is_that_of_their_list(tmp_path):
+    """As `sha256sum val.txt` prints it."""
+    make(tmp_path)
+    (tmp_path / "val.txt").write_text("y/1\nx/2\nx/10\n")
+    found = locate(msgspec.structs.replace(SPEC, id_list="val.txt"), tmp_path)
+    assert found.ids_sha256() == hashlib.sha256((tmp_path / "val.txt").read_bytes()).hexdigest()
 
 
 def test_no_root_says_how_to_set_one():

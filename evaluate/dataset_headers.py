@@ -1,0 +1,250 @@
+"""The heads and tails of image and label files: size, rotation, colour mode, completeness. Decodes no pixels."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import msgspec
+from PIL import Image, UnidentifiedImageError
+
+from .datasets import DatasetError, Sample
+from .findings import Finding, some
+from .geometry import Size
+from .pixels import INDEX_MODES, ends_properly, mat_shape, read_image
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from .datasets import DatasetSpec, LabelFiles
+
+_ORIENTATION_TAG = 0x0112
+_END_BYTES = 64
+_NOT_PICTURES = {
+    b"<": "an HTML or XML page, such as a login form saved in its place",
+    b"version https://git-lfs": "a Git LFS pointer; run git lfs pull",
+}
+_UNUSUAL_AREA_RATIO = 1.5
+_REFUSED = "zoo verify refuses the image: no number"
+
+
+class Picture(msgspec.Struct, frozen=True, kw_only=True):
+    """What the header of one file says."""
+
+    size: Size | None = None
+    """(height, width) as stored; None where the file cannot be read."""
+    mode: str = ""
+    """Pillow's colour mode; empty for a MATLAB file."""
+    orientation: int = 1
+    """EXIF's, 1 for upright, 5 to 8 for a quarter turn."""
+    fault: str = ""
+    """Why the file cannot be read."""
+
+    @property
+    def shown_size(self) -> Size | None:
+        """(height, width) once cv2 has applied EXIF's rotation."""
+        return (self.size[1], self.size[0]) if self.size and self.orientation >= 5 else self.size
+
+
+class Pair(msgspec.Struct, frozen=True, kw_only=True):
+    """The headers of an image and of its label."""
+
+    sample: Sample
+    image: Picture
+    label: Picture
+
+    @property
+    def faults(self) -> list[str]:
+        """Why its files cannot be read."""
+        return [picture.fault for picture in (self.image, self.label) if picture.fault]
+
+
+def read_pair(sample: Sample, form: LabelFiles) -> Pair:
+    """Look at the headers of a sample's files; what is wrong with one is its picture's `fault`."""
+    label = _mat_header(sample.label) if form.format == "mat" else _header(sample.label)
+    return Pair(sample=sample, image=_header(sample.image), label=label)
+
+
+def _header(path: Path) -> Picture:
+    try:
+        head, tail = _ends(path)
+        if not head:
+            return Picture(fault=f"{path}: the file is empty")
+        with Image.open(path) as image:
+            picture = Picture(
+                size=(image.height, image.width),
+                mode=image.mode,
+                orientation=_orientation(image),
+            )
+        if not ends_properly(head + tail):
+            read_image(path)  # something odd at its end: only decoding tells whether a part is missing
+    except UnidentifiedImageError:
+        return Picture(fault=f"{path}: not a picture but {_nature(path)}")
+    except DatasetError as error:
+        return Picture(fault=str(error))
+    except (OSError, SyntaxError, ValueError) as error:
+        return Picture(fault=f"{path}: cannot be read: {error}")
+    return picture
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF's orientation; of a PNG, only where it stands before the pixels: `getexif` would decode them all."""
+    if image.format != "PNG":
+        return image.getexif().get(_ORIENTATION_TAG, 1)
+    exif = Image.Exif()
+    exif.load(image.info.get("exif", b""))
+    return exif.get(_ORIENTATION_TAG, 1)
+
+
+def _ends(path: Path) -> tuple[bytes, bytes]:
+    """The first and the last bytes of a file."""
+    with path.open("rb") as file:
+        head = file.read(_END_BYTES)
+        file.seek(max(0, file.seek(0, io.SEEK_END) - _END_BYTES))
+        return head, file.read(_END_BYTES)
+
+
+def _nature(path: Path) -> str:
+    head = _ends(path)[0]
+    known = (meaning for start, meaning in _NOT_PICTURES.items() if head.lstrip().startswith(start))
+    return next(known, f"data that begin with {head[:8]!r}")
+
+
+def _mat_header(path: Path) -> Picture:
+    try:
+        return Picture(size=mat_shape(path))
+    except DatasetError as error:
+        return Picture(fault=str(error))
+
+
+# --- findings ----------------------------------------------------------------------------------------
+
+
+def header_findings(pairs: Sequence[Pair], spec: DatasetSpec) -> Iterator[Finding]:
+    """What the headers of all examined pairs say together."""
+    yield from unreadable([fault for pair in pairs for fault in pair.faults], len(pairs))
+    whole = [pair for pair in pairs if not pair.faults]
+    coloured = [pair for pair in whole if is_coloured(pair)]
+    if coloured:
+        yield _colour_labels(coloured, whole)
+    yield from _sizes(whole)
+    yield from _unusual_size(whole, spec)
+
+
+def unreadable(faults: list[str], examined: int) -> Iterator[Finding]:
+    """One finding over all files that cannot be read."""
+    if faults:
+        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+        yield Finding(
+            kind="unreadable",
+            gravity="error",
+            what=f"{len(faults)} files of {examined} examined pairs cannot be read: {faults[0]}{more}",
+            effect="without them the number is not the full split's; zoo verify refuses it: no number",
+            remedy="copy or unpack these files again",
+        )
+
+
+def is_coloured(pair: Pair) -> bool:
+    """Whether the label is a picture in colours, or otherwise no map of indices."""
+    return bool(pair.label.mode) and pair.label.mode not in INDEX_MODES
+
+
+def _colour_labels(coloured: list[Pair], whole: list[Pair]) -> Finding:
+    first = coloured[0]
+    return Finding(
+        kind="colour labels",
+        gravity="error",
+        what=f"{len(coloured)} of {len(whole)} examined labels are colour pictures, first {first.sample.label} "
+        f"({first.label.mode}), expected one channel of class indices (a palette PNG is one)",
+        effect="colours are no class indices; zoo verify refuses the image: no number",
+        remedy="take the label files of the data set's archive as they are; saving them again in RGB loses the indices",
+    )
+
+
+def _sizes(pairs: list[Pair]) -> Iterator[Finding]:
+    uneven = [pair for pair in pairs if pair.image.shown_size != pair.label.size]
+    rotated = [pair for pair in uneven if pair.image.size == pair.label.size]
+    others = [pair for pair in uneven if pair not in rotated]
+    if rotated:
+        yield _rotated(rotated, len(pairs))
+    if others:
+        yield _size_mismatch(others, len(pairs))
+    turned = [
+        pair for pair in pairs if pair.image.orientation in (2, 3, 4, 6, 7, 8, 5) and pair not in uneven
+    ]
+    if turned:
+        yield _turned(turned, len(pairs))
+
+
+def _rotated(pairs: list[Pair], examined: int) -> Finding:
+    first = pairs[0]
+    return Finding(
+        kind="EXIF rotation",
+        gravity="error",
+        what=f"{len(pairs)} of {examined} examined images carry an EXIF rotation that their labels do not follow, first "
+        f"{first.sample.image} (orientation {first.image.orientation}): shown {_by(first.image.shown_size)}, "
+        f"labelled {_by(first.label.size)}",
+        effect=f"cv2 turns the image as both publishers' loaders do, the label stays; {_REFUSED}",
+        remedy="remove the orientation from the image's EXIF data (exiftool -Orientation= -n FILE), pixels untouched",
+    )
+
+
+def _turned(pairs: list[Pair], examined: int) -> Finding:
+    first = pairs[0]
+    return Finding(
+        kind="EXIF rotation",
+        gravity="note",
+        what=f"{len(pairs)} of {examined} examined images carry an EXIF orientation, first {first.sample.image} "
+        f"({first.image.orientation}); their labels have the turned image's size",
+        effect="cv2 turns the image as both publishers' loaders do; wrong only if the label shows the image unturned",
+        remedy="look at one image with its label; where they do not agree, remove the orientation from the EXIF data",
+    )
+
+
+def _size_mismatch(pairs: list[Pair], examined: int) -> Finding:
+    first = pairs[0]
+    return Finding(
+        kind="size mismatch",
+        gravity="error",
+        what=f"{len(pairs)} of {examined} examined labels differ from their image in size, first {first.sample.label}: "
+        f"{_by(first.label.size)}, its image {_by(first.image.shown_size)} (height x width); "
+        f"{some([pair.sample.id for pair in pairs])}",
+        effect=f"labels are compared pixel by pixel and never resized; {_REFUSED}",
+        remedy="take images and labels from the same archive; do not resize either",
+    )
+
+
+def _unusual_size(pairs: list[Pair], spec: DatasetSpec) -> Iterator[Finding]:
+    sizes = sorted(pair.image.size for pair in pairs if pair.image.size)
+    if not sizes or spec.typical_size is None:
+        return
+    by_area = sorted(sizes, key=_area)
+    middle, typical = by_area[len(by_area) // 2], spec.typical_size
+    if not 1 / _UNUSUAL_AREA_RATIO <= _area(middle) / _area(typical) <= _UNUSUAL_AREA_RATIO:
+        yield Finding(
+            kind="unusual size",
+            gravity="warning",
+            what=f"images are {_by(middle)} in the middle of {len(sizes)} examined, expected about {_by(typical)} "
+            "(height x width): a resized copy?",
+            effect="labels of another size give another mIoU, and a resized image has lost detail: the number is not "
+            "comparable with the published one",
+            remedy="use the data set as published; protocols resize by themselves",
+        )
+
+
+def _area(size: Size) -> int:
+    return size[0] * size[1]
+
+
+def _by(size: Size | None) -> str:
+    return f"{size[0]} x {size[1]}" if size else "unknown"
+
+
+def usable_pairs(pairs: Iterable[Pair]) -> list[Pair]:
+    """Pairs whose pixels can be compared: readable, of one size, labels with one channel."""
+    return [
+        pair
+        for pair in pairs
+        if not pair.faults and not is_coloured(pair) and pair.image.shown_size == pair.label.size
+    ]

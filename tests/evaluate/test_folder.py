@@ -1,0 +1,136 @@
+"""One's own data: a folder of images, label maps and class names as a data set."""
+
+import numpy as np
+import pytest
+import trees
+
+from segbench.evaluate import DatasetSpec, LabelFiles
+from segbench.evaluate.dataset_check import check
+from segbench.evaluate.datasets import DatasetError, locate
+from segbench.evaluate.folder import folder_spec
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two images with labels 0, 1 and 255, one of them in a folder of its own."""
+    for number, name in enumerate(["b", "day/a"]):
+        trees.write_image(tmp_path / f"own/images/{name}.jpg", number)
+        labels = np.full(trees.SIZE, 255)
+        labels[4:10] = 0
+        labels[10:] = 1
+        trees.write_index(tmp_path / f"own/labels/{name}.png", labels)
+    (tmp_path / "own/classes.txt").write_text("road\ntraffic light\n")
+    return tmp_path / "own"
+
+
+def test_a_folder_becomes_a_data_set(folder):
+    assert folder_spec(folder) == DatasetSpec(
+        name="folder:own",
+        title="own",
+        split="all images",
+        image_count=2,
+        roots=(),
+        images="images",
+        image_suffix=".jpg",
+        labels=(LabelFiles(folder="labels", suffix=".png"),),
+        classes=("road", "traffic light"),
+    )
+
+
+def test_it_is_found_and_right(folder):
+    spec = folder_spec(folder)
+    assert [sample.id for sample in locate(spec, folder).samples] == ["b", "day/a"]
+    report = check(spec, folder)
+    assert report.findings == ()
+    assert report.fingerprint.label_pixels == {"road": 2 * 6 * 64, "traffic light": 2 * 22 * 64}
+    assert report.fingerprint.ignored_pixels == 2 * 4 * 64
+
+
+def test_classes_may_have_colours_and_another_ignore_index(folder):
+    (folder / "classes.txt").write_text("ignore: 7\n\nroad 128 64 128\ntraffic light 250 170 30\r\n")
+    spec = folder_spec(folder)
+    assert (spec.classes, spec.palette, spec.ignore_index) == (
+        ("road", "traffic light"),
+        ((128, 64, 128), (250, 170, 30)),
+        7,
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "no class in it, expected one a line"),
+        ("ignore: 255\n", "no class in it, expected one a line"),
+        ("road\nroad\n", "class 'road' stands there more than once"),
+        ("road 1 2 3\ncar\n", "give every class a colour or none; 'car' has none"),
+        ("ignore: 1\nroad\ncar\n", "label value 1 cannot be ignored, it is one of the 2 classes"),
+    ],
+)
+def test_a_wrong_class_file_is_told(folder, text, message):
+    (folder / "classes.txt").write_text(text)
+    with pytest.raises(DatasetError) as error:
+        folder_spec(folder)
+    assert str(error.value) == f"{folder / 'classes.txt'}: {message}"
+
+
+def test_a_wrong_colour_has_its_line(folder):
+    (folder / "classes.txt").write_text("road 1 2 3\ncar 1 2 300\n")
+    with pytest.raises(DatasetError) as error:
+        folder_spec(folder)
+    assert str(error.value) == (
+        f"{folder / 'classes.txt'}:2: expected a colour as three numbers from 0 to 255, found 'car 1 2 300'"
+    )
+
+
+@pytest.mark.parametrize("lacking", ["images", "labels"])
+def test_a_missing_folder_says_what_is_expected(folder, lacking):
+    (folder / lacking).rename(folder / "other")
+    with pytest.raises(DatasetError) as error:
+        folder_spec(folder)
+    assert str(error.value) == (
+        f"{folder / lacking}: no such folder; expected images/, labels/ (index PNGs of the same names) and classes.txt "
+        "(one class a line)"
+    )
+
+
+def test_a_missing_class_file_says_what_is_expected(folder):
+    (folder / "classes.txt").unlink()
+    with pytest.raises(
+        DatasetError, match=r"classes.txt: cannot read the classes: No such file or directory; expected"
+    ):
+        folder_spec(folder)
+
+
+def test_images_of_two_kinds_are_refused(folder):
+    trees.write_image(folder / "images/c.png", 2)
+    with pytest.raises(DatasetError) as error:
+        folder_spec(folder)
+    assert str(error.value) == (
+        f"{folder / 'images'}: images of one file ending are needed, found 2 .jpg, 1 .png; convert or rename them"
+    )
+
+
+def test_no_images_are_told(folder):
+    for path in folder.glob("images/**/*.jpg"):
+        path.unlink()
+    with pytest.raises(DatasetError, match=r"images: no images \(.jpg, "):
+        folder_spec(folder)
+
+
+def test_void_past_the_last_class_is_told_as_what_it_may_be(folder):
+    """CamVid's labels mark void by the number after the last class."""
+    for path in folder.glob("labels/**/*.png"):
+        labels = np.full(trees.SIZE, 2)
+        labels[4:10] = 0
+        labels[10:] = 1
+        trees.write_index(path, labels)
+    (finding,) = check(folder_spec(folder), folder).findings
+    assert (finding.kind, finding.what) == (
+        "values outside map",
+        (
+            "2 of 2 sampled labels hold values 2 (12.50% of pixels), expected 0 to 1 and 255 (ignored); if 2 marks unlabelled "
+            "pixels, it is the ignore index and must be given as that; b, day/a"
+        ),
+    )
+    (folder / "classes.txt").write_text("ignore: 2\nroad\ntraffic light\n")
+    assert check(folder_spec(folder), folder).findings == ()

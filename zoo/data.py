@@ -1,0 +1,206 @@
+"""Are the data sets what their numbers will be said to be measured on? `zoo data`, before any GPU time is spent."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from tabulate import tabulate
+from tqdm import tqdm
+
+from ..evaluate.dataset_check import HEADERS, SAMPLE, check
+from ..evaluate.folder import CLASSES, folder_spec
+from .manifest import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from ..evaluate.datasets import DatasetSpec, Sample
+    from ..evaluate.findings import Finding, Fingerprint, Report
+    from .manifest import Checkpoint, Manifest
+
+NOT_USABLE = 3
+"""Exit code where a data set that was asked for is not there or must not be measured on."""
+_SHOWN_CLASSES = 6
+_WIDTH = 100
+
+
+class UnknownDataset(LookupError):  # noqa: N818  (named for what is the case, as LookupErrors are)
+    """The manifest has no data set of this name; the message names the nearest ones."""
+
+
+class DataMisfit(ValueError):  # noqa: N818
+    """A checkpoint's network knows other classes than the data; the message says how many each."""
+
+
+def on_folder(rows: Iterable[Checkpoint], folder: Path) -> list[Checkpoint]:
+    """Rows that measure on the user's own folder; their claims stay what they are.
+
+    Raises:
+        DatasetError: the folder cannot be described.
+        DataMisfit: a row's network has another number of classes.
+    """
+    spec = folder_spec(folder)
+    fitted = []
+    for row in rows:
+        known = row.architecture.get("num_classes", len(row.dataset_spec.classes))
+        if known != len(spec.classes):
+            raise DataMisfit(
+                f"{folder / CLASSES}: {len(spec.classes)} classes, but {row.id} predicts the {known} of "
+                f"{row.dataset_spec.title}; list its classes in its order, and ignore what your labels lack"
+            )
+        fitted.append(msgspec.structs.replace(row, dataset=spec.name, dataset_spec=spec))
+    return fitted
+
+
+def chosen_specs(manifest: Manifest, names: Sequence[str]) -> list[DatasetSpec]:
+    """The named data sets, each once; all of the manifest where none is named.
+
+    Raises:
+        UnknownDataset: no data set has this name.
+    """
+    for name in names:
+        if name not in manifest.datasets:
+            best = nearest(name, manifest.datasets)
+            hint = f", nearest are {', '.join(best)}" if best else ""
+            raise UnknownDataset(f"unknown data set {name!r}{hint}; there are {', '.join(manifest.datasets)}")
+    return [manifest.datasets[name] for name in dict.fromkeys(names or manifest.datasets)]
+
+
+def examine(
+    specs: Iterable[DatasetSpec], data_root: Path | None, *, full: bool = False, quiet: bool = False
+) -> Iterator[Report]:
+    """Examine data sets one after the other; `full` reads every pixel instead of a sample's."""
+    for spec in specs:
+        sample, headers = (spec.image_count, spec.image_count) if full else (SAMPLE, HEADERS)
+        yield check(spec, data_root, sample=sample, headers=headers, watch=_Bar(spec.name, quiet=quiet))
+
+
+class _Bar:
+    """Shows on stderr how far the reading of a data set is, once it takes longer than a moment."""
+
+    def __init__(self, name: str, *, quiet: bool) -> None:
+        self.name = name
+        self.quiet = quiet
+
+    def __call__(self, items: Sequence[Sample], label: str) -> Iterable[Sample]:
+        return tqdm(
+            items,
+            desc=f"{self.name} {label}",
+            unit="img",
+            file=sys.stderr,
+            delay=0.5,
+            leave=False,
+            disable=self.quiet,
+        )
+
+
+def exit_code(reports: Sequence[Report], *, named: bool) -> int:
+    """3 where a data set has an error, else 0.
+
+    Where the user named none, all of the manifest were looked for: those that are simply not there do no
+    harm as long as one is usable.
+    """
+    if named or all(report.absent for report in reports):
+        return 0 if all(report.usable for report in reports) else NOT_USABLE
+    return 0 if all(report.usable or report.absent for report in reports) else NOT_USABLE
+
+
+# --- for people --------------------------------------------------------------------------------------
+
+
+def data_text(reports: Iterable[Report]) -> str:
+    """The reports for a person."""
+    return "\n\n\n".join(_report_text(report) for report in reports)
+
+
+def _report_text(report: Report) -> str:
+    title = f"{report.title} {report.split} ({report.dataset}): {verdict(report)}"
+    facts = tabulate(_facts(report), tablefmt="plain", disable_numparse=True, maxcolwidths=[None, _WIDTH])
+    parts = [title, facts, *(_finding_text(finding) for finding in report.findings)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def verdict(report: Report) -> str:
+    """One phrase: whether a number may be measured on it, and what else was seen."""
+    if report.absent:
+        return "not found"
+    gravities = [finding.gravity for finding in report.findings]
+    counted = [
+        f"{gravities.count(gravity)} {gravity}{'s' if gravities.count(gravity) > 1 else ''}"
+        for gravity in ("error", "warning", "note")
+        if gravity in gravities
+    ]
+    return ", ".join(["usable" if report.usable else "NOT USABLE", *counted])
+
+
+def _facts(report: Report) -> list[tuple[str, str]]:
+    if report.root is None or report.images is None:
+        return []
+    form = report.label_files
+    facts = [
+        ("images", f"{report.found_images} of {report.expected_images} in {report.images}"),
+        ("labels", f"{report.root / form.folder}, *{form.suffix}" if form else "none"),
+        (
+            "read",
+            f"every name, {report.headers_read} pairs' headers, {report.pixels_read} pairs' pixels, {report.seconds:.1f} s",
+        ),
+    ]
+    return facts + (_fingerprint_facts(report.fingerprint) if report.fingerprint else [])
+
+
+def _fingerprint_facts(fingerprint: Fingerprint) -> list[tuple[str, str]]:
+    return [
+        ("ids", f"sha256 {fingerprint.ids_sha256}"),
+        ("sample", f"sha256 {fingerprint.sample_sha256}"),
+        ("pixels", _histogram(fingerprint)),
+    ]
+
+
+def _histogram(fingerprint: Fingerprint) -> str:
+    """The most frequent classes and what is not counted, in percent of the sample's pixels."""
+    counts = fingerprint.label_pixels
+    total = sum(counts.values()) + fingerprint.ignored_pixels + fingerprint.stray_pixels
+    if not total:
+        return "none read"
+    frequent = sorted((name for name in counts if counts[name]), key=lambda name: -counts[name])
+    shares = [(name, counts[name]) for name in frequent[:_SHOWN_CLASSES]]
+    rest = frequent[_SHOWN_CLASSES:]
+    if rest:
+        shares.append((f"{len(rest)} more classes", sum(counts[name] for name in rest)))
+    shares.append(("ignored", fingerprint.ignored_pixels))
+    if fingerprint.stray_pixels:
+        shares.append(("outside the classes", fingerprint.stray_pixels))
+    return ", ".join(f"{name} {100 * pixels / total:.1f}%" for name, pixels in shares)
+
+
+def _finding_text(finding: Finding) -> str:
+    parts = [_wrapped(finding.what), _wrapped(finding.effect, "effect "), _wrapped(finding.remedy, "remedy ")]
+    return "\n".join([f"{finding.gravity.upper()}: {finding.kind}", *parts])
+
+
+def _wrapped(text: str, label: str = "") -> str:
+    """Lines of readable length below their label; a drawing keeps its lines, and paths are never cut."""
+    start = f"  {label}"
+    folded = [
+        textwrap.fill(
+            line, _WIDTH, initial_indent="  " + " " * len(label), subsequent_indent="  " + " " * len(label),
+            break_long_words=False, break_on_hyphens=False,
+        )
+        for line in text.splitlines()
+    ]  # fmt: skip
+    return start + "\n".join(folded)[len(start) :]
+
+
+# --- for programs ------------------------------------------------------------------------------------
+
+
+def data_records(reports: Iterable[Report]) -> list[dict[str, Any]]:
+    """The reports as plain data; paths as text."""
+    return [
+        {"usable": report.usable, "verdict": verdict(report), **msgspec.to_builtins(report, enc_hook=str)}
+        for report in reports
+    ]
