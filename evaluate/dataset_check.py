@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -19,6 +19,7 @@ from .dataset_values import Tally, value_findings
 from .datasets import Dataset, DatasetError, Sample, content_sha256, samples
 from .findings import Finding, Fingerprint, Report
 from .pixels import read_image, read_values
+from .subsets import spread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -33,8 +34,6 @@ SAMPLE = 32
 """Images decoded with their labels: 2 to 4 s for 2048 x 1024 pictures on one core."""
 HEADERS = 512
 """Pairs whose headers are read: the whole of Cityscapes, and under a second from a local disk."""
-
-T = TypeVar("T")
 
 
 def check(
@@ -71,15 +70,6 @@ def _report(spec: DatasetSpec) -> Report:
 def _unwatched(items: Sequence[Sample], label: str) -> Iterable[Sample]:
     del label
     return items
-
-
-def spread(items: Sequence[T], count: int) -> list[T]:
-    """At most `count` items at even distances, the first and the last among them."""
-    if len(items) <= count:
-        return list(items)
-    if count < 2:
-        return list(items[:count])
-    return [items[round(place * (len(items) - 1) / (count - 1))] for place in range(count)]
 
 
 class _Examination:

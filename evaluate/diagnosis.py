@@ -133,13 +133,6 @@ class _Remembering:
         return self.answers[key].clone()
 
 
-def spread(samples: Sequence[Sample], count: int) -> list[Sample]:
-    """`count` samples spread evenly over all of them, or all where there are no more."""
-    if count >= len(samples):
-        return list(samples)
-    return [samples[int((index + 0.5) * len(samples) / count)] for index in range(count)]
-
-
 def diagnose(
     question: Question,
     published: Suspect,
@@ -154,7 +147,7 @@ def diagnose(
         question: what is to be explained.
         published: the row's own protocol and label form.
         suspects: the mistakes to be tried.
-        samples: the images, in the order in which they are taken; see `spread`.
+        samples: the images, in the order in which they are taken.
         contents: id -> content digest of every sample.
         counter: does the counting.
 

@@ -8,7 +8,8 @@ import msgspec
 from tabulate import tabulate
 
 from ..evaluate.datasets import DatasetError
-from ..evaluate.diagnosis import Counter, Question, Reading, diagnose, spread
+from ..evaluate.diagnosis import Counter, Question, Reading, diagnose
+from ..evaluate.subsets import spread
 from ..evaluate.suspects import Suspect, suspects
 from ..reports.verdict import half_unit
 from .verify import NotMeasured

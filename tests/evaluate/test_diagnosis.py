@@ -6,8 +6,8 @@ import pytest
 
 from segbench.evaluate import EvalProtocol, LabelFiles, SlidingWindow
 from segbench.evaluate.confusion import accuracy_scores, confusion_matrix
-from segbench.evaluate.datasets import Sample
-from segbench.evaluate.diagnosis import paired_effect, spread
+from segbench.evaluate.diagnosis import paired_effect
+from segbench.evaluate.subsets import spread
 from segbench.evaluate.suspects import suspects
 from segbench.zoo.manifest import load_manifest
 
@@ -100,6 +100,6 @@ def test_one_image_of_many_tells_nothing_for_certain():
 
 
 def test_a_spread_sample_is_even_and_never_longer_than_the_set():
-    samples = [Sample(id=str(i), image=None, label=None) for i in range(10)]
-    assert [one.id for one in spread(samples, 3)] == ["1", "5", "8"]
-    assert spread(samples, 99) == samples
+    assert spread(range(10), 4) == [0, 3, 6, 9]
+    assert spread(range(3), 99) == [0, 1, 2]
+    assert spread(range(10), 1) == [0]
