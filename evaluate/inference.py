@@ -82,7 +82,7 @@ def views(image: Pixels, protocol: EvalProtocol, device: torch.device) -> Iterat
 
 
 def view_scores(model: Model, view: torch.Tensor, protocol: EvalProtocol, size: Size) -> torch.Tensor:
-    """One view (1, 3, h, w) to scores or probabilities (1, C, H, W) at the image's `size`."""
+    """One view (N, 3, h, w) to scores or probabilities (N, C, H, W) at the image's `size`."""
     at_window = protocol.average == "probabilities" and protocol.softmax_at == "window"
     at_original = protocol.average == "probabilities" and protocol.softmax_at == "original size"
     if protocol.window is not None:
@@ -98,7 +98,7 @@ def view_scores(model: Model, view: torch.Tensor, protocol: EvalProtocol, size: 
 
 
 def _slide(model: Model, view: torch.Tensor, protocol: EvalProtocol, *, softmax: bool) -> torch.Tensor:
-    """Scores (1, C, h, w) of a view, averaged over the windows that cover each pixel."""
+    """Scores (N, C, h, w) of a view, averaged over the windows that cover each pixel."""
     assert protocol.window is not None
     height, width = view.shape[2], view.shape[3]
     total = view.new_zeros(0)
@@ -109,7 +109,7 @@ def _slide(model: Model, view: torch.Tensor, protocol: EvalProtocol, *, softmax:
         if softmax:
             scores = scores.softmax(dim=1)
         if total.numel() == 0:
-            total = scores.new_zeros(1, scores.shape[1], height, width)
+            total = scores.new_zeros(*scores.shape[:2], height, width)
         total[:, :, top:bottom, left:right] += scores
         cover[:, :, top:bottom, left:right] += 1
     return total / cover
