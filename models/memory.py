@@ -14,6 +14,7 @@ be had from it, nor a part for each stage of a backbone.
 
 from __future__ import annotations
 
+import time
 import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -98,6 +99,8 @@ class MeasuredMemory(NamedTuple):
 
     allocated_bytes: int
     reserved_bytes: int
+    seconds: float
+    """Wall time of both steps, building the model included."""
     device_bytes: int
     """By how much the device's free memory shrank: reserved segments, and what libraries took beside them."""
 
@@ -298,6 +301,7 @@ def run_training(architecture: Mapping[str, Any], step: TrainingStep, device: to
         ArchitectureError: nothing can be built from `architecture`.
         torch.OutOfMemoryError: the device is too small.
     """
+    started = time.monotonic()
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats(device)
     held, (free, _) = torch.cuda.memory_allocated(device), torch.cuda.mem_get_info(device)
@@ -310,6 +314,7 @@ def run_training(architecture: Mapping[str, Any], step: TrainingStep, device: to
     return MeasuredMemory(
         allocated_bytes=torch.cuda.max_memory_allocated(device) - held,
         reserved_bytes=torch.cuda.max_memory_reserved(device) - reserved,
+        seconds=time.monotonic() - started,
         device_bytes=free - torch.cuda.mem_get_info(device)[0],
     )
 

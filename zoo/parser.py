@@ -50,6 +50,11 @@ def build_parser() -> argparse.ArgumentParser:
     _add_tables(command)
     _add_talk(command)
 
+    command = _command(commands, "memory", "training memory of a row, foretold on any machine")
+    _add_selection(command)
+    _add_memory(command)
+    _add_json(command)
+
     command = _command(commands, "report", "print the tables again from the ledger")
     _add_selection(command)
     _add_ledger(command)
@@ -148,6 +153,51 @@ def _add_measuring(command: argparse.ArgumentParser) -> None:
     _add_ledger(command)
 
 
+def _add_memory(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--batch", type=_positive, metavar="N", help="images a device (default: as published)"
+    )
+    command.add_argument(
+        "--crop", type=_size, metavar="HxW", help="height and width in pixels (default: as published)"
+    )
+    command.add_argument("--classes", type=_positive, metavar="N", help="classes (default: the data set's)")
+    command.add_argument(
+        "--breakdown", action="store_true", help="the parts of each peak, as for a single row"
+    )
+    command.add_argument(
+        "--fits", type=_gib, metavar="GIB", help="say whether a card of GIB GiB is large enough"
+    )
+    command.add_argument("--measure", action="store_true", help="train two steps on the device as well")
+    command.add_argument("--device", default="cuda", help="for --measure: cuda or cuda:N (default: cuda)")
+    _add_ledger_file(command)
+
+
+def _positive(text: str) -> int:
+    number = int(text) if text.isdecimal() else 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 on; found {text!r}")
+    return number
+
+
+def _size(text: str) -> tuple[int, int]:
+    height, x, width = text.partition("x")
+    if not (x and height.isdecimal() and width.isdecimal() and int(height) and int(width)):
+        raise argparse.ArgumentTypeError(
+            f"expected height x width in pixels, such as 512x1024; found {text!r}"
+        )
+    return int(height), int(width)
+
+
+def _gib(text: str) -> float:
+    try:
+        size = float(text)
+    except ValueError:
+        size = 0.0
+    if not 0 < size < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected the card's GiB, such as 24; found {text!r}")
+    return size
+
+
 def _add_device(command: argparse.ArgumentParser) -> None:
     command.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
 
@@ -162,7 +212,7 @@ def _add_data_root(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_ledger(command: argparse.ArgumentParser) -> None:
+def _add_ledger_file(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--ledger",
         type=Path,
@@ -170,6 +220,10 @@ def _add_ledger(command: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help=f"measurements (default: {DEFAULT_LEDGER})",
     )
+
+
+def _add_ledger(command: argparse.ArgumentParser) -> None:
+    _add_ledger_file(command)
     command.add_argument(
         "--tolerance",
         type=_tolerance,

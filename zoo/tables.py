@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..reports.table import Row
-from ..reports.verdict import Tolerance, Verdict, judge
+from ..reports.verdict import Tolerance, Verdict, judge, tolerance_of
+from .memory import METRIC as TRAIN_MEMORY
+from .memory import claim_protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -44,8 +46,7 @@ def _verdict(
     newest: dict[tuple[str, str, str], Measurement],
     tolerance: Tolerance,
 ) -> Verdict:
-    digest = checkpoint.protocol(claim.metric).digest() if claim.protocol else ""
-    record = newest.get((checkpoint.id, claim.metric, digest))
+    record = newest.get((checkpoint.id, claim.metric, _digest(checkpoint, claim)))
     reason = (
         (claim.note or "") if claim.printed is None else ("" if record else "no measurement in the ledger")
     )
@@ -54,8 +55,15 @@ def _verdict(
         metric=claim.metric,
         printed=claim.printed,
         measured=record.value if record else None,
-        tolerance=tolerance,
+        tolerance=tolerance_of(claim.metric, tolerance),
         reason=reason,
-        images=record.image_count if record else None,
+        images=(record.image_count or None) if record else None,
         date=claim.date or "",
     )
+
+
+def _digest(checkpoint: Checkpoint, claim: Claim) -> str:
+    """Of the protocol that answers a claim; empty where nothing does."""
+    if claim.protocol:
+        return checkpoint.protocol(claim.metric).digest()
+    return claim_protocol(checkpoint).digest() if claim.metric == TRAIN_MEMORY and claim.printed else ""
