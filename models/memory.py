@@ -14,6 +14,7 @@ be had from it, nor a part for each stage of a backbone.
 
 from __future__ import annotations
 
+import gc
 import time
 import weakref
 from collections import deque
@@ -30,7 +31,7 @@ from .builders import build_model
 from .caching_allocator import ROUNDING, CachingAllocator
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from torch import Tensor, nn
 
@@ -132,22 +133,25 @@ def training_memory(architecture: Mapping[str, Any], step: TrainingStep) -> Memo
         TraceError: the batch and the crop are too small to train on.
     """
     with FakeTensorMode():
-        events = trace_training(architecture, step)
+        events = trace_training(lambda: build_model(**architecture), step)
     return replay(events)
 
 
-def trace_training(architecture: Mapping[str, Any], step: TrainingStep) -> list[Made | Freed]:
+def trace_training(make_model: Callable[[], nn.Module], step: TrainingStep) -> list[Made | Freed]:
     """Every storage of a training run in order, with convolution workspaces in between.
 
     Under `FakeTensorMode` nothing is computed; without it the run is real, and the events are the same.
 
+    Args:
+        make_model: Makes a model with the submodules of `STAGES`, such as `Segmentor`.
+        step: What to train on.
+
     Raises:
-        ArchitectureError: nothing can be built from `architecture`.
         TraceError: the batch and the crop are too small to train on.
     """
     with StorageTrace() as trace:
         trace.part = WEIGHTS
-        model = build_model(**architecture).train()
+        model = make_model().train()
         _follow_stages(model, trace)
         run = TrainingRun(model, step, torch.device("cpu"))
         try:
@@ -302,6 +306,7 @@ def run_training(architecture: Mapping[str, Any], step: TrainingStep, device: to
         torch.OutOfMemoryError: the device is too small.
     """
     started = time.monotonic()
+    gc.collect()  # an earlier run's model must not count as this one's
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats(device)
     held, (free, _) = torch.cuda.memory_allocated(device), torch.cuda.mem_get_info(device)

@@ -256,7 +256,7 @@ def _record(
         checkpoint=checkpoint.id,
         metric=METRIC,
         value=nbytes / UNIT_BYTES,
-        details={**details, **msgspec.to_builtins(protocol.setup)},
+        details={**details, **msgspec.json.decode(msgspec.json.encode(protocol.setup))},
         protocol=protocol.name,
         protocol_digest=protocol.digest(),
         weights_sha256="",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from tabulate import tabulate
 
 from ..reports.metrics import METRICS
+from ..reports.table import WIDTH
 from .memory import GIB, METRIC, MIB, UNIT_BYTES, difference_percent
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ def memory_table(rows: Sequence[MemoryRow], *, fits_gib: float | None = None) ->
         colalign=("left",) + ("right",) * (len(columns[0]) - 1),
     )
     notes = [UNIT_NOTE, *([] if fits_gib is None else [FITS_NOTE]), *_reasons(rows)]
-    return "\n\n".join([table, "\n".join(notes)])
+    return "\n\n".join([table, "\n".join(textwrap.fill(note, WIDTH) for note in notes)])
 
 
 def _facts(row: MemoryRow) -> dict[str, str]:
