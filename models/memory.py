@@ -1,10 +1,10 @@
 """Training memory of a segmentor without a GPU: two steps traced on fake tensors, replayed through an allocator.
 
 What is foretold is the published figure: `torch.cuda.max_memory_allocated` of one process of mmsegmentation's
-distributed training in 2021 (torch 1.5 to 1.8). Three things of that time no longer happen by themselves and are
-done here on purpose: attention keeps its scores, a softmax keeps its input (PyTorch's derivatives.yaml named
-`self` in the backward of `_softmax` and `_log_softmax` until 1.10), and gradients are copied into a bucket of
-their own for the all-reduce (no `gradient_as_bucket_view`). `run_training` does the same on a real device.
+distributed training in the summer of 2021. Three things of that time no longer happen by themselves and are done
+here on purpose: attention keeps its scores, a softmax keeps its input (PyTorch issues 49600 and 64000; pull request
+65242 ended it in September 2021), and gradients are copied into a bucket of their own for the all-reduce (no
+`gradient_as_bucket_view`). `run_training` does the same on a real device.
 
 torch ships a tracker, `torch.distributed._tools.mem_tracker.MemTracker`. It adds up live storage, which is what
 `MemoryPrediction.requested_bytes` is, and a test holds the two against each other. It does not tell in which
@@ -92,7 +92,10 @@ class MemoryPrediction(NamedTuple):
     peak_at: str
     """Part and operator that made the block on top."""
     workspace_margin_bytes: int
-    """How far below the peak the fullest moment with a convolution's workspace stays; 0 where it is the peak."""
+    """How far below the peak the fullest moment with a convolution's workspace stays; 0 where it is the peak.
+
+    All of the peak where no convolution needs one.
+    """
 
 
 class MeasuredMemory(NamedTuple):
@@ -335,7 +338,7 @@ def segmentation_loss(scores: Tensor, labels: Tensor) -> Tensor:
         labels: (N, H, W) int64.
     """
     scores = F.interpolate(scores, labels.shape[1:], mode="bilinear", align_corners=False)  # (N, C, H, W)
-    log_probabilities = _SoftmaxKeepingItsInput.apply(scores, 1, True)
+    log_probabilities = SoftmaxKeepingItsInput.apply(scores, 1, True)
     losses = F.nll_loss(log_probabilities, labels, ignore_index=IGNORED_LABEL, reduction="none")
     _count_hits(scores, labels)
     return losses.mean()
@@ -347,11 +350,12 @@ def _count_hits(scores: Tensor, labels: Tensor) -> Tensor:
     return best.eq(labels).float().sum()
 
 
-class _SoftmaxKeepingItsInput(torch.autograd.Function):
+class SoftmaxKeepingItsInput(torch.autograd.Function):
     """Softmax or its logarithm along an axis; keeps input and result for the backward pass."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, axis: int, logarithm: bool) -> Tensor:  # noqa: FBT001  (apply takes no keywords)
+        """The result; x and it are kept."""
         result = torch.log_softmax(x, axis) if logarithm else torch.softmax(x, axis)
         ctx.save_for_backward(x, result)
         ctx.axis, ctx.logarithm = axis, logarithm
@@ -359,6 +363,7 @@ class _SoftmaxKeepingItsInput(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        """The gradient of x, for which only the result is read."""
         x, result = ctx.saved_tensors
         aten = torch.ops.aten
         derivative = aten._log_softmax_backward_data if ctx.logarithm else aten._softmax_backward_data  # noqa: SLF001
@@ -372,7 +377,7 @@ class _AttentionWithScores(TorchFunctionMode):
         if func is F.scaled_dot_product_attention:
             query, key, value = args[:3]
             scores = (query @ key.transpose(-2, -1)) * query.shape[-1] ** -0.5
-            return _SoftmaxKeepingItsInput.apply(scores, -1, False) @ value
+            return SoftmaxKeepingItsInput.apply(scores, -1, False) @ value
         return func(*args, **(kwargs or {}))
 
 

@@ -103,7 +103,7 @@ class Tolerance(msgspec.Struct, frozen=True, kw_only=True):
 
 
 OWN_TOLERANCES: dict[str, Tolerance] = {
-    # Two of the column's figures are rounded to 1.7 %; the step from R-50 to R-101 is 38 to 61 %.
+    # The column is MiB / 1000. A figure taken for GiB is 2.3 % off and one for GB 4.9 %: neither is reproduced.
     "train_memory": Tolerance(reproduced=0.02, drift=0.05, relative=True),
 }
 """Metric -> its limits, where points of accuracy mean nothing."""

@@ -185,7 +185,8 @@ def memory_rows(
 
 
 def _judge(checkpoint: Checkpoint, setup: Setup, prediction: MemoryPrediction) -> Verdict:
-    claim, published = memory_claim(checkpoint), setup == Setup().completed(checkpoint)
+    claim = memory_claim(checkpoint)
+    published = claim is not None and setup == Setup().completed(checkpoint)
     absent = next((claim.note for claim in checkpoint.claims if claim.metric == METRIC), None)
     other = "" if published else "published for another batch, crop or number of classes"
     return judge(

@@ -2,17 +2,20 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.distributed._tools.mem_tracker import MemTracker
 
 from segbench.models import build_model
+from segbench.models.isanet import BLOCK, block_padding
 from segbench.models.memory import (
     INPUT,
     PARTS,
     WORKSPACE,
     Freed,
     Made,
+    SoftmaxKeepingItsInput,
     TraceError,
     TrainingRun,
     TrainingStep,
@@ -57,6 +60,37 @@ class TwoClassifiers(nn.Module):
         self.backbone = OneConvolution()
         self.decode_head = nn.Conv2d(4, 8, 1, bias=False)
         self.auxiliary_head = nn.Conv2d(4, 8, 1, bias=False)
+
+
+class GroupedBeforeProjection(nn.Module):
+    """The decode head with mmsegmentation's layout: the map itself is copied into groups, which are then projected."""
+
+    def __init__(self, head):
+        super().__init__()
+        self.head = head
+
+    def relate(self, relation, x):
+        query = relation.query_project(x).flatten(2).transpose(1, 2).contiguous()
+        key = relation.key_project(x).flatten(2)
+        value = relation.value_project(x).flatten(2).transpose(1, 2).contiguous()
+        scores = SoftmaxKeepingItsInput.apply((query @ key) * key.shape[1] ** -0.5, -1, False)
+        context = (scores @ value).transpose(1, 2).contiguous().reshape(len(x), -1, *x.shape[2:])
+        return relation.output_project(context)
+
+    def forward(self, features):
+        head, x = self.head, self.head.in_conv(features[-1])
+        residual, (n, c, height, width) = x, x.shape
+        left, right, top, bottom = block_padding(height, width)
+        if left + right + top + bottom:
+            x = F.pad(x, (left, right, top, bottom))
+        rows, columns = x.shape[2] // BLOCK, x.shape[3] // BLOCK
+        x = x.view(n, c, rows, BLOCK, columns, BLOCK).permute(0, 3, 5, 1, 2, 4).reshape(-1, c, rows, columns)
+        x = self.relate(head.global_relation, x).view(n, BLOCK, BLOCK, c, rows, columns)
+        x = x.permute(0, 4, 5, 3, 1, 2).reshape(-1, c, BLOCK, BLOCK)
+        x = self.relate(head.local_relation, x).view(n, rows, columns, c, BLOCK, BLOCK)
+        x = x.permute(0, 3, 1, 4, 2, 5).reshape(n, c, rows * BLOCK, columns * BLOCK)
+        x = x[:, :, top : top + height, left : left + width]
+        return head.conv_seg(head.dropout(head.out_conv(torch.cat([x, residual], 1))))
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +177,22 @@ def test_attention_keeps_scores_before_and_after_the_softmax(small_events):
             event for event in made if event.number > result.number and "softmax_back" in event.operator
         )
         assert small_events.index(Freed(scaled.number)) > small_events.index(last_use)
+
+
+@pytest.mark.parametrize("crop", [(256, 256), (193, 321)], ids=["whole blocks", "padded"])
+def test_mmsegmentations_layout_of_the_groups_takes_the_same_bytes(crop):
+    """Our head copies keys and pads where theirs copies the map once a relation."""
+    numbers = {**SMALL, "channels": 64, "isa_channels": 32}
+
+    def theirs():
+        model = build_model(**numbers)
+        model.decode_head = GroupedBeforeProjection(model.decode_head)
+        return model
+
+    step = TrainingStep(2, crop)
+    with FakeTensorMode():
+        other = replay(trace_training(theirs, step))
+    assert other.requested_bytes == training_memory(numbers, step).requested_bytes
 
 
 def test_six_score_maps_stand_at_the_peak_whatever_the_classes():

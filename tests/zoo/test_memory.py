@@ -134,7 +134,7 @@ def test_convolution_workspace_decides_no_published_row(whole_zoo):
 def test_the_page_shows_what_the_command_prints(whole_zoo):
     """docs/memory.md was made by `zoo memory`; here its figures are made again."""
     shown = re.findall(
-        r"^(isanet_\S+) +(\d) +(\S+) +(\d+) +(\S+) +(\S+) +(\S+ %) +reproduced$",
+        r"^ +(isanet_\S+) +(\d) +(\S+) +(\d+) +(\S+) +(\S+) +(\S+ %) +reproduced$",
         PAGE.read_text(),
         re.MULTILINE,
     )
@@ -181,12 +181,12 @@ def test_batch_and_classes_count(capsys):
     """Twice the images are nearly twice the activations; more classes are more logits; weights stay."""
 
     def breakdown(*arguments):
-        _, out, _ = zoo(capsys, "memory", ROW, "--crop", "64x128", "--json", *arguments)
+        _, out, _ = zoo(capsys, "memory", ROW, "--crop", "256x512", "--json", *arguments)
         return json.loads(out)[0]["breakdown_bytes"]
 
     two, four, classes = breakdown(), breakdown("--batch", 4), breakdown("--classes", 150)
     assert four["layer3"] / two["layer3"] == pytest.approx(2, rel=0.05)
-    assert four["momentum"] == pytest.approx(two["momentum"], rel=0.01)
+    assert four["momentum"] == pytest.approx(two["momentum"], rel=0.02)
     assert classes["logits and loss"] > 5 * two["logits and loss"]
 
 
