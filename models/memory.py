@@ -306,7 +306,7 @@ def run_training(architecture: Mapping[str, Any], step: TrainingStep, device: to
 
     Raises:
         ArchitectureError: nothing can be built from `architecture`.
-        torch.OutOfMemoryError: the device is too small.
+        torch.cuda.OutOfMemoryError: the device is too small.
     """
     started = time.monotonic()
     gc.collect()  # an earlier run's model must not count as this one's

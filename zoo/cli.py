@@ -213,16 +213,17 @@ def run_memory(arguments: argparse.Namespace) -> int:
     return exit_code(row.verdict for row in rows)
 
 
-def _memory_rows(chosen: Iterable[Checkpoint], arguments: argparse.Namespace) -> list[MemoryRow]:
+def _memory_rows(chosen: Sequence[Checkpoint], arguments: argparse.Namespace) -> list[MemoryRow]:
     """Foretold rows; with `--measure` each is measured, and on record before the next one begins."""
     from ..reports import ledger  # noqa: PLC0415
     from .memory import NotTrainable, Setup, memory_rows, run_record  # noqa: PLC0415
+    from .progress import row_bar  # noqa: PLC0415
 
     setup = Setup(batch=arguments.batch, crop=arguments.crop, classes=arguments.classes)
     device = _training_device(arguments) if arguments.measure else None
     rows = []
     try:
-        for row in memory_rows(chosen, setup, device):
+        for row in memory_rows(row_bar(chosen, "tracing", quiet=arguments.quiet), setup, device):
             rows.append(row)
             if device is not None:
                 ledger.append(arguments.ledger, run_record(row, device))

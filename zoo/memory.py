@@ -68,7 +68,7 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
             raise NotTrainable(
                 f"{checkpoint.id}: its publisher names no images a device; say how many with --batch"
             )
-        classes = self.classes or int(checkpoint.architecture["num_classes"])
+        classes: Any = self.classes or checkpoint.architecture.get("num_classes")
         return Setup(batch=batch, crop=self.crop or own_crop, classes=classes)
 
 
@@ -113,7 +113,8 @@ def _protocol(name: str, checkpoint: Checkpoint, setup: Setup) -> MemoryProtocol
 
 
 def _architecture(checkpoint: Checkpoint, setup: Setup) -> dict[str, Any]:
-    return {**checkpoint.architecture, "num_classes": setup.classes}
+    classes = {} if setup.classes is None else {"num_classes": setup.classes}
+    return {**checkpoint.architecture, **classes}
 
 
 def predict(checkpoint: Checkpoint, setup: Setup) -> MemoryPrediction:
@@ -160,7 +161,7 @@ def run(checkpoint: Checkpoint, setup: Setup, device: torch.device) -> MeasuredM
             return run_training(
                 _architecture(checkpoint, setup), TrainingStep(setup.batch, setup.crop), device
             )
-    except torch.OutOfMemoryError as error:
+    except torch.cuda.OutOfMemoryError as error:
         reason = str(error).splitlines()[0]
         raise NotTrainable(f"{checkpoint.id}: {device} is too small for this step: {reason}") from error
 

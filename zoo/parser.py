@@ -54,6 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_selection(command)
     _add_memory(command)
     _add_json(command)
+    command.add_argument("-q", "--quiet", action="store_true", help="no progress bar")
 
     command = _command(commands, "report", "print the tables again from the ledger")
     _add_selection(command)

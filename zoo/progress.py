@@ -11,7 +11,7 @@ from tqdm import tqdm
 from ..evaluate.datasets import ImageFault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from ..evaluate.datasets import Sample
     from .fetch import Progress
@@ -25,6 +25,11 @@ def byte_bar(label: str, *, quiet: bool) -> AbstractContextManager[Progress | No
     return tqdm(
         desc=label, unit="B", unit_scale=True, unit_divisor=1024, file=sys.stderr, delay=0.2, leave=False
     )
+
+
+def row_bar(rows: Sequence[Checkpoint], label: str, *, quiet: bool) -> Iterable[Checkpoint]:
+    """The rows as they come, with a bar that counts them once a second has passed."""
+    return tqdm(rows, desc=label, unit="row", file=sys.stderr, delay=1, leave=False, disable=quiet)
 
 
 class Bars:
