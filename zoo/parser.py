@@ -50,11 +50,10 @@ def build_parser() -> argparse.ArgumentParser:
     _add_tables(command)
     _add_talk(command)
 
-    command = _command(commands, "memory", "training memory of a row, foretold on any machine")
+    command = _command(commands, "memory", "training memory, foretold on any machine; by default of every row that prints one")
     _add_selection(command)
     _add_memory(command)
     _add_json(command)
-    command.add_argument("-q", "--quiet", action="store_true", help="no progress bar")
 
     command = _command(commands, "report", "print the tables again from the ledger")
     _add_selection(command)
@@ -171,6 +170,7 @@ def _add_memory(command: argparse.ArgumentParser) -> None:
     command.add_argument("--measure", action="store_true", help="train two steps on the device as well")
     command.add_argument("--device", default="cuda", help="for --measure: cuda or cuda:N (default: cuda)")
     _add_ledger_file(command)
+    command.add_argument("-q", "--quiet", action="store_true", help="no progress bar")
 
 
 def _positive(text: str) -> int:
