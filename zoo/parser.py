@@ -50,7 +50,11 @@ def build_parser() -> argparse.ArgumentParser:
     _add_tables(command)
     _add_talk(command)
 
-    command = _command(commands, "memory", "training memory, foretold on any machine; by default of every row that prints one")
+    command = _command(
+        commands,
+        "memory",
+        "training memory, foretold on any machine; by default of every row that prints one",
+    )
     _add_selection(command)
     _add_memory(command)
     _add_json(command)
