@@ -27,12 +27,14 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterable, Sequence
 
+    import torch
     from torch import nn
 
     from ..evaluate.protocol import EvalProtocol
     from ..reports.table import Row
     from .manifest import Checkpoint, Claim
-    from .measurement import Measurement
+    from .memory import MemoryRow
+    from .tables import Answers
     from .verify import Options, Outcome
 
 OK, REFUTED, CANNOT_MEASURE, INTEGRITY, NOTHING_SELECTED, INTERRUPTED = 0, 1, 3, 4, 5, 130
@@ -206,12 +208,65 @@ def _plan(chosen: Iterable[Checkpoint], arguments: argparse.Namespace) -> int:
     return OK
 
 
+def run_memory(arguments: argparse.Namespace) -> int:
+    """`zoo memory`: foretold training memory, and measured where a device is asked for."""
+    from ..reports.verdict import exit_code  # noqa: PLC0415
+    from .memory import METRIC  # noqa: PLC0415
+    from .memory_table import breakdown_text, memory_records, memory_table  # noqa: PLC0415
+
+    if not arguments.ids and not arguments.where:
+        arguments.where = f"metric={METRIC}"
+    rows = _memory_rows(_selected(arguments), arguments)
+    if arguments.json:
+        _write(_json(memory_records(rows, fits_gib=arguments.fits)))
+    else:
+        parts = rows if arguments.breakdown or len(rows) == 1 else []
+        table = memory_table(rows, fits_gib=arguments.fits)
+        _write("\n\n\n".join([table, *(breakdown_text(row) for row in parts)]))
+    return exit_code(row.verdict for row in rows)
+
+
+def _memory_rows(chosen: Sequence[Checkpoint], arguments: argparse.Namespace) -> list[MemoryRow]:
+    """Foretold rows; with `--measure` each is measured, and on record before the next one begins."""
+    from ..reports import ledger  # noqa: PLC0415
+    from .memory import NotTrainable, Setup, memory_rows, run_record  # noqa: PLC0415
+    from .progress import row_bar  # noqa: PLC0415
+
+    setup = Setup(batch=arguments.batch, crop=arguments.crop, classes=arguments.classes)
+    device = _training_device(arguments) if arguments.measure else None
+    rows = []
+    try:
+        for row in memory_rows(row_bar(chosen, "tracing", quiet=arguments.quiet), setup, device):
+            rows.append(row)
+            if device is not None:
+                ledger.append(arguments.ledger, run_record(row, device))
+    except NotTrainable as error:
+        raise CommandError(str(error), USAGE if device is None else CANNOT_MEASURE) from error
+    except ledger.LedgerError as error:
+        raise CommandError(str(error), CANNOT_MEASURE) from error
+    return rows
+
+
+def _training_device(arguments: argparse.Namespace) -> torch.device:
+    from ..evaluate.device import DeviceError, resolve_device  # noqa: PLC0415
+
+    _require_file_place("--ledger", arguments.ledger)
+    try:
+        device = resolve_device(arguments.device)
+    except DeviceError as error:
+        raise CommandError(str(error), CANNOT_MEASURE) from error
+    if device.type != "cuda":
+        message = f"--device {arguments.device}: only a CUDA device counts its memory; leave --measure out to foretell it"
+        raise CommandError(message, CANNOT_MEASURE)
+    return device
+
+
 def run_report(arguments: argparse.Namespace) -> int:
     """`zoo report`: the tables again from the ledger, without measuring."""
     from ..reports import ledger  # noqa: PLC0415
     from ..reports.verdict import Status  # noqa: PLC0415
     from .measurement import Measurement  # noqa: PLC0415
-    from .tables import judge_ledger  # noqa: PLC0415
+    from .tables import Answers, judge_ledger  # noqa: PLC0415
 
     chosen = _selected(arguments)
     if not arguments.ledger.is_file():
@@ -224,21 +279,20 @@ def run_report(arguments: argparse.Namespace) -> int:
         raise CommandError(str(error), USAGE) from error
     for warning in torn:
         print(f"zoo: warning: {warning}", file=sys.stderr)
+    answers = Answers(measurements)
     if arguments.definitions:
-        return _print_definitions(chosen, measurements, arguments)
-    rows = [judge_ledger(checkpoint, measurements, arguments.tolerance) for checkpoint in chosen]
+        return _print_definitions(chosen, answers, arguments)
+    rows = [judge_ledger(checkpoint, answers, arguments.tolerance) for checkpoint in chosen]
     _print_tables(rows, arguments)
     refuted = any(verdict.status is Status.REFUTED for row in rows for verdict in row.verdicts)
     return REFUTED if refuted else OK
 
 
-def _print_definitions(
-    chosen: Iterable[Checkpoint], measurements: Iterable[Measurement], arguments: argparse.Namespace
-) -> int:
+def _print_definitions(chosen: Iterable[Checkpoint], answers: Answers, arguments: argparse.Namespace) -> int:
     from ..reports.records import format_records  # noqa: PLC0415
     from .tables import definition_records  # noqa: PLC0415
 
-    records = definition_records(chosen, measurements)
+    records = definition_records(chosen, answers)
     if not records:
         raise CommandError(
             f"{arguments.ledger}: no measured mIoU of the chosen checkpoints there; run zoo verify first",
@@ -447,6 +501,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "show": run_show,
     "fetch": run_fetch,
     "verify": run_verify,
+    "memory": run_memory,
     "report": run_report,
     "predict": run_predict,
     "diagnose": run_diagnose,

@@ -67,6 +67,26 @@ def _verify(command: argparse.ArgumentParser) -> None:
     _add_talk(command)
 
 
+def _memory(command: argparse.ArgumentParser) -> None:
+    _add_selection(command)
+    command.add_argument("--batch", type=_count, metavar="N", help="images a device (default: as published)")
+    command.add_argument(
+        "--crop", type=_size, metavar="HxW", help="height and width in pixels (default: as published)"
+    )
+    command.add_argument("--classes", type=_count, metavar="N", help="classes (default: the data set's)")
+    command.add_argument(
+        "--breakdown", action="store_true", help="the parts of each peak, as for a single row"
+    )
+    command.add_argument(
+        "--fits", type=_gib, metavar="GIB", help="say whether a card of GIB GiB is large enough"
+    )
+    command.add_argument("--measure", action="store_true", help="train two steps on the device as well")
+    command.add_argument("--device", default="cuda", help="for --measure: cuda or cuda:N (default: cuda)")
+    _add_ledger(command)
+    command.add_argument("-q", "--quiet", action="store_true", help="no progress bar")
+    _add_json(command)
+
+
 def _report(command: argparse.ArgumentParser) -> None:
     _add_selection(command)
     command.add_argument(
@@ -139,6 +159,25 @@ def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number from 1 on, found {text!r}")
     return int(text)
+
+
+def _size(text: str) -> tuple[int, int]:
+    height, x, width = text.partition("x")
+    if not (x and height.isdecimal() and width.isdecimal() and int(height) and int(width)):
+        raise argparse.ArgumentTypeError(
+            f"expected height x width in pixels, such as 512x1024; found {text!r}"
+        )
+    return int(height), int(width)
+
+
+def _gib(text: str) -> float:
+    try:
+        size = float(text)
+    except ValueError:
+        size = 0.0
+    if not 0 < size < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected the card's GiB, such as 24; found {text!r}")
+    return size
 
 
 def _demo(command: argparse.ArgumentParser) -> None:
@@ -326,6 +365,7 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "show": ("everything known of a checkpoint: claims, protocols, links", _show),
     "fetch": ("bring weights, verified, into the cache", _fetch),
     "verify": ("measure by the published protocols and judge the claims", _verify),
+    "memory": ("training memory, foretold on any machine; by default of every row that prints one", _memory),
     "report": ("print the tables again from the ledger", _report),
     "predict": ("label maps and overlays of your own pictures", _predict),
     "diagnose": ("find the known mistake that explains a number", _diagnose),

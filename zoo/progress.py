@@ -11,7 +11,7 @@ from tqdm import tqdm
 from ..evaluate.datasets import ImageFault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from ..evaluate.datasets import Sample
     from .diagnose import Diagnosis
@@ -43,6 +43,11 @@ def diagnosis_bar(steps: Iterator[tuple[int, int, Diagnosis]], *, quiet: bool) -
             bar.update(done - bar.n)
             answers.append(diagnosis)
     return answers[-1]
+
+
+def row_bar(rows: Sequence[Checkpoint], label: str, *, quiet: bool) -> Iterable[Checkpoint]:
+    """The rows as they come, with a bar that counts them once a second has passed."""
+    return tqdm(rows, desc=label, unit="row", file=sys.stderr, delay=1, leave=False, disable=quiet)
 
 
 class Bars:

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..evaluate.definitions import DEFINITIONS
 from ..reports.table import Row
-from ..reports.verdict import Tolerance, Verdict, judge
+from ..reports.verdict import Tolerance, Verdict, judge, tolerance_of
+from .memory import METRIC as TRAIN_MEMORY
+from .memory import claim_protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,23 +33,33 @@ def report_row(checkpoint: Checkpoint, verdicts: Iterable[Verdict]) -> Row:
     )
 
 
-def judge_ledger(checkpoint: Checkpoint, measurements: Iterable[Measurement], tolerance: Tolerance) -> Row:
-    """A checkpoint's row judged from recorded measurements alone; the newest one of each protocol counts."""
-    newest = {
-        (record.checkpoint, record.metric, record.protocol_digest): record
-        for record in measurements
-        if record.dataset == checkpoint.dataset  # not one's own folder, which no claim is about
-    }
+class Answers:
+    """Recorded measurements by the claim that they answer; the newest of each protocol counts."""
+
+    def __init__(self, measurements: Iterable[Measurement]) -> None:
+        self._newest = {
+            (record.checkpoint, record.metric, record.protocol_digest, record.dataset): record
+            for record in measurements
+        }
+
+    def to(self, checkpoint: Checkpoint, claim: Claim) -> Measurement | None:
+        """The measurement of a claim: on its data set, or on none where it needs none; never on one's own."""
+        found = (
+            self._newest.get((checkpoint.id, claim.metric, _digest(checkpoint, claim), dataset))
+            for dataset in (checkpoint.dataset, "")
+        )
+        return next((record for record in found if record is not None), None)
+
+
+def judge_ledger(checkpoint: Checkpoint, answers: Answers, tolerance: Tolerance) -> Row:
+    """A checkpoint's row judged from recorded measurements alone."""
     return report_row(
-        checkpoint, [_verdict(checkpoint, claim, newest, tolerance) for claim in checkpoint.claims]
+        checkpoint, [_verdict(checkpoint, claim, answers, tolerance) for claim in checkpoint.claims]
     )
 
 
-def definition_records(
-    checkpoints: Iterable[Checkpoint], measurements: Iterable[Measurement]
-) -> list[dict[str, Any]]:
+def definition_records(checkpoints: Iterable[Checkpoint], answers: Answers) -> list[dict[str, Any]]:
     """Every other definition's mIoU of every measured accuracy claim, beside the printed figure."""
-    newest = {(record.checkpoint, record.metric, record.protocol_digest): record for record in measurements}
     return [
         {
             "checkpoint": checkpoint.id,
@@ -59,25 +71,13 @@ def definition_records(
         }
         for checkpoint in checkpoints
         for claim in checkpoint.claims
-        if (record := _newest(checkpoint, claim, newest)) is not None
+        if (record := answers.to(checkpoint, claim)) is not None
         for name, value in record.details.get("definitions", {}).items()
     ]
 
 
-def _newest(
-    checkpoint: Checkpoint, claim: Claim, newest: dict[tuple[str, str, str], Measurement]
-) -> Measurement | None:
-    digest = checkpoint.protocol(claim.metric).digest() if claim.protocol else ""
-    return newest.get((checkpoint.id, claim.metric, digest))
-
-
-def _verdict(
-    checkpoint: Checkpoint,
-    claim: Claim,
-    newest: dict[tuple[str, str, str], Measurement],
-    tolerance: Tolerance,
-) -> Verdict:
-    record = _newest(checkpoint, claim, newest)
+def _verdict(checkpoint: Checkpoint, claim: Claim, answers: Answers, tolerance: Tolerance) -> Verdict:
+    record = answers.to(checkpoint, claim)
     reason = (
         (claim.note or "") if claim.printed is None else ("" if record else "no measurement in the ledger")
     )
@@ -86,8 +86,15 @@ def _verdict(
         metric=claim.metric,
         printed=claim.printed,
         measured=record.value if record else None,
-        tolerance=tolerance,
+        tolerance=tolerance_of(claim.metric, tolerance),
         reason=reason,
-        images=record.image_count if record else None,
+        images=(record.image_count or None) if record else None,
         date=claim.date or "",
     )
+
+
+def _digest(checkpoint: Checkpoint, claim: Claim) -> str:
+    """Of the protocol that answers a claim; empty where nothing does."""
+    if claim.protocol:
+        return checkpoint.protocol(claim.metric).digest()
+    return claim_protocol(checkpoint).digest() if claim.metric == TRAIN_MEMORY and claim.printed else ""

@@ -22,11 +22,13 @@ from ..evaluate.evidence import EvidenceKey, EvidenceStore
 from ..evaluate.protocol import EvalProtocol
 from ..models.weights import WeightsError
 from ..reports import ledger
-from ..reports.verdict import Tolerance, Verdict, judge
+from ..reports.verdict import Tolerance, Verdict, judge, tolerance_of
 from ..reports.verdict import exit_code as verdicts_exit_code
 from .fetch import FetchError, IntegrityError, Progress, check_hash, fetch
 from .manifest import Checkpoint, Claim
 from .measurement import Measurement
+from .memory import METRIC as TRAIN_MEMORY
+from .memory import NotTrainable, measure_claim
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -55,6 +57,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     evidence: Path
     ledger: Path
     tolerance: Tolerance = Tolerance()
+    """Of accuracies, in points; training memory has its own (`reports.verdict.tolerance_of`)."""
     not_comparable: str = ""
     """Why the published figures are not about this data; empty where they are."""
 
@@ -211,10 +214,10 @@ class RowVerifier:
             metric=claim.metric,
             printed=claim.printed,
             measured=None if measurement is None else measurement.value,
-            tolerance=self.options.tolerance,
+            tolerance=tolerance_of(claim.metric, self.options.tolerance),
             reason=reason or self._caveat(measurement),
-            comparable=not self.options.not_comparable,
-            images=None if measurement is None else measurement.image_count,
+            comparable=not (self.options.not_comparable and claim.metric in ACCURACY_METRICS),
+            images=(measurement.image_count or None) if measurement else None,
             date=claim.date or "",
         )
         return Outcome(
@@ -227,7 +230,7 @@ class RowVerifier:
 
     def _caveat(self, measurement: Measurement | None) -> str:
         """What a reader of a measured number must know of the data it rests on."""
-        if measurement is None:
+        if measurement is None or measurement.metric not in ACCURACY_METRICS:
             return ""
         stray = measurement.stray_pixels
         wrong = f"{stray} pixels have label values outside the classes; see zoo data --full" if stray else ""
@@ -239,6 +242,8 @@ class RowVerifier:
         Raises:
             NotMeasured: weights, data or a way to measure this metric are missing.
         """
+        if claim.metric == TRAIN_MEMORY:
+            return self._measure_memory()
         if claim.metric not in ACCURACY_METRICS:
             raise NotMeasured(f"this version of segbench does not measure {claim.metric} yet")
         protocol = self.options.protocol or self.checkpoint.protocol(claim.metric)
@@ -248,6 +253,16 @@ class RowVerifier:
         measurement = self._measure_accuracy(claim, protocol, self.subject())
         self._measured[claim.metric, protocol.digest()] = measurement
         if measurement.new_images or not _is_recorded(measurement, self.options.ledger):
+            ledger.append(self.options.ledger, measurement)
+        return measurement
+
+    def _measure_memory(self) -> Measurement:
+        """Foretold, so that it needs neither weights nor data nor the options' device."""
+        try:
+            measurement = measure_claim(self.checkpoint)
+        except NotTrainable as error:
+            raise NotMeasured(str(error)) from error
+        if not _is_recorded(measurement, self.options.ledger):
             ledger.append(self.options.ledger, measurement)
         return measurement
 

@@ -16,6 +16,7 @@ from segbench.reports.verdict import (
     half_unit,
     judge,
     rounded,
+    tolerance_of,
 )
 
 
@@ -112,6 +113,37 @@ def test_memory_is_compared_in_its_own_unit():
     verdict = judged("5.869", 5.572, metric="train_memory")
     assert (verdict.delta, verdict.status) == (-0.297, Status.REFUTED)
     assert verdict.reason == "differs by more than 0.1505 GB: 0.15 and half a unit of the last printed digit"
+
+
+@pytest.mark.parametrize(
+    ("printed", "measured", "status"),
+    [
+        ("5.869", 5.986, Status.REPRODUCED),  # 2 % is 0.11738, and 0.0005 for the digits
+        ("5.869", 5.987, Status.DRIFT),
+        ("5.869", 5.576, Status.DRIFT),  # 5 % is 0.29345
+        ("5.869", 5.575, Status.REFUTED),
+        ("5.9", 6.068, Status.REPRODUCED),  # 0.118 and 0.05
+        ("5.9", 6.069, Status.DRIFT),
+    ],
+)
+def test_memory_has_limits_of_its_own_as_shares_of_the_figure(printed, measured, status):
+    """Points of accuracy that a user sets do not move them."""
+    for points in (None, Tolerance.of(9)):
+        limits = tolerance_of("train_memory", points)
+        assert judged(printed, measured, limits, metric="train_memory").status is status
+    assert tolerance_of("miou", Tolerance.of(9)) == Tolerance.of(9)
+    assert tolerance_of("miou") == Tolerance()
+
+
+def test_relative_limits_are_said_in_percent():
+    limits = tolerance_of("train_memory")
+    assert judged("5.9", 7, limits, metric="train_memory").reason == (
+        "differs by more than 0.345 GB: 5 % and half a unit of the last printed digit"
+    )
+    assert limits.describe() == (
+        "A difference up to 2 % is reproduced, up to 5 % is drift, each plus half a unit of the last printed "
+        "digit; beyond is refuted."
+    )
 
 
 @pytest.mark.parametrize("measured", [None, 77.5])

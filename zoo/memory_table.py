@@ -1,0 +1,151 @@
+"""What `zoo memory` prints: foretold against published, the parts of a peak, and whether a card is large enough."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from tabulate import tabulate
+
+from ..reports.metrics import METRICS
+from ..reports.table import WIDTH
+from .memory import GIB, METRIC, MIB, UNIT_BYTES, difference_percent
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .memory import MemoryRow
+
+ABSENT = "–"
+UNIT_NOTE = (
+    "Figures in the unit of the published column: headed GB, it is MiB / 1000. Foretold for training as published in "
+    "2021, the auxiliary head, losses, gradients, momentum and the all-reduce bucket included."
+)
+FITS_NOTE = (
+    "fits: whether what the allocator reserves is within the card; CUDA itself takes some hundred MiB more."
+)
+
+
+def memory_table(rows: Sequence[MemoryRow], *, fits_gib: float | None = None) -> str:
+    """One line a checkpoint and the notes below."""
+    columns = [_facts(row) | _device_facts(row) | _card_facts(row, fits_gib) for row in rows]
+    table = tabulate(
+        [list(column.values()) for column in columns],
+        list(columns[0]),
+        disable_numparse=True,
+        colalign=("left",) + ("right",) * (len(columns[0]) - 1),
+    )
+    notes = [UNIT_NOTE, *([] if fits_gib is None else [FITS_NOTE]), *_reasons(rows)]
+    return "\n\n".join([table, "\n".join(textwrap.fill(note, WIDTH) for note in notes)])
+
+
+def _facts(row: MemoryRow) -> dict[str, str]:
+    verdict = row.verdict
+    compared = verdict.delta is not None and verdict.published is not None
+    return {
+        "id": row.checkpoint.id,
+        "batch": str(row.setup.batch),
+        "crop": _crop(row),
+        "classes": str(row.setup.classes),
+        "foretold": _figure(row.prediction.peak_bytes),
+        "published": verdict.published or ABSENT,
+        "difference": f"{_off_percent(row):+.2f} %" if compared else ABSENT,
+        "verdict": verdict.status.value,
+    }
+
+
+def _off_percent(row: MemoryRow) -> float:
+    assert row.verdict.published is not None
+    return difference_percent(row.prediction.peak_bytes, float(row.verdict.published) * UNIT_BYTES)
+
+
+def _device_facts(row: MemoryRow) -> dict[str, str]:
+    if row.measured is None:
+        return {}
+    off = difference_percent(row.prediction.peak_bytes, row.measured.allocated_bytes)
+    return {
+        "measured": _figure(row.measured.allocated_bytes),
+        "foretold off by": f"{off:+.2f} %",
+        "reserved": _figure(row.measured.reserved_bytes),
+        "of the device": _figure(row.measured.device_bytes),
+    }
+
+
+def _card_facts(row: MemoryRow, fits_gib: float | None) -> dict[str, str]:
+    if fits_gib is None:
+        return {}
+    return {
+        "reserved GiB": f"{row.prediction.reserved_bytes / GIB:.2f}",
+        f"fits {fits_gib:g} GiB": "yes" if _fits(row, fits_gib) else "no",
+    }
+
+
+def _fits(row: MemoryRow, fits_gib: float) -> bool:
+    return row.prediction.reserved_bytes <= fits_gib * GIB
+
+
+def _reasons(rows: Sequence[MemoryRow]) -> list[str]:
+    return list(
+        dict.fromkeys(
+            f"{row.verdict.status.value}: {row.verdict.reason}" for row in rows if row.verdict.reason
+        )
+    )
+
+
+def breakdown_text(row: MemoryRow) -> str:
+    """The parts of one row's peak in MiB, with their share, and what else is known of it."""
+    prediction = row.prediction
+    body = [
+        (part, f"{nbytes / MIB:,.1f}", f"{100 * nbytes / prediction.peak_bytes:.1f} %")
+        for part, nbytes in prediction.breakdown.items()
+    ]
+    body.append(("peak", f"{prediction.peak_bytes / MIB:,.1f}", ""))
+    table = tabulate(
+        body, ["at the peak", "MiB", ""], disable_numparse=True, colalign=("left", "right", "right")
+    )
+    margin = prediction.workspace_margin_bytes / MIB
+    lines = [
+        f"on top: {prediction.peak_at}",
+        f"convolutions with their largest workspace stay {margin:,.1f} MiB below the peak"
+        if margin
+        else "the peak is a convolution with its largest workspace, which is a bound",
+        f"reserved by the allocator: {prediction.reserved_bytes / MIB:,.1f} MiB",
+    ]
+    heading = f"{row.checkpoint.id}, {row.setup.batch} x {_crop(row)}, {row.setup.classes} classes"
+    return "\n\n".join([heading, table, "\n".join(lines)])
+
+
+def memory_records(rows: Sequence[MemoryRow], *, fits_gib: float | None = None) -> list[dict[str, Any]]:
+    """`zoo memory --json`: one object a checkpoint; `foretold`, `published` and `measured` in MiB / 1000."""
+    return [_record(row, fits_gib) for row in rows]
+
+
+def _record(row: MemoryRow, fits_gib: float | None) -> dict[str, Any]:
+    prediction, verdict = row.prediction, row.verdict
+    return {
+        "checkpoint": row.checkpoint.id,
+        **msgspec.to_builtins(row.setup),
+        "foretold": prediction.peak_bytes / UNIT_BYTES,
+        "published": verdict.published,
+        "difference_percent": None if verdict.delta is None else round(_off_percent(row), 3),
+        "status": verdict.status.value,
+        "reason": verdict.reason,
+        "peak_bytes": prediction.peak_bytes,
+        "requested_bytes": prediction.requested_bytes,
+        "reserved_bytes": prediction.reserved_bytes,
+        "peak_at": prediction.peak_at,
+        "workspace_margin_bytes": prediction.workspace_margin_bytes,
+        "breakdown_bytes": prediction.breakdown,
+        "measured": None if row.measured is None else row.measured._asdict(),
+        **({} if fits_gib is None else {"fits": _fits(row, fits_gib)}),
+    }
+
+
+def _figure(nbytes: int) -> str:
+    return f"{nbytes / UNIT_BYTES:.{METRICS[METRIC].decimals}f}"
+
+
+def _crop(row: MemoryRow) -> str:
+    height, width = row.setup.crop or row.checkpoint.crop
+    return f"{height}x{width}"
