@@ -52,7 +52,7 @@ def write_index(path, values):
 def write_palette(path, values, palette):
     """A palette PNG, as Pascal VOC's masks are."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    picture = Image.fromarray(values.astype(np.uint8), mode="P")
+    picture = Image.fromarray(values.astype(np.uint8))
     colours = [channel for colour in palette for channel in colour]
     picture.putpalette(colours + [0] * (255 * 3 - len(colours)) + [224, 224, 192])
     picture.save(path)
