@@ -164,6 +164,9 @@ LAYOUTS = {
     "cocostuff10k mat": cocostuff10k,
     "cocostuff10k png": functools.partial(cocostuff10k, label="png"),
     "lip": lip,
+    "lip with its labels as unpacked": functools.partial(
+        lip, labels="TrainVal_parsing_annotations/val_segmentations"
+    ),
     "lip as unpacked": functools.partial(
         lip, images="TrainVal_images/val_images", labels="TrainVal_parsing_annotations/val_segmentations"
     ),
