@@ -12,20 +12,21 @@ import time
 from typing import TYPE_CHECKING
 
 import msgspec
+import numpy as np
 
 from .dataset_files import Inventory, take_inventory
 from .dataset_headers import Pair, header_findings, read_pair, unreadable, usable_pairs
 from .dataset_values import Tally, value_findings
 from .datasets import Dataset, DatasetError, Sample, content_sha256, samples
-from .findings import Finding, Fingerprint, Report
-from .pixels import read_image, read_values
+from .findings import Finding, Fingerprint, Report, some
+from .pixels import read_image, read_label, read_values
 from .subsets import spread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from .datasets import DatasetSpec
+    from .datasets import DatasetSpec, LabelFiles
 
     Watch = Callable[[Sequence[Sample], str], Iterable[Sample]]
     """Passes samples on and may show how far the named work is."""
@@ -54,7 +55,10 @@ def check(
         watch: shows progress.
     """
     started = time.monotonic()
-    inventory = take_inventory(spec, data_root)
+    try:
+        inventory = take_inventory(spec, data_root)
+    except DatasetError as error:
+        inventory = _unlisted(error)
     if isinstance(inventory, Finding):
         report = msgspec.structs.replace(_report(spec), findings=(inventory,))
     else:
@@ -65,6 +69,16 @@ def check(
 def _report(spec: DatasetSpec) -> Report:
     """A report before anything was found."""
     return Report(dataset=spec.name, title=spec.title, split=spec.split, expected_images=spec.image_count)
+
+
+def _unlisted(error: DatasetError) -> Finding:
+    return Finding(
+        kind="unreadable",
+        gravity="error",
+        what=str(error),
+        effect="which files are there is unknown: no number",
+        remedy="give yourself the right to read the folder and its files",
+    )
 
 
 def _unwatched(items: Sequence[Sample], label: str) -> Iterable[Sample]:
@@ -112,6 +126,8 @@ class _Examination:
         tally, faults = self._pixels([pair.sample for pair in spread(usable, self.sample)], dataset)
         whole = len(tally.files) == self.spec.image_count
         values = value_findings(tally, whole=whole) if tally.files and not self._withheld() else []
+        if not any(finding.gravity == "error" for finding in values):
+            values += _differing_forms(dataset, self.inventory.place.images, tally)
         return msgspec.structs.replace(
             report,
             headers_read=len(pairs),
@@ -152,6 +168,38 @@ def _count(sample: Sample, tally: Tally) -> str:
         return f"{sample.image}: decodes to {image.shape[:2]} (height, width), its label to {values.shape}"
     tally.add(sample.id, values)
     return ""
+
+
+def _differing_forms(dataset: Dataset, images: Path, tally: Tally) -> Iterator[Finding]:
+    """Label forms that lie beside the one that is used and read to other classes in the sampled images."""
+    used = dataset.label_files
+    for form in dataset.spec.labels:
+        if form is used:
+            continue
+        twins = samples(msgspec.structs.replace(dataset, label_files=form), images, tally.files)
+        ours = samples(dataset, images, tally.files)
+        pairs = [(one, twin) for one, twin in zip(ours, twins, strict=True) if twin.label.is_file()]
+        unlike = [one.id for one, twin in pairs if not _same_classes(one, used, twin, form, dataset.spec)]
+        if unlike:
+            yield Finding(
+                kind="label forms differ",
+                gravity="error",
+                what=f"*{used.suffix}, which is used, and *{form.suffix} give other classes in {len(unlike)} of {len(pairs)} "
+                f"sampled images: {some(unlike)}",
+                effect="one of the two is wrong, and the number is that of the form that is used",
+                remedy=f"find out which form is as published and remove the other; *{used.suffix} may be a faulty conversion",
+            )
+
+
+def _same_classes(
+    one: Sample, form: LabelFiles, other: Sample, other_form: LabelFiles, spec: DatasetSpec
+) -> bool:
+    try:
+        first = read_label(one.label, form, spec.ignore_index)
+        second = read_label(other.label, other_form, spec.ignore_index)
+    except DatasetError:
+        return False
+    return np.array_equal(first, second)
 
 
 def _is_empty(sample: Sample) -> bool:

@@ -372,7 +372,7 @@ def _several_forms(inventory: Inventory) -> Iterator[Finding]:
                 kind="several label forms",
                 gravity="note",
                 what=f"labels lie there as *{used.suffix} and as *{form.suffix}; {used.folder}/**/*{used.suffix} are used",
-                effect="none: both forms mean the same classes",
+                effect="none: both forms give the same classes, as far as the sample shows",
                 remedy="nothing to do",
             )
 

@@ -201,8 +201,16 @@ def places(spec: DatasetSpec, data_root: Path) -> Iterator[Place]:
     here = [data_root] if not spec.id_list or (data_root / spec.id_list).is_file() else []
     for root in (*(data_root / name for name in spec.roots), *here):
         for folder in (spec.images, *spec.other_images):
-            if (root / folder).is_dir():
+            if _is_folder(root / folder):
                 yield Place(root, root / folder)
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether there is a folder that this user may see."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def _find_place(spec: DatasetSpec, data_root: Path | None) -> Place:
@@ -227,14 +235,28 @@ def _advice(spec: DatasetSpec) -> str:
 def files_below(folder: Path) -> set[str]:
     """Paths of all files below a folder, relative to it, with `/`; linked folders are followed.
 
-    Hidden files are left out, as mmcv's `scandir` does: macOS leaves `._NAME` beside every file it copies.
+    Hidden files are left out, as mmcv's `scandir` does: macOS leaves `._NAME` beside every file it copies. A
+    folder that links back to one above it is listed once; one that is not there has no files.
+
+    Raises:
+        DatasetError: a folder must not be listed.
     """
-    found = set()
-    for place, _, names in os.walk(folder, followlinks=True):
+    found, seen = set(), set()
+    for place, folders, names in os.walk(folder, followlinks=True, onerror=_refuse_unlisted):
+        real = os.path.realpath(place)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
         below = Path(place).relative_to(folder).as_posix()
         start = "" if below == "." else f"{below}/"
         found.update(start + name for name in names if not name.startswith("."))
     return found
+
+
+def _refuse_unlisted(error: OSError) -> None:
+    if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
+        raise DatasetError(f"{error.filename}: cannot list the folder: {error.strerror or error}") from error
 
 
 def ids_with(suffix: str, files: Iterable[str]) -> set[str]:

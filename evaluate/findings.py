@@ -16,6 +16,7 @@ Kind = Literal[
     "not found",
     "several roots",
     "several label forms",
+    "label forms differ",
     "id list",
     "wrong count",
     "suffix case",

@@ -94,6 +94,25 @@ def test_hidden_files_and_linked_folders_do_no_harm(tmp_path):
     assert check(spec, tmp_path).findings == ()
 
 
+def test_a_folder_that_links_back_to_itself_is_listed_once(tmp_path):
+    spec = trees.lip(tmp_path)
+    (tmp_path / "LIP/val_images/again").symlink_to(tmp_path / "LIP/val_images")
+    assert check(spec, tmp_path).findings == ()
+
+
+def test_forms_that_give_other_classes_are_told(tmp_path):
+    """The form that is used may be somebody's faulty conversion of the other."""
+    spec = trees.cityscapes(tmp_path)
+    label = first(spec, tmp_path).label
+    trees.write_index(label, values_of(label)[::-1])
+    report = check(spec, tmp_path)
+    assert kinds(report) == [("note", "several label forms"), ("error", "label forms differ")]
+    assert report.findings[1].what == (
+        "*_gtFine_labelTrainIds.png, which is used, and *_gtFine_labelIds.png give other classes in 1 of 4 sampled "
+        "images: frankfurt/frankfurt_000000_000019"
+    )
+
+
 def test_the_fullest_label_form_is_used(tmp_path):
     """Two of four trainIds files, all labelIds files: the latter label the split."""
     spec = trees.cityscapes(tmp_path)

@@ -52,7 +52,7 @@ def write_index(path, values):
 def write_palette(path, values, palette):
     """A palette PNG, as Pascal VOC's masks are."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    picture = Image.fromarray(values.astype(np.uint8), mode="P")
+    picture = Image.fromarray(values.astype(np.uint8))
     colours = [channel for colour in palette for channel in colour]
     picture.putpalette(colours + [0] * (255 * 3 - len(colours)) + [224, 224, 192])
     picture.save(path)
@@ -164,6 +164,9 @@ LAYOUTS = {
     "cocostuff10k mat": cocostuff10k,
     "cocostuff10k png": functools.partial(cocostuff10k, label="png"),
     "lip": lip,
+    "lip with its labels as unpacked": functools.partial(
+        lip, labels="TrainVal_parsing_annotations/val_segmentations"
+    ),
     "lip as unpacked": functools.partial(
         lip, images="TrainVal_images/val_images", labels="TrainVal_parsing_annotations/val_segmentations"
     ),
