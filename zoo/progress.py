@@ -18,11 +18,21 @@ if TYPE_CHECKING:
     from .manifest import Checkpoint, Claim
 
 
+class ByteBar(tqdm):
+    """A bar that counts bytes; those of an earlier run count as there, not as fast."""
+
+    def begin(self, total: int | None, arrived: int) -> None:
+        """Show `arrived` of `total` bytes and measure speed from here on."""
+        self.reset(total)
+        self.initial = self.n = self.last_print_n = arrived
+        self.refresh()
+
+
 def byte_bar(label: str, *, quiet: bool) -> AbstractContextManager[Progress | None]:
     """A bar that counts bytes; nothing where `quiet`."""
     if quiet:
         return nullcontext()
-    return tqdm(
+    return ByteBar(
         desc=label, unit="B", unit_scale=True, unit_divisor=1024, file=sys.stderr, delay=0.2, leave=False
     )
 

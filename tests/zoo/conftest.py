@@ -59,7 +59,7 @@ def server():
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
         script.url = f"http://127.0.0.1:{running.server_address[1]}"
-        thread = threading.Thread(target=running.serve_forever, daemon=True)
+        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         thread.start()
         yield script
         running.shutdown()
@@ -72,6 +72,7 @@ def places(tmp_path, monkeypatch):
     for name in ("ZOO_DATA_ROOT", "ZOO_OFFLINE", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("ZOO_HOME", str(tmp_path / "zoo-home"))
+    monkeypatch.setenv("ZOO_LOCK", str(tmp_path / "zoo.lock"))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch-home"))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
