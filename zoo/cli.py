@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import places
-from .fetch import FetchError, IntegrityError, check_hash, fetch, fetch_action, weights_path
+from .fetch import FetchError, IntegrityError, fetch_action
 from .manifest import ManifestError, UnknownCheckpoint, json_schema, load_manifest
 from .parser import USAGE, build_parser
 from .selection import SelectionError, select
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from ..evaluate.protocol import EvalProtocol
     from ..reports.table import Row
+    from .batch import Result
     from .manifest import Checkpoint
     from .verify import Options, Outcome
 
@@ -97,31 +98,48 @@ def run_show(arguments: argparse.Namespace) -> int:
 
 
 def run_fetch(arguments: argparse.Namespace) -> int:
-    """`zoo fetch`: every chosen file, one failure does not stop the others."""
-    from .progress import byte_bar  # noqa: PLC0415
+    """`zoo fetch`: every chosen file, one failure does not stop the others; or a look at the cache."""
+    from .fetch_command import fetch_files, plan, result_record, result_text, wanted_of  # noqa: PLC0415
 
-    codes = []
-    for checkpoint in _selected(arguments):
-        if arguments.dry_run:
-            _write(f"{checkpoint.id}: {fetch_action(checkpoint).value}, {weights_path(checkpoint)}")
-            continue
-        try:
-            with byte_bar(checkpoint.id, quiet=arguments.quiet) as progress:
-                path = fetch(checkpoint, offline=arguments.offline or None, progress=progress)
-        except FetchError as error:
-            codes.append(
-                _fail(str(error), INTEGRITY if isinstance(error, IntegrityError) else CANNOT_MEASURE)
-            )
-        else:
-            _write(f"{checkpoint.id}: {path}{_hash_note(checkpoint, path)}")
-    return max(codes, default=OK)
+    if arguments.task is not None:
+        return _look_after_cache(arguments)
+    wanted = wanted_of(_selected(arguments), papers=arguments.with_logs, update_lock=arguments.update_lock)
+    if arguments.dry_run:
+        answer = plan(wanted)
+        _write(_json(answer.records) if arguments.json else answer.text)
+        return OK
+    results = []
+
+    def tell(result: Result) -> None:
+        results.append(result_record(result))
+        if result.error is not None:
+            _fail(str(result.error), result.exit_code)
+        elif not arguments.json:
+            print(result_text(result), flush=True)
+
+    code = fetch_files(wanted, arguments, tell)
+    if arguments.json:
+        _write(_json(results))
+    return code
 
 
-def _hash_note(checkpoint: Checkpoint, path: Path) -> str:
-    weights = checkpoint.weights
-    if weights.sha256 or weights.sha256_prefix:
-        return " (hash verified)"
-    return f" (its publisher gives no hash to verify; sha256 {check_hash(path, weights)})"
+def _look_after_cache(arguments: argparse.Namespace) -> int:
+    """`zoo fetch --list`, `--verify`, `--prune`, `--check-links`."""
+    from .fetch_command import check_links, list_cache, prune_cache, verify_cache, wanted_of  # noqa: PLC0415
+
+    if arguments.task == "prune":
+        if arguments.ids or arguments.where:
+            raise CommandError("--prune looks at the whole cache; leave out what selects rows", USAGE)
+        answer = prune_cache(load_manifest(arguments.manifest), dry_run=arguments.dry_run)
+    elif arguments.task == "check-links":
+        answer = check_links(_selected(arguments), load_manifest(arguments.manifest), arguments)
+    else:
+        wanted = wanted_of(_selected(arguments), papers=True)
+        answer = list_cache(wanted) if arguments.task == "list" else verify_cache(wanted, places.zoo_home())
+    _write(_json(answer.records) if arguments.json else answer.text)
+    for fault in answer.faults:
+        _fail(fault, answer.exit_code)
+    return answer.exit_code
 
 
 def run_verify(arguments: argparse.Namespace) -> int:

@@ -90,6 +90,13 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
         return self.checkpoint.id if self.kind == "weights" else f"{self.checkpoint.id} {self.kind}"
 
 
+class Fetched(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that was verified as far as anybody knows what it should be."""
+
+    path: Path
+    sha256: str
+
+
 def fetch(
     checkpoint: Checkpoint,
     *,
@@ -121,7 +128,7 @@ def fetch(
         progress=progress,
         patience=patience,
         tell=tell,
-    )
+    ).path
 
 
 def fetch_wanted(
@@ -131,7 +138,7 @@ def fetch_wanted(
     progress: Progress | None = None,
     patience: Patience | None = None,
     tell: Callable[[str], object] | None = None,
-) -> Path:
+) -> Fetched:
     """`fetch` for any one file: weights, a log, a config."""
     say = tell or logging.getLogger("segbench").warning
     if found := _fetched(wanted) or _reusable(wanted, say):
@@ -155,7 +162,7 @@ def wanted_action(wanted: Wanted) -> Action:
     if wanted.target.is_file():
         return Action.USE
     # Only a hash can tell that torch's file of this name is the same checkpoint.
-    if wanted.expected and _torchs(wanted).is_file():
+    if wanted.expected and torchs_file(wanted).is_file():
         return Action.REUSE
     if cache.known_blobs(wanted.expected, wanted.home):
         return Action.LINK
@@ -245,42 +252,49 @@ def _file_name(url: str) -> str:
     return Path(unquote(urlsplit(url).path)).name
 
 
-def _torchs(wanted: Wanted) -> Path:
+def torchs_file(wanted: Wanted) -> Path:
+    """Where `torch.hub` would have put it."""
     return places.torch_checkpoints() / wanted.target.name
 
 
-def _fetched(wanted: Wanted) -> Path | None:
+def _fetched(wanted: Wanted) -> Fetched | None:
     """The verified file of the cache, perhaps one that another row brought; else None."""
-    if wanted.target.is_file():
-        _require_good(wanted.target, wanted)
-        return wanted.target
-    return wanted.target if cache.link_known(wanted.target, wanted.expected, wanted.home) else None
+    if wanted.target.is_file() or cache.link_known(wanted.target, wanted.expected, wanted.home):
+        return Fetched(path=wanted.target, sha256=_require_good(wanted))
+    return None
 
 
-def _reusable(wanted: Wanted, say: Callable[[str], object]) -> Path | None:
+def _reusable(wanted: Wanted, say: Callable[[str], object]) -> Fetched | None:
     """Torch's file, where it has the expected hash; else None."""
-    torchs = _torchs(wanted)
+    torchs = torchs_file(wanted)
     if not wanted.expected or not torchs.is_file():
         return None
     found = file_sha256(torchs)
     if found.startswith(wanted.expected):
-        return torchs
+        return Fetched(path=torchs, sha256=found)
     say(f"{wanted.name}: {torchs} is another file of this name (sha256 {found[:8]}…): not used")
     return None
 
 
-def _require_good(path: Path, wanted: Wanted) -> None:
-    """A file in the cache is the one expected; the first of its kind is recorded."""
-    if wanted.kind != "weights":
-        return
-    found = file_sha256(path)
+def _require_good(wanted: Wanted) -> str:
+    """SHA-256 of the file in the cache, which is the one expected; the first of its kind is recorded."""
+    found = file_sha256(wanted.target)
+    if fault := target_fault(wanted, found):
+        raise IntegrityError(fault)
+    if not wanted.expected:
+        _record(wanted, wanted.target, found, url="")
+    return found
+
+
+def target_fault(wanted: Wanted, found: str, path: Path | None = None) -> str | None:
+    """Why a file of the cache (None: the target) with SHA-256 `found` is not the wanted one, and what to do."""
+    path = path or wanted.target
     remedy = f"delete {path} and fetch it again{_update_hint(wanted)}"
     if not found.startswith(wanted.expected):
-        raise _disagreement(str(path), found, wanted.expected, wanted.witness, remedy)
-    if not wanted.expected:
-        if fault := checkpoint_fault(path):
-            raise IntegrityError(f"{path}: {fault}; {remedy}")
-        _record(wanted, path, found, url="")
+        return str(_disagreement(str(path), found, wanted.expected, wanted.witness, remedy))
+    if wanted.kind == "weights" and not wanted.expected and (fault := checkpoint_fault(path)):
+        return f"{path}: {fault}; {remedy}"
+    return None
 
 
 def _record(wanted: Wanted, path: Path, sha256: str, url: str) -> None:
@@ -333,18 +347,18 @@ def _alone(wanted: Wanted, say: Callable[[str], object]) -> Iterator[None]:
 
 def _download(
     wanted: Wanted, progress: Progress | None, patience: Patience | None, say: Callable[[str], object]
-) -> Path:
+) -> Fetched:
     """Try the URLs in order; the first whose bytes verify becomes the target."""
     failures: list[FetchError] = []
     for url in wanted.urls:
         try:
-            _download_from(url, wanted, progress, patience, say)
+            fetched = _download_from(url, wanted, progress, patience, say)
         except FetchError as error:
             failures.append(error)
         else:
             for failure in failures:
                 say(f"{wanted.name}: had from {url}, because {failure}")
-            return wanted.target
+            return fetched
     reasons = "; ".join(map(str, failures))
     kind = IntegrityError if any(isinstance(one, IntegrityError) for one in failures) else FetchError
     raise kind(f"{wanted.name}: no URL gave the file: {reasons}")
@@ -356,7 +370,7 @@ def _download_from(
     progress: Progress | None,
     patience: Patience | None,
     say: Callable[[str], object],
-) -> None:
+) -> Fetched:
     partial = cache.partial_path(wanted.target)
     while True:
         arrived = download(
@@ -383,6 +397,7 @@ def _download_from(
         raise FetchError(
             f"{wanted.target}: cannot write: {error.strerror or error}; set ZOO_HOME to another place"
         ) from error
+    return Fetched(path=wanted.target, sha256=arrived.sha256)
 
 
 def _fault(url: str, partial: Path, arrived: Arrived, wanted: Wanted) -> str | None:

@@ -41,6 +41,9 @@ def build_parser() -> argparse.ArgumentParser:
     command = _command(commands, "fetch", "bring weights, verified, into the cache")
     _add_selection(command)
     _add_fetching(command)
+    _add_downloading(command)
+    _add_cache_tasks(command)
+    _add_json(command)
     command.add_argument("-q", "--quiet", action="store_true", help="no progress bars")
 
     command = _command(commands, "verify", "measure by the published protocols and judge the claims")
@@ -123,6 +126,57 @@ def _add_json(command: argparse.ArgumentParser) -> None:
 def _add_fetching(command: argparse.ArgumentParser) -> None:
     command.add_argument("--offline", action="store_true", help="use the cache only (also ZOO_OFFLINE=1)")
     command.add_argument("--dry-run", action="store_true", help="say what would be done and stop")
+
+
+def _add_downloading(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "-j", "--jobs", type=_count, default=1, metavar="N", help="files at once (default: 1)"
+    )
+    command.add_argument("--with-logs", action="store_true", help="training logs and configs too")
+    command.add_argument(
+        "--update-lock",
+        action="store_true",
+        help="accept other bytes than zoo.lock records, and record them, where no hash is published",
+    )
+    command.add_argument(
+        "--timeout",
+        type=_seconds,
+        default=60.0,
+        metavar="SECONDS",
+        help="silence before a connection is given up (default: 60)",
+    )
+    command.add_argument(
+        "--tries", type=_count, default=5, metavar="N", help="attempts in a row without progress (default: 5)"
+    )
+
+
+def _add_cache_tasks(command: argparse.ArgumentParser) -> None:
+    tasks = command.add_mutually_exclusive_group()
+    for name, summary in (
+        ("list", "show what the cache holds of the chosen rows"),
+        ("verify", "hash every fetched file again; exit 4 where one is damaged"),
+        ("prune", "delete what belongs to no row, partial and wrong files; see --dry-run"),
+        ("check-links", "ask for every URL of the chosen rows; exit 1 where a claim's evidence is gone"),
+    ):
+        tasks.add_argument(
+            f"--{name}", dest="task", action="store_const", const=name, default=None, help=summary
+        )
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 on; found {text!r}")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected seconds above 0, such as 60; found {text!r}")
+    return seconds
 
 
 def _add_talk(command: argparse.ArgumentParser) -> None:

@@ -37,6 +37,36 @@ def byte_bar(label: str, *, quiet: bool) -> AbstractContextManager[Progress | No
     )
 
 
+class DownloadBars:
+    """A `batch.Display`: a bar for every file on its way and, for more than one, a bar for all below them."""
+
+    def __init__(self, count: int, *, quiet: bool = False, unit: str = "file") -> None:
+        self.quiet = quiet
+        self._total: tqdm | None = None
+        if count > 1 and not quiet:
+            self._total = tqdm(
+                desc=f"all {unit}s", total=count, unit=unit, file=sys.stderr, leave=False
+            )
+
+    def file(self, label: str) -> AbstractContextManager[Progress | None]:
+        """A byte bar that appears once bytes arrive."""
+        return byte_bar(label, quiet=self.quiet)
+
+    def done(self) -> None:
+        """One more file of all."""
+        if self._total is not None:
+            self._total.update()
+
+    def say(self, sentence: str) -> None:
+        """A sentence above the bars."""
+        tqdm.write(f"zoo: {sentence}", file=sys.stderr)
+
+    def close(self) -> None:
+        """Take the bars away."""
+        if self._total is not None:
+            self._total.close()
+
+
 class Bars:
     """A `verify.Watcher` that shows a bar a download and a bar a claim, and names faulty images at once."""
 
