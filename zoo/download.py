@@ -321,7 +321,7 @@ class _Job:
         old = self.partial.note
         begin, total = _content_range(response)
         new = self._note(response, total)
-        same = old is not None and total == old.length and begin == self.partial.size
+        same = old is not None and begin == self.partial.size and old.length in (None, total)
         if same and old and old.url == new.url and old.validator:
             same = (old.etag, old.last_modified) == (new.etag, new.last_modified)
         if not same:
