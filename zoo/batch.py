@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import queue
 import threading
-from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Protocol
+from contextlib import AbstractContextManager, nullcontext, suppress
+from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 import msgspec
 
@@ -13,6 +13,10 @@ from .fetch import Fetched, FetchError, IntegrityError, Patience, Progress, Want
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+
+Item = TypeVar("Item")
+Done = TypeVar("Done")
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,31 +87,32 @@ def fetch_all(
         finally:
             shown.done()
 
-    yield from _in_threads(one, wanted, jobs)
+    yield from in_threads(one, wanted, jobs)
 
 
-def _in_threads(work: Callable[[Wanted], Result], items: Sequence[Wanted], jobs: int) -> Iterator[Result]:
-    """`work` of every item, as it is done; an unforeseen error is raised here, not lost in its thread."""
-    waiting: queue.SimpleQueue[Wanted] = queue.SimpleQueue()
-    done: queue.SimpleQueue[Result | BaseException] = queue.SimpleQueue()
+def in_threads(work: Callable[[Item], Done], items: Sequence[Item], jobs: int) -> Iterator[Done]:
+    """`work` of every item as it is done, by `jobs` daemon threads; an unforeseen error is raised here.
+
+    `concurrent.futures` would wait at the interpreter's exit for threads that wait for a server.
+    """
+    waiting: queue.SimpleQueue[Item] = queue.SimpleQueue()
+    done: queue.SimpleQueue[tuple[Done | None, BaseException | None]] = queue.SimpleQueue()
     for item in items:
         waiting.put(item)
 
     def drain() -> None:
-        while True:
-            try:
+        with suppress(queue.Empty):
+            while True:
                 item = waiting.get_nowait()
-            except queue.Empty:
-                return
-            try:
-                done.put(work(item))
-            except BaseException as error:  # noqa: BLE001  (raised again in the caller's thread)
-                done.put(error)
+                try:
+                    done.put((work(item), None))
+                except BaseException as error:  # noqa: BLE001  (raised again in the caller's thread)
+                    done.put((None, error))
 
     for _ in range(min(jobs, len(items))):
         threading.Thread(target=drain, daemon=True).start()
     for _ in items:
-        result = done.get()
-        if isinstance(result, BaseException):
-            raise result
-        yield result
+        result, error = done.get()
+        if error is not None:
+            raise error
+        yield cast("Done", result)

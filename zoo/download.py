@@ -319,7 +319,7 @@ class _Job:
 
     def _accept_part(self, response: requests.Response) -> None:
         old = self.partial.note
-        begin, total = _content_range(response)
+        begin, total = content_range(response)
         new = self._note(response, total)
         same = old is not None and begin == self.partial.size and old.length in (None, total)
         if same and old and old.url == new.url and old.validator:
@@ -459,7 +459,7 @@ def _content_length(response: requests.Response) -> int | None:
     return int(length) if length.isdigit() else None
 
 
-def _content_range(response: requests.Response) -> tuple[int | None, int | None]:
+def content_range(response: requests.Response) -> tuple[int | None, int | None]:
     """First byte and whole length from `Content-Range: bytes 5-9/10`; None for what it does not say."""
     unit, _, rest = response.headers.get("Content-Range", "").partition(" ")
     span, _, total = rest.partition("/")

@@ -96,7 +96,7 @@ def _answer(handler, script):
 
 def _plain(handler, status, headers):
     handler.send_response(status)
-    for name, value in ({"Content-Length": "0"} | headers).items():
+    for name, value in ({"Content-Length": "0", "Connection": "close"} | headers).items():
         handler.send_header(name, value)
     handler.end_headers()
 
@@ -124,6 +124,7 @@ def _serve(handler, page, asked):
 
 def _headers(handler, page, length):
     handler.send_header("Content-Type", page.kind)
+    handler.send_header("Connection", "close")
     if page.chunked:
         handler.send_header("Transfer-Encoding", "chunked")
     else:
