@@ -111,10 +111,15 @@ def fetch_here(url: str, sha256: str) -> dict[str, float]:
 def print_table(turns: list[dict[str, float]], megabytes: int) -> None:
     """Medians, and the median of the turns' own ratios."""
     middle = {name: median(one[name] for one in turns) for name in turns[0]}
-    print(f"| {megabytes} MB from localhost | seconds (median of {len(turns)}) | against curl + sha256sum | peak MB |")
+    print(
+        f"| {megabytes} MB from localhost | seconds (median of {len(turns)}) | against curl + sha256sum | peak MB |"
+    )
     print("| --- | ---: | ---: | ---: |")
     print(f"| curl, then sha256sum | {middle['curl']:.3f} | 1.00 | |")
-    for name, label in (("fetch", "fetch"), ("process", "fetch, with starting Python and reading the manifest")):
+    for name, label in (
+        ("fetch", "fetch"),
+        ("process", "fetch, with starting Python and reading the manifest"),
+    ):
         ratio = median(one[name] / one["curl"] for one in turns)
         peak = f"{max(one['peak_mb'] for one in turns):.0f}" if name == "fetch" else ""
         print(f"| {label} | {middle[name]:.3f} | {ratio:.2f} | {peak} |")

@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:  # noqa: PLR0911  (one way o
     except FetchError as error:
         return _fail(str(error), CANNOT_MEASURE)
     except KeyboardInterrupt:
-        return _fail("interrupted; what was measured is kept, run the same command to go on", INTERRUPTED)
+        return _fail("interrupted; what was done is kept, run the same command to go on", INTERRUPTED)
     except BrokenPipeError:
         # `zoo list | head`: the reader has what it wanted; keep Python from complaining at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

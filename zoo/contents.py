@@ -102,4 +102,6 @@ def _safetensors_fault(path: Path) -> str | None:
     except (msgspec.DecodeError, KeyError, IndexError, TypeError) as error:
         return f"a safetensors file whose header is cut short or damaged ({error})"
     size = path.stat().st_size
-    return None if size == promised else f"a safetensors file of {size} bytes whose header promises {promised}"
+    return (
+        None if size == promised else f"a safetensors file of {size} bytes whose header promises {promised}"
+    )

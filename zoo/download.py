@@ -146,8 +146,10 @@ class Partial:
             self._digest = file_digest(self._file)
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
         self._file.close()
+        if kind is not None and not self.size:
+            remove_partial(self.path)  # nothing came: nothing to go on with
 
     @property
     def complete(self) -> bool:
@@ -237,7 +239,7 @@ class _Job:
 
         retry = fresh = _retry(self.patience)
         if self.partial.complete and self._may_continue():
-            return
+            return None
         with session(self.patience) as requests_session:
             while True:
                 before = self.partial.size
@@ -313,7 +315,9 @@ class _Job:
         if self.partial.size:
             changed = self._note(response, _content_length(response)) != self.partial.note
             self._start_over(
-                "the file on the server has changed" if changed else "the server cannot send a part of the file"
+                "the file on the server has changed"
+                if changed
+                else "the server cannot send a part of the file"
             )
         return self.partial.describe(self._note(response, _content_length(response)))
 
@@ -403,7 +407,9 @@ def _disk_faults_told(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         kept = path.stat().st_size if path.is_file() else 0
-        advice = f"the {kept} bytes that arrived are kept: make room and run it again, or" if kept else "to go on,"
+        advice = (
+            f"the {kept} bytes that arrived are kept: make room and run it again, or" if kept else "to go on,"
+        )
         raise FetchError(
             f"{path}: cannot write: {error.strerror or error}; {advice} set ZOO_HOME to another place"
         ) from error

@@ -28,11 +28,10 @@ from .download import (
     remove_partial,
 )
 from .lock import Lock, entry_of, lock_for
+from .manifest import Checkpoint, Weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from .manifest import Checkpoint, Weights
 
 __all__ = [
     "Action",
@@ -79,8 +78,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     home: Path
     expected: str = ""
     """SHA-256 or its beginning, lower case; empty where nobody knows it."""
-    witness: str = "published"
-    """Who says so: `published`, or `recorded in <lock file>`."""
+    witness: str = "the published one"
+    """Who says so: that, or `the one recorded in <lock file>`."""
     lock: Lock | None = None
     """Where the first download is to be recorded; None where the publisher gives a hash."""
 
@@ -174,20 +173,21 @@ def weights_path(checkpoint: Checkpoint, home: Path | None = None) -> Path:
     return (home or places.zoo_home()) / "weights" / checkpoint.id / _file_name(checkpoint.weights.urls[0])
 
 
-def wanted_weights(
-    checkpoint: Checkpoint, home: Path | None = None, *, update_lock: bool = False
-) -> Wanted:
+def wanted_weights(checkpoint: Checkpoint, home: Path | None = None, *, update_lock: bool = False) -> Wanted:
     """A checkpoint's weights with whatever is known of their hash.
 
     Raises:
         FetchError: `zoo.lock` cannot be read.
     """
     weights, lock = checkpoint.weights, None
-    expected, witness = weights.sha256 or weights.sha256_prefix or "", "published"
+    expected, witness = weights.sha256 or weights.sha256_prefix or "", "the published one"
     if not expected:
         lock = lock_for(checkpoint, home)
         entry = None if update_lock else lock.get(checkpoint.id)
-        expected, witness = (entry.sha256 if entry else ""), f"recorded in {lock.path}"
+        expected, witness = (
+            (entry.sha256 if entry else ""),
+            f"the one recorded in {lock.where(checkpoint.id)}",
+        )
     return Wanted(
         checkpoint=checkpoint,
         kind="weights",
@@ -240,7 +240,7 @@ def check_hash(path: Path, weights: Weights) -> str:
     expected = (weights.sha256 or weights.sha256_prefix or "").lower()
     if not found.startswith(expected):
         raise _disagreement(
-            str(path), found, expected, "published", f"delete {path} and fetch it again"
+            str(path), found, expected, "the published one", f"delete {path} and fetch it again"
         )
     return found
 
@@ -309,7 +309,7 @@ def _record(wanted: Wanted, path: Path, sha256: str, url: str) -> None:
 
 def _disagreement(what: str, found: str, expected: str, witness: str, remedy: str) -> IntegrityError:
     return IntegrityError(
-        f"{what}: sha256 does not agree with the {witness} one: expected {expected}{'…' * (len(expected) < 64)}, "
+        f"{what}: sha256 does not agree with {witness}: expected {expected}{'…' * (len(expected) < 64)}, "
         f"found {found}; the file is damaged, incomplete or another one: {remedy}"
     )
 
@@ -351,17 +351,29 @@ def _download(
     """Try the URLs in order; the first whose bytes verify becomes the target."""
     failures: list[FetchError] = []
     for url in wanted.urls:
-        try:
-            fetched = _download_from(url, wanted, progress, patience, say)
-        except FetchError as error:
-            failures.append(error)
-        else:
+        result = _result_of(url, wanted, progress, patience, say)
+        if isinstance(result, Fetched):
             for failure in failures:
                 say(f"{wanted.name}: had from {url}, because {failure}")
-            return fetched
+            return result
+        failures.append(result)
     reasons = "; ".join(map(str, failures))
     kind = IntegrityError if any(isinstance(one, IntegrityError) for one in failures) else FetchError
     raise kind(f"{wanted.name}: no URL gave the file: {reasons}")
+
+
+def _result_of(
+    url: str,
+    wanted: Wanted,
+    progress: Progress | None,
+    patience: Patience | None,
+    say: Callable[[str], object],
+) -> Fetched | FetchError:
+    """The file from one URL, or why it could not be had there."""
+    try:
+        return _download_from(url, wanted, progress, patience, say)
+    except FetchError as error:
+        return error
 
 
 def _download_from(
@@ -406,7 +418,7 @@ def _fault(url: str, partial: Path, arrived: Arrived, wanted: Wanted) -> str | N
         damage = checkpoint_fault(partial) or "the file is another one"
         ellipsis = "…" * (len(wanted.expected) < 64)
         return (
-            f"{url}: sha256 does not agree with the {wanted.witness} one: expected {wanted.expected}{ellipsis}, "
+            f"{url}: sha256 does not agree with {wanted.witness}: expected {wanted.expected}{ellipsis}, "
             f"found {arrived.sha256}; {damage}{_update_hint(wanted)}"
         )
     if wanted.kind == "weights" and not wanted.expected and (damage := checkpoint_fault(partial)):

@@ -53,13 +53,20 @@ def plan(wanted: Iterable[Wanted]) -> Answer:
     return Answer(
         text="\n".join(f"{one.name}: {action.value}, {one.target}" for one, action in chosen),
         records=[
-            {"checkpoint": one.checkpoint.id, "file": one.kind, "action": action.value, "path": str(one.target)}
+            {
+                "checkpoint": one.checkpoint.id,
+                "file": one.kind,
+                "action": action.value,
+                "path": str(one.target),
+            }
             for one, action in chosen
         ],
     )
 
 
-def fetch_files(wanted: list[Wanted], arguments: argparse.Namespace, write: Callable[[Result], object]) -> int:
+def fetch_files(
+    wanted: list[Wanted], arguments: argparse.Namespace, write: Callable[[Result], object]
+) -> int:
     """Fetch, and hand every result to `write` as it comes; the exit code."""
     bars = DownloadBars(len(wanted), quiet=arguments.quiet)
     patience = Patience(read_seconds=arguments.timeout, tries=arguments.tries)
@@ -86,7 +93,7 @@ def result_text(result: Result) -> str:
     note = "as" if wanted.expected else "now"
     return (
         f"{wanted.name}: {fetched.path} (its publisher gives no hash to verify; sha256 {fetched.sha256}, "
-        f"{note} recorded in {wanted.lock.path})"
+        f"{note} recorded in {wanted.lock.where(wanted.checkpoint.id)})"
     )
 
 
@@ -118,7 +125,9 @@ def verify_cache(wanted: Iterable[Wanted], home: Path) -> Answer:
     holdings = [found for found in map(examine, wanted) if found.sha256 or found.fault]
     faults = [found.fault for found in holdings if found.fault] + damaged_blobs(home)
     sound = sum(found.fault is None for found in holdings)
-    lines = [f"{found.checkpoint} {found.kind}: sha256 {found.sha256}" for found in holdings if not found.fault]
+    lines = [
+        f"{found.checkpoint} {found.kind}: sha256 {found.sha256}" for found in holdings if not found.fault
+    ]
     return Answer(
         text="\n".join([*lines, f"{sound} files sound, {len(faults)} damaged"]),
         records=holding_records(holdings),
@@ -135,7 +144,9 @@ def prune_cache(manifest: Iterable[Checkpoint], *, dry_run: bool) -> Answer:
     waste = superfluous(home, wanted_of(_with_packaged(manifest), papers=True))
     if dry_run:
         lines = [f"would delete {path}" for path in waste]
-        return Answer(text="\n".join([*lines, f"{len(waste)} files would go"]), records=[str(path) for path in waste])
+        return Answer(
+            text="\n".join([*lines, f"{len(waste)} files would go"]), records=[str(path) for path in waste]
+        )
     freed = prune(waste, home)
     lines = [f"deleted {path}" for path in waste]
     return Answer(

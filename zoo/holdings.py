@@ -1,6 +1,4 @@
-"""What the cache holds of the chosen rows, whether it is still whole, and what nobody needs: `zoo fetch --list`,
-`--verify`, `--prune`.
-"""
+"""What the cache holds: `zoo fetch --list`; whether it is still whole: `--verify`; what nobody needs: `--prune`."""
 
 from __future__ import annotations
 
@@ -17,7 +15,6 @@ from .fetch import Action, Wanted, target_fault, torchs_file, wanted_action
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
-
 
 
 class Holding(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,15 +71,16 @@ def damaged_blobs(home: Path) -> list[str]:
     """A sentence for every blob that is no longer what its name says."""
     blobs = [path for path in cache.files(home) if path.parent == cache.blobs_folder(home)]
     return [
-        f"{path}: its name is not its sha256 any more; delete it" for path in blobs if file_sha256(path) != path.name
+        f"{path}: its name is not its sha256 any more; delete it"
+        for path in blobs
+        if file_sha256(path) != path.name
     ]
 
 
 def holdings_text(holdings: Iterable[Holding]) -> str:
     """The holdings for a person."""
     rows = [
-        [one.checkpoint, one.kind, one.state, _size(one.size_bytes), _hash(one), one.path]
-        for one in holdings
+        [one.checkpoint, one.kind, one.state, _size(one.size_bytes), _hash(one), one.path] for one in holdings
     ]
     return tabulate(rows, ["id", "file", "state", "size", "sha256", "where"], disable_numparse=True)
 
@@ -92,7 +90,9 @@ def _size(size: int | None) -> str:
 
 
 def _hash(holding: Holding) -> str:
-    return f"{holding.expected[:8]} {holding.witness.split()[0]}" if holding.expected else ""
+    if not holding.expected:
+        return "nobody says"
+    return f"{holding.expected[:8]} {'published' if 'published' in holding.witness else 'recorded'}"
 
 
 def holding_records(holdings: Iterable[Holding]) -> list[dict[str, Any]]:

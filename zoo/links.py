@@ -74,9 +74,14 @@ def to_check(checkpoints: Iterable[Checkpoint], manifest: Manifest) -> list[Link
 
 
 def _urls(checkpoint: Checkpoint, manifest: Manifest) -> Iterator[tuple[LinkKind, str, str]]:
-    yield from (("weights", url, checkpoint.id) for url in checkpoint.weights.urls)
-    yield from (("log", url, checkpoint.id) for url in checkpoint.log_urls)
-    yield from (("config", url, checkpoint.id) for url in checkpoint.config_urls)
+    files: dict[LinkKind, tuple[str, ...]] = {
+        "weights": checkpoint.weights.urls,
+        "log": checkpoint.log_urls,
+        "config": checkpoint.config_urls,
+    }
+    for kind, urls in files.items():
+        for url in urls:
+            yield kind, url, checkpoint.id
     sources = [claim.source.document for claim in checkpoint.claims if claim.source]
     for name in (*sources, *(listing.document for listing in checkpoint.listed_in)):
         if url := manifest.documents[name].url:
@@ -94,7 +99,10 @@ def _known_size(checkpoint: Checkpoint) -> int | None:
 
 
 def check_all(
-    links: Sequence[Link], *, patience: Patience | None = None, tell: Callable[[Checked], object] = lambda _: None
+    links: Sequence[Link],
+    *,
+    patience: Patience | None = None,
+    tell: Callable[[Checked], object] = lambda _: None,
 ) -> list[Checked]:
     """Ask for every link; the answers in the links' order.
 
@@ -124,7 +132,11 @@ def _lanes(links: Iterable[Link]) -> list[list[Link]]:
     hosts: dict[str, list[Link]] = {}
     for link in links:
         hosts.setdefault(urlsplit(link.url).netloc, []).append(link)
-    lanes = [group[start::CONNECTIONS_PER_HOST] for group in hosts.values() for start in range(CONNECTIONS_PER_HOST)]
+    lanes = [
+        group[start::CONNECTIONS_PER_HOST]
+        for group in hosts.values()
+        for start in range(CONNECTIONS_PER_HOST)
+    ]
     return [lane for lane in lanes if lane]
 
 
@@ -198,8 +210,10 @@ def _moved_to(response: requests.Response) -> str | None:
 
 
 def exit_code(checked: Iterable[Checked]) -> int:
-    """1 where no URL of a row's weights, log or config, or of a claim's document, has what it should; 3 where that
-    could not be told; else 0. A data set's homepage is no evidence.
+    """1 where evidence is gone, 3 where it could not be asked for, else 0.
+
+    Evidence are a row's weights, log and config and its claims' documents, each of which one good URL saves; the
+    homepage of a data set is none.
     """
     states: dict[tuple[str, str], set[State]] = {}
     for one in checked:
@@ -222,13 +236,19 @@ def links_text(checked: Sequence[Checked]) -> str:
 
 
 def _owners(link: Link) -> str:
-    more = f" and {len(link.owners) - 1} more" if len(link.owners) > 1 else ""
-    return link.owners[0] + more
+    first, *others = link.owners
+    return f"{first} and {len(others)} more" if others else first
 
 
 def link_records(checked: Iterable[Checked]) -> list[dict[str, Any]]:
     """The same as plain data."""
     return [
-        {"state": one.state, "kind": one.link.kind, "of": list(one.link.owners), "url": one.link.url, "note": one.note}
+        {
+            "state": one.state,
+            "kind": one.link.kind,
+            "of": list(one.link.owners),
+            "url": one.link.url,
+            "note": one.note,
+        }
         for one in checked
     ]

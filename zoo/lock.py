@@ -69,10 +69,17 @@ class Lock:
         Raises:
             LockError: a lock file cannot be read.
         """
+        return self._found(checkpoint_id)[0]
+
+    def where(self, checkpoint_id: str) -> Path:
+        """The file that says it, or would."""
+        return self._found(checkpoint_id)[1]
+
+    def _found(self, checkpoint_id: str) -> tuple[Entry | None, Path]:
         for path in (self.path, self.published):
             if path is not None and (entry := _read(path).files.get(checkpoint_id)):
-                return entry
-        return None
+                return entry, path
+        return None, self.path
 
     def record(self, checkpoint_id: str, entry: Entry) -> None:
         """Write an entry, replacing one.

@@ -44,9 +44,7 @@ class DownloadBars:
         self.quiet = quiet
         self._total: tqdm | None = None
         if count > 1 and not quiet:
-            self._total = tqdm(
-                desc=f"all {unit}s", total=count, unit=unit, file=sys.stderr, leave=False
-            )
+            self._total = tqdm(desc=f"all {unit}s", total=count, unit=unit, file=sys.stderr, leave=False)
 
     def file(self, label: str) -> AbstractContextManager[Progress | None]:
         """A byte bar that appears once bytes arrive."""

@@ -63,7 +63,9 @@ def _serve():
         told = (folder / f"told-{os.getpid()}").open("w", buffering=1)
         try:
             fetch(
-                msgspec.structs.replace(row, weights=weights), patience=patience, tell=lambda text: print(text, file=told)
+                msgspec.structs.replace(row, weights=weights),
+                patience=patience,
+                tell=lambda text: print(text, file=told),
             )
         except FetchError as error:
             print(error, file=told)

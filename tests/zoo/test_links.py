@@ -84,7 +84,10 @@ def test_the_whole_zoo_is_asked_for_once(server):
     manifest = load_manifest()
     links = to_check(manifest, manifest)
     assert len({link.url for link in links}) == len(links)
-    owners = {kind: {owner for link in links if link.kind == kind for owner in link.owners} for kind in ("weights", "log")}
+    owners = {
+        kind: {owner for link in links if link.kind == kind for owner in link.owners}
+        for kind in ("weights", "log")
+    }
     assert {kind: len(found) for kind, found in owners.items()} == {"weights": 34, "log": 34}
     documents = {link.owners[0] for link in links if link.kind == "document"}
     assert documents == {name for name, document in manifest.documents.items() if document.url}
@@ -114,7 +117,9 @@ def test_the_exit_code_is_about_evidence(found, code):
 
 def test_table_and_records_say_the_same():
     found = states("ok") + [
-        Checked(link=Link(url="http://y/f.log", kind="log", owners=("a", "b")), state="moved", note="to http://z")
+        Checked(
+            link=Link(url="http://y/f.log", kind="log", owners=("a", "b")), state="moved", note="to http://z"
+        )
     ]
     assert links_text(found) == (
         "state    what     of            URL             note\n"
@@ -140,7 +145,13 @@ def test_the_command_tells_and_exits_1_where_evidence_is_gone(server, tmp_path, 
     command = ["fetch", name, "--check-links", "--json", "--manifest", str(tmp_path / "mine.yaml"), "-q"]
     assert main(command) == 0
     assert json.loads(capsys.readouterr().out) == [
-        {"state": "ok", "kind": "weights", "of": [name], "url": f"{server.url}/weights/{name}.pth", "note": ""}
+        {
+            "state": "ok",
+            "kind": "weights",
+            "of": [name],
+            "url": f"{server.url}/weights/{name}.pth",
+            "note": "",
+        }
     ]
     server.pages.clear()
     assert main(command) == 1
