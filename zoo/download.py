@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import requests
+    from typing_extensions import Self
     from urllib3.util.retry import Retry
 
 CHUNK_BYTES = 1 << 20
@@ -134,7 +135,7 @@ class Partial:
         self._digest = hashlib.sha256()
         self._file: FileIO
 
-    def __enter__(self) -> Partial:
+    def __enter__(self) -> Self:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         # Unbuffered: what has arrived is in the kernel's hands, and survives a kill.
         self._file = self.path.open("r+b" if self.path.exists() else "w+b", buffering=0)

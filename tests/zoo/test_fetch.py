@@ -185,8 +185,10 @@ def test_the_second_url_serves_where_the_first_is_gone_and_that_is_told(server, 
     row = checkpoint(f"{server.url}/new/model.pth", f"{server.url}/old/model.pth")
     assert got(row).read_bytes() == DATA
     assert got.told == [
-        f"{row.id}: had from {server.url}/old/model.pth, because {server.url}/new/model.pth: the server answered "
-        "404 Not Found"
+        (
+            f"{row.id}: had from {server.url}/old/model.pth, because {server.url}/new/model.pth: the server answered "
+            "404 Not Found"
+        )
     ]
 
 

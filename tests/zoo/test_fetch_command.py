@@ -107,8 +107,10 @@ def test_one_failure_does_not_stop_the_others(zoo, server):
     assert [line.split(":")[0] for line in sorted(out.splitlines())] == ["row0", "row3"]
     assert sorted(err.splitlines()) == [
         f"zoo: row1: no URL gave the file: {server.url}/row1.pth: the server answered 404 Not Found",
-        f"zoo: row2: no URL gave the file: {server.url}/row2.pth: the server sent an HTML page titled 'Sign in' "
-        "instead of the file; open the link in a browser to see what it says",
+        (
+            f"zoo: row2: no URL gave the file: {server.url}/row2.pth: the server sent an HTML page titled 'Sign in' "
+            "instead of the file; open the link in a browser to see what it says"
+        ),
     ]
     assert in_cache(zoo) == ["weights/row0/row0.pth", "weights/row3/row3.pth"]
 
@@ -126,9 +128,11 @@ def test_a_file_that_is_no_checkpoint_is_kept_aside(zoo, server):
     assert zoo("row0") == (
         4,
         "",
-        f"zoo: row0: no URL gave the file: {server.url}/row0.pth: expected a checkpoint (zip, legacy pickle or "
-        f"safetensors), found a file that begins with 6a 75 73 74 20 73 6f 6d: kept as {aside}; try again, or report "
-        "it to the publisher\n",
+        (
+            f"zoo: row0: no URL gave the file: {server.url}/row0.pth: expected a checkpoint (zip, legacy pickle or "
+            f"safetensors), found a file that begins with 6a 75 73 74 20 73 6f 6d: kept as {aside}; try again, or report "
+            "it to the publisher\n"
+        ),
     )
     assert in_cache(zoo) == [str(aside.relative_to(zoo.home))]
     assert not zoo.lock.exists()
@@ -162,9 +166,11 @@ def test_a_dry_run_says_what_would_be_done(zoo, server):
     asked = len(server.asked)
     assert zoo("row0", "row1", "row2", "--dry-run") == (
         0,
-        f"row0: already fetched, {target(zoo, 'row0')}\n"
-        f"row1: resume a download, {target(zoo, 'row1')}\n"
-        f"row2: download, {target(zoo, 'row2')}\n",
+        (
+            f"row0: already fetched, {target(zoo, 'row0')}\n"
+            f"row1: resume a download, {target(zoo, 'row1')}\n"
+            f"row2: download, {target(zoo, 'row2')}\n"
+        ),
         "",
     )
     assert len(server.asked) == asked
@@ -251,9 +257,11 @@ def test_verify_reads_everything_again(zoo):
     assert code == 4
     assert out.splitlines()[-1] == "3 files sound, 2 damaged"
     assert err.splitlines() == [
-        f"zoo: {path}: sha256 does not agree with the one recorded in {zoo.lock}: expected {SHA256['row2']}, found "
-        f"{found}; the file is damaged, incomplete or another one: delete {path} and fetch it again, or accept it with "
-        "--update-lock",
+        (
+            f"zoo: {path}: sha256 does not agree with the one recorded in {zoo.lock}: expected {SHA256['row2']}, found "
+            f"{found}; the file is damaged, incomplete or another one: delete {path} and fetch it again, or accept it with "
+            "--update-lock"
+        ),
         f"zoo: {zoo.home / 'blobs' / SHA256['row2']}: its name is not its sha256 any more; delete it",
     ]
 

@@ -116,10 +116,11 @@ def test_the_exit_code_is_about_evidence(found, code):
 
 
 def test_table_and_records_say_the_same():
-    found = states("ok") + [
+    found = [
+        *states("ok"),
         Checked(
             link=Link(url="http://y/f.log", kind="log", owners=("a", "b")), state="moved", note="to http://z"
-        )
+        ),
     ]
     assert links_text(found) == (
         "state    what     of            URL             note\n"
