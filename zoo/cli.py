@@ -269,7 +269,14 @@ def run_doctor(arguments: argparse.Namespace) -> int:
 
 def run_check_weights(arguments: argparse.Namespace) -> int:
     """`zoo check-weights`: what can be told of the files without a data set."""
-    from .check_weights import check, check_all, exit_code, report_records, report_text  # noqa: PLC0415
+    from .check_weights import (  # noqa: PLC0415
+        check,
+        check_all,
+        complete_lock,
+        exit_code,
+        report_records,
+        report_text,
+    )
 
     chosen = _selected(arguments)
     _warn_of_unsafe(arguments)
@@ -279,6 +286,7 @@ def run_check_weights(arguments: argparse.Namespace) -> int:
         reports = [check(row, arguments.file, among=among, unsafe=arguments.unsafe_load)]
     else:
         reports = check_all(chosen, unsafe=arguments.unsafe_load)
+        complete_lock(chosen, reports)
     _write(_json(report_records(reports)) if arguments.json else report_text(reports))
     return exit_code(reports)
 
