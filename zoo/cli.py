@@ -132,6 +132,8 @@ def _look_after_cache(arguments: argparse.Namespace) -> int:
             raise CommandError("--prune looks at the whole cache; leave out what selects rows", USAGE)
         answer = prune_cache(load_manifest(arguments.manifest), dry_run=arguments.dry_run)
     elif arguments.task == "check-links":
+        if arguments.offline or places.is_offline():
+            raise CommandError("--check-links asks the network, and --offline (or ZOO_OFFLINE) is set", USAGE)
         answer = check_links(_selected(arguments), load_manifest(arguments.manifest), arguments)
     else:
         wanted = wanted_of(_selected(arguments), papers=True)

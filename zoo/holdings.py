@@ -117,11 +117,9 @@ def superfluous(home: Path, wanted: Sequence[Wanted]) -> list[Path]:
 
 
 def _is_being_filled(path: Path, home: Path) -> bool:
-    name, _, _ = path.name.partition(cache.PARTIAL_SUFFIX)
-    if name == path.name:
-        return False
-    guard = cache.guard_path(path.with_name(name), home)
-    if not guard.exists():
+    partial = path.name.removesuffix(".json")
+    guard = cache.guard_path(path.with_name(partial.removesuffix(cache.PARTIAL_SUFFIX)), home)
+    if not partial.endswith(cache.PARTIAL_SUFFIX) or not guard.exists():
         return False
     try:
         with FileLock(guard, timeout=0):

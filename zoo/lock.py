@@ -152,7 +152,7 @@ def _read(path: Path) -> _Content:
 
 def _write(path: Path, content: _Content) -> None:
     ordered = msgspec.structs.replace(content, files=dict(sorted(content.files.items())))
-    fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
+    fresh = path.with_name(f"{path.name}.new")
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh.write_bytes(msgspec.json.format(msgspec.json.encode(ordered), indent=2) + b"\n")
     fresh.replace(path)

@@ -278,6 +278,13 @@ def test_a_page_is_called_what_it_is(server, get, body, found):
     )
 
 
+def test_the_environments_proxy_is_used(server, tmp_path, monkeypatch):
+    """The proxy gets the whole URL of a host that does not exist."""
+    monkeypatch.setenv("http_proxy", server.url)
+    server.file("http://weights.invalid/f", DATA)
+    assert download("http://weights.invalid/f", tmp_path / "f.part", patience=QUICK) == WHOLE
+
+
 def test_a_refused_connection_is_told(get, tmp_path):
     url = f"http://127.0.0.1:{unused_port()}/f"
     with pytest.raises(FetchError, match=rf"^{url}: no answer \(ConnectionError: .*Connection refused"):

@@ -182,6 +182,10 @@ def test_a_dry_run_says_what_would_be_done(zoo, server):
         (["--jobs", "0"], "expected a whole number from 1 on; found '0'"),
         (["--timeout", "nan"], "expected seconds above 0, such as 60; found 'nan'"),
         (["--list", "--verify"], "not allowed with argument --list"),
+        (
+            ["--check-links", "--offline"],
+            "--check-links asks the network, and --offline (or ZOO_OFFLINE) is set",
+        ),
         (["--prune", "row0"], "--prune looks at the whole cache; leave out what selects rows"),
     ],
 )
@@ -264,6 +268,20 @@ def test_verify_reads_everything_again(zoo):
         ),
         f"zoo: {zoo.home / 'blobs' / SHA256['row2']}: its name is not its sha256 any more; delete it",
     ]
+
+
+def test_prune_leaves_a_download_that_is_going_on_alone(zoo, server):
+    server.file("/row0.pth", FILES["row0"], trickle=(10_000, 0.05))
+    program = "import sys; from segbench.zoo.cli import main; sys.exit(main(sys.argv[1:]))"
+    zoo("--dry-run")
+    command = [sys.executable, "-c", program, "fetch", "row0", "-q", "--manifest", str(zoo.path)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment) as process:
+        while not server.bodies():
+            time.sleep(0.02)
+        assert zoo("--prune") == (0, "0 files deleted, 0.0 MiB freed\n", "")
+        assert process.wait(timeout=20) == 0
+    assert len(server.bodies()) == 1
 
 
 def test_prune_deletes_what_no_row_needs(zoo, server):
