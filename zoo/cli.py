@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from ..evaluate.protocol import EvalProtocol
     from ..reports.table import Row
-    from .batch import Result
     from .manifest import Checkpoint
     from .verify import Options, Outcome
 
@@ -99,7 +98,7 @@ def run_show(arguments: argparse.Namespace) -> int:
 
 def run_fetch(arguments: argparse.Namespace) -> int:
     """`zoo fetch`: every chosen file, one failure does not stop the others; or a look at the cache."""
-    from .fetch_command import fetch_files, plan, result_record, result_text, wanted_of  # noqa: PLC0415
+    from .fetch_command import fetch_files, plan, result_record, wanted_of  # noqa: PLC0415
 
     if arguments.task is not None:
         return _look_after_cache(arguments)
@@ -108,18 +107,9 @@ def run_fetch(arguments: argparse.Namespace) -> int:
         answer = plan(wanted)
         _write(_json(answer.records) if arguments.json else answer.text)
         return OK
-    results = []
-
-    def tell(result: Result) -> None:
-        results.append(result_record(result))
-        if result.error is not None:
-            _fail(str(result.error), result.exit_code)
-        elif not arguments.json:
-            print(result_text(result), flush=True)
-
-    code = fetch_files(wanted, arguments, tell)
+    results, code = fetch_files(wanted, arguments)
     if arguments.json:
-        _write(_json(results))
+        _write(_json([result_record(result) for result in results]))
     return code
 
 

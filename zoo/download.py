@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import http.client
 import os
 import shutil
 from contextlib import closing, contextmanager, suppress
@@ -357,9 +358,17 @@ class _Job:
         except (urllib3.exceptions.HTTPError, OSError) as error:
             if isinstance(error, OSError) and error.errno in _DISK_ERRNOS:
                 raise
-            raise _Cut(f"{self._count(length)}: {_cause(error)}") from error
+            raise _Cut(f"{self._count(length)}: {self._how_cut(error)}") from error
         if length is not None and self.partial.size != length:
             raise _Cut(f"{self._count(length)}: the connection ended early")
+
+    def _how_cut(self, error: Exception) -> str:
+        cause = _cause(error)
+        if isinstance(cause, http.client.IncompleteRead):
+            return "the connection ended early"
+        if isinstance(cause, TimeoutError):
+            return f"nothing more came for {self.patience.read_seconds:g} s"
+        return f"the connection broke ({cause})"
 
     def _copy(self, response: requests.Response) -> None:
         # read1 gives what one call to the network brought; read would hold back up to a chunk of a slow line.
@@ -489,10 +498,12 @@ def reason(error: requests.RequestException) -> str:
 
     if isinstance(error, requests.TooManyRedirects):
         return f"more than {MAX_REDIRECTS} redirects, the last to {error.response.headers.get('Location')}"  # type: ignore[union-attr]
-    return f"no answer ({type(error).__name__}: {_cause(error)})"
+    cause = _cause(error)
+    return f"no answer ({type(error).__name__}: {str(cause) or type(cause).__name__})"
 
 
-def _cause(error: BaseException) -> str:
+def _cause(error: BaseException) -> BaseException:
+    """The innermost of nested errors."""
     while (inner := error.__cause__ or error.__context__) is not None:
         error = inner
-    return str(error) or type(error).__name__
+    return error

@@ -14,7 +14,7 @@ from .progress import DownloadBars
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from .manifest import Checkpoint, Manifest
@@ -64,22 +64,23 @@ def plan(wanted: Iterable[Wanted]) -> Answer:
     )
 
 
-def fetch_files(
-    wanted: list[Wanted], arguments: argparse.Namespace, write: Callable[[Result], object]
-) -> int:
-    """Fetch, and hand every result to `write` as it comes; the exit code."""
-    bars = DownloadBars(len(wanted), quiet=arguments.quiet)
+def fetch_files(wanted: list[Wanted], arguments: argparse.Namespace) -> tuple[list[Result], int]:
+    """Fetch; say of every file what became of it as soon as it is known; the results and the exit code.
+
+    With `--json` only failures are told, on stderr.
+    """
     patience = Patience(read_seconds=arguments.timeout, tries=arguments.tries)
-    code = OK
-    try:
+    results = []
+    with DownloadBars(len(wanted), quiet=arguments.quiet) as bars:
         for result in fetch_all(
             wanted, jobs=arguments.jobs, offline=arguments.offline or None, patience=patience, display=bars
         ):
-            code = max(code, result.exit_code)
-            write(result)
-    finally:
-        bars.close()
-    return code
+            results.append(result)
+            if result.error is not None:
+                bars.say(str(result.error))
+            elif not arguments.json:
+                bars.write(result_text(result))
+    return results, max((result.exit_code for result in results), default=OK)
 
 
 def result_text(result: Result) -> str:
@@ -166,9 +167,6 @@ def check_links(chosen: Iterable[Checkpoint], manifest: Manifest, arguments: arg
 
     links = to_check(chosen, manifest)
     patience = Patience(read_seconds=arguments.timeout, tries=arguments.tries)
-    bars = DownloadBars(len(links), quiet=arguments.quiet, unit="link")
-    try:
+    with DownloadBars(len(links), quiet=arguments.quiet, unit="link") as bars:
         found = check_all(links, patience=patience, tell=lambda _: bars.done())
-    finally:
-        bars.close()
     return Answer(text=links_text(found), records=link_records(found), exit_code=exit_code(found))

@@ -13,6 +13,8 @@ from ..evaluate.datasets import ImageFault
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from typing_extensions import Self
+
     from ..evaluate.datasets import Sample
     from .fetch import Progress
     from .manifest import Checkpoint, Claim
@@ -56,11 +58,17 @@ class DownloadBars:
             self._total.update()
 
     def say(self, sentence: str) -> None:
-        """A sentence above the bars."""
+        """A sentence on stderr, above the bars."""
         tqdm.write(f"zoo: {sentence}", file=sys.stderr)
 
-    def close(self) -> None:
-        """Take the bars away."""
+    def write(self, line: str) -> None:
+        """A line on stdout, above the bars of the same terminal."""
+        tqdm.write(line, file=sys.stdout)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         if self._total is not None:
             self._total.close()
 
