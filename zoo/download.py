@@ -119,8 +119,15 @@ def download(
         FetchError: the file could not be had, or not written.
     """
     with _disk_faults_told(path), Partial(path) as partial:
-        job = _Job(url, partial, hash_known, refuse, patience or Patience(), progress, tell)
-        job.run()
+        _Job(
+            url,
+            partial,
+            hash_known=hash_known,
+            refuse=refuse,
+            patience=patience or Patience(),
+            progress=progress,
+            tell=tell,
+        ).run()
         return Arrived(sha256=partial.finish(), size=partial.size, spliced=partial.spliced)
 
 
@@ -221,7 +228,8 @@ class _Job:
         self,
         url: str,
         partial: Partial,
-        hash_known: bool,  # noqa: FBT001
+        *,
+        hash_known: bool,
         refuse: Callable[[bytes], str | None],
         patience: Patience,
         progress: Progress | None,
@@ -274,6 +282,8 @@ class _Job:
         except requests.RequestException as error:
             raise FetchError(f"{self.url}: {reason(error)}") from error
         with closing(response):
+            if self._is_all_there(response):
+                return
             self._accept(response)
             self._receive(response)
 
@@ -306,22 +316,33 @@ class _Job:
 
     def _accept(self, response: requests.Response) -> None:
         """Bring the partial file into line with the answer's headers."""
-        status = response.status_code
-        if status == 416:
+        if response.status_code == 206:
+            return self._accept_part(response)
+        if response.status_code == 416:
             self._start_over("the server has no such part of the file")
             raise _Cut("the file on the server has another length than before")
-        if status not in (200, 206):
+        if response.status_code != 200:
             raise FetchError(f"{self.url}: {status_text(response)}")
-        if status == 206:
-            return self._accept_part(response)
+        old, new = self.partial.note, self._note(response, _content_length(response))
         if self.partial.size:
-            changed = self._note(response, _content_length(response)) != self.partial.note
-            self._start_over(
+            changed = old is not None and old.url == new.url and old != new
+            why = (
                 "the file on the server has changed"
                 if changed
                 else "the server cannot send a part of the file"
             )
-        return self.partial.describe(self._note(response, _content_length(response)))
+            self._start_over(why)
+        return self.partial.describe(new)
+
+    def _is_all_there(self, response: requests.Response) -> bool:
+        """True for a 416 that says no more than that: where no length was told, the end shows only so."""
+        note, (_, total) = self.partial.note, content_range(response)
+        return (
+            response.status_code == 416
+            and note is not None
+            and note.length is None
+            and total == self.partial.size
+        )
 
     def _accept_part(self, response: requests.Response) -> None:
         old = self.partial.note
@@ -480,9 +501,9 @@ def content_range(response: requests.Response) -> tuple[int | None, int | None]:
     unit, _, rest = response.headers.get("Content-Range", "").partition(" ")
     span, _, total = rest.partition("/")
     begin = span.partition("-")[0]
-    if unit != "bytes" or not begin.isdigit():
+    if unit != "bytes":
         return None, None
-    return int(begin), int(total) if total.isdigit() else None
+    return int(begin) if begin.isdigit() else None, int(total) if total.isdigit() else None
 
 
 def status_text(response: requests.Response) -> str:

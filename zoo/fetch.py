@@ -148,7 +148,7 @@ def fetch_wanted(
         )
     with _alone(wanted, say):
         # Whoever held the lock may have brought the file.
-        return _fetched(wanted) or _download(wanted, progress, patience, say)
+        return _fetched(wanted) or _Errand(wanted, progress, patience, say).run()
 
 
 def fetch_action(checkpoint: Checkpoint, home: Path | None = None) -> Action:
@@ -336,91 +336,99 @@ def _alone(wanted: Wanted, say: Callable[[str], object]) -> Iterator[None]:
             say(f"{wanted.name}: another process is fetching it; waiting for that")
             lock.acquire(poll_interval=0.1)
     except OSError as error:
-        raise FetchError(
-            f"{wanted.target}: cannot write: {error.strerror or error}; set ZOO_HOME to another place"
-        ) from error
+        raise _cannot_write(wanted, error) from error
     try:
         yield
     finally:
         lock.release()
 
 
-def _download(
-    wanted: Wanted, progress: Progress | None, patience: Patience | None, say: Callable[[str], object]
-) -> Fetched:
-    """Try the URLs in order; the first whose bytes verify becomes the target."""
-    failures: list[FetchError] = []
-    for url in wanted.urls:
-        result = _result_of(url, wanted, progress, patience, say)
-        if isinstance(result, Fetched):
-            for failure in failures:
-                say(f"{wanted.name}: had from {url}, because {failure}")
-            return result
-        failures.append(result)
-    reasons = "; ".join(map(str, failures))
-    kind = IntegrityError if any(isinstance(one, IntegrityError) for one in failures) else FetchError
-    raise kind(f"{wanted.name}: no URL gave the file: {reasons}")
+class _Errand:
+    """Getting one wanted file from its URLs."""
 
+    def __init__(
+        self,
+        wanted: Wanted,
+        progress: Progress | None,
+        patience: Patience | None,
+        say: Callable[[str], object],
+    ) -> None:
+        self.wanted = wanted
+        self.partial = cache.partial_path(wanted.target)
+        self.progress = progress
+        self.patience = patience
+        self.say = lambda sentence: say(f"{wanted.name}: {sentence}")
 
-def _result_of(
-    url: str,
-    wanted: Wanted,
-    progress: Progress | None,
-    patience: Patience | None,
-    say: Callable[[str], object],
-) -> Fetched | FetchError:
-    """The file from one URL, or why it could not be had there."""
-    try:
-        return _download_from(url, wanted, progress, patience, say)
-    except FetchError as error:
-        return error
+    def run(self) -> Fetched:
+        """Try the URLs in order; the first whose bytes verify gives the target."""
+        failures: list[FetchError] = []
+        for url in self.wanted.urls:
+            result = self._result_of(url)
+            if isinstance(result, Fetched):
+                for failure in failures:
+                    self.say(f"had from {url}, because {failure}")
+                return result
+            failures.append(result)
+        reasons = "; ".join(map(str, failures))
+        kind = IntegrityError if any(isinstance(one, IntegrityError) for one in failures) else FetchError
+        raise kind(f"{self.wanted.name}: no URL gave the file: {reasons}")
 
+    def _result_of(self, url: str) -> Fetched | FetchError:
+        """The file from one URL, or why it could not be had there."""
+        try:
+            return self._keep(url, self._verified(url))
+        except FetchError as error:
+            return error
 
-def _download_from(
-    url: str,
-    wanted: Wanted,
-    progress: Progress | None,
-    patience: Patience | None,
-    say: Callable[[str], object],
-) -> Fetched:
-    partial = cache.partial_path(wanted.target)
-    while True:
-        arrived = download(
-            url,
-            partial,
-            hash_known=bool(wanted.expected),
-            refuse=page if wanted.kind == "weights" else web_page,
-            patience=patience,
-            progress=progress,
-            tell=lambda sentence: say(f"{wanted.name}: {sentence}"),
-        )
-        fault = _fault(url, partial, arrived, wanted)
-        if fault is None:
-            break
-        if not arrived.spliced:
-            aside = cache.set_aside(partial, wanted.target, arrived.sha256)
+    def _verified(self, url: str) -> Arrived:
+        """Complete the partial file until its bytes are the wanted ones; wrong ones are kept aside."""
+        arrived = self._arrive(url)
+        if arrived.spliced and (fault := self._fault(url, arrived)):
+            self.say(f"the joined parts are not the file ({fault}): starting over")
+            remove_partial(self.partial)
+            arrived = self._arrive(url)
+        if fault := self._fault(url, arrived):
+            aside = cache.set_aside(self.partial, self.wanted.target, arrived.sha256)
             raise IntegrityError(f"{fault}: kept as {aside}; try again, or report it to the publisher")
-        say(f"{wanted.name}: the joined parts are not the file ({fault}): starting over")
-        remove_partial(partial)
-    try:
-        _record(wanted, partial, arrived.sha256, url)
-        cache.adopt(partial, wanted.target, arrived.sha256, wanted.home)
-    except OSError as error:
-        raise FetchError(
-            f"{wanted.target}: cannot write: {error.strerror or error}; set ZOO_HOME to another place"
-        ) from error
-    return Fetched(path=wanted.target, sha256=arrived.sha256)
+        return arrived
 
-
-def _fault(url: str, partial: Path, arrived: Arrived, wanted: Wanted) -> str | None:
-    """Why a file that arrived is not the wanted one; None where it is."""
-    if not arrived.sha256.startswith(wanted.expected):
-        damage = checkpoint_fault(partial) or "the file is another one"
-        ellipsis = "…" * (len(wanted.expected) < 64)
-        return (
-            f"{url}: sha256 does not agree with {wanted.witness}: expected {wanted.expected}{ellipsis}, "
-            f"found {arrived.sha256}; {damage}{_update_hint(wanted)}"
+    def _arrive(self, url: str) -> Arrived:
+        return download(
+            url,
+            self.partial,
+            hash_known=bool(self.wanted.expected),
+            refuse=page if self.wanted.kind == "weights" else web_page,
+            patience=self.patience,
+            progress=self.progress,
+            tell=self.say,
         )
-    if wanted.kind == "weights" and not wanted.expected and (damage := checkpoint_fault(partial)):
-        return f"{url}: {damage}"
-    return None
+
+    def _fault(self, url: str, arrived: Arrived) -> str | None:
+        """Why a file that arrived is not the wanted one; None where it is."""
+        wanted = self.wanted
+        if not arrived.sha256.startswith(wanted.expected):
+            damage = checkpoint_fault(self.partial) or "the file is another one"
+            ellipsis = "…" * (len(wanted.expected) < 64)
+            return (
+                f"{url}: sha256 does not agree with {wanted.witness}: expected {wanted.expected}{ellipsis}, "
+                f"found {arrived.sha256}; {damage}{_update_hint(wanted)}"
+            )
+        if wanted.kind == "weights" and not wanted.expected and (damage := checkpoint_fault(self.partial)):
+            return f"{url}: {damage}"
+        return None
+
+    def _keep(self, url: str, arrived: Arrived) -> Fetched:
+        """Record a file where nobody vouches for it, and give it its names."""
+        wanted = self.wanted
+        try:
+            _record(wanted, self.partial, arrived.sha256, url)
+            cache.adopt(self.partial, wanted.target, arrived.sha256, wanted.home)
+        except OSError as error:
+            raise _cannot_write(wanted, error) from error
+        return Fetched(path=wanted.target, sha256=arrived.sha256)
+
+
+def _cannot_write(wanted: Wanted, error: OSError) -> FetchError:
+    return FetchError(
+        f"{wanted.target}: cannot write: {error.strerror or error}; set ZOO_HOME to another place"
+    )

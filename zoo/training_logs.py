@@ -188,34 +188,29 @@ def _step(record: dict[str, Any]) -> Any:
 
 
 def _json_evaluations(
-    records: Iterable[tuple[int, dict[str, Any]]],
+    records: list[tuple[int, dict[str, Any]]],
 ) -> tuple[tuple[Evaluation, ...], list[Fault]]:
     """The evaluations and the lines whose mIoU is no number.
 
     A val line's own `iter` counts the batches of the validation set since 2021 and training iterations before; the
     last training line above it has the iteration in both.
     """
-    found, faults, iteration = [], [], None
-    records = list(records)
     fractions = _are_fractions(record for _, record in records)
+    found, faults, iteration = [], [], None
     for number, record in records:
+        value = record.get("mIoU")
         if _is_training(record):
             iteration = _whole(_step(record))
-        elif "mIoU" in record:
-            value = record["mIoU"]
-            if not _is_number(value):
-                faults.append(Fault(line=number, message=f"mIoU is no number: {value!r}"))
-                continue
-            done = iteration if iteration is not None else _whole(record.get("step"))
-            epoch = _whole(record.get("epoch"))
-            found.append(
-                Evaluation(
-                    miou_percent=_percent(value) if fractions else value,
-                    iteration=done,
-                    epoch=epoch,
-                    line=number,
-                )
+        elif _is_number(value):
+            evaluation = Evaluation(
+                miou_percent=_percent(value) if fractions else value,
+                iteration=_whole(record.get("step")) if iteration is None else iteration,
+                epoch=_whole(record.get("epoch")),
+                line=number,
             )
+            found.append(evaluation)
+        elif "mIoU" in record:
+            faults.append(Fault(line=number, message=f"mIoU is no number: {value!r}"))
     return tuple(found), faults
 
 

@@ -186,6 +186,22 @@ def test_a_file_that_became_shorter_than_the_part_is_fetched_anew(server, get):
     assert get.told[0] == "the server has no such part of the file: starting over, 150000 bytes are dropped"
 
 
+def test_a_file_of_unknown_length_is_known_to_be_whole_by_a_416(server, get):
+    """Its chunks had all come when the process was killed."""
+    begun(get, server, arrived=len(DATA), length=None)
+    server.file("/f", DATA, chunked=True)
+    assert get() == SPLICED
+    assert server.bodies() == []
+    assert get.told == []
+
+
+def test_a_mirror_without_ranges_is_not_called_a_changed_file(server, get):
+    begun(get, server, url="http://127.0.0.1/another")
+    server.file("/f", DATA, ranges=False)
+    assert get(hash_known=True) == WHOLE
+    assert get.told == ["the server cannot send a part of the file: starting over, 150000 bytes are dropped"]
+
+
 def test_a_part_with_another_etag_than_asked_for_is_refused(server, get):
     """A server that ignores If-Range."""
     begun(get, server)
