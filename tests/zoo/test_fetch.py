@@ -217,6 +217,21 @@ def test_a_mirror_goes_on_where_the_first_one_broke_off(server, checkpoint, got)
     assert server.bodies() == [(0, 700_000), (700_000, len(DATA) - 700_000)]
 
 
+def test_parts_that_do_not_fit_together_are_fetched_anew(server, checkpoint, got):
+    """What lay on the disk was damaged; with a known hash that shows, and costs one more download."""
+    server.file("/model.pth", DATA, cuts=[100_000] + [0] * 9)
+    row = checkpoint(f"{server.url}/model.pth", sha256=SHA256)
+    with pytest.raises(FetchError):
+        got(row)
+    part = weights_path(row).with_name("model.pth.part")
+    part.write_bytes(part.read_bytes()[:-1] + b"?")
+    server.pages["/model.pth"].cuts.clear()
+    got.told.clear()
+    assert got(row).read_bytes() == DATA
+    assert len(got.told) == 1
+    assert got.told[0].startswith(f"{row.id}: the joined parts are not the file (")
+
+
 def test_a_refused_connection_is_told(checkpoint, got):
     with pytest.raises(FetchError, match="no answer"):
         got(checkpoint(f"http://127.0.0.1:{unused_port()}/model.pth"))

@@ -10,7 +10,7 @@ import time
 
 import pytest
 import yaml
-from faulty_server import faulty_server
+from faulty_server import faulty_server, unused_port
 
 from segbench.zoo.cli import main
 from segbench.zoo.demo import STREETS
@@ -74,6 +74,51 @@ def in_cache(zoo):
 
 
 # fetching ---------------------------------------------------------------------------------------------------
+
+
+FAULTS = {
+    "cut": ({"cuts": [123_456]}, 0),
+    "cut for good": ({"cuts": [100] + [0] * 99}, 3),
+    "slow trickle": ({"trickle": (50_000, 0.02)}, 0),
+    "500, then good": ({"statuses": [500]}, 0),
+    "503, then good": ({"statuses": [503, 503]}, 0),
+    "503 for good": ({"statuses": [503] * 99}, 3),
+    "404": ({"statuses": [404] * 9}, 3),
+    "whole file for a part": ({"cuts": [1000], "ranges": False}, 0),
+    "length too large": ({"length": 400_000, "ranges": False}, 3),
+    "length too small": ({"length": 200_000, "ranges": False}, 4),
+    "redirect loop": ({"location": "/row0.pth"}, 3),
+    "page": ({"data": b"<html><title>Welcome</title>" + bytes(299_974), "kind": "text/html"}, 4),
+    "page of the right type": ({"data": b"<html>" + bytes(299_996)}, 4),
+    "wrong bytes": ({"data": FILES["row1"]}, 4),
+    "stall": ({"stalls": [0.6]}, 0),
+    "stall for good": ({"stalls": [0.6] * 9, "ranges": False}, 3),
+}
+
+
+@pytest.mark.parametrize(("settings", "code"), FAULTS.values(), ids=FAULTS)
+def test_every_fault_ends_in_the_right_file_or_one_clear_error(zoo, server, monkeypatch, settings, code):
+    """With a published hash and two tries; the final name is never given to anything else."""
+    monkeypatch.setattr("time.sleep", lambda seconds, sleep=time.sleep: sleep(min(seconds, 0.6)))
+    zoo.rows["row0"]["weights"]["sha256"] = SHA256["row0"]
+    server.file("/row0.pth", **{"data": FILES["row0"]} | settings)
+    found, out, err = zoo("row0", "--tries", "3", "--timeout", "0.3")
+    path = target(zoo, "row0")
+    assert found == code
+    if code:
+        assert not path.exists()
+        assert out == ""
+        assert err.splitlines()[-1].startswith(f"zoo: row0: no URL gave the file: {server.url}/row0.pth: ")
+        assert "Traceback" not in err
+    else:
+        assert path.read_bytes() == FILES["row0"]
+        assert out == f"row0: {path} (hash verified)\n"
+
+
+def test_a_dead_mirror_is_passed_over(zoo, server):
+    zoo.rows["row0"]["weights"]["urls"].insert(0, f"http://127.0.0.1:{unused_port()}/row0.pth")
+    assert zoo("row0", "--tries", "1")[0] == 0
+    assert target(zoo, "row0").read_bytes() == FILES["row0"]
 
 
 def test_all_files_come_and_are_recorded_beside_the_manifest(zoo):
