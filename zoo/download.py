@@ -280,7 +280,7 @@ class _Job:
                 self.url, stream=True, timeout=timeout, headers=self._range_headers()
             )
         except requests.RequestException as error:
-            raise FetchError(f"{self.url}: {reason(error)}") from error
+            raise FetchError(f"{self.url}: no answer ({reason(error)})") from error
         with closing(response):
             if self._is_all_there(response):
                 return
@@ -514,13 +514,13 @@ def status_text(response: requests.Response) -> str:
 
 
 def reason(error: requests.RequestException) -> str:
-    """The short cause inside requests' nested messages."""
+    """Why there was no answer, without requests' nested messages."""
     import requests  # noqa: PLC0415
 
     if isinstance(error, requests.TooManyRedirects):
         return f"more than {MAX_REDIRECTS} redirects, the last to {error.response.headers.get('Location')}"  # type: ignore[union-attr]
     cause = _cause(error)
-    return f"no answer ({type(error).__name__}: {str(cause) or type(cause).__name__})"
+    return f"{type(error).__name__}: {str(cause) or type(cause).__name__}"
 
 
 def _cause(error: BaseException) -> BaseException:

@@ -268,7 +268,7 @@ def test_redirects_in_a_circle_end(server, get):
     server.file("/g", b"", location="/f")
     with pytest.raises(FetchError) as error:
         get()
-    assert str(error.value) == f"{server.url}/f: more than 10 redirects, the last to /g"
+    assert str(error.value) == f"{server.url}/f: no answer (more than 10 redirects, the last to /g)"
 
 
 def test_a_length_that_promises_too_much_is_told(server, get):

@@ -54,7 +54,12 @@ def test_a_refusal_is_no_absence(server, status):
 def test_nobody_there_is_no_answer(server):
     link = Link(url=f"http://127.0.0.1:{unused_port()}/f", kind="log", owners=("row",))
     [found] = check_all([link], patience=QUICK)
-    assert found.state == "no answer"
+    assert (found.state, found.note) == ("no answer", "ConnectionError: [Errno 111] Connection refused")
+
+
+def test_a_circle_of_redirects_is_gone(server):
+    server.file("/f", b"", location="/f")
+    assert checked(server) == ("gone", "more than 10 redirects, the last to /f")
 
 
 def test_a_permanent_redirect_is_a_move_and_a_passing_one_is_not(server):
