@@ -7,7 +7,7 @@ import sys
 import time
 
 import pytest
-from faulty_server import faulty_server, unused_port
+from faulty_server import unused_port
 from fetching import nursery
 
 from segbench.zoo.download import (
@@ -25,12 +25,6 @@ SHA256 = hashlib.sha256(DATA).hexdigest()
 QUICK = Patience(connect_seconds=2, read_seconds=0.25, tries=4, backoff_seconds=0.005)
 WHOLE = Arrived(sha256=SHA256, size=len(DATA), spliced=False)
 SPLICED = Arrived(sha256=SHA256, size=len(DATA), spliced=True)
-
-
-@pytest.fixture
-def server():
-    with faulty_server() as running:
-        yield running
 
 
 @pytest.fixture
@@ -71,10 +65,10 @@ def test_a_slow_trickle_arrives(server, get):
 
 
 def test_silence_beyond_the_time_out_ends_the_attempt_not_the_download(server, get):
-    server.file("/f", DATA, stalls=[1.0])
+    server.file("/f", DATA, stalls=[5.0])
     started = time.monotonic()
     assert get() == SPLICED
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 5
     half = len(DATA) // 2 + 1
     assert server.bodies()[1:] == [(half, len(DATA) - half)]
     assert get.told == [f"{half} of {len(DATA)} bytes arrived: nothing more came for 0.25 s; trying again"]

@@ -4,7 +4,7 @@ import hashlib
 import json
 
 import pytest
-from faulty_server import faulty_server, unused_port
+from faulty_server import unused_port
 
 from segbench.zoo.download import Patience
 from segbench.zoo.fetch import FetchError, IntegrityError, fetch, weights_path
@@ -13,13 +13,6 @@ DATA = b"\x80\x02" + bytes(range(256)) * 9000
 """Begins like a legacy pickle."""
 SHA256 = hashlib.sha256(DATA).hexdigest()
 QUICK = Patience(connect_seconds=2, read_seconds=0.3, tries=4, backoff_seconds=0.01)
-
-
-@pytest.fixture
-def server():
-    """A server that can be told to fail."""
-    with faulty_server() as running:
-        yield running
 
 
 @pytest.fixture

@@ -10,19 +10,13 @@ import time
 
 import pytest
 import yaml
-from faulty_server import faulty_server, unused_port
+from faulty_server import unused_port
 
 from segbench.zoo.cli import main
 from segbench.zoo.demo import STREETS
 
 FILES = {f"row{n}": b"\x80\x02" + bytes([n]) * 300_000 for n in range(4)}
 SHA256 = {name: hashlib.sha256(data).hexdigest() for name, data in FILES.items()}
-
-
-@pytest.fixture
-def server():
-    with faulty_server() as running:
-        yield running
 
 
 @pytest.fixture
@@ -136,12 +130,12 @@ def test_all_files_come_and_are_recorded_beside_the_manifest(zoo):
 
 
 def test_files_come_at_once(zoo, server):
-    """Four trickles of half a second each take less than two of them."""
+    """Four trickles of a second each take less than three of them."""
     for name, data in FILES.items():
-        server.file(f"/{name}.pth", data, trickle=(15_000, 0.025))
+        server.file(f"/{name}.pth", data, trickle=(15_000, 0.05))
     started = time.monotonic()
     assert zoo("-j", "4")[0] == 0
-    assert time.monotonic() - started < 1.5
+    assert time.monotonic() - started < 3
 
 
 def test_one_failure_does_not_stop_the_others(zoo, server):

@@ -4,19 +4,13 @@ import json
 
 import msgspec
 import pytest
-from faulty_server import faulty_server, unused_port
+from faulty_server import unused_port
 
 from segbench.zoo.download import Patience
 from segbench.zoo.links import Checked, Link, check_all, exit_code, link_records, links_text, to_check
 from segbench.zoo.manifest import load_manifest
 
 QUICK = Patience(connect_seconds=2, read_seconds=0.3, tries=2, backoff_seconds=0)
-
-
-@pytest.fixture
-def server():
-    with faulty_server() as running:
-        yield running
 
 
 def checked(server, path="/f", kind="weights", **settings):
