@@ -27,7 +27,7 @@ from .download import (
     file_sha256,
     remove_partial,
 )
-from .lock import Lock, entry_of, lock_for
+from .lock import Lock, LockError, entry_of, lock_for
 from .manifest import Checkpoint, Weights
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def fetch_wanted(
 ) -> Fetched:
     """`fetch` for any one file: weights, a log, a config."""
     say = tell or logging.getLogger("segbench").warning
-    if found := _fetched(wanted) or _reusable(wanted, say):
+    if found := _fetched(wanted, say) or _reusable(wanted, say):
         return found
     if places.is_offline() if offline is None else offline:
         raise FetchError(
@@ -148,7 +148,7 @@ def fetch_wanted(
         )
     with _alone(wanted, say):
         # Whoever held the lock may have brought the file.
-        return _fetched(wanted) or _Errand(wanted, progress, patience, say).run()
+        return _fetched(wanted, say) or _Errand(wanted, progress, patience, say).run()
 
 
 def fetch_action(checkpoint: Checkpoint, home: Path | None = None) -> Action:
@@ -257,10 +257,10 @@ def torchs_file(wanted: Wanted) -> Path:
     return places.torch_checkpoints() / wanted.target.name
 
 
-def _fetched(wanted: Wanted) -> Fetched | None:
+def _fetched(wanted: Wanted, say: Callable[[str], object]) -> Fetched | None:
     """The verified file of the cache, perhaps one that another row brought; else None."""
     if wanted.target.is_file() or cache.link_known(wanted.target, wanted.expected, wanted.home):
-        return Fetched(path=wanted.target, sha256=_require_good(wanted))
+        return Fetched(path=wanted.target, sha256=_require_good(wanted, say))
     return None
 
 
@@ -276,13 +276,19 @@ def _reusable(wanted: Wanted, say: Callable[[str], object]) -> Fetched | None:
     return None
 
 
-def _require_good(wanted: Wanted) -> str:
-    """SHA-256 of the file in the cache, which is the one expected; the first of its kind is recorded."""
+def _require_good(wanted: Wanted, say: Callable[[str], object]) -> str:
+    """SHA-256 of the file in the cache, which is the one expected; the first of its kind is recorded.
+
+    A cache and a lock that only others may write are no reason to refuse a file that is there.
+    """
     found = file_sha256(wanted.target)
     if fault := target_fault(wanted, found):
         raise IntegrityError(fault)
     if not wanted.expected:
-        _record(wanted, wanted.target, found, url="")
+        try:
+            _record(wanted, wanted.target, found, url="")
+        except LockError as error:
+            say(f"{wanted.name}: used, but not recorded: {error}")
     return found
 
 

@@ -288,3 +288,29 @@ def test_what_was_recorded_is_required_until_the_lock_is_updated(server, checkpo
         got(row)
     assert got(row, update_lock=True).read_bytes() == DATA + b"new"
     assert got(row).read_bytes() == DATA + b"new"
+
+
+def test_a_file_that_is_there_is_recorded_too(server, checkpoint, got, tmp_path):
+    row = checkpoint(f"{server.url}/model.pth")
+    weights_path(row).parent.mkdir(parents=True)
+    weights_path(row).write_bytes(DATA)
+    assert got(row) == weights_path(row)
+    assert json.loads((tmp_path / "zoo.lock").read_text())["files"][row.id]["sha256"] == SHA256
+    weights_path(row).write_bytes(DATA + b"more")
+    with pytest.raises(IntegrityError, match="the one recorded in"):
+        got(row)
+
+
+def test_a_lock_that_cannot_be_written_keeps_no_file_from_its_user(server, checkpoint, got, tmp_path):
+    """A cache that others look after: it may be read, and nothing more."""
+    row = checkpoint(f"{server.url}/model.pth")
+    weights_path(row).parent.mkdir(parents=True)
+    weights_path(row).write_bytes(DATA)
+    (tmp_path / "zoo-home/locks").write_text("a file where a folder should be")
+    assert got(row) == weights_path(row)
+    assert got.told == [
+        (
+            f"{row.id}: used, but not recorded: {tmp_path / 'zoo.lock'}: cannot write: File exists; name another file with "
+            "ZOO_LOCK"
+        )
+    ]
