@@ -18,6 +18,7 @@ from ..models.health import Finding, canary, content_digest, findings
 from ..models.weights import WeightsError, convert_keys, load_weights
 from . import places
 from .fetch import Action, fetch_action, file_sha256, weights_path
+from .lock import lock_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -105,7 +106,8 @@ def check(
         return report.having(_error("cannot be read", str(error).removeprefix(f"{path}: ")))
     report = msgspec.structs.replace(report, container=content.container)
     report = _with_hash_state(report, checkpoint, sha256, others)
-    return _with_content(report, checkpoint, content, others)
+    report = _with_content(report, checkpoint, content, others)
+    return report.having(*_against_lock(report, checkpoint, home))
 
 
 def check_all(
@@ -132,6 +134,17 @@ def check_all(
         reports.append(check(row, home=home, among=known, unsafe=unsafe))
         tell(reports[-1])
     return _with_shared_contents(rows, reports)
+
+
+def complete_lock(checkpoints: Iterable[Checkpoint], reports: Iterable[Report]) -> None:
+    """Add to `zoo.lock` the digests of the tensors, which `zoo fetch` cannot compute without torch.
+
+    Raises:
+        LockError: the lock cannot be read or written.
+    """
+    for row, report in zip(checkpoints, reports, strict=True):
+        if report.sha256 and report.content_digest and not _published_hash(row):
+            lock_for(row).complete(row.id, report.sha256, report.content_digest)
 
 
 def exit_code(reports: Iterable[Report]) -> int:
@@ -258,6 +271,26 @@ def _with_content(
         meaning = f"The manifest states {checkpoint.parameters:,}, the model has {parameters:,}."
         report = report.having(_warning("number of parameters", meaning))
     return _with_canary(report, model) if report.ok or _only_hash(report) else report
+
+
+def _against_lock(report: Report, checkpoint: Checkpoint, home: Path | None) -> Iterator[Finding]:
+    """Whether a file that no publisher vouches for is the one that first came."""
+    entry = None if _published_hash(checkpoint) else lock_for(checkpoint, home).get(checkpoint.id)
+    if entry is None or entry.sha256 == report.sha256:
+        return
+    differs = f"zoo.lock has sha256 {entry.sha256} of {entry.recorded}, found {report.sha256}"
+    if entry.content_digest is None:
+        meaning = f"{differs}; of its tensors nothing was recorded, so they cannot be compared."
+        yield _warning("another file than recorded", meaning)
+    elif entry.content_digest == report.content_digest:
+        yield _warning(
+            "another file than recorded", f"{differs}; the tensors are the same, packed otherwise."
+        )
+    else:
+        meaning = (
+            f"{differs}, and other tensors: delete it and fetch it again, or accept it with --update-lock."
+        )
+        yield _error("another file than recorded", meaning)
 
 
 def _only_hash(report: Report) -> bool:

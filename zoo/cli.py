@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from . import places
-from .fetch import FetchError, IntegrityError, check_hash, fetch, fetch_action, weights_path
+from .fetch import FetchError, IntegrityError, fetch, fetch_action
 from .manifest import ManifestError, UnknownCheckpoint, json_schema, load_manifest
 from .parser import USAGE, build_parser
 from .selection import SelectionError, select
@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:  # noqa: PLR0911  (one way o
     except FetchError as error:
         return _fail(str(error), CANNOT_MEASURE)
     except KeyboardInterrupt:
-        return _fail("interrupted; what was measured is kept, run the same command to go on", INTERRUPTED)
+        return _fail("interrupted; what was done is kept, run the same command to go on", INTERRUPTED)
     except BrokenPipeError:
         # `zoo list | head`: the reader has what it wanted; keep Python from complaining at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -104,31 +104,41 @@ def run_show(arguments: argparse.Namespace) -> int:
 
 
 def run_fetch(arguments: argparse.Namespace) -> int:
-    """`zoo fetch`: every chosen file, one failure does not stop the others."""
-    from .progress import byte_bar  # noqa: PLC0415
+    """`zoo fetch`: every chosen file, one failure does not stop the others; or a look at the cache."""
+    from .fetch_command import fetch_files, plan, result_record, wanted_of  # noqa: PLC0415
 
-    codes = []
-    for checkpoint in _selected(arguments):
-        if arguments.dry_run:
-            _write(f"{checkpoint.id}: {fetch_action(checkpoint).value}, {weights_path(checkpoint)}")
-            continue
-        try:
-            with byte_bar(checkpoint.id, quiet=arguments.quiet) as progress:
-                path = fetch(checkpoint, offline=arguments.offline or None, progress=progress)
-        except FetchError as error:
-            codes.append(
-                _fail(str(error), INTEGRITY if isinstance(error, IntegrityError) else CANNOT_MEASURE)
-            )
-        else:
-            _write(f"{checkpoint.id}: {path}{_hash_note(checkpoint, path)}")
-    return max(codes, default=OK)
+    if arguments.task is not None:
+        return _look_after_cache(arguments)
+    wanted = wanted_of(_selected(arguments), papers=arguments.with_logs, update_lock=arguments.update_lock)
+    if arguments.dry_run:
+        answer = plan(wanted)
+        _write(_json(answer.records) if arguments.json else answer.text)
+        return OK
+    results, code = fetch_files(wanted, arguments)
+    if arguments.json:
+        _write(_json([result_record(result) for result in results]))
+    return code
 
 
-def _hash_note(checkpoint: Checkpoint, path: Path) -> str:
-    weights = checkpoint.weights
-    if weights.sha256 or weights.sha256_prefix:
-        return " (hash verified)"
-    return f" (its publisher gives no hash to verify; sha256 {check_hash(path, weights)})"
+def _look_after_cache(arguments: argparse.Namespace) -> int:
+    """`zoo fetch --list`, `--verify`, `--prune`, `--check-links`."""
+    from .fetch_command import check_links, list_cache, prune_cache, verify_cache, wanted_of  # noqa: PLC0415
+
+    if arguments.task == "prune":
+        if arguments.ids or arguments.where:
+            raise CommandError("--prune looks at the whole cache; leave out what selects rows", USAGE)
+        answer = prune_cache(load_manifest(arguments.manifest), dry_run=arguments.dry_run)
+    elif arguments.task == "check-links":
+        if arguments.offline or places.is_offline():
+            raise CommandError("--check-links asks the network, and --offline (or ZOO_OFFLINE) is set", USAGE)
+        answer = check_links(_selected(arguments), load_manifest(arguments.manifest), arguments)
+    else:
+        wanted = wanted_of(_selected(arguments), papers=True)
+        answer = list_cache(wanted) if arguments.task == "list" else verify_cache(wanted, places.zoo_home())
+    _write(_json(answer.records) if arguments.json else answer.text)
+    for fault in answer.faults:
+        _fail(fault, answer.exit_code)
+    return answer.exit_code
 
 
 def run_verify(arguments: argparse.Namespace) -> int:
@@ -447,7 +457,14 @@ def run_data(arguments: argparse.Namespace) -> int:
 
 def run_check_weights(arguments: argparse.Namespace) -> int:
     """`zoo check-weights`: what can be told of the files without a data set."""
-    from .check_weights import check, check_all, exit_code, report_records, report_text  # noqa: PLC0415
+    from .check_weights import (  # noqa: PLC0415
+        check,
+        check_all,
+        complete_lock,
+        exit_code,
+        report_records,
+        report_text,
+    )
 
     chosen = _selected(arguments)
     _warn_of_unsafe(arguments)
@@ -457,6 +474,7 @@ def run_check_weights(arguments: argparse.Namespace) -> int:
         reports = [check(row, arguments.file, among=among, unsafe=arguments.unsafe_load)]
     else:
         reports = check_all(chosen, unsafe=arguments.unsafe_load)
+        complete_lock(chosen, reports)
     _write(_json(report_records(reports)) if arguments.json else report_text(reports))
     return exit_code(reports)
 

@@ -13,7 +13,7 @@ from tabulate import tabulate
 
 from ..evaluate.datasets import DatasetError, locate
 from . import places
-from .fetch import Action, fetch_action
+from .fetch import fetch_action
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,7 +67,7 @@ def _gpu(index: int) -> str:
 def _cache(manifest: Manifest) -> dict[str, Any]:
     home = places.zoo_home()
     existing = next(folder for folder in (home, *home.parents) if folder.exists())
-    have = [checkpoint.id for checkpoint in manifest if fetch_action(checkpoint) is not Action.DOWNLOAD]
+    have = [checkpoint.id for checkpoint in manifest if fetch_action(checkpoint).is_here]
     return {
         "folder": str(home),
         "writable": os.access(existing, os.W_OK),

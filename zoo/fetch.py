@@ -1,39 +1,55 @@
 """Weights from the publisher's server to a verified file: decide first, then act.
 
-A file under its final name is a file that was verified. Downloads go to a temporary name beside the
-target and are moved there only after their hash agreed.
+A file under its final name is a file that was verified: against the published hash, else against `zoo.lock`, else,
+the first time, against what its own container says. One process downloads, others wait for it.
 """
 
 from __future__ import annotations
 
 import enum
-import hashlib
-import os
-from contextlib import closing, contextmanager, suppress
+import logging
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import unquote, urlsplit
 
-from . import places
+import msgspec
+
+from . import cache, places
+from .contents import checkpoint_fault, page, web_page
+from .download import (
+    Arrived,
+    FetchError,
+    IntegrityError,
+    Patience,
+    Progress,
+    download,
+    file_sha256,
+    remove_partial,
+)
+from .lock import Lock, LockError, entry_of, lock_for
+from .manifest import Checkpoint, Weights
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    import requests
+__all__ = [
+    "Action",
+    "FetchError",
+    "IntegrityError",
+    "Patience",
+    "Progress",
+    "check_hash",
+    "fetch",
+    "fetch_action",
+    "fetch_wanted",
+    "file_sha256",
+    "wanted_papers",
+    "wanted_weights",
+    "weights_path",
+]
 
-    from .manifest import Checkpoint, Weights
-
-CHUNK_BYTES = 1 << 20
-CONNECT_SECONDS, READ_SECONDS = 10, 60
-ATTEMPTS = 3
-
-
-class FetchError(Exception):
-    """The file could not be had (no network, not found, disk): exit code 3."""
-
-
-class IntegrityError(FetchError):
-    """A file is not the published one: exit code 4."""
+Kind = Literal["weights", "log", "config"]
 
 
 class Action(enum.Enum):
@@ -41,16 +57,43 @@ class Action(enum.Enum):
 
     USE = "already fetched"
     REUSE = "found in torch's cache"
+    LINK = "found in the cache under another name"
+    RESUME = "resume a download"
     DOWNLOAD = "download"
 
+    @property
+    def is_here(self) -> bool:
+        """True where no network is needed."""
+        return self in {Action.USE, Action.REUSE, Action.LINK}
 
-class Progress(Protocol):
-    """Told of bytes as they arrive; `tqdm` is one."""
 
-    total: float | None
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """One file to be had."""
 
-    def update(self, n: float | None = 1) -> object:
-        """`n` more bytes have arrived."""
+    checkpoint: Checkpoint
+    kind: Kind
+    urls: tuple[str, ...]
+    """Tried in order."""
+    target: Path
+    home: Path
+    expected: str = ""
+    """SHA-256 or its beginning, lower case; empty where nobody knows it."""
+    witness: str = "the published one"
+    """Who says so: that, or `the one recorded in <lock file>`."""
+    lock: Lock | None = None
+    """Where the first download is to be recorded; None where the publisher gives a hash."""
+
+    @property
+    def name(self) -> str:
+        """How messages call it."""
+        return self.checkpoint.id if self.kind == "weights" else f"{self.checkpoint.id} {self.kind}"
+
+
+class Fetched(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that was verified as far as anybody knows what it should be."""
+
+    path: Path
+    sha256: str
 
 
 def fetch(
@@ -59,53 +102,132 @@ def fetch(
     home: Path | None = None,
     offline: bool | None = None,
     progress: Progress | None = None,
+    patience: Patience | None = None,
+    update_lock: bool = False,
+    tell: Callable[[str], object] | None = None,
 ) -> Path:
     """The verified weights file of a checkpoint, downloaded if need be.
 
+    Args:
+        checkpoint: The row.
+        home: The cache; None for `ZOO_HOME`.
+        offline: Touch no network; None for `ZOO_OFFLINE`.
+        progress: Told of bytes.
+        patience: Time-outs and number of attempts.
+        update_lock: Record what comes in `zoo.lock`, whatever was recorded before.
+        tell: Called with a sentence for everything worth knowing that is no failure; None for the log.
+
     Raises:
-        IntegrityError: a file, cached or downloaded, does not have the published hash.
+        IntegrityError: a file, cached or downloaded, is not the published or recorded one.
         FetchError: every URL failed, or the cache cannot be written.
     """
-    target = weights_path(checkpoint, home)
-    action = fetch_action(checkpoint, home)
-    if action is Action.REUSE:
-        target = places.torch_checkpoints() / target.name
-    if action is not Action.DOWNLOAD:
-        check_hash(target, checkpoint.weights)
-        return target
+    return fetch_wanted(
+        wanted_weights(checkpoint, home, update_lock=update_lock),
+        offline=offline,
+        progress=progress,
+        patience=patience,
+        tell=tell,
+    ).path
+
+
+def fetch_wanted(
+    wanted: Wanted,
+    *,
+    offline: bool | None = None,
+    progress: Progress | None = None,
+    patience: Patience | None = None,
+    tell: Callable[[str], object] | None = None,
+) -> Fetched:
+    """`fetch` for any one file: weights, a log, a config."""
+    say = tell or logging.getLogger("segbench").warning
+    if found := _fetched(wanted, say) or _reusable(wanted, say):
+        return found
     if places.is_offline() if offline is None else offline:
         raise FetchError(
-            f"{checkpoint.id}: not in the cache ({target}) and --offline is set; run zoo fetch once online"
+            f"{wanted.name}: not in the cache ({wanted.target}) and --offline is set; run zoo fetch once online"
         )
-    _download(checkpoint, target, progress)
-    return target
+    with _alone(wanted, say):
+        # Whoever held the lock may have brought the file.
+        return _fetched(wanted, say) or _Errand(wanted, progress, patience, say).run()
 
 
 def fetch_action(checkpoint: Checkpoint, home: Path | None = None) -> Action:
-    """Decide from the disk alone: use the fetched file, reuse torch's, or download."""
-    target = weights_path(checkpoint, home)
-    if target.is_file():
+    """Decide from the disk alone: use the fetched file, reuse torch's or another row's, or download."""
+    return wanted_action(wanted_weights(checkpoint, home))
+
+
+def wanted_action(wanted: Wanted) -> Action:
+    """`fetch_action` for any one file."""
+    if wanted.target.is_file():
         return Action.USE
-    # Only a published hash can tell that torch's file of this name is the same checkpoint.
-    hashed = checkpoint.weights.sha256 or checkpoint.weights.sha256_prefix
-    if hashed and (places.torch_checkpoints() / target.name).is_file():
+    # Only a hash can tell that torch's file of this name is the same checkpoint.
+    if wanted.expected and torchs_file(wanted).is_file():
         return Action.REUSE
-    return Action.DOWNLOAD
+    if cache.known_blobs(wanted.expected, wanted.home):
+        return Action.LINK
+    return Action.RESUME if cache.partial_path(wanted.target).is_file() else Action.DOWNLOAD
 
 
 def weights_path(checkpoint: Checkpoint, home: Path | None = None) -> Path:
     """Where the cache keeps a checkpoint's file: `weights/<id>/<the publisher's file name>`."""
-    name = Path(urlsplit(checkpoint.weights.urls[0]).path).name
-    return (home or places.zoo_home()) / "weights" / checkpoint.id / name
+    return (home or places.zoo_home()) / "weights" / checkpoint.id / _file_name(checkpoint.weights.urls[0])
 
 
-def file_sha256(path: Path) -> str:
-    """SHA-256 (hex) of a file's bytes."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
+def wanted_weights(checkpoint: Checkpoint, home: Path | None = None, *, update_lock: bool = False) -> Wanted:
+    """A checkpoint's weights with whatever is known of their hash.
+
+    Raises:
+        FetchError: `zoo.lock` cannot be read.
+    """
+    weights, lock = checkpoint.weights, None
+    expected, witness = weights.sha256 or weights.sha256_prefix or "", "the published one"
+    if not expected:
+        lock = lock_for(checkpoint, home)
+        entry = None if update_lock else lock.get(checkpoint.id)
+        expected, witness = (
+            (entry.sha256 if entry else ""),
+            f"the one recorded in {lock.where(checkpoint.id)}",
+        )
+    return Wanted(
+        checkpoint=checkpoint,
+        kind="weights",
+        urls=weights.urls,
+        target=weights_path(checkpoint, home),
+        home=home or places.zoo_home(),
+        expected=expected.lower(),
+        witness=witness,
+        lock=lock,
+    )
+
+
+def wanted_papers(checkpoint: Checkpoint, home: Path | None = None) -> list[Wanted]:
+    """A checkpoint's training log and config, one file each with its places tried in order; none where none is known."""
+    home = home or places.zoo_home()
+    kinds: list[tuple[Kind, tuple[str, ...]]] = [
+        ("log", checkpoint.log_urls),
+        ("config", checkpoint.config_urls),
+    ]
+    return [
+        Wanted(
+            checkpoint=checkpoint,
+            kind=kind,
+            urls=tuple(map(raw_url, urls)),
+            target=home / f"{kind}s" / checkpoint.id / _file_name(urls[0]),
+            home=home,
+        )
+        for kind, urls in kinds
+        if urls
+    ]
+
+
+def raw_url(url: str) -> str:
+    """The file itself for GitHub's page about it (`/blob/`); other URLs as they are."""
+    parts = urlsplit(url)
+    owner, _, rest = parts.path.lstrip("/").partition("/")
+    repository, _, rest = rest.partition("/")
+    if parts.netloc == "github.com" and rest.startswith("blob/"):
+        return f"https://raw.githubusercontent.com/{owner}/{repository}/{rest.removeprefix('blob/')}"
+    return url
 
 
 def check_hash(path: Path, weights: Weights) -> str:
@@ -115,132 +237,204 @@ def check_hash(path: Path, weights: Weights) -> str:
         IntegrityError: it does not agree.
     """
     found = file_sha256(path)
-    _require_hash(found, weights, what=str(path), remedy=f"delete {path} and fetch it again")
+    expected = (weights.sha256 or weights.sha256_prefix or "").lower()
+    if not found.startswith(expected):
+        raise _disagreement(
+            str(path), found, expected, "the published one", f"delete {path} and fetch it again"
+        )
     return found
 
 
-def _require_hash(found: str, weights: Weights, *, what: str, remedy: str) -> None:
-    expected = weights.sha256 or weights.sha256_prefix or ""
-    if not found.startswith(expected.lower()):
-        raise IntegrityError(
-            f"{what}: sha256 does not agree with the published one: expected {expected}{'…' * (len(expected) < 64)}, "
-            f"found {found}; the file is damaged, incomplete or another one: {remedy}"
-        )
+# --- what is there ------------------------------------------------------------------------------------------
 
 
-def _download(checkpoint: Checkpoint, target: Path, progress: Progress | None) -> None:
-    """Try the URLs in order; the first whose bytes verify is moved to `target`."""
-    failures = []
-    for url in checkpoint.weights.urls:
-        failure = _failure_of(url, target, checkpoint.weights, progress)
-        if failure is None:
-            return
-        failures.append(str(failure))
-    raise FetchError(f"{checkpoint.id}: no URL gave the file: " + "; ".join(failures))
+def _file_name(url: str) -> str:
+    return Path(unquote(urlsplit(url).path)).name
 
 
-def _failure_of(url: str, target: Path, weights: Weights, progress: Progress | None) -> FetchError | None:
-    """Download one URL; why it could not be had, if so. Wrong bytes are no reason to ask elsewhere: they raise."""
-    try:
-        _download_one(url, target, weights, progress)
-    except IntegrityError:
-        raise
-    except FetchError as error:
-        return error
+def torchs_file(wanted: Wanted) -> Path:
+    """Where `torch.hub` would have put it."""
+    return places.torch_checkpoints() / wanted.target.name
+
+
+def _fetched(wanted: Wanted, say: Callable[[str], object]) -> Fetched | None:
+    """The verified file of the cache, perhaps one that another row brought; else None."""
+    if wanted.target.is_file() or cache.link_known(wanted.target, wanted.expected, wanted.home):
+        return Fetched(path=wanted.target, sha256=_require_good(wanted, say))
     return None
 
 
-def _download_one(url: str, target: Path, weights: Weights, progress: Progress | None) -> None:
-    with _temporary_file(target) as partial:
-        found = _stream(url, partial, progress)
-        _require_hash(
-            found, weights, what=url, remedy="nothing was kept; try again, or report it to the publisher"
-        )
-        partial.replace(target)
+def _reusable(wanted: Wanted, say: Callable[[str], object]) -> Fetched | None:
+    """Torch's file, where it has the expected hash; else None."""
+    torchs = torchs_file(wanted)
+    if not wanted.expected or not torchs.is_file():
+        return None
+    found = file_sha256(torchs)
+    if found.startswith(wanted.expected):
+        return Fetched(path=torchs, sha256=found)
+    say(f"{wanted.name}: {torchs} is another file of this name (sha256 {found[:8]}…): not used")
+    return None
+
+
+def _require_good(wanted: Wanted, say: Callable[[str], object]) -> str:
+    """SHA-256 of the file in the cache, which is the one expected; the first of its kind is recorded.
+
+    A cache and a lock that only others may write are no reason to refuse a file that is there.
+    """
+    found = file_sha256(wanted.target)
+    if fault := target_fault(wanted, found):
+        raise IntegrityError(fault)
+    if not wanted.expected:
+        try:
+            _record(wanted, wanted.target, found, url="")
+        except LockError as error:
+            say(f"{wanted.name}: used, but not recorded: {error}")
+    return found
+
+
+def target_fault(wanted: Wanted, found: str, path: Path | None = None) -> str | None:
+    """Why a file of the cache (None: the target) with SHA-256 `found` is not the wanted one, and what to do."""
+    path = path or wanted.target
+    remedy = f"delete {path} and fetch it again{_update_hint(wanted)}"
+    if not found.startswith(wanted.expected):
+        return str(_disagreement(str(path), found, wanted.expected, wanted.witness, remedy))
+    if wanted.kind == "weights" and not wanted.expected and (fault := checkpoint_fault(path)):
+        return f"{path}: {fault}; {remedy}"
+    return None
+
+
+def _record(wanted: Wanted, path: Path, sha256: str, url: str) -> None:
+    """Write a file that nobody vouches for into the lock, unless it stands there."""
+    if wanted.lock is None:
+        return
+    known = wanted.lock.get(wanted.checkpoint.id)
+    if known is None or known.sha256 != sha256:
+        entry = entry_of(path, sha256, url)
+        wanted.lock.record(wanted.checkpoint.id, msgspec.structs.replace(entry, file=wanted.target.name))
+
+
+def _disagreement(what: str, found: str, expected: str, witness: str, remedy: str) -> IntegrityError:
+    return IntegrityError(
+        f"{what}: sha256 does not agree with {witness}: expected {expected}{'…' * (len(expected) < 64)}, "
+        f"found {found}; the file is damaged, incomplete or another one: {remedy}"
+    )
+
+
+def _update_hint(wanted: Wanted) -> str:
+    return ", or accept it with --update-lock" if wanted.lock and wanted.expected else ""
+
+
+# --- downloading --------------------------------------------------------------------------------------------
 
 
 @contextmanager
-def _temporary_file(target: Path) -> Iterator[Path]:
-    """A name beside the target, of this process alone, that is gone afterwards whatever happens."""
-    partial = target.with_name(f"{target.name}.{os.getpid()}.part")
+def _alone(wanted: Wanted, say: Callable[[str], object]) -> Iterator[None]:
+    """Hold the lock of this one file; the kernel frees it when its holder dies, however it dies."""
+    from filelock import FileLock, Timeout  # noqa: PLC0415
+
+    guard = cache.guard_path(wanted.target, wanted.home)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        yield partial
+        guard.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(guard, thread_local=False)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            say(f"{wanted.name}: another process is fetching it; waiting for that")
+            lock.acquire(poll_interval=0.1)
     except OSError as error:
-        raise FetchError(
-            f"{target}: cannot write: {error.strerror or error}; set ZOO_HOME to another place"
-        ) from error
-    finally:
-        with suppress(OSError):  # a place that cannot be written has nothing to remove
-            partial.unlink()
-
-
-def _stream(url: str, partial: Path, progress: Progress | None) -> str:
-    """Write the body of `url` to `partial`; its SHA-256 (hex)."""
-    import requests  # noqa: PLC0415  (0.1 s of import that `zoo list` need not pay)
-
-    digest, received = hashlib.sha256(), 0
+        raise _cannot_write(wanted, error) from error
     try:
-        with (
-            _session() as session,
-            closing(session.get(url, stream=True, timeout=(CONNECT_SECONDS, READ_SECONDS))) as response,
-            partial.open("wb") as file,
-        ):
-            response.raise_for_status()
-            _require_weights_type(url, response)
-            expected = _content_length(response)
-            if progress is not None:
-                progress.total = expected
-            for chunk in response.iter_content(CHUNK_BYTES):
-                file.write(chunk)
-                digest.update(chunk)
-                received += len(chunk)
-                if progress is not None:
-                    progress.update(len(chunk))
-    except requests.RequestException as error:
-        raise FetchError(f"{url}: {_reason(error)}") from error
-    if expected is not None and received != expected:
-        raise FetchError(f"{url}: the connection ended after {received} of {expected} bytes; try again")
-    return digest.hexdigest()
+        yield
+    finally:
+        lock.release()
 
 
-def _session() -> requests.Session:
-    """A session that retries what is worth retrying; proxies and TLS come from the environment."""
-    import requests  # noqa: PLC0415
-    from requests.adapters import HTTPAdapter  # noqa: PLC0415
-    from urllib3.util.retry import Retry  # noqa: PLC0415
+class _Errand:
+    """Getting one wanted file from its URLs."""
 
-    retry = Retry(
-        total=ATTEMPTS, backoff_factor=0.5, backoff_jitter=0.5, status_forcelist=(429, 500, 502, 503, 504)
-    )
-    session = requests.Session()
-    for scheme in ("https://", "http://"):
-        session.mount(scheme, HTTPAdapter(max_retries=retry))
-    return session
+    def __init__(
+        self,
+        wanted: Wanted,
+        progress: Progress | None,
+        patience: Patience | None,
+        say: Callable[[str], object],
+    ) -> None:
+        self.wanted = wanted
+        self.partial = cache.partial_path(wanted.target)
+        self.progress = progress
+        self.patience = patience
+        self.say = lambda sentence: say(f"{wanted.name}: {sentence}")
 
+    def run(self) -> Fetched:
+        """Try the URLs in order; the first whose bytes verify gives the target."""
+        failures: list[FetchError] = []
+        for url in self.wanted.urls:
+            result = self._result_of(url)
+            if isinstance(result, Fetched):
+                for failure in failures:
+                    self.say(f"had from {url}, because {failure}")
+                return result
+            failures.append(result)
+        reasons = "; ".join(map(str, failures))
+        kind = IntegrityError if any(isinstance(one, IntegrityError) for one in failures) else FetchError
+        raise kind(f"{self.wanted.name}: no URL gave the file: {reasons}")
 
-def _require_weights_type(url: str, response: requests.Response) -> None:
-    kind = response.headers.get("Content-Type", "").split(";")[0]
-    if kind in ("text/html", "application/xml", "text/xml"):
-        raise FetchError(
-            f"{url}: the server sent a {kind} page instead of a checkpoint; open the link in a browser"
+    def _result_of(self, url: str) -> Fetched | FetchError:
+        """The file from one URL, or why it could not be had there."""
+        try:
+            return self._keep(url, self._verified(url))
+        except FetchError as error:
+            return error
+
+    def _verified(self, url: str) -> Arrived:
+        """Complete the partial file until its bytes are the wanted ones; wrong ones are kept aside."""
+        arrived = self._arrive(url)
+        if arrived.spliced and (fault := self._fault(url, arrived)):
+            self.say(f"the joined parts are not the file ({fault}): starting over")
+            remove_partial(self.partial)
+            arrived = self._arrive(url)
+        if fault := self._fault(url, arrived):
+            aside = cache.set_aside(self.partial, self.wanted.target, arrived.sha256)
+            raise IntegrityError(f"{fault}: kept as {aside}; try again, or report it to the publisher")
+        return arrived
+
+    def _arrive(self, url: str) -> Arrived:
+        return download(
+            url,
+            self.partial,
+            hash_known=bool(self.wanted.expected),
+            refuse=page if self.wanted.kind == "weights" else web_page,
+            patience=self.patience,
+            progress=self.progress,
+            tell=self.say,
         )
 
-
-def _content_length(response: requests.Response) -> int | None:
-    """Bytes the body will have; unknown where the server compresses it on the way."""
-    if response.headers.get("Content-Encoding", "identity") != "identity":
+    def _fault(self, url: str, arrived: Arrived) -> str | None:
+        """Why a file that arrived is not the wanted one; None where it is."""
+        wanted = self.wanted
+        if not arrived.sha256.startswith(wanted.expected):
+            damage = checkpoint_fault(self.partial) or "the file is another one"
+            ellipsis = "…" * (len(wanted.expected) < 64)
+            return (
+                f"{url}: sha256 does not agree with {wanted.witness}: expected {wanted.expected}{ellipsis}, "
+                f"found {arrived.sha256}; {damage}{_update_hint(wanted)}"
+            )
+        if wanted.kind == "weights" and not wanted.expected and (damage := checkpoint_fault(self.partial)):
+            return f"{url}: {damage}"
         return None
-    length = response.headers.get("Content-Length", "")
-    return int(length) if length.isdigit() else None
+
+    def _keep(self, url: str, arrived: Arrived) -> Fetched:
+        """Record a file where nobody vouches for it, and give it its names."""
+        wanted = self.wanted
+        try:
+            _record(wanted, self.partial, arrived.sha256, url)
+            cache.adopt(self.partial, wanted.target, arrived.sha256, wanted.home)
+        except OSError as error:
+            raise _cannot_write(wanted, error) from error
+        return Fetched(path=wanted.target, sha256=arrived.sha256)
 
 
-def _reason(error: requests.RequestException) -> str:
-    """The short cause inside requests' nested messages."""
-    response = error.response
-    if response is not None:
-        return f"the server answered {response.status_code} {response.reason}"
-    cause: BaseException = error
-    while (inner := cause.__cause__ or cause.__context__) is not None:
-        cause = inner
-    return f"no answer ({type(error).__name__}: {cause})"
+def _cannot_write(wanted: Wanted, error: OSError) -> FetchError:
+    return FetchError(
+        f"{wanted.target}: cannot write: {error.strerror or error}; set ZOO_HOME to another place"
+    )

@@ -188,6 +188,8 @@ class Checkpoint(CheckpointEntry, frozen=True, kw_only=True):
     dataset_spec: DatasetSpec
     protocols: dict[str, EvalProtocol]
     """Metric -> the protocol its claims name."""
+    manifest: Path | None = None
+    """The file it stands in; `zoo.lock` lies beside it."""
 
     @property
     def published(self) -> tuple[Claim, ...]:
@@ -290,7 +292,8 @@ class Manifest:
     def _resolved(self, entry: CheckpointEntry) -> Checkpoint:
         fields = {name: getattr(entry, name) for name in entry.__struct_fields__}
         protocols = {claim.metric: self.protocols[claim.protocol] for claim in entry.claims if claim.protocol}
-        return Checkpoint(**fields, dataset_spec=self.datasets[entry.dataset], protocols=protocols)
+        dataset_spec = self.datasets[entry.dataset]
+        return Checkpoint(**fields, dataset_spec=dataset_spec, protocols=protocols, manifest=self.path)
 
     def __getitem__(self, name: str) -> Checkpoint:
         try:

@@ -56,6 +56,9 @@ def _show(command: argparse.ArgumentParser) -> None:
 def _fetch(command: argparse.ArgumentParser) -> None:
     _add_selection(command)
     _add_fetching(command)
+    _add_downloading(command)
+    _add_cache_tasks(command)
+    _add_json(command)
     command.add_argument("-q", "--quiet", action="store_true", help="no progress bars")
 
 
@@ -165,7 +168,7 @@ def _size(text: str) -> tuple[int, int]:
     height, x, width = text.partition("x")
     if not (x and height.isdecimal() and width.isdecimal() and int(height) and int(width)):
         raise argparse.ArgumentTypeError(
-            f"expected height x width in pixels, such as 512x1024; found {text!r}"
+            f"expected height x width in pixels, such as 512x1024, found {text!r}"
         )
     return int(height), int(width)
 
@@ -176,7 +179,7 @@ def _gib(text: str) -> float:
     except ValueError:
         size = 0.0
     if not 0 < size < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected the card's GiB, such as 24; found {text!r}")
+        raise argparse.ArgumentTypeError(f"expected the card's GiB, such as 24, found {text!r}")
     return size
 
 
@@ -263,6 +266,51 @@ def _add_fetching(command: argparse.ArgumentParser) -> None:
     command.add_argument("--dry-run", action="store_true", help="say what would be done and stop")
 
 
+def _add_downloading(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "-j", "--jobs", type=_count, default=1, metavar="N", help="files at once (default: 1)"
+    )
+    command.add_argument("--with-logs", action="store_true", help="training logs and configs too")
+    command.add_argument(
+        "--update-lock",
+        action="store_true",
+        help="accept other bytes than zoo.lock records, and record them, where no hash is published",
+    )
+    command.add_argument(
+        "--timeout",
+        type=_seconds,
+        default=60.0,
+        metavar="SECONDS",
+        help="silence before a connection is given up (default: 60)",
+    )
+    command.add_argument(
+        "--tries", type=_count, default=5, metavar="N", help="attempts in a row without progress (default: 5)"
+    )
+
+
+def _add_cache_tasks(command: argparse.ArgumentParser) -> None:
+    tasks = command.add_mutually_exclusive_group()
+    for name, summary in (
+        ("list", "show what the cache holds of the chosen rows"),
+        ("verify", "hash every fetched file again; exit 4 where one is damaged"),
+        ("prune", "delete what belongs to no row, partial and wrong files; see --dry-run"),
+        ("check-links", "ask for every URL of the chosen rows; exit 1 where a claim's evidence is gone"),
+    ):
+        tasks.add_argument(
+            f"--{name}", dest="task", action="store_const", const=name, default=None, help=summary
+        )
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected seconds above 0, such as 60, found {text!r}")
+    return seconds
+
+
 def _add_talk(command: argparse.ArgumentParser) -> None:
     command.add_argument("-q", "--quiet", action="store_true", help="no progress bars")
     command.add_argument(
@@ -347,7 +395,7 @@ def _tolerance(text: str) -> Tolerance:
     try:
         return Tolerance.of(float(text))
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"expected points from 0 on, such as 0.1; found {text!r}") from error
+        raise argparse.ArgumentTypeError(f"expected points from 0 on, such as 0.1, found {text!r}") from error
 
 
 def _add_tables(command: argparse.ArgumentParser) -> None:

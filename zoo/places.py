@@ -31,3 +31,9 @@ def data_root() -> Path | None:
 def is_offline() -> bool:
     """True where `ZOO_OFFLINE` is set to anything but 0."""
     return os.environ.get("ZOO_OFFLINE", "0") not in ("", "0")
+
+
+def lock_file() -> Path | None:
+    """`ZOO_LOCK`, where set: the one lock file to read and write."""
+    chosen = os.environ.get("ZOO_LOCK")
+    return Path(chosen).expanduser() if chosen else None

@@ -13,6 +13,8 @@ from ..evaluate.datasets import ImageFault
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from typing_extensions import Self
+
     from ..evaluate.datasets import Sample
     from .diagnose import Diagnosis
     from .fetch import Progress
@@ -20,11 +22,21 @@ if TYPE_CHECKING:
     from .predict import Prediction
 
 
+class ByteBar(tqdm):
+    """A bar that counts bytes; those of an earlier run count as there, not as fast."""
+
+    def begin(self, total: int | None, arrived: int) -> None:
+        """Show `arrived` of `total` bytes and measure speed from here on."""
+        self.reset(total)
+        self.initial = self.n = self.last_print_n = arrived
+        self.refresh()
+
+
 def byte_bar(label: str, *, quiet: bool) -> AbstractContextManager[Progress | None]:
     """A bar that counts bytes; nothing where `quiet`."""
     if quiet:
         return nullcontext()
-    return tqdm(
+    return ByteBar(
         desc=label, unit="B", unit_scale=True, unit_divisor=1024, file=sys.stderr, delay=0.2, leave=False
     )
 
@@ -48,6 +60,40 @@ def diagnosis_bar(steps: Iterator[tuple[int, int, Diagnosis]], *, quiet: bool) -
 def row_bar(rows: Sequence[Checkpoint], label: str, *, quiet: bool) -> Iterable[Checkpoint]:
     """The rows as they come, with a bar that counts them once a second has passed."""
     return tqdm(rows, desc=label, unit="row", file=sys.stderr, delay=1, leave=False, disable=quiet)
+
+
+class DownloadBars:
+    """A `batch.Display`: a bar for every file on its way and, for more than one, a bar for all below them."""
+
+    def __init__(self, count: int, *, quiet: bool = False, unit: str = "file") -> None:
+        self.quiet = quiet
+        self._total: tqdm | None = None
+        if count > 1 and not quiet:
+            self._total = tqdm(desc=f"all {unit}s", total=count, unit=unit, file=sys.stderr, leave=False)
+
+    def file(self, label: str) -> AbstractContextManager[Progress | None]:
+        """A byte bar that appears once bytes arrive."""
+        return byte_bar(label, quiet=self.quiet)
+
+    def done(self) -> None:
+        """One more file of all."""
+        if self._total is not None:
+            self._total.update()
+
+    def say(self, sentence: str) -> None:
+        """A sentence on stderr, above the bars."""
+        tqdm.write(f"zoo: {sentence}", file=sys.stderr)
+
+    def write(self, line: str) -> None:
+        """A line on stdout, above the bars of the same terminal."""
+        tqdm.write(line, file=sys.stdout)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._total is not None:
+            self._total.close()
 
 
 class Bars:

@@ -16,8 +16,17 @@ import torch
 from segbench.models import WeightsError
 from segbench.models.checkpoint_file import open_checkpoint
 from segbench.zoo import demo
-from segbench.zoo.check_weights import check, check_all, convert, exit_code, report_records, report_text
+from segbench.zoo.check_weights import (
+    check,
+    check_all,
+    complete_lock,
+    convert,
+    exit_code,
+    report_records,
+    report_text,
+)
 from segbench.zoo.fetch import file_sha256, weights_path
+from segbench.zoo.lock import entry_of, lock_for
 from segbench.zoo.manifest import load_manifest
 
 ISANET, ISNET = load_manifest(demo.STREETS / "zoo.yaml")
@@ -172,9 +181,9 @@ def no_variance(state) -> None:
 
 
 DAMAGED = {
-    truncated: ("cannot be read", "expected a whole checkpoint; found 3000000 bytes that end too early"),
-    page: ("cannot be read", "expected a checkpoint; found a web page or an XML message"),
-    empty: ("cannot be read", "expected a checkpoint; found an empty file."),
+    truncated: ("cannot be read", "expected a whole checkpoint, found 3000000 bytes that end too early"),
+    page: ("cannot be read", "expected a checkpoint, found a web page or an XML message"),
+    empty: ("cannot be read", "expected a checkpoint, found an empty file."),
     edited(other_classes): (
         "number of classes",
         "Data set Streets (demo) has 8 classes, the file's classifier 21:",
@@ -311,7 +320,7 @@ def test_conversion_refuses_a_name_that_would_mislead(tmp_path):
     with pytest.raises(WeightsError) as error:
         convert(ISNET, published(ISNET), tmp_path / "a.pth")
     assert str(error.value) == (
-        f"{tmp_path / 'a.pth'}: expected a name that ends in .safetensors; found '.pth'"
+        f"{tmp_path / 'a.pth'}: expected a name that ends in .safetensors, found '.pth'"
     )
 
 
@@ -325,7 +334,7 @@ def test_text_for_people():
         "isnet_resnet50os8_w16_streets: not to be used\n"
         f"  file    {weights_path(ISNET)}\n"
         f"  sha256  {report.sha256} (none published)\n"
-        "  error   cannot be read: expected a checkpoint; found a web page or an XML message (a login page, or a "
+        "  error   cannot be read: expected a checkpoint, found a web page or an XML message (a login page, or a "
         "server's error). Delete it and fetch it again.\n"
         "\n"
         "isanet_r50-d8_w16_256x512_0.8k_streets: not there\n"
@@ -357,3 +366,48 @@ def test_records_for_programs():
             }
         ],
     }
+
+
+def recorded(row, **changed):
+    """An entry of zoo.lock for the file in the cache, with something changed."""
+    path = weights_path(row)
+    entry = msgspec.structs.replace(entry_of(path, file_sha256(path), "http://x/f.pth"), **changed)
+    lock_for(row).record(row.id, entry)
+
+
+def test_the_lock_gets_the_digest_that_fetching_could_not_compute():
+    cache(ISNET)
+    recorded(ISNET)
+    report = check(ISNET)
+    complete_lock([ISNET], [report])
+    entry = lock_for(ISNET).get(ISNET.id)
+    assert entry is not None
+    assert (entry.sha256, entry.content_digest) == (report.sha256, report.content_digest)
+    assert check(ISNET) == report
+
+
+@pytest.mark.parametrize(
+    ("digest", "gravity", "end"),
+    [
+        (None, "warning", "; of its tensors nothing was recorded, so they cannot be compared."),
+        ("same", "warning", "; the tensors are the same, packed otherwise."),
+        (
+            "0" * 64,
+            "error",
+            ", and other tensors: delete it and fetch it again, or accept it with --update-lock.",
+        ),
+    ],
+    ids=["unknown", "same", "others"],
+)
+def test_a_file_that_is_not_the_recorded_one_is_told(digest, gravity, end):
+    cache(ISNET)
+    report = check(ISNET)
+    recorded(
+        ISNET,
+        sha256="1" * 64,
+        content_digest=report.content_digest if digest == "same" else digest,
+        recorded="2026-01-02",
+    )
+    [finding] = check(ISNET).findings
+    assert (finding.what, finding.gravity) == ("another file than recorded", gravity)
+    assert finding.meaning == f"zoo.lock has sha256 {'1' * 64} of 2026-01-02, found {report.sha256}{end}"

@@ -112,7 +112,7 @@ def test_show_protocol_speaks_in_words(capsys):
         (["verify", "isnet_resnet50os8_lip", "--metric", "miou_ms_flip"], 5, "no chosen checkpoint claims"),
         (["verify", ROW, "--out", "."], 2, "--out .: expected a file that can be written, found a folder"),
         (["verify", ROW, "--ledger", "/dev/null/x"], 2, "--ledger /dev/null/x: expected a file that can be"),
-        (["verify", ROW, "--tolerance", "nan"], 2, "expected points from 0 on, such as 0.1; found 'nan'"),
+        (["verify", ROW, "--tolerance", "nan"], 2, "expected points from 0 on, such as 0.1, found 'nan'"),
         (["frobnicate"], 2, "invalid choice: 'frobnicate'"),
     ],
 )

@@ -1,0 +1,395 @@
+"""`zoo fetch` as its user meets it: several files, the cache and the lock, interrupts and exit codes."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import yaml
+from faulty_server import unused_port
+
+from segbench.zoo.cli import main
+from segbench.zoo.demo import STREETS
+
+FILES = {f"row{n}": b"\x80\x02" + bytes([n]) * 300_000 for n in range(4)}
+SHA256 = {name: hashlib.sha256(data).hexdigest() for name, data in FILES.items()}
+
+
+@pytest.fixture
+def zoo(server, tmp_path, capsys, monkeypatch):
+    """A function that runs `zoo fetch` on a manifest of four rows without hashes; `.rows` can be changed."""
+    monkeypatch.delenv("ZOO_LOCK")
+    content = yaml.safe_load((STREETS / "zoo.yaml").read_text())
+    plain = content["checkpoints"][1]
+    path = tmp_path / "mine" / "zoo.yaml"
+    path.parent.mkdir()
+
+    def row(name):
+        return plain | {
+            "id": name,
+            "aliases": [],
+            "weights": {"urls": [f"{server.url}/{name}.pth"], "layout": "ssseg"},
+            "log_urls": [f"{server.url}/{name}.log"],
+            "config_urls": [f"{server.url}/{name}.py"],
+        }
+
+    def run(*arguments):
+        path.write_text(yaml.safe_dump(content | {"checkpoints": list(run.rows.values())}))
+        try:
+            code = main(["fetch", *map(str, arguments), "--manifest", str(path), "-q"])
+        except SystemExit as end:
+            code = end.code
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    run.rows = {name: row(name) for name in FILES}
+    run.path, run.home, run.lock = path, tmp_path / "zoo-home", path.with_name("zoo.lock")
+    for name, data in FILES.items():
+        server.file(f"/{name}.pth", data)
+        server.file(f"/{name}.log", b'{"mode": "val"}\n', kind="text/plain")
+        server.file(f"/{name}.py", b"model = dict()\n", kind="text/plain")
+    return run
+
+
+def target(zoo, name, folder="weights", suffix="pth"):
+    return zoo.home / folder / name / f"{name}.{suffix}"
+
+
+def in_cache(zoo):
+    return sorted(
+        str(path.relative_to(zoo.home))
+        for path in zoo.home.rglob("*")
+        if path.is_file() and path.parent.name not in ("locks", "blobs")
+    )
+
+
+# fetching ---------------------------------------------------------------------------------------------------
+
+
+FAULTS = {
+    "cut": ({"cuts": [123_456]}, 0),
+    "cut for good": ({"cuts": [100] + [0] * 99}, 3),
+    "slow trickle": ({"trickle": (50_000, 0.02)}, 0),
+    "500, then good": ({"statuses": [500]}, 0),
+    "503, then good": ({"statuses": [503, 503]}, 0),
+    "503 for good": ({"statuses": [503] * 99}, 3),
+    "404": ({"statuses": [404] * 9}, 3),
+    "whole file for a part": ({"cuts": [1000], "ranges": False}, 0),
+    "length too large": ({"length": 400_000, "ranges": False}, 3),
+    "length too small": ({"length": 200_000, "ranges": False}, 4),
+    "redirect loop": ({"location": "/row0.pth"}, 3),
+    "page": ({"data": b"<html><title>Welcome</title>" + bytes(299_974), "kind": "text/html"}, 4),
+    "page of the right type": ({"data": b"<html>" + bytes(299_996)}, 4),
+    "wrong bytes": ({"data": FILES["row1"]}, 4),
+    "stall": ({"stalls": [0.6]}, 0),
+    "stall for good": ({"stalls": [0.6] * 9, "ranges": False}, 3),
+}
+
+
+@pytest.mark.parametrize(("settings", "code"), FAULTS.values(), ids=FAULTS)
+def test_every_fault_ends_in_the_right_file_or_one_clear_error(zoo, server, monkeypatch, settings, code):
+    """With a published hash and two tries; the final name is never given to anything else."""
+    monkeypatch.setattr("time.sleep", lambda seconds, sleep=time.sleep: sleep(min(seconds, 0.6)))
+    zoo.rows["row0"]["weights"]["sha256"] = SHA256["row0"]
+    server.file("/row0.pth", **{"data": FILES["row0"]} | settings)
+    found, out, err = zoo("row0", "--tries", "3", "--timeout", "0.3")
+    path = target(zoo, "row0")
+    assert found == code
+    if code:
+        assert not path.exists()
+        assert out == ""
+        assert err.splitlines()[-1].startswith(f"zoo: row0: no URL gave the file: {server.url}/row0.pth: ")
+        assert "Traceback" not in err
+    else:
+        assert path.read_bytes() == FILES["row0"]
+        assert out == f"row0: {path} (hash verified)\n"
+
+
+def test_a_dead_mirror_is_passed_over(zoo, server):
+    zoo.rows["row0"]["weights"]["urls"].insert(0, f"http://127.0.0.1:{unused_port()}/row0.pth")
+    assert zoo("row0", "--tries", "1")[0] == 0
+    assert target(zoo, "row0").read_bytes() == FILES["row0"]
+
+
+def test_all_files_come_and_are_recorded_beside_the_manifest(zoo):
+    code, out, err = zoo("--jobs", "3")
+    assert (code, err) == (0, "")
+    assert sorted(out.splitlines()) == [
+        f"{name}: {target(zoo, name)} (its publisher gives no hash to verify; sha256 {SHA256[name]}, now recorded in "
+        f"{zoo.lock})"
+        for name in FILES
+    ]
+    assert {name: target(zoo, name).read_bytes() for name in FILES} == FILES
+    recorded = json.loads(zoo.lock.read_text())["files"]
+    assert {name: entry["sha256"] for name, entry in recorded.items()} == SHA256
+    assert zoo("row1")[1].endswith(f"as recorded in {zoo.lock})\n")
+
+
+def test_files_come_at_once(zoo, server):
+    """Four trickles of a second each take less than three of them."""
+    for name, data in FILES.items():
+        server.file(f"/{name}.pth", data, trickle=(15_000, 0.05))
+    started = time.monotonic()
+    assert zoo("-j", "4")[0] == 0
+    assert time.monotonic() - started < 3
+
+
+def test_one_failure_does_not_stop_the_others(zoo, server):
+    del server.pages["/row1.pth"]
+    server.file("/row2.pth", b"<html><title>Sign in</title>")
+    code, out, err = zoo("--jobs", "2")
+    assert code == 4
+    assert [line.split(":")[0] for line in sorted(out.splitlines())] == ["row0", "row3"]
+    assert sorted(err.splitlines()) == [
+        f"zoo: row1: no URL gave the file: {server.url}/row1.pth: the server answered 404 Not Found",
+        (
+            f"zoo: row2: no URL gave the file: {server.url}/row2.pth: the server sent an HTML page titled 'Sign in' "
+            "instead of the file; open the link in a browser to see what it says"
+        ),
+    ]
+    assert in_cache(zoo) == ["weights/row0/row0.pth", "weights/row3/row3.pth"]
+
+
+def test_a_file_that_cannot_be_had_exits_3(zoo, server):
+    server.pages.clear()
+    assert zoo("row0")[0] == 3
+
+
+def test_a_file_that_is_no_checkpoint_is_kept_aside(zoo, server):
+    server.file("/row0.pth", b"just some text")
+    aside = target(zoo, "row0").with_name(
+        f"row0.pth.wrong-{hashlib.sha256(b'just some text').hexdigest()[:8]}"
+    )
+    assert zoo("row0") == (
+        4,
+        "",
+        (
+            f"zoo: row0: no URL gave the file: {server.url}/row0.pth: expected a checkpoint (zip, legacy pickle or "
+            f"safetensors), found a file that begins with 6a 75 73 74 20 73 6f 6d: kept as {aside}; try again, or report "
+            "it to the publisher\n"
+        ),
+    )
+    assert in_cache(zoo) == [str(aside.relative_to(zoo.home))]
+    assert not zoo.lock.exists()
+
+
+def test_logs_and_configs_come_along_where_asked_for(zoo):
+    code, out, _ = zoo("row0", "--with-logs")
+    assert code == 0
+    assert in_cache(zoo) == ["configs/row0/row0.py", "logs/row0/row0.log", "weights/row0/row0.pth"]
+    assert out.splitlines()[1:] == [
+        f"row0 log: {target(zoo, 'row0', 'logs', 'log')}",
+        f"row0 config: {target(zoo, 'row0', 'configs', 'py')}",
+    ]
+
+
+def test_json_has_every_file_and_every_error(zoo, server):
+    del server.pages["/row1.pth"]
+    code, out, _ = zoo("row0", "row1", "--json")
+    assert code == 3
+    assert json.loads(out) == [
+        {"checkpoint": "row0", "file": "weights", "path": str(target(zoo, "row0")), "sha256": SHA256["row0"],
+         "expected": None, "error": None},
+        {"checkpoint": "row1", "file": "weights", "path": None, "sha256": None, "expected": None,
+         "error": f"row1: no URL gave the file: {server.url}/row1.pth: the server answered 404 Not Found"},
+    ]  # fmt: skip
+
+
+def test_a_dry_run_says_what_would_be_done(zoo, server):
+    server.file("/row1.pth", FILES["row1"], cuts=[5000] + [0] * 9)
+    zoo("row0", "row1", "--tries", "1")
+    asked = len(server.asked)
+    assert zoo("row0", "row1", "row2", "--dry-run") == (
+        0,
+        (
+            f"row0: already fetched, {target(zoo, 'row0')}\n"
+            f"row1: resume a download, {target(zoo, 'row1')}\n"
+            f"row2: download, {target(zoo, 'row2')}\n"
+        ),
+        "",
+    )
+    assert len(server.asked) == asked
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--jobs", "0"], "expected a whole number from 1 on, found '0'"),
+        (["--timeout", "nan"], "expected seconds above 0, such as 60, found 'nan'"),
+        (["--list", "--verify"], "not allowed with argument --list"),
+        (
+            ["--check-links", "--offline"],
+            "--check-links asks the network, and --offline (or ZOO_OFFLINE) is set",
+        ),
+        (["--prune", "row0"], "--prune looks at the whole cache; leave out what selects rows"),
+    ],
+)
+def test_mistakes_exit_2(zoo, arguments, message):
+    code, out, err = zoo(*arguments)
+    assert (code, out) == (2, "")
+    assert message in err
+
+
+def test_an_interrupt_ends_at_once_and_the_next_run_goes_on(zoo, server):
+    """Two files on their way, one of them silent: 130 within a second, then only the rest is fetched."""
+    zoo("--dry-run")
+    server.file("/row0.pth", FILES["row0"], trickle=(3000, 0.05))
+    server.file("/row1.pth", FILES["row1"], stalls=[30])
+    program = "import sys; from segbench.zoo.cli import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", program, "fetch", "row[01]", "-j2", "-q", "--manifest", str(zoo.path)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
+        while len(server.bodies()) < 2:
+            time.sleep(0.02)
+        time.sleep(0.2)
+        started = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert time.monotonic() - started < 5
+    assert err == "zoo: interrupted; what was done is kept, run the same command to go on\n"
+    parts = {
+        name: target(zoo, name).with_name(f"{name}.pth.part").stat().st_size for name in ("row0", "row1")
+    }
+    assert all(parts.values())
+    server.file("/row0.pth", FILES["row0"])
+    server.file("/row1.pth", FILES["row1"])
+    server.asked.clear()
+    assert zoo("row[01]")[0] == 0
+    assert dict(zip(("row0", "row1"), server.bodies(), strict=True)) == {
+        name: (size, len(FILES[name]) - size) for name, size in parts.items()
+    }
+
+
+# the cache --------------------------------------------------------------------------------------------------
+
+
+def test_list_tells_what_is_there(zoo, server):
+    server.file("/row1.pth", FILES["row1"], cuts=[5000] + [0] * 9)
+    zoo("row0", "row1", "--tries", "1")
+    code, out, _ = zoo("row0", "row1", "row2", "--list", "--json")
+    weights = [one for one in json.loads(out) if one["kind"] == "weights"]
+    assert code == 0
+    assert weights == [
+        {"checkpoint": "row0", "kind": "weights", "state": "already fetched", "path": str(target(zoo, "row0")),
+         "size_bytes": 300_002, "expected": SHA256["row0"], "witness": f"the one recorded in {zoo.lock}", "sha256": None,
+         "fault": None},
+        {"checkpoint": "row1", "kind": "weights", "state": "resume a download", "path": str(target(zoo, "row1")),
+         "size_bytes": 5000, "expected": "", "witness": "", "sha256": None, "fault": None},
+        {"checkpoint": "row2", "kind": "weights", "state": "not fetched", "path": str(target(zoo, "row2")),
+         "size_bytes": None, "expected": "", "witness": "", "sha256": None, "fault": None},
+    ]  # fmt: skip
+    assert "row0  weights  already fetched  0.3 MiB" in zoo("row0", "--list")[1].replace("    ", "  ")
+
+
+def test_verify_reads_everything_again(zoo):
+    zoo()
+    assert zoo("--verify") == (
+        0,
+        "".join(f"{name} weights: sha256 {SHA256[name]}\n" for name in FILES) + "4 files sound, 0 damaged\n",
+        "",
+    )
+    path = target(zoo, "row2")
+    path.write_bytes(FILES["row2"][:-1])
+    code, out, err = zoo("--verify")
+    found = hashlib.sha256(FILES["row2"][:-1]).hexdigest()
+    assert code == 4
+    assert out.splitlines()[-1] == "3 files sound, 2 damaged"
+    assert err.splitlines() == [
+        (
+            f"zoo: {path}: sha256 does not agree with the one recorded in {zoo.lock}: expected {SHA256['row2']}, found "
+            f"{found}; the file is damaged, incomplete or another one: delete {path} and fetch it again, or accept it with "
+            "--update-lock"
+        ),
+        f"zoo: {zoo.home / 'blobs' / SHA256['row2']}: its name is not its sha256 any more; delete it",
+    ]
+
+
+def test_prune_leaves_a_download_that_is_going_on_alone(zoo, server):
+    server.file("/row0.pth", FILES["row0"], trickle=(10_000, 0.05))
+    program = "import sys; from segbench.zoo.cli import main; sys.exit(main(sys.argv[1:]))"
+    zoo("--dry-run")
+    command = [sys.executable, "-c", program, "fetch", "row0", "-q", "--manifest", str(zoo.path)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment) as process:
+        while not server.bodies():
+            time.sleep(0.02)
+        assert zoo("--prune") == (0, "0 files deleted, 0.0 MiB freed\n", "")
+        assert process.wait(timeout=20) == 0
+    assert len(server.bodies()) == 1
+
+
+def test_prune_deletes_what_no_row_needs(zoo, server):
+    zoo("row0", "row1", "--with-logs")
+    server.file("/row2.pth", b"just some text")
+    server.file("/row3.pth", FILES["row3"], cuts=[5000] + [0] * 9)
+    zoo("row2", "row3", "--tries", "1")
+    (zoo.home / "evidence.sqlite").write_text("not the cache's")
+    del zoo.rows["row1"]
+    aside = next(target(zoo, "row2").parent.iterdir())
+    waste = [
+        target(zoo, "row1"), aside, *sorted(target(zoo, "row3").parent.iterdir()),
+        target(zoo, "row1", "logs", "log"), target(zoo, "row1", "configs", "py"),
+    ]  # fmt: skip
+    code, out, _ = zoo("--prune", "--dry-run", "--json")
+    assert code == 0
+    assert set(waste) <= {zoo.home / path for path in json.loads(out)}
+    assert all(path.exists() for path in waste)
+    code, out, _ = zoo("--prune")
+    freed = (300_002 + 14 + 5000) / 2**20
+    assert (code, out.splitlines()[-1].endswith(f"{freed:.1f} MiB freed")) == (0, True)
+    assert in_cache(zoo) == [
+        "configs/row0/row0.py",
+        "evidence.sqlite",
+        "logs/row0/row0.log",
+        "weights/row0/row0.pth",
+    ]
+    assert SHA256["row0"] in {path.name for path in (zoo.home / "blobs").iterdir()}
+    assert SHA256["row1"] not in {path.name for path in (zoo.home / "blobs").iterdir()}
+
+
+# the lock ---------------------------------------------------------------------------------------------------
+
+
+def test_the_lock_refuses_other_bytes_and_update_lock_takes_them(zoo, server):
+    zoo("row0")
+    before = zoo.lock.read_text()
+    target(zoo, "row0").unlink()
+    (zoo.home / "blobs" / SHA256["row0"]).unlink()
+    server.file("/row0.pth", FILES["row1"])
+    code, _, err = zoo("row0")
+    assert code == 4
+    assert f"expected {SHA256['row0']}, found {SHA256['row1']}" in err
+    assert zoo.lock.read_text() == before
+    assert zoo("row0", "--update-lock")[0] == 0
+    assert json.loads(zoo.lock.read_text())["files"]["row0"]["sha256"] == SHA256["row1"]
+    assert zoo("row0", "--offline")[0] == 0
+
+
+def test_a_broken_lock_is_told_and_nothing_is_fetched(zoo, server):
+    zoo.lock.write_text('{"version": 1, "files": {"row0": 5}}')
+    code, _, err = zoo("row0")
+    assert code == 3
+    assert err == (
+        f"zoo: {zoo.lock}: cannot read the lock: Expected `object`, got `int` - at `$.files[...]`; mend it, or take it "
+        "back from version control\n"
+    )
+    assert server.asked == []
+
+
+def test_a_lock_that_came_with_a_manifest_that_cannot_be_written_is_still_required(zoo, server, monkeypatch):
+    """Additions go to ZOO_HOME, here because the manifest lies in an installed package."""
+    zoo("row0")
+    installed = zoo.path.parent.parent / "site-packages"
+    zoo.path.parent.rename(installed)
+    published = (installed / "zoo.lock").read_bytes()
+    command = ["fetch", "row0", "row1", "-q", "--manifest", str(installed / "zoo.yaml")]
+    assert main(command) == 0
+    assert (installed / "zoo.lock").read_bytes() == published
+    assert list(json.loads((zoo.home / "zoo.lock").read_text())["files"]) == ["row1"]
+    target(zoo, "row0").write_bytes(FILES["row1"])
+    assert main(command) == 4

@@ -1,0 +1,118 @@
+"""Many files at once: a few threads, one failure stops nobody else, an interrupt stops everybody at once."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from contextlib import AbstractContextManager, nullcontext, suppress
+from typing import TYPE_CHECKING, Protocol, TypeVar, cast
+
+import msgspec
+
+from .fetch import Fetched, FetchError, IntegrityError, Patience, Progress, Wanted, fetch_wanted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+
+Item = TypeVar("Item")
+Done = TypeVar("Done")
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one wanted file."""
+
+    wanted: Wanted
+    fetched: Fetched | None = None
+    error: FetchError | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """0; 3 where the file could not be had; 4 where it is another one."""
+        return 0 if self.error is None else 4 if isinstance(self.error, IntegrityError) else 3
+
+
+class Display(Protocol):
+    """Shows downloads as they go on; `progress.DownloadBars` is one."""
+
+    def file(self, label: str) -> AbstractContextManager[Progress | None]:
+        """A file is about to be fetched."""
+        ...
+
+    def done(self) -> object:
+        """A file is there, or could not be had."""
+
+    def say(self, sentence: str) -> object:
+        """Something worth knowing."""
+
+
+class Silent:
+    """A display that shows nothing."""
+
+    def file(self, label: str) -> AbstractContextManager[Progress | None]:
+        """Nothing to show."""
+        del label
+        return nullcontext()
+
+    def done(self) -> None:
+        """Nothing to show."""
+
+    def say(self, sentence: str) -> None:
+        """Nothing to show."""
+
+
+def fetch_all(
+    wanted: Sequence[Wanted],
+    *,
+    jobs: int = 1,
+    offline: bool | None = None,
+    patience: Patience | None = None,
+    display: Display | None = None,
+) -> Iterator[Result]:
+    """Fetch every file, `jobs` at once; results come in the order in which files are done.
+
+    The threads are daemons: after an interrupt the process ends at once, and what has arrived stays on disk.
+    """
+    shown = display or Silent()
+
+    def one(job: Wanted) -> Result:
+        try:
+            with shown.file(job.name) as progress:
+                fetched = fetch_wanted(
+                    job, offline=offline, progress=progress, patience=patience, tell=shown.say
+                )
+            return Result(wanted=job, fetched=fetched)
+        except FetchError as error:
+            return Result(wanted=job, error=error)
+        finally:
+            shown.done()
+
+    yield from in_threads(one, wanted, jobs)
+
+
+def in_threads(work: Callable[[Item], Done], items: Sequence[Item], jobs: int) -> Iterator[Done]:
+    """`work` of every item as it is done, by `jobs` daemon threads; an unforeseen error is raised here.
+
+    `concurrent.futures` would wait at the interpreter's exit for threads that wait for a server.
+    """
+    waiting: queue.SimpleQueue[Item] = queue.SimpleQueue()
+    done: queue.SimpleQueue[tuple[Done | None, BaseException | None]] = queue.SimpleQueue()
+    for item in items:
+        waiting.put(item)
+
+    def drain() -> None:
+        with suppress(queue.Empty):
+            while True:
+                item = waiting.get_nowait()
+                try:
+                    done.put((work(item), None))
+                except BaseException as error:  # noqa: BLE001  (raised again in the caller's thread)
+                    done.put((None, error))
+
+    for _ in range(min(jobs, len(items))):
+        threading.Thread(target=drain, daemon=True).start()
+    for _ in items:
+        result, error = done.get()
+        if error is not None:
+            raise error
+        yield cast("Done", result)

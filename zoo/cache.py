@@ -1,0 +1,94 @@
+"""The cache on disk: `ZOO_HOME/weights/<id>/<publisher's name>`, the same bytes as `ZOO_HOME/blobs/<sha256>`.
+
+The readable name and the blob are hard links to one file, so that two rows that share a file share its bytes, and a
+row whose URL moved finds what it had. A file system without hard links keeps the readable name only: nothing but
+the sharing is lost. Logs and configs lie in `logs/<id>` and `configs/<id>`, lock files in `locks`.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from .download import file_sha256, remove_partial
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+FOLDERS = ("weights", "logs", "configs")
+PARTIAL_SUFFIX = ".part"
+
+
+def partial_path(target: Path) -> Path:
+    """Where a file lies while it arrives."""
+    return target.with_name(target.name + PARTIAL_SUFFIX)
+
+
+def guard_path(target: Path, home: Path) -> Path:
+    """The lock file by which processes agree who downloads `target`."""
+    return home / "locks" / f"{'--'.join(target.relative_to(home).parts)}.lock"
+
+
+def blobs_folder(home: Path) -> Path:
+    """Where files lie under their SHA-256."""
+    return home / "blobs"
+
+
+def adopt(partial: Path, target: Path, sha256: str, home: Path) -> None:
+    """Give a verified partial file its names; killed in between, the partial file is still there and whole."""
+    blob = blobs_folder(home) / sha256
+    blob.parent.mkdir(parents=True, exist_ok=True)
+    if blob.exists() and file_sha256(blob) != sha256:
+        blob.unlink()
+    with suppress(OSError):  # no hard links here, or the blob is there already
+        os.link(partial, blob)
+    partial.replace(target)
+    if blob.exists() and not blob.samefile(target):
+        _link(blob, target)
+    remove_partial(partial)
+
+
+def link_known(target: Path, expected: str, home: Path) -> bool:
+    """Give `target` the bytes of a blob whose SHA-256 begins with `expected`; False where there is none.
+
+    A blob that is no longer what its name says is deleted.
+    """
+    for blob in known_blobs(expected, home):
+        if file_sha256(blob) == blob.name:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            return _link(blob, target)
+        blob.unlink()
+    return False
+
+
+def known_blobs(expected: str, home: Path) -> list[Path]:
+    """Blobs whose name begins with `expected`; none for an empty one."""
+    return sorted(blobs_folder(home).glob(f"{expected.lower()}*")) if expected else []
+
+
+def set_aside(partial: Path, target: Path, sha256: str) -> Path:
+    """Keep wrong bytes under a telling name, for whoever wants to know what came."""
+    aside = target.with_name(f"{target.name}.wrong-{sha256[:8]}")
+    partial.replace(aside)
+    remove_partial(partial)
+    return aside
+
+
+def files(home: Path) -> Iterator[Path]:
+    """Every file of the cache's folders, in order."""
+    for folder in (*FOLDERS, "blobs"):
+        yield from sorted(path for path in (home / folder).rglob("*") if path.is_file())
+
+
+def _link(blob: Path, target: Path) -> bool:
+    fresh = target.with_name(f"{target.name}.{os.getpid()}.link")
+    try:
+        os.link(blob, fresh)
+        fresh.replace(target)
+    except OSError:
+        return False
+    finally:
+        fresh.unlink(missing_ok=True)
+    return True

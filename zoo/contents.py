@@ -1,0 +1,107 @@
+"""What a downloaded file is, told from its bytes: a checkpoint's container, or the page that came instead."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from html import unescape
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HEAD_BYTES = 4096
+"""How much of a file's beginning the functions here look at."""
+MAX_SAFETENSORS_HEADER_BYTES = 100_000_000
+"""The limit of the safetensors format itself."""
+
+_TITLE = re.compile(
+    rb"<title[^>]*>\s*(.*?)\s*</title|<Message>\s*(.*?)\s*</Message|<Code>\s*(.*?)\s*</Code",
+    re.IGNORECASE | re.DOTALL,
+)
+_HTML = re.compile(rb"<!doctype html|<html|<head|<body|<title", re.IGNORECASE)
+
+
+def container(head: bytes) -> str | None:
+    """`zip`, `legacy pickle` or `safetensors` by a file's first bytes; None for anything else."""
+    if head.startswith(b"PK\x03\x04"):
+        return "zip"
+    if head[:1] == b"\x80" and 0 < int.from_bytes(head[1:2], "little") <= 5:
+        return "legacy pickle"
+    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= MAX_SAFETENSORS_HEADER_BYTES:
+        return "safetensors"
+    return None
+
+
+def page(head: bytes) -> str | None:
+    """What a server sent instead of a file, with its title: a web page, an XML or JSON message; None for others."""
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if text.startswith(b"<"):
+        kind = "an HTML page" if _HTML.search(text) else "an XML message"
+    elif text.startswith(b"{"):
+        kind = "a JSON message"
+    elif text.startswith(b"version https://git-lfs"):
+        kind = "a Git LFS pointer"
+    else:
+        return None
+    title = _title(text)
+    return f"{kind} titled {title!r}" if title else kind
+
+
+def web_page(head: bytes) -> str | None:
+    """`page` for logs and configs, which may begin like JSON: only HTML and XML count."""
+    return page(head) if head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<") else None
+
+
+def _title(text: bytes) -> str:
+    found = _TITLE.search(text)
+    if found is None:
+        return ""
+    words = next(group for group in found.groups() if group is not None).decode("utf-8", "replace")
+    return " ".join(unescape(words).split())[:120]
+
+
+def checkpoint_fault(path: Path) -> str | None:
+    """Why a file cannot be a whole checkpoint, told without unpickling; None where nothing speaks against it.
+
+    A zip archive has its directory at the end and a checksum for every record; a safetensors file says in its
+    header how long it is. A legacy pickle says neither.
+    """
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    kind = container(head)
+    if kind is None:
+        found = page(head) or (f"a file that begins with {head[:8].hex(' ')}" if head else "an empty file")
+        return f"expected a checkpoint (zip, legacy pickle or safetensors), found {found}"
+    if kind == "zip":
+        return _zip_fault(path)
+    if kind == "safetensors":
+        return _safetensors_fault(path)
+    return None
+
+
+def _zip_fault(path: Path) -> str | None:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except Exception as error:  # noqa: BLE001  (a damaged directory raises whatever it happens to decode to)
+        return f"a zip archive that is cut short or damaged ({error})"
+    return f"a zip archive whose record {damaged!r} is damaged" if damaged else None
+
+
+def _safetensors_fault(path: Path) -> str | None:
+    with path.open("rb") as file:
+        header_bytes = int.from_bytes(file.read(8), "little")
+        header = file.read(header_bytes)
+    try:
+        tensors = msgspec.json.decode(header, type=dict[str, dict])
+        ends = [entry["data_offsets"][1] for name, entry in tensors.items() if name != "__metadata__"]
+        promised = 8 + header_bytes + max(ends, default=0)
+    except (msgspec.DecodeError, KeyError, IndexError, TypeError) as error:
+        return f"a safetensors file whose header is cut short or damaged ({error})"
+    size = path.stat().st_size
+    return (
+        None if size == promised else f"a safetensors file of {size} bytes whose header promises {promised}"
+    )

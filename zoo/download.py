@@ -1,0 +1,530 @@
+"""One URL into one partial file, over a line that may be cut anywhere: resume, retry, hash on the way.
+
+What has arrived stays on disk, beside it a note of what it is part of, so that the next attempt goes on where
+this one ended, even after a kill. It goes on only where the server can prove, by a validator or a hash known
+beforehand, that the rest belongs to the same file; else it starts over and says so. Nothing here gives a
+file its final name.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import http.client
+import os
+import shutil
+from contextlib import closing, contextmanager, suppress
+from functools import lru_cache
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from .contents import HEAD_BYTES, page
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from io import FileIO
+    from pathlib import Path
+
+    import requests
+    from typing_extensions import Self
+    from urllib3.util.retry import Retry
+
+CHUNK_BYTES = 1 << 20
+MAX_REDIRECTS = 10
+MAX_RETRY_AFTER_SECONDS = 120
+"""A server that asks for a longer pause is told to the user instead of waited for."""
+RETRIED_STATUSES = (408, 425, 429, 500, 502, 503, 504)
+
+
+class FetchError(Exception):
+    """The file could not be had (no network, not found, disk): exit code 3."""
+
+
+class IntegrityError(FetchError):
+    """A file is not the published one: exit code 4."""
+
+
+class Progress(Protocol):
+    """Told of bytes as they arrive."""
+
+    def begin(self, total: int | None, arrived: int) -> object:
+        """`arrived` of `total` bytes (None: unknown) are there; called again where a download starts over."""
+
+    def update(self, n: int) -> object:
+        """`n` more bytes have arrived."""
+
+
+class Patience(msgspec.Struct, frozen=True, kw_only=True):
+    """How long to wait for a server."""
+
+    connect_seconds: float = 10
+    read_seconds: float = 60
+    """Silence in the middle of an answer before the connection is given up."""
+    tries: int = 5
+    """Attempts in a row that bring nothing new."""
+    backoff_seconds: float = 0.5
+    """The first pause between attempts; it doubles, and a random part of it is added."""
+
+
+class Note(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the bytes of a partial file are part of."""
+
+    url: str
+    etag: str | None = None
+    last_modified: str | None = None
+    length: int | None = None
+    """Bytes of the whole file, where the server told."""
+
+    @property
+    def validator(self) -> str | None:
+        """What `If-Range` takes: a strong ETag, else the date; a weak ETag promises too little."""
+        if self.etag and not self.etag.startswith("W/"):
+            return self.etag
+        return self.last_modified
+
+
+class Arrived(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that is complete by the server's account."""
+
+    sha256: str
+    size: int
+    spliced: bool
+    """True where it did not come in one answer."""
+
+
+def download(
+    url: str,
+    path: Path,
+    *,
+    hash_known: bool = False,
+    refuse: Callable[[bytes], str | None] = page,
+    patience: Patience | None = None,
+    progress: Progress | None = None,
+    tell: Callable[[str], object] = lambda _: None,
+) -> Arrived:
+    """Complete the partial file `path` from `url`; its note lies beside it as `<name>.json`.
+
+    Args:
+        url: Where the file is.
+        path: The partial file; what it holds already is kept where it belongs to the same file.
+        hash_known: The caller will compare a hash, so bytes may be joined that no validator vouches for.
+        refuse: Told the file's beginning; names what it is where that cannot be what is wanted.
+        patience: Time-outs and number of attempts.
+        progress: Told of bytes.
+        tell: Called with a sentence where a download is interrupted or starts over.
+
+    Raises:
+        IntegrityError: a page came instead of the file.
+        FetchError: the file could not be had, or not written.
+    """
+    with _disk_faults_told(path), Partial(path) as partial:
+        _Job(
+            url,
+            partial,
+            hash_known=hash_known,
+            refuse=refuse,
+            patience=patience or Patience(),
+            progress=progress,
+            tell=tell,
+        ).run()
+        return Arrived(sha256=partial.finish(), size=partial.size, spliced=partial.spliced)
+
+
+class Partial:
+    """A file on its way: the bytes so far, their digest, and the note beside them."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.note_path = path.with_name(f"{path.name}.json")
+        self.note: Note | None = None
+        self.size = 0
+        self.spliced = False
+        self._digest = hashlib.sha256()
+        self._file: FileIO
+
+    def __enter__(self) -> Self:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        # Unbuffered: what has arrived is in the kernel's hands, and survives a kill.
+        self._file = self.path.open("r+b" if self.path.exists() else "w+b", buffering=0)
+        self.size = self.path.stat().st_size
+        with suppress(OSError, msgspec.DecodeError):  # bytes without a good note cannot be continued
+            self.note = msgspec.json.decode(self.note_path.read_bytes(), type=Note)
+        if self.size:
+            self.spliced = True
+            self._digest = file_digest(self._file)
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        self._file.close()
+        if kind is not None and not self.size:
+            remove_partial(self.path)  # nothing came: nothing to go on with
+
+    @property
+    def complete(self) -> bool:
+        """True where every byte the note speaks of is there."""
+        return self.note is not None and self.size == self.note.length
+
+    def restart(self) -> None:
+        """Drop the bytes; only then may the note change, or a kill in between would pass them off as others."""
+        self._file.seek(0)
+        self._file.truncate()
+        self.size, self.spliced, self._digest = 0, False, hashlib.sha256()
+
+    def describe(self, note: Note) -> None:
+        """Write down what the coming bytes are part of."""
+        if note != self.note:
+            fresh = self.note_path.with_name(f"{self.note_path.name}.new")
+            fresh.write_bytes(msgspec.json.encode(note))
+            fresh.replace(self.note_path)
+            self.note = note
+
+    def append(self, chunk: bytes) -> None:
+        """Add bytes at the end, or raise OSError with those kept that could be written."""
+        self._digest.update(chunk)
+        rest = memoryview(chunk)
+        while rest:
+            written = self._file.write(rest) or 0
+            self.size += written
+            rest = rest[written:]
+
+    def finish(self) -> str:
+        """Bring the bytes to the disk; their SHA-256 (hex)."""
+        os.fsync(self._file.fileno())
+        return self._digest.hexdigest()
+
+
+def remove_partial(path: Path) -> None:
+    """Delete a partial file and its note."""
+    for leftover in (path, path.with_name(f"{path.name}.json")):
+        leftover.unlink(missing_ok=True)
+
+
+def file_digest(file: FileIO) -> hashlib._Hash:
+    """The running SHA-256 of an open file's bytes from its position to its end, where the file is left."""
+    digest, buffer = hashlib.sha256(), memoryview(bytearray(CHUNK_BYTES))
+    while count := file.readinto(buffer):
+        digest.update(buffer[:count])
+    return digest
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 (hex) of a file's bytes."""
+    with path.open("rb", buffering=0) as file:
+        return file_digest(file).hexdigest()
+
+
+# --- one download ---------------------------------------------------------------------------------------
+
+
+class _Cut(Exception):  # noqa: N818  (an event, not a fault of the program)
+    """An attempt ended before the file was whole; another may do."""
+
+
+class _Job:
+    """The attempts to complete one partial file."""
+
+    def __init__(
+        self,
+        url: str,
+        partial: Partial,
+        *,
+        hash_known: bool,
+        refuse: Callable[[bytes], str | None],
+        patience: Patience,
+        progress: Progress | None,
+        tell: Callable[[str], object],
+    ) -> None:
+        self.url = url
+        self.partial = partial
+        self.hash_known = hash_known
+        self.refuse = refuse
+        self.patience = patience
+        self.progress = progress
+        self.tell = tell
+
+    def run(self) -> None:
+        """Attempt until the file is whole, or too many attempts in a row brought nothing."""
+        from urllib3.exceptions import MaxRetryError  # noqa: PLC0415
+
+        retry = fresh = _retry(self.patience)
+        if self.partial.complete and self._may_continue():
+            return None
+        with session(self.patience) as requests_session:
+            while True:
+                before = self.partial.size
+                try:
+                    return self._attempt(requests_session)
+                except _Cut as cut:
+                    retry = fresh if self._has_moved(before) else retry
+                    try:
+                        retry = retry.increment("GET", self.url, error=cut)
+                    except MaxRetryError:
+                        raise FetchError(f"{self.url}: {cut}; what arrived is kept, run it again") from cut
+                    self.tell(f"{cut}; trying again")
+                    retry.sleep()
+
+    def _has_moved(self, before: int) -> bool:
+        """True for a gain worth another full count of attempts: a hundredth of the file, or a chunk."""
+        length = self.partial.note.length if self.partial.note else None
+        return self.partial.size - before >= min(CHUNK_BYTES, (length or CHUNK_BYTES) // 100 + 1)
+
+    def _attempt(self, requests_session: requests.Session) -> None:
+        """Ask for what is missing and write it down."""
+        import requests  # noqa: PLC0415
+
+        self._drop_what_cannot_be_continued()
+        timeout = (self.patience.connect_seconds, self.patience.read_seconds)
+        try:
+            response = requests_session.get(
+                self.url, stream=True, timeout=timeout, headers=self._range_headers()
+            )
+        except requests.RequestException as error:
+            raise FetchError(f"{self.url}: no answer ({reason(error)})") from error
+        with closing(response):
+            if self._is_all_there(response):
+                return
+            self._accept(response)
+            self._receive(response)
+
+    def _may_continue(self) -> bool:
+        """True where the rest of the file can be told to belong to what is there."""
+        note = self.partial.note
+        if note is None or (note.length is not None and self.partial.size > note.length):
+            return False
+        if note.url != self.url:  # a mirror of the same file
+            return self.hash_known and note.length is not None
+        return self.hash_known or self.partial.complete or note.validator is not None
+
+    def _drop_what_cannot_be_continued(self) -> None:
+        if self.partial.size and not self._may_continue():
+            self._start_over("nothing vouches for the server's file being still the same")
+
+    def _start_over(self, why: str) -> None:
+        self.tell(f"{why}: starting over, {self.partial.size} bytes are dropped")
+        self.partial.restart()
+
+    def _range_headers(self) -> dict[str, str]:
+        # A body that is compressed on the way has neither ranges nor a length that could be checked.
+        headers = {"Accept-Encoding": "identity"}
+        note = self.partial.note
+        if self.partial.size and note:
+            headers["Range"] = f"bytes={self.partial.size}-"
+            if note.url == self.url and note.validator:
+                headers["If-Range"] = note.validator
+        return headers
+
+    def _accept(self, response: requests.Response) -> None:
+        """Bring the partial file into line with the answer's headers."""
+        if response.status_code == 206:
+            return self._accept_part(response)
+        if response.status_code == 416:
+            self._start_over("the server has no such part of the file")
+            raise _Cut("the file on the server has another length than before")
+        if response.status_code != 200:
+            raise FetchError(f"{self.url}: {status_text(response)}")
+        old, new = self.partial.note, self._note(response, _content_length(response))
+        if self.partial.size:
+            changed = old is not None and old.url == new.url and old != new
+            why = (
+                "the file on the server has changed"
+                if changed
+                else "the server cannot send a part of the file"
+            )
+            self._start_over(why)
+        return self.partial.describe(new)
+
+    def _is_all_there(self, response: requests.Response) -> bool:
+        """True for a 416 that says no more than that: where no length was told, the end shows only so."""
+        note, (_, total) = self.partial.note, content_range(response)
+        return (
+            response.status_code == 416
+            and note is not None
+            and note.length is None
+            and total == self.partial.size
+        )
+
+    def _accept_part(self, response: requests.Response) -> None:
+        old = self.partial.note
+        begin, total = content_range(response)
+        new = self._note(response, total)
+        same = old is not None and begin == self.partial.size and old.length in (None, total)
+        if same and old and old.url == new.url and old.validator:
+            same = (old.etag, old.last_modified) == (new.etag, new.last_modified)
+        if not same:
+            self._start_over("the server sent a part of another file than before")
+            raise _Cut("the part that came does not continue what is there")
+        self.partial.spliced = True
+        self.partial.describe(new)
+
+    def _note(self, response: requests.Response, length: int | None) -> Note:
+        headers = response.headers
+        return Note(
+            url=self.url,
+            etag=headers.get("ETag"),
+            last_modified=headers.get("Last-Modified"),
+            length=length,
+        )
+
+    def _receive(self, response: requests.Response) -> None:
+        """Write the body as it comes; every received byte is kept, whatever ends the answer."""
+        import urllib3.exceptions  # noqa: PLC0415
+
+        length = self.partial.note.length if self.partial.note else None
+        self._require_room(length)
+        if self.progress is not None:
+            self.progress.begin(length, self.partial.size)
+        try:
+            self._copy(response)
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            if isinstance(error, OSError) and error.errno in _DISK_ERRNOS:
+                raise
+            raise _Cut(f"{self._count(length)}: {self._how_cut(error)}") from error
+        if length is not None and self.partial.size != length:
+            raise _Cut(f"{self._count(length)}: the connection ended early")
+
+    def _how_cut(self, error: Exception) -> str:
+        cause = _cause(error)
+        if isinstance(cause, http.client.IncompleteRead):
+            return "the connection ended early"
+        if isinstance(cause, TimeoutError):
+            return f"nothing more came for {self.patience.read_seconds:g} s"
+        return f"the connection broke ({cause})"
+
+    def _copy(self, response: requests.Response) -> None:
+        # read1 gives what one call to the network brought; read would hold back up to a chunk of a slow line.
+        at_start = self.partial.size == 0
+        while chunk := response.raw.read1(CHUNK_BYTES, decode_content=True):
+            if at_start:
+                chunk = self._welcome(chunk, response)
+                at_start = False
+            self.partial.append(chunk)
+            if self.progress is not None:
+                self.progress.update(len(chunk))
+
+    def _welcome(self, chunk: bytes, response: requests.Response) -> bytes:
+        """The file's beginning; one that is refused is read on to its title first."""
+        if self.refuse(chunk) is None:
+            return chunk
+        while len(chunk) < HEAD_BYTES and (more := response.raw.read1(HEAD_BYTES, decode_content=True)):
+            chunk += more
+        found = self.refuse(chunk)
+        raise IntegrityError(
+            f"{self.url}: the server sent {found} instead of the file; open the link in a browser to see what it says"
+        )
+
+    def _require_room(self, length: int | None) -> None:
+        """Refuse a file that cannot fit before its first byte is written."""
+        if length is None:
+            return
+        missing, free = length - self.partial.size, shutil.disk_usage(self.partial.path.parent).free
+        if missing > free:
+            raise FetchError(
+                f"{self.partial.path.parent}: no room for {self.url}: {missing} bytes are needed, {free} are free; "
+                "make room, or set ZOO_HOME to another disk"
+            )
+
+    def _count(self, length: int | None) -> str:
+        return f"{self.partial.size} of {'an unknown number of' if length is None else length} bytes arrived"
+
+
+_DISK_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
+
+
+@contextmanager
+def _disk_faults_told(path: Path) -> Iterator[None]:
+    """Name the place and the way out where the disk refuses."""
+    try:
+        yield
+    except OSError as error:
+        kept = path.stat().st_size if path.is_file() else 0
+        advice = (
+            f"the {kept} bytes that arrived are kept: make room and run it again, or" if kept else "to go on,"
+        )
+        raise FetchError(
+            f"{path}: cannot write: {error.strerror or error}; {advice} set ZOO_HOME to another place"
+        ) from error
+
+
+# --- HTTP ------------------------------------------------------------------------------------------------
+
+
+def session(patience: Patience) -> requests.Session:
+    """A session that retries what is worth retrying; proxies and TLS come from the environment."""
+    import requests  # noqa: PLC0415  (0.1 s of import that `zoo list` need not pay)
+    from requests.adapters import HTTPAdapter  # noqa: PLC0415
+
+    made = requests.Session()
+    made.max_redirects = MAX_REDIRECTS
+    for scheme in ("https://", "http://"):
+        made.mount(scheme, HTTPAdapter(max_retries=_retry(patience)))
+    return made
+
+
+def _retry(patience: Patience) -> Retry:
+    return _retry_class()(
+        total=patience.tries - 1,
+        status_forcelist=RETRIED_STATUSES,
+        backoff_factor=patience.backoff_seconds,
+        backoff_jitter=patience.backoff_seconds,
+        raise_on_status=False,
+    )
+
+
+@lru_cache
+def _retry_class() -> type[Retry]:
+    from urllib3.exceptions import MaxRetryError, ResponseError  # noqa: PLC0415
+    from urllib3.util.retry import Retry  # noqa: PLC0415
+
+    class PatientRetry(Retry):
+        """urllib3's rule, except that nobody sits through a `Retry-After` of an hour."""
+
+        def increment(self, method=None, url=None, response=None, error=None, _pool=None, _stacktrace=None):  # noqa: ANN001, ANN202
+            wait = self.get_retry_after(response) if response is not None else None
+            if wait is not None and wait > MAX_RETRY_AFTER_SECONDS:
+                raise MaxRetryError(_pool, url or "", ResponseError("too long a pause"))  # type: ignore[arg-type]
+            return super().increment(method, url, response, error, _pool, _stacktrace)
+
+    return PatientRetry
+
+
+def _content_length(response: requests.Response) -> int | None:
+    """Bytes the body will have; unknown where the server compresses it on the way."""
+    if response.headers.get("Content-Encoding", "identity") != "identity":
+        return None
+    length = response.headers.get("Content-Length", "")
+    return int(length) if length.isdigit() else None
+
+
+def content_range(response: requests.Response) -> tuple[int | None, int | None]:
+    """First byte and whole length from `Content-Range: bytes 5-9/10`; None for what it does not say."""
+    unit, _, rest = response.headers.get("Content-Range", "").partition(" ")
+    span, _, total = rest.partition("/")
+    begin = span.partition("-")[0]
+    if unit != "bytes":
+        return None, None
+    return int(begin) if begin.isdigit() else None, int(total) if total.isdigit() else None
+
+
+def status_text(response: requests.Response) -> str:
+    """`the server answered 404 Not Found`, and when it wants to be asked again."""
+    text = f"the server answered {response.status_code} {response.reason}".rstrip()
+    after = response.headers.get("Retry-After")
+    return f"{text} and asks to come back after {after}{' s' * after.isdigit()}" if after else text
+
+
+def reason(error: requests.RequestException) -> str:
+    """Why there was no answer, without requests' nested messages."""
+    import requests  # noqa: PLC0415
+
+    if isinstance(error, requests.TooManyRedirects):
+        return f"more than {MAX_REDIRECTS} redirects, the last to {error.response.headers.get('Location')}"  # type: ignore[union-attr]
+    cause = _cause(error)
+    return f"{type(error).__name__}: {str(cause) or type(cause).__name__}"
+
+
+def _cause(error: BaseException) -> BaseException:
+    """The innermost of nested errors."""
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    return error

@@ -1,0 +1,172 @@
+"""`zoo fetch` behind its flags: each function does one thing and gives what to print and the exit code."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from . import places
+from .batch import Result, fetch_all
+from .fetch import Patience, Wanted, wanted_action, wanted_papers, wanted_weights
+from .manifest import load_manifest
+from .progress import DownloadBars
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from .manifest import Checkpoint, Manifest
+
+OK, GONE, NOT_HAD, NOT_THE_FILE = 0, 1, 3, 4
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What a command has to say."""
+
+    text: str
+    records: Any
+    """The same for `--json`."""
+    exit_code: int = OK
+    faults: tuple[str, ...] = ()
+    """Messages for stderr."""
+
+
+def wanted_of(
+    checkpoints: Iterable[Checkpoint], *, papers: bool = False, update_lock: bool = False
+) -> list[Wanted]:
+    """The files of rows: weights, and with `papers` logs and configs."""
+    return [
+        wanted
+        for checkpoint in checkpoints
+        for wanted in (
+            wanted_weights(checkpoint, update_lock=update_lock),
+            *(wanted_papers(checkpoint) if papers else ()),
+        )
+    ]
+
+
+def plan(wanted: Iterable[Wanted]) -> Answer:
+    """`--dry-run`: what would be done about every file."""
+    chosen = [(one, wanted_action(one)) for one in wanted]
+    return Answer(
+        text="\n".join(f"{one.name}: {action.value}, {one.target}" for one, action in chosen),
+        records=[
+            {
+                "checkpoint": one.checkpoint.id,
+                "file": one.kind,
+                "action": action.value,
+                "path": str(one.target),
+            }
+            for one, action in chosen
+        ],
+    )
+
+
+def fetch_files(wanted: list[Wanted], arguments: argparse.Namespace) -> tuple[list[Result], int]:
+    """Fetch; say of every file what became of it as soon as it is known; the results and the exit code.
+
+    With `--json` only failures are told, on stderr.
+    """
+    patience = Patience(read_seconds=arguments.timeout, tries=arguments.tries)
+    results = []
+    with DownloadBars(len(wanted), quiet=arguments.quiet) as bars:
+        for result in fetch_all(
+            wanted, jobs=arguments.jobs, offline=arguments.offline or None, patience=patience, display=bars
+        ):
+            results.append(result)
+            if result.error is not None:
+                bars.say(str(result.error))
+            elif not arguments.json:
+                bars.write(result_text(result))
+    return results, max((result.exit_code for result in results), default=OK)
+
+
+def result_text(result: Result) -> str:
+    """The line about a file that is there."""
+    wanted, fetched = result.wanted, result.fetched
+    assert fetched is not None
+    if wanted.kind != "weights":
+        return f"{wanted.name}: {fetched.path}"
+    if wanted.lock is None:
+        return f"{wanted.name}: {fetched.path} (hash verified)"
+    note = "as" if wanted.expected else "now"
+    return (
+        f"{wanted.name}: {fetched.path} (its publisher gives no hash to verify; sha256 {fetched.sha256}, "
+        f"{note} recorded in {wanted.lock.where(wanted.checkpoint.id)})"
+    )
+
+
+def result_record(result: Result) -> dict[str, Any]:
+    """The same as plain data."""
+    fetched = result.fetched
+    return {
+        "checkpoint": result.wanted.checkpoint.id,
+        "file": result.wanted.kind,
+        "path": None if fetched is None else str(fetched.path),
+        "sha256": None if fetched is None else fetched.sha256,
+        "expected": result.wanted.expected or None,
+        "error": None if result.error is None else str(result.error),
+    }
+
+
+def list_cache(wanted: Iterable[Wanted]) -> Answer:
+    """`--list`: what is there of every file."""
+    from .holdings import holding_records, holdings_text, survey  # noqa: PLC0415
+
+    holdings = [survey(one) for one in wanted]
+    return Answer(text=holdings_text(holdings), records=holding_records(holdings))
+
+
+def verify_cache(wanted: Iterable[Wanted], home: Path) -> Answer:
+    """`--verify`: every file that is there, read and hashed again."""
+    from .holdings import damaged_blobs, examine, holding_records  # noqa: PLC0415
+
+    holdings = [found for found in map(examine, wanted) if found.sha256 or found.fault]
+    faults = [found.fault for found in holdings if found.fault] + damaged_blobs(home)
+    sound = sum(found.fault is None for found in holdings)
+    lines = [
+        f"{found.checkpoint} {found.kind}: sha256 {found.sha256}" for found in holdings if not found.fault
+    ]
+    return Answer(
+        text="\n".join([*lines, f"{sound} files sound, {len(faults)} damaged"]),
+        records=holding_records(holdings),
+        exit_code=NOT_THE_FILE if faults else OK,
+        faults=tuple(faults),
+    )
+
+
+def prune_cache(manifest: Iterable[Checkpoint], *, dry_run: bool) -> Answer:
+    """`--prune`: delete what belongs to no row of the manifest nor of the packaged zoo."""
+    from .holdings import prune, superfluous  # noqa: PLC0415
+
+    home = places.zoo_home()
+    waste = superfluous(home, wanted_of(_with_packaged(manifest), papers=True))
+    if dry_run:
+        lines = [f"would delete {path}" for path in waste]
+        return Answer(
+            text="\n".join([*lines, f"{len(waste)} files would go"]), records=[str(path) for path in waste]
+        )
+    freed = prune(waste, home)
+    lines = [f"deleted {path}" for path in waste]
+    return Answer(
+        text="\n".join([*lines, f"{len(waste)} files deleted, {freed / 2**20:.1f} MiB freed"]),
+        records=[str(path) for path in waste],
+    )
+
+
+def _with_packaged(manifest: Iterable[Checkpoint]) -> Iterator[Checkpoint]:
+    yield from manifest
+    yield from load_manifest()
+
+
+def check_links(chosen: Iterable[Checkpoint], manifest: Manifest, arguments: argparse.Namespace) -> Answer:
+    """`--check-links`: what became of every URL."""
+    from .links import check_all, exit_code, link_records, links_text, to_check  # noqa: PLC0415
+
+    links = to_check(chosen, manifest)
+    patience = Patience(read_seconds=arguments.timeout, tries=arguments.tries)
+    with DownloadBars(len(links), quiet=arguments.quiet, unit="link") as bars:
+        found = check_all(links, patience=patience, tell=lambda _: bars.done())
+    return Answer(text=links_text(found), records=link_records(found), exit_code=exit_code(found))

@@ -1,0 +1,147 @@
+"""What the cache holds: `zoo fetch --list`; whether it is still whole: `--verify`; what nobody needs: `--prune`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from filelock import FileLock, Timeout
+from tabulate import tabulate
+
+from . import cache
+from .download import FetchError, file_sha256
+from .fetch import Action, Wanted, target_fault, torchs_file, wanted_action
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+
+class Holding(msgspec.Struct, frozen=True, kw_only=True):
+    """One wanted file as the disk has it."""
+
+    checkpoint: str
+    kind: str
+    state: str
+    """An `Action` in words."""
+    path: str
+    size_bytes: int | None = None
+    """Bytes that are there, of a partial file too."""
+    expected: str = ""
+    """SHA-256 or its beginning, as far as anybody knows it."""
+    witness: str = ""
+    """Who says so."""
+    sha256: str | None = None
+    """Of the bytes on disk, where they were hashed."""
+    fault: str | None = None
+    """Why the file is not to be used, and what to do."""
+
+
+def survey(wanted: Wanted) -> Holding:
+    """What is there, without reading it."""
+    action = wanted_action(wanted)
+    path = torchs_file(wanted) if action is Action.REUSE else wanted.target
+    seen = cache.partial_path(wanted.target) if action is Action.RESUME else path
+    return Holding(
+        checkpoint=wanted.checkpoint.id,
+        kind=wanted.kind,
+        state="not fetched" if action is Action.DOWNLOAD else action.value,
+        path=str(path),
+        size_bytes=seen.stat().st_size if seen.is_file() else None,
+        expected=wanted.expected,
+        witness=wanted.witness if wanted.expected else "",
+    )
+
+
+def examine(wanted: Wanted) -> Holding:
+    """`survey`, and the file's bytes hashed and compared."""
+    found = survey(wanted)
+    path = torchs_file(wanted) if found.state == Action.REUSE.value else wanted.target
+    if not path.is_file():
+        return found
+    try:
+        sha256 = file_sha256(path)
+        fault = target_fault(wanted, sha256, path)
+    except OSError as error:
+        sha256, fault = None, f"{path}: cannot be read: {error.strerror or error}"
+    return msgspec.structs.replace(found, sha256=sha256, fault=fault)
+
+
+def damaged_blobs(home: Path) -> list[str]:
+    """A sentence for every blob that is no longer what its name says."""
+    blobs = [path for path in cache.files(home) if path.parent == cache.blobs_folder(home)]
+    return [
+        f"{path}: its name is not its sha256 any more; delete it"
+        for path in blobs
+        if file_sha256(path) != path.name
+    ]
+
+
+def holdings_text(holdings: Iterable[Holding]) -> str:
+    """The holdings for a person."""
+    rows = [
+        [one.checkpoint, one.kind, one.state, _size(one.size_bytes), _hash(one), one.path] for one in holdings
+    ]
+    return tabulate(rows, ["id", "file", "state", "size", "sha256", "where"], disable_numparse=True)
+
+
+def _size(size: int | None) -> str:
+    return "" if size is None else f"{size / 2**20:.1f} MiB"
+
+
+def _hash(holding: Holding) -> str:
+    if not holding.expected:
+        return "nobody says"
+    return f"{holding.expected[:8]} {'published' if 'published' in holding.witness else 'recorded'}"
+
+
+def holding_records(holdings: Iterable[Holding]) -> list[dict[str, Any]]:
+    """The holdings as plain data."""
+    return [msgspec.to_builtins(one) for one in holdings]
+
+
+# --- pruning ------------------------------------------------------------------------------------------------
+
+
+def superfluous(home: Path, wanted: Sequence[Wanted]) -> list[Path]:
+    """Files of the cache that belong to no wanted file: other rows', partial and wrong ones, unused blobs.
+
+    A partial file that a process is filling just now is left alone.
+    """
+    needed = {one.target for one in wanted}
+    named = [path for path in cache.files(home) if path.parent != cache.blobs_folder(home)]
+    waste = [path for path in named if path not in needed and not _is_being_filled(path, home)]
+    kept = {path.stat().st_ino for path in named if path not in waste}
+    blobs = [path for path in cache.files(home) if path not in named]
+    return [*waste, *(path for path in blobs if path.stat().st_ino not in kept)]
+
+
+def _is_being_filled(path: Path, home: Path) -> bool:
+    partial = path.name.removesuffix(".json")
+    guard = cache.guard_path(path.with_name(partial.removesuffix(cache.PARTIAL_SUFFIX)), home)
+    if not partial.endswith(cache.PARTIAL_SUFFIX) or not guard.exists():
+        return False
+    try:
+        with FileLock(guard, timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
+def prune(paths: Iterable[Path], home: Path) -> int:
+    """Delete files and the folders they leave empty; the number of bytes on disk that became free.
+
+    Raises:
+        FetchError: a file cannot be deleted.
+    """
+    freed = 0
+    for path in paths:
+        try:
+            status = path.stat()
+            freed += status.st_size if status.st_nlink == 1 else 0
+            path.unlink()
+        except OSError as error:
+            raise FetchError(f"{path}: cannot delete: {error.strerror or error}") from error
+        if path.parent != home and not any(path.parent.iterdir()):
+            path.parent.rmdir()
+    return freed

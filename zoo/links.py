@@ -1,0 +1,254 @@
+"""Is what the claims rest on still there? Every URL of the manifest, asked for without downloading it.
+
+HEAD first; where a server refuses that, GET for one byte. Hosts are asked side by side, each by a few connections.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urljoin, urlsplit
+
+import msgspec
+from tabulate import tabulate
+
+from .batch import in_threads
+from .download import Patience, content_range, reason, session, status_text
+from .fetch import wanted_weights
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    import requests
+
+    from .manifest import Checkpoint, Manifest
+
+CONNECTIONS_PER_HOST = 4
+EVIDENCE_LOST, NOT_TOLD = 1, 3
+"""Exit codes: a claim's evidence is gone; it could not be asked for."""
+
+LinkKind = Literal["weights", "log", "config", "document", "homepage"]
+State = Literal["ok", "moved", "gone", "refused", "no answer", "wrong size", "wrong type"]
+_THERE: frozenset[State] = frozenset({"ok", "moved"})
+_LOST: frozenset[State] = frozenset({"gone", "wrong size", "wrong type"})
+_PERMANENT = (301, 308)
+_GONE = (404, 410)
+_PAGES = ("text/html", "application/xhtml+xml", "application/xml", "text/xml")
+
+
+class Link(msgspec.Struct, frozen=True, kw_only=True):
+    """One URL of the manifest."""
+
+    url: str
+    kind: LinkKind
+    owners: tuple[str, ...]
+    """Ids of the checkpoints it belongs to; of a page, its name in the manifest."""
+    size_bytes: int | None = None
+    """Of the file that was fetched or recorded, where there is one."""
+
+
+class Checked(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a link."""
+
+    link: Link
+    state: State
+    note: str = ""
+    """Where to, or what was found."""
+
+
+def to_check(checkpoints: Iterable[Checkpoint], manifest: Manifest) -> list[Link]:
+    """The URLs of rows (weights, logs, configs), of the documents their claims stand in, and of their data sets."""
+    owners: dict[tuple[LinkKind, str], list[str]] = {}
+    sizes: dict[str, int | None] = {}
+    for checkpoint in checkpoints:
+        for kind, url, owner in _urls(checkpoint, manifest):
+            named = owners.setdefault((kind, url), [])
+            if owner not in named:
+                named.append(owner)
+        sizes |= dict.fromkeys(checkpoint.weights.urls, _known_size(checkpoint))
+    return [
+        Link(url=url, kind=kind, owners=tuple(names), size_bytes=sizes.get(url))
+        for (kind, url), names in owners.items()
+    ]
+
+
+def _urls(checkpoint: Checkpoint, manifest: Manifest) -> Iterator[tuple[LinkKind, str, str]]:
+    files: dict[LinkKind, tuple[str, ...]] = {
+        "weights": checkpoint.weights.urls,
+        "log": checkpoint.log_urls,
+        "config": checkpoint.config_urls,
+    }
+    for kind, urls in files.items():
+        for url in urls:
+            yield kind, url, checkpoint.id
+    sources = [claim.source.document for claim in checkpoint.claims if claim.source]
+    for name in (*sources, *(listing.document for listing in checkpoint.listed_in)):
+        if url := manifest.documents[name].url:
+            yield "document", url, name
+    if url := checkpoint.dataset_spec.homepage:
+        yield "homepage", url, checkpoint.dataset
+
+
+def _known_size(checkpoint: Checkpoint) -> int | None:
+    wanted = wanted_weights(checkpoint)
+    if wanted.target.is_file():
+        return wanted.target.stat().st_size
+    entry = wanted.lock.get(checkpoint.id) if wanted.lock else None
+    return entry.size_bytes if entry else None
+
+
+def check_all(
+    links: Sequence[Link],
+    *,
+    patience: Patience | None = None,
+    tell: Callable[[Checked], object] = lambda _: None,
+) -> list[Checked]:
+    """Ask for every link; the answers in the links' order.
+
+    Args:
+        links: What to ask for.
+        patience: Time-outs and number of attempts.
+        tell: Called with each answer as it comes, from several threads.
+    """
+    lanes = _lanes(links)
+
+    def drive(lane: Sequence[Link]) -> dict[Link, Checked]:
+        found = {}
+        with session(patience or Patience()) as connection:
+            for link in lane:
+                found[link] = check(link, connection, patience or Patience())
+                tell(found[link])
+        return found
+
+    answers: dict[Link, Checked] = {}
+    for some in in_threads(drive, lanes, jobs=len(lanes)):
+        answers |= some
+    return [answers[link] for link in links]
+
+
+def _lanes(links: Iterable[Link]) -> list[list[Link]]:
+    """The links in groups to be asked one after another: a few groups a host, so that none is stormed."""
+    hosts: dict[str, list[Link]] = {}
+    for link in links:
+        hosts.setdefault(urlsplit(link.url).netloc, []).append(link)
+    lanes = [
+        group[start::CONNECTIONS_PER_HOST]
+        for group in hosts.values()
+        for start in range(CONNECTIONS_PER_HOST)
+    ]
+    return [lane for lane in lanes if lane]
+
+
+def check(link: Link, connection: requests.Session, patience: Patience) -> Checked:
+    """Ask for one link."""
+    import requests  # noqa: PLC0415
+
+    try:
+        with closing(_ask(link.url, connection, patience)) as response:
+            return _judged(link, response)
+    except requests.TooManyRedirects as error:
+        return Checked(link=link, state="gone", note=reason(error))
+    except requests.RequestException as error:
+        return Checked(link=link, state="no answer", note=reason(error))
+
+
+def _ask(url: str, connection: requests.Session, patience: Patience) -> requests.Response:
+    """The headers of an answer: HEAD's, or those of a GET for one byte where HEAD brings an error."""
+    timeout = (patience.connect_seconds, patience.read_seconds)
+    identity = {"Accept-Encoding": "identity"}
+    response = connection.head(url, allow_redirects=True, timeout=timeout, headers=identity)
+    if response.ok:
+        return response
+    return connection.get(url, stream=True, timeout=timeout, headers=identity | {"Range": "bytes=0-0"})
+
+
+def _judged(link: Link, response: requests.Response) -> Checked:
+    if response.status_code in _GONE:
+        return Checked(link=link, state="gone", note=status_text(response))
+    if not response.ok:
+        return Checked(link=link, state="refused", note=status_text(response))
+    if fault := _type_fault(link, response):
+        return Checked(link=link, state="wrong type", note=fault)
+    if fault := _size_fault(link, response):
+        return Checked(link=link, state="wrong size", note=fault)
+    moved_to = _moved_to(response)
+    return Checked(link=link, state="moved" if moved_to else "ok", note=f"to {moved_to}" if moved_to else "")
+
+
+def _type_fault(link: Link, response: requests.Response) -> str:
+    """Why a file cannot be one, by its type; configs and documents may be pages."""
+    kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    expected = {"weights": "a checkpoint", "log": "a log"}.get(link.kind)
+    return f"expected {expected}, found {kind}" if expected and kind in _PAGES else ""
+
+
+def _size_fault(link: Link, response: requests.Response) -> str:
+    size = _size(response)
+    if size == 0 and link.kind in ("weights", "log"):
+        return "the file is empty"
+    if None not in (size, link.size_bytes) and size != link.size_bytes:
+        return f"expected {link.size_bytes} bytes, found {size}"
+    return ""
+
+
+def _size(response: requests.Response) -> int | None:
+    if response.status_code == 206:
+        return content_range(response)[1]
+    length = response.headers.get("Content-Length", "")
+    return int(length) if length.isdigit() else None
+
+
+def _moved_to(response: requests.Response) -> str | None:
+    """Where permanent redirects lead, up to the first one that may be another tomorrow."""
+    place = None
+    for step in response.history:
+        if step.status_code not in _PERMANENT:
+            break
+        place = urljoin(step.url, step.headers["Location"])
+    return place
+
+
+def exit_code(checked: Iterable[Checked]) -> int:
+    """1 where evidence is gone, 3 where it could not be asked for, else 0.
+
+    Evidence are a row's weights, log and config and its claims' documents, each of which one good URL saves; the
+    homepage of a data set is none.
+    """
+    states: dict[tuple[str, str], set[State]] = {}
+    for one in checked:
+        if one.link.kind != "homepage":
+            for owner in one.link.owners:
+                states.setdefault((one.link.kind, owner), set()).add(one.state)
+    failed = [found for found in states.values() if not found & _THERE]
+    if any(found <= _LOST for found in failed):
+        return EVIDENCE_LOST
+    return NOT_TOLD if failed else 0
+
+
+def links_text(checked: Sequence[Checked]) -> str:
+    """A line a link for a person, and how many there are of each state."""
+    rows = [[one.state, one.link.kind, _owners(one.link), one.link.url, one.note] for one in checked]
+    counts = Counter(one.state for one in checked)
+    summary = ", ".join(f"{count} {state}" for state, count in counts.most_common())
+    table = tabulate(rows, ["state", "what", "of", "URL", "note"], disable_numparse=True)
+    return f"{table}\n\n{len(rows)} links: {summary}"
+
+
+def _owners(link: Link) -> str:
+    first, *others = link.owners
+    return f"{first} and {len(others)} more" if others else first
+
+
+def link_records(checked: Iterable[Checked]) -> list[dict[str, Any]]:
+    """The same as plain data."""
+    return [
+        {
+            "state": one.state,
+            "kind": one.link.kind,
+            "of": list(one.link.owners),
+            "url": one.link.url,
+            "note": one.note,
+        }
+        for one in checked
+    ]
