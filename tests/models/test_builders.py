@@ -80,7 +80,7 @@ def test_scores_have_stride_8_for_any_size():
             "isanet_mmsg",
             {},
             (
-                "builder: expected one of isanet_mmseg, isanet_ssseg, isnet_ssseg, found isanet_mmsg; "
+                "builder: expected one of isanet_mmseg, isanet_ssseg, isnet_ssseg; found isanet_mmsg; "
                 "did you mean isanet_mmseg or isanet_ssseg or isnet_ssseg?"
             ),
         ),
@@ -95,40 +95,40 @@ def test_scores_have_stride_8_for_any_size():
         (
             "isanet_mmseg",
             {"depth": 34, "num_classes": 19},
-            "depth: expected one of 50, 101, found 34",
+            "depth: expected one of 50, 101; found 34",
         ),
         (
             "isanet_ssseg",
             {"depth": 50, "num_classes": "19"},
-            "isanet_ssseg: num_classes: expected int, found '19'",
+            "isanet_ssseg: num_classes: expected int; found '19'",
         ),
         (
             "isanet_ssseg",
             {"depth": 50, "num_classes": True},
-            "isanet_ssseg: num_classes: expected int, found True",
+            "isanet_ssseg: num_classes: expected int; found True",
         ),
         (
             "isanet_ssseg",
             {"depth": 50, "num_classes": 0},
-            "isanet_ssseg: num_classes: expected a positive number, found 0",
+            "isanet_ssseg: num_classes: expected a positive number; found 0",
         ),
         (
             "isnet_ssseg",
             {"backbone": "resnest50", "num_classes": 19},
             (
-                "backbone: expected one of resnet50, resnet101, resnest101, found resnest50; "
+                "backbone: expected one of resnet50, resnet101, resnest101; found resnest50; "
                 "did you mean resnet50 or resnest101 or resnet101?"
             ),
         ),
         (
             "isnet_ssseg",
             {"backbone": "resnet50", "num_classes": 19, "activation": "gelu"},
-            "activation: expected one of relu, leaky_relu, found gelu; did you mean relu or leaky_relu?",
+            "activation: expected one of relu, leaky_relu; found gelu; did you mean relu or leaky_relu?",
         ),
         (
             "isnet_ssseg",
             {"backbone": "resnet50", "num_classes": 19, "shortcut": 1},
-            "isnet_ssseg: shortcut: expected bool, found 1",
+            "isnet_ssseg: shortcut: expected bool; found 1",
         ),
     ],
 )

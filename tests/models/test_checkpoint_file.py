@@ -75,36 +75,36 @@ def test_numpy_numbers_in_meta_are_harmless(tmp_path, number):
 @pytest.mark.parametrize(
     ("content", "found"),
     [
-        (b"", "expected a checkpoint, found an empty file. Delete it and fetch it again."),
+        (b"", "expected a checkpoint; found an empty file. Delete it and fetch it again."),
         (
             b"\n<!DOCTYPE html><html><body>Sign in</body></html>",
             (
-                "expected a checkpoint, found a web page or an XML message (a login page, or a server's error). "
+                "expected a checkpoint; found a web page or an XML message (a login page, or a server's error). "
                 "Delete it and fetch it again."
             ),
         ),
         (
             b'{"error": "rate limit"}',
-            "expected a checkpoint, found a JSON message (a server's error). Delete it and fetch it again.",
+            "expected a checkpoint; found a JSON message (a server's error). Delete it and fetch it again.",
         ),
         (
             b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n",
             (
-                "expected a checkpoint, found a Git LFS pointer (the file itself was never fetched). "
+                "expected a checkpoint; found a Git LFS pointer (the file itself was never fetched). "
                 "Delete it and fetch it again."
             ),
         ),
         (
             b"PK\x03\x04 and no more",
             (
-                "expected a whole checkpoint, found 16 bytes that end too early or are no checkpoint "
+                "expected a whole checkpoint; found 16 bytes that end too early or are no checkpoint "
                 "(File is not a zip file). Delete the file and fetch it again."
             ),
         ),
         (
             b"\x89PNG\r\n\x1a\n picture",
             (
-                "expected a whole checkpoint, found 16 bytes that end too early or are no checkpoint "
+                "expected a whole checkpoint; found 16 bytes that end too early or are no checkpoint "
                 "(UnpicklingError). Delete the file and fetch it again."
             ),
         ),
@@ -125,7 +125,7 @@ def test_a_file_cut_short_is_refused(tmp_path, zipped, share):
     path = saved(tmp_path / "a.pth", {"x": torch.zeros(5000)}, _use_new_zipfile_serialization=zipped)
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
     with pytest.raises(
-        WeightsError, match=r"expected a whole checkpoint, found \d+ bytes that end too early"
+        WeightsError, match=r"expected a whole checkpoint; found \d+ bytes that end too early"
     ):
         read_checkpoint(path)
 
@@ -145,7 +145,7 @@ def test_code_in_a_file_is_named_and_never_runs(tmp_path, kind, wanted, zipped):
     path = saved(tmp_path / "a.pth", content, _use_new_zipfile_serialization=zipped)
     with pytest.raises(
         WeightsError,
-        match=rf"expected nothing but tensors and plain values, found a reference to {wanted}, "
+        match=rf"expected nothing but tensors and plain values; found a reference to {wanted}, "
         "which reading the file would run. It was not run.",
     ):
         read_checkpoint(path)
@@ -186,7 +186,7 @@ def test_a_file_without_state_dict_is_named(tmp_path, content, found):
     with pytest.raises(WeightsError) as error:
         read_checkpoint(path)
     assert str(error.value) == (
-        f"{path}: expected a state dict, bare or under 'state_dict' or 'model', found {found}. "
+        f"{path}: expected a state dict, bare or under 'state_dict' or 'model'; found {found}. "
         "Use the file the publisher offers for testing."
     )
 
@@ -299,7 +299,7 @@ def test_unsafe_loading_names_what_is_not_installed(mmengine_file):
 def test_unsafe_loading_refuses_damaged_files_too(tmp_path):
     path = saved(tmp_path / "a.pth", STATE)
     path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(WeightsError, match="expected a whole checkpoint, found 200 bytes"):
+    with pytest.raises(WeightsError, match="expected a whole checkpoint; found 200 bytes"):
         read_checkpoint(path, unsafe=True)
 
 
@@ -332,7 +332,7 @@ def test_safetensors_cut_short_are_refused(tmp_path, share):
     write_safetensors({"x": torch.zeros(500)}, path)
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
     with pytest.raises(
-        WeightsError, match=r"expected a whole checkpoint, found \d+ bytes that end too early"
+        WeightsError, match=r"expected a whole checkpoint; found \d+ bytes that end too early"
     ):
         read_checkpoint(path)
 

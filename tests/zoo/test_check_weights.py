@@ -181,9 +181,9 @@ def no_variance(state) -> None:
 
 
 DAMAGED = {
-    truncated: ("cannot be read", "expected a whole checkpoint, found 3000000 bytes that end too early"),
-    page: ("cannot be read", "expected a checkpoint, found a web page or an XML message"),
-    empty: ("cannot be read", "expected a checkpoint, found an empty file."),
+    truncated: ("cannot be read", "expected a whole checkpoint; found 3000000 bytes that end too early"),
+    page: ("cannot be read", "expected a checkpoint; found a web page or an XML message"),
+    empty: ("cannot be read", "expected a checkpoint; found an empty file."),
     edited(other_classes): (
         "number of classes",
         "Data set Streets (demo) has 8 classes, the file's classifier 21:",
@@ -320,7 +320,7 @@ def test_conversion_refuses_a_name_that_would_mislead(tmp_path):
     with pytest.raises(WeightsError) as error:
         convert(ISNET, published(ISNET), tmp_path / "a.pth")
     assert str(error.value) == (
-        f"{tmp_path / 'a.pth'}: expected a name that ends in .safetensors, found '.pth'"
+        f"{tmp_path / 'a.pth'}: expected a name that ends in .safetensors; found '.pth'"
     )
 
 
@@ -334,7 +334,7 @@ def test_text_for_people():
         "isnet_resnet50os8_w16_streets: not to be used\n"
         f"  file    {weights_path(ISNET)}\n"
         f"  sha256  {report.sha256} (none published)\n"
-        "  error   cannot be read: expected a checkpoint, found a web page or an XML message (a login page, or a "
+        "  error   cannot be read: expected a checkpoint; found a web page or an XML message (a login page, or a "
         "server's error). Delete it and fetch it again.\n"
         "\n"
         "isanet_r50-d8_w16_256x512_0.8k_streets: not there\n"
