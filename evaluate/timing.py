@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -26,39 +26,10 @@ if TYPE_CHECKING:
 
     from .pixels import Pixels
     from .protocol import EvalProtocol
+    from .speed_protocol import SpeedProtocol
 
-IMAGES, WARM_UP = 200, 5
-"""Of mmsegmentation's benchmark: the first 200 images in order, of which the first 5 are not timed."""
 _CHECKED = 3
 """Timed images whose label maps are held against the accuracy path's."""
-
-SpeedPrecision = Literal["fp32", "tf32", "fp16", "bf16"]
-
-
-class SpeedProtocol(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that decides what a number of images a second means."""
-
-    accuracy_protocol: str
-    """Digest of the `EvalProtocol` that is timed."""
-    images: int = IMAGES
-    """Images run, the warm-up's included."""
-    warm_up: int = WARM_UP
-    batch: int = 1
-    source: Literal["data set", "synthetic"] = "data set"
-    """Synthetic images have the data set's typical size."""
-    precision: SpeedPrecision = "fp32"
-    compiled: bool = False
-    channels_last: bool = False
-
-    @property
-    def is_the_claims(self) -> bool:
-        """True where nothing but the images' source may differ from how fps columns are made."""
-        plain = SpeedProtocol(accuracy_protocol=self.accuracy_protocol, source=self.source)
-        return self == plain
-
-    def digest(self) -> str:
-        """SHA-256 (hex) over every field."""
-        return hashlib.sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()
 
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True):

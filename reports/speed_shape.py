@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 LEAST_ROWS = 4
 """Distinct published figures below which no shape can be told."""
-ALLOWED_RATIO = 1.25
+ALLOWED_RATIO = 1.35
 """Devices differ in what they are good at: a factor this far from the common one is not remarkable."""
 _ROBUST_SIGMAS = 3.0
 _SIGMA_OF_MAD = 1.4826

@@ -105,6 +105,9 @@ class Tolerance(msgspec.Struct, frozen=True, kw_only=True):
 OWN_TOLERANCES: dict[str, Tolerance] = {
     # The column is MiB / 1000. A figure taken for GiB is 2.3 % off and one for GB 4.9 %: neither is reproduced.
     "train_memory": Tolerance(reproduced=0.02, drift=0.05, relative=True),
+    # mmsegmentation's fps is the mean of one run; repeated runs of its sister tables' heads agree on the cost of
+    # the same added blocks within 1 to 4 %.
+    "fps": Tolerance(reproduced=0.05, drift=0.10, relative=True),
 }
 """Metric -> its limits, where points of accuracy mean nothing."""
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ..reports.table import Row
     from .manifest import Checkpoint, Claim
     from .memory import MemoryRow
+    from .speed import SpeedRun
     from .tables import Answers
     from .verify import Options, Outcome
 
@@ -189,16 +190,18 @@ def _say_as_it_comes(outcome: Outcome, arguments: argparse.Namespace) -> None:
 
 
 def _print_outcomes(outcomes: list[Outcome], arguments: argparse.Namespace) -> None:
-    from .tables import report_row  # noqa: PLC0415
+    from .tables import report_row, tell_shapes  # noqa: PLC0415
 
     rows = {outcome.checkpoint.id: outcome.checkpoint for outcome in outcomes}
-    _print_tables(
-        [
-            report_row(checkpoint, [o.verdict for o in outcomes if o.checkpoint.id == name])
-            for name, checkpoint in rows.items()
-        ],
-        arguments,
-    )
+    judged = [
+        (row, [one.verdict for one in outcomes if one.checkpoint.id == row.id]) for row in rows.values()
+    ]
+    devices = {
+        outcome.checkpoint.id: str(outcome.measurement.environment.get("device", ""))
+        for outcome in outcomes
+        if outcome.claim.metric == "fps" and outcome.measurement
+    }
+    _print_tables([report_row(row, verdicts) for row, verdicts in tell_shapes(judged, devices)], arguments)
 
 
 def _plan(chosen: Iterable[Checkpoint], arguments: argparse.Namespace) -> int:
@@ -271,12 +274,66 @@ def _training_device(arguments: argparse.Namespace) -> torch.device:
     return device
 
 
+def run_speed(arguments: argparse.Namespace) -> int:
+    """`zoo speed`: images a second by the publisher's protocol, or by another one of its own name."""
+    from ..reports.verdict import exit_code  # noqa: PLC0415
+    from .speed_table import speed_records, speed_table  # noqa: PLC0415
+    from .speed_verdicts import METRIC, judge_speed, with_shape  # noqa: PLC0415
+
+    if not arguments.ids and not arguments.where:
+        arguments.where = f"metric={METRIC}"
+    chosen = {row.id: row for row in _selected(arguments)}
+    _require_file_place("--ledger", arguments.ledger)
+    runs = _speed_runs(chosen.values(), arguments)
+    judged = [
+        judge_speed(row, claim, run.measurement)
+        for run in runs
+        if run.protocol.is_the_claims or arguments.limit
+        for row in [chosen[run.measurement.checkpoint]]
+        for claim in row.claims
+        if claim.metric == METRIC
+    ]
+    devices = {run.measurement.checkpoint: str(run.measurement.environment["device"]) for run in runs}
+    told, shapes = with_shape(judged, devices)
+    verdicts = {verdict.checkpoint: verdict for verdict in told}
+    _write(_json(speed_records(runs, verdicts)) if arguments.json else speed_table(runs, verdicts, shapes))
+    return exit_code(told) if told else OK
+
+
+def _speed_runs(rows: Iterable[Checkpoint], arguments: argparse.Namespace) -> list[SpeedRun]:
+    """Every row's runs, each on record before the next one begins."""
+    from ..evaluate.device import DeviceError  # noqa: PLC0415
+    from ..reports import ledger  # noqa: PLC0415
+    from .progress import timing_bar  # noqa: PLC0415
+    from .speed import NoSpeed, SpeedOptions, sweep, time_row  # noqa: PLC0415
+
+    options = SpeedOptions(
+        device=arguments.device,
+        data_root=arguments.data_root,
+        precision=arguments.precision,
+        compiled=arguments.compile,
+        channels_last=arguments.channels_last,
+        batch=arguments.batch,
+        limit=arguments.limit,
+    )
+    runs: list[SpeedRun] = []
+    try:
+        for row in rows:
+            series = sweep(row, options) if arguments.sweep else [time_row(row, options)]
+            for steps in series:
+                runs.append(timing_bar(steps, row.id, quiet=arguments.quiet))
+                ledger.append(arguments.ledger, runs[-1].measurement)
+    except (DeviceError, NoSpeed, ledger.LedgerError) as error:
+        raise CommandError(str(error), CANNOT_MEASURE) from error
+    return runs
+
+
 def run_report(arguments: argparse.Namespace) -> int:
     """`zoo report`: the tables again from the ledger, without measuring."""
     from ..reports import ledger  # noqa: PLC0415
     from ..reports.verdict import Status  # noqa: PLC0415
     from .measurement import Measurement  # noqa: PLC0415
-    from .tables import Answers, judge_ledger  # noqa: PLC0415
+    from .tables import Answers, judge_ledger, report_row  # noqa: PLC0415
 
     chosen = _selected(arguments)
     if not arguments.ledger.is_file():
@@ -292,7 +349,8 @@ def run_report(arguments: argparse.Namespace) -> int:
     answers = Answers(measurements)
     if arguments.definitions:
         return _print_definitions(chosen, answers, arguments)
-    rows = [judge_ledger(checkpoint, answers, arguments.tolerance) for checkpoint in chosen]
+    judged = judge_ledger(chosen, answers, arguments.tolerance)
+    rows = [report_row(checkpoint, verdicts) for checkpoint, verdicts in judged]
     _print_tables(rows, arguments)
     refuted = any(verdict.status is Status.REFUTED for row in rows for verdict in row.verdicts)
     return REFUTED if refuted else OK
@@ -520,6 +578,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "fetch": run_fetch,
     "verify": run_verify,
     "memory": run_memory,
+    "speed": run_speed,
     "report": run_report,
     "predict": run_predict,
     "diagnose": run_diagnose,

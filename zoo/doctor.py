@@ -92,7 +92,7 @@ def _claims(manifest: Manifest) -> dict[str, str]:
     return {
         "miou, miou_ms_flip, miou_flip": "weights and data set; any device (a CPU is slow but exact)",
         "train_memory": "nothing: foretold by tracing a training step, seconds a row (zoo memory)",
-        "fps": "not measured by this version of segbench",
+        "fps": "a CUDA device; neither weights nor data set (zoo speed times a CPU as well)",
     }
 
 

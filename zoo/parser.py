@@ -90,6 +90,40 @@ def _memory(command: argparse.ArgumentParser) -> None:
     _add_json(command)
 
 
+def _speed(command: argparse.ArgumentParser) -> None:
+    _add_selection(command)
+    command.add_argument("--device", default="cuda", help="cpu, cuda or cuda:N (default: cuda)")
+    _add_data_root(command)
+    command.add_argument(
+        "--limit",
+        type=_count,
+        metavar="N",
+        help="time only N images, which is no published figure's protocol",
+    )
+    command.add_argument(
+        "--precision",
+        default="fp32",
+        choices=["fp32", "tf32", "fp16", "bf16"],
+        help="any but fp32 is a measurement of its own, not the claim's",
+    )
+    command.add_argument("--compile", action="store_true", help="torch.compile: a measurement of its own")
+    command.add_argument(
+        "--channels-last", action="store_true", help="memory format: a measurement of its own"
+    )
+    batches = command.add_mutually_exclusive_group()
+    batches.add_argument(
+        "--batch",
+        type=_count,
+        default=1,
+        metavar="N",
+        help="images at once, halved while memory is short: a measurement of its own",
+    )
+    batches.add_argument("--sweep", action="store_true", help="batch 1, 2, 4, ... while memory lasts")
+    _add_ledger(command)
+    _add_json(command)
+    command.add_argument("-q", "--quiet", action="store_true", help="no progress bars")
+
+
 def _report(command: argparse.ArgumentParser) -> None:
     _add_selection(command)
     command.add_argument(
@@ -414,6 +448,7 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "fetch": ("bring weights, verified, into the cache", _fetch),
     "verify": ("measure by the published protocols and judge the claims", _verify),
     "memory": ("training memory, foretold on any machine; by default of every row that prints one", _memory),
+    "speed": ("images a second by the publisher's protocol; by default of every row that prints it", _speed),
     "report": ("print the tables again from the ledger", _report),
     "predict": ("label maps and overlays of your own pictures", _predict),
     "diagnose": ("find the known mistake that explains a number", _diagnose),

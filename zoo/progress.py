@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .fetch import Progress
     from .manifest import Checkpoint, Claim
     from .predict import Prediction
+    from .speed import SpeedRun
 
 
 class ByteBar(tqdm):
@@ -62,6 +63,17 @@ def row_bar(rows: Sequence[Checkpoint], label: str, *, quiet: bool) -> Iterable[
     return tqdm(rows, desc=label, unit="row", file=sys.stderr, delay=1, leave=False, disable=quiet)
 
 
+def timing_bar(steps: Iterator[tuple[int, int, SpeedRun | None]], label: str, *, quiet: bool) -> SpeedRun:
+    """A bar that counts images, between them and so outside the clock; returns the finished run."""
+    finished: list[SpeedRun] = []
+    with tqdm(unit="img", desc=label, file=sys.stderr, disable=quiet, leave=False) as bar:
+        for done, total, run in steps:
+            bar.total = total
+            bar.update(done - bar.n)
+            finished += [run] if run is not None else []
+    return finished[-1]
+
+
 class DownloadBars:
     """A `batch.Display`: a bar for every file on its way and, for more than one, a bar for all below them."""
 
@@ -101,6 +113,10 @@ class Bars:
 
     def __init__(self, *, quiet: bool = False) -> None:
         self.quiet = quiet
+
+    def timing(self, steps: Iterator[tuple[int, int, SpeedRun | None]], checkpoint: Checkpoint) -> SpeedRun:
+        """A bar that counts timed images."""
+        return timing_bar(steps, f"{checkpoint.id} fps", quiet=self.quiet)
 
     def download(self, checkpoint: Checkpoint) -> AbstractContextManager[Progress | None]:
         """A byte bar that appears once bytes arrive."""

@@ -9,9 +9,11 @@ from ..reports.table import Row
 from ..reports.verdict import Tolerance, Verdict, judge, tolerance_of
 from .memory import METRIC as TRAIN_MEMORY
 from .memory import claim_protocol
+from .speed_verdicts import METRIC as FPS
+from .speed_verdicts import claim_digest, judge_speed, with_shape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
     from .manifest import Checkpoint, Claim
     from .measurement import Measurement
@@ -45,17 +47,37 @@ class Answers:
     def to(self, checkpoint: Checkpoint, claim: Claim) -> Measurement | None:
         """The measurement of a claim: on its data set, or on none where it needs none; never on one's own."""
         found = (
-            self._newest.get((checkpoint.id, claim.metric, _digest(checkpoint, claim), dataset))
+            self._newest.get((checkpoint.id, claim.metric, _digest(checkpoint, claim, dataset), dataset))
             for dataset in (checkpoint.dataset, "")
         )
         return next((record for record in found if record is not None), None)
 
 
-def judge_ledger(checkpoint: Checkpoint, answers: Answers, tolerance: Tolerance) -> Row:
-    """A checkpoint's row judged from recorded measurements alone."""
-    return report_row(
-        checkpoint, [_verdict(checkpoint, claim, answers, tolerance) for claim in checkpoint.claims]
-    )
+def judge_ledger(
+    checkpoints: Iterable[Checkpoint], answers: Answers, tolerance: Tolerance
+) -> list[tuple[Checkpoint, list[Verdict]]]:
+    """Checkpoints with their verdicts, from recorded measurements alone."""
+    rows = list(checkpoints)
+    judged = [(row, [_verdict(row, claim, answers, tolerance) for claim in row.claims]) for row in rows]
+    return tell_shapes(judged, {row.id: _device(row, answers) for row in rows})
+
+
+def tell_shapes(
+    judged: Sequence[tuple[Checkpoint, list[Verdict]]], devices: Mapping[str, str]
+) -> list[tuple[Checkpoint, list[Verdict]]]:
+    """The same verdicts, those on speed with what the whole column says; `devices` is by checkpoint id."""
+    told, _ = with_shape([one for _, verdicts in judged for one in verdicts if one.metric == FPS], devices)
+    by_row = {verdict.checkpoint: verdict for verdict in told}
+    return [
+        (row, [by_row[row.id] if one.metric == FPS else one for one in verdicts]) for row, verdicts in judged
+    ]
+
+
+def _device(checkpoint: Checkpoint, answers: Answers) -> str:
+    """The device that a row's speed was measured on; empty where it was not."""
+    claims = [claim for claim in checkpoint.claims if claim.metric == FPS]
+    found = answers.to(checkpoint, claims[0]) if claims else None
+    return str(found.environment.get("device", "")) if found else ""
 
 
 def definition_records(checkpoints: Iterable[Checkpoint], answers: Answers) -> list[dict[str, Any]]:
@@ -78,6 +100,8 @@ def definition_records(checkpoints: Iterable[Checkpoint], answers: Answers) -> l
 
 def _verdict(checkpoint: Checkpoint, claim: Claim, answers: Answers, tolerance: Tolerance) -> Verdict:
     record = answers.to(checkpoint, claim)
+    if record is not None and claim.metric == FPS:
+        return judge_speed(checkpoint, claim, record)
     reason = (
         (claim.note or "") if claim.printed is None else ("" if record else "no measurement in the ledger")
     )
@@ -93,8 +117,12 @@ def _verdict(checkpoint: Checkpoint, claim: Claim, answers: Answers, tolerance: 
     )
 
 
-def _digest(checkpoint: Checkpoint, claim: Claim) -> str:
-    """Of the protocol that answers a claim; empty where nothing does."""
+def _digest(checkpoint: Checkpoint, claim: Claim, dataset: str) -> str:
+    """Of the protocol that answers a claim on a data set, or on none (`""`); empty where nothing does."""
     if claim.protocol:
         return checkpoint.protocol(claim.metric).digest()
-    return claim_protocol(checkpoint).digest() if claim.metric == TRAIN_MEMORY and claim.printed else ""
+    if not claim.printed:
+        return ""
+    if claim.metric == FPS:
+        return claim_digest(checkpoint, dataset)
+    return claim_protocol(checkpoint).digest() if claim.metric == TRAIN_MEMORY else ""

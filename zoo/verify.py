@@ -29,6 +29,9 @@ from .manifest import Checkpoint, Claim
 from .measurement import Measurement
 from .memory import METRIC as TRAIN_MEMORY
 from .memory import NotTrainable, measure_claim
+from .speed import NoSpeed, SpeedOptions, SpeedRun, time_row
+from .speed_verdicts import METRIC as FPS
+from .speed_verdicts import judge_speed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -92,6 +95,10 @@ class Watcher(Protocol):
         """Pass `found` on; `stored` of `total` images need no work."""
         ...
 
+    def timing(self, steps: Iterator[tuple[int, int, SpeedRun | None]], checkpoint: Checkpoint) -> SpeedRun:
+        """Exhaust the steps of a timed run and give its end."""
+        ...
+
 
 class Silent:
     """A watcher that shows nothing."""
@@ -113,6 +120,11 @@ class Silent:
         """Pass on what was found."""
         del checkpoint, claim, total, stored
         return found
+
+    def timing(self, steps: Iterator[tuple[int, int, SpeedRun | None]], checkpoint: Checkpoint) -> SpeedRun:
+        """Exhaust the steps."""
+        del checkpoint
+        return next(run for _, _, run in steps if run is not None)
 
 
 class NotMeasured(Exception):  # noqa: N818  (an answer, not a fault of the program)
@@ -209,7 +221,19 @@ class RowVerifier:
     def _judged(
         self, claim: Claim, measurement: Measurement | None, *, reason: str = "", exit_code: int = 0
     ) -> Outcome:
-        verdict = judge(
+        verdict = self._verdict(claim, measurement, reason)
+        return Outcome(
+            checkpoint=self.checkpoint,
+            claim=claim,
+            verdict=verdict,
+            measurement=measurement,
+            exit_code=max(exit_code, verdict.status.exit_code),
+        )
+
+    def _verdict(self, claim: Claim, measurement: Measurement | None, reason: str) -> Verdict:
+        if claim.metric == FPS and measurement is not None:
+            return judge_speed(self.checkpoint, claim, measurement)
+        return judge(
             checkpoint=self.checkpoint.id,
             metric=claim.metric,
             printed=claim.printed,
@@ -219,13 +243,6 @@ class RowVerifier:
             comparable=not (self.options.not_comparable and claim.metric in ACCURACY_METRICS),
             images=(measurement.image_count or None) if measurement else None,
             date=claim.date or "",
-        )
-        return Outcome(
-            checkpoint=self.checkpoint,
-            claim=claim,
-            verdict=verdict,
-            measurement=measurement,
-            exit_code=max(exit_code, verdict.status.exit_code),
         )
 
     def _caveat(self, measurement: Measurement | None) -> str:
@@ -244,6 +261,8 @@ class RowVerifier:
         """
         if claim.metric == TRAIN_MEMORY:
             return self._measure_memory()
+        if claim.metric == FPS:
+            return self._measure_speed()
         if claim.metric not in ACCURACY_METRICS:
             raise NotMeasured(f"this version of segbench does not measure {claim.metric} yet")
         protocol = self.options.protocol or self.checkpoint.protocol(claim.metric)
@@ -255,6 +274,20 @@ class RowVerifier:
         if measurement.new_images or not _is_recorded(measurement, self.options.ledger):
             ledger.append(self.options.ledger, measurement)
         return measurement
+
+    def _measure_speed(self) -> Measurement:
+        """Timed on a GPU only: a CPU would take an hour a row and say nothing of the published device."""
+        if self.device.type == "cpu":
+            raise NotMeasured(
+                "speed is timed on a GPU (--device cuda); zoo speed --device cpu times it here all the same"
+            )
+        options = SpeedOptions(device=str(self.device), data_root=self.options.data_root)
+        try:
+            run = self.watcher.timing(time_row(self.checkpoint, options), self.checkpoint)
+        except NoSpeed as error:
+            raise NotMeasured(str(error)) from error
+        ledger.append(self.options.ledger, run.measurement)
+        return run.measurement
 
     def _measure_memory(self) -> Measurement:
         """Foretold, so that it needs neither weights nor data nor the options' device."""
