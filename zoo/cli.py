@@ -379,7 +379,7 @@ def run_predict(arguments: argparse.Namespace) -> int:
     row = load_manifest(arguments.manifest)[arguments.id]
     protocol = _named_protocol(arguments) or row.protocol("miou")
     try:
-        pictures = find_pictures(arguments.images)
+        pictures = find_pictures(arguments.images, arguments.out / row.id)
         device = resolve_device(arguments.device)
     except PredictError as error:
         raise CommandError(str(error), USAGE) from error
@@ -430,6 +430,8 @@ def run_diagnose(arguments: argparse.Namespace) -> int:
     value = arguments.value or claim.printed
     if value is None:
         raise CommandError(f"{row.id}: no {claim.metric} is printed; name a number with --value", USAGE)
+    _require_file_place("--out", arguments.out)
+    _require_file_place("--ledger", arguments.ledger)
     options = _options(arguments)
     try:
         with EvidenceStore(options.evidence) as store, numerics(options.precision):

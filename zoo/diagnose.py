@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from tabulate import tabulate
 
 from ..evaluate.datasets import DatasetError
-from ..evaluate.diagnosis import Counter, Question, Reading, diagnose
+from ..evaluate.definitions import DEFINITIONS
+from ..evaluate.diagnosis import (
+    Counter,
+    Prediction,
+    Question,
+    Reading,
+    diagnose,
+    nearest_first,
+    reading,
+)
 from ..evaluate.subsets import spread
 from ..evaluate.suspects import Suspect, suspects
+from ..reports.table import WIDTH
 from ..reports.verdict import half_unit
 from .verify import NotMeasured
 
@@ -18,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .manifest import Claim
+    from .measurement import Measurement
     from .verify import RowVerifier, Subject
 
 NUMERICS_POINTS = 0.01
@@ -40,16 +52,28 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
     """Nearest first."""
     band_points: float
 
+    stray_pixels: int
+    """Label pixels of the data set here that are no class."""
+
     @property
     def is_reproduced(self) -> bool:
-        """Our number rounds to the one to be explained, or lies within the band: no mistake is needed."""
+        """Our number lies within the band around the one to be explained: no mistake is needed."""
         return abs(self.measured_percent - float(self.value)) <= self.band_points
 
     @property
     def explanations(self) -> tuple[Reading, ...]:
-        """The suspects that fit better than no mistake at all."""
-        plain = abs(self.measured_percent - float(self.value))
-        return tuple(reading for reading in self.readings if reading.fits and abs(reading.off_points) < plain)
+        """What accounts for all of the gap; else, where nothing is undecided, the one that does for most of it."""
+        if self.is_reproduced:
+            return ()
+        fitting = tuple(reading for reading in self.readings if reading.fits)
+        if fitting or self.possible:
+            return fitting
+        return tuple(reading for reading in self.readings if reading.explains_most)[:1]
+
+    @property
+    def possible(self) -> tuple[Reading, ...]:
+        """What could explain the gap, had it been tried on more images."""
+        return tuple(reading for reading in self.readings if reading.is_possible)
 
 
 def diagnose_claim(
@@ -69,36 +93,57 @@ def diagnose_claim(
     measurement = verifier.measure(claim)
     subject = verifier.subject()
     dataset = subject.dataset
-    protocol = verifier.checkpoint.protocol(claim.metric)
-    band = float(half_unit(value)) + NUMERICS_POINTS
     question = Question(
         value_percent=float(value),
         measured_percent=measurement.value,
-        band_points=band,
+        band_points=float(half_unit(value)) + NUMERICS_POINTS,
         image_count=len(dataset.samples),
     )
+    protocol = verifier.checkpoint.protocol(claim.metric)
     published = Suspect(name="", description="", protocol=protocol, labels=dataset.label_files)
     tried = suspects(protocol, dataset.label_files, verifier.checkpoint.crop, len(dataset.spec.classes))
     samples = spread(dataset.samples, image_limit)
+    defined = _definition_readings(question, published, measurement)
     try:
-        steps = diagnose(question, published, tried, samples, subject.contents, _counter(verifier, subject))
-        for done, readings in steps:
-            yield (
-                done,
-                len(samples),
-                Diagnosis(
-                    checkpoint=verifier.checkpoint.id,
-                    metric=claim.metric,
-                    value=value,
-                    measured_percent=measurement.value,
-                    images=done,
-                    image_count=len(dataset.samples),
-                    readings=tuple(readings),
-                    band_points=band,
-                ),
-            )
+        for done, readings in diagnose(question, published, tried, samples, _counter(verifier, subject)):
+            found = nearest_first([*readings, *defined])
+            yield done, len(samples), _diagnosis(measurement, value, question, done, found)
     except DatasetError as error:
         raise NotMeasured(str(error)) from error
+
+
+def _diagnosis(
+    measurement: Measurement, value: str, question: Question, images: int, readings: list[Reading]
+) -> Diagnosis:
+    return Diagnosis(
+        checkpoint=measurement.checkpoint,
+        metric=measurement.metric,
+        value=value,
+        measured_percent=measurement.value,
+        images=images,
+        image_count=question.image_count,
+        readings=tuple(readings),
+        band_points=question.band_points,
+        stray_pixels=measurement.stray_pixels,
+    )
+
+
+def _definition_readings(question: Question, published: Suspect, measurement: Measurement) -> list[Reading]:
+    """Other libraries' definitions of mIoU: exact, since the counts of all images are there."""
+    return [
+        reading(
+            question,
+            msgspec.structs.replace(
+                published,
+                name=f"defined as {name}",
+                description=f"mIoU is defined as by {name}: {DEFINITIONS[name]}",
+            ),
+            Prediction(number, 0.0),
+            question.image_count,
+        )
+        for name, number in measurement.details.get("definitions", {}).items()
+        if number is not None and abs(number - measurement.value) > NUMERICS_POINTS
+    ]
 
 
 def _counter(verifier: RowVerifier, subject: Subject) -> Counter:
@@ -108,48 +153,76 @@ def _counter(verifier: RowVerifier, subject: Subject) -> Counter:
         dataset = msgspec.structs.replace(subject.dataset, label_files=suspect.labels)
         return verifier.key(suspect.protocol, msgspec.structs.replace(subject, dataset=dataset))
 
-    return Counter(subject.model, verifier.store, key_of, len(spec.classes), spec.ignore_index)
+    return Counter(
+        subject.model, verifier.store, key_of, len(spec.classes), spec.ignore_index, subject.contents
+    )
 
 
 def diagnosis_text(diagnosis: Diagnosis) -> str:
     """The answer in words, and the nearest readings as a table."""
-    header = ["instead of the published protocol", "effect", "would give", "off by", "images", ""]
+    header = ["instead of the published protocol", "would give", "", "off by", "images", ""]
     rows = [
         [
             reading.description,
-            f"{reading.effect_points:+.2f}"
-            + (f" ± {reading.error_points:.2f}" if reading.error_points else ""),
             f"{reading.predicted_percent:.2f}",
+            _error_text(reading),
             f"{reading.off_points:+.2f}",
             reading.images,
-            "fits" if reading.fits else "",
+            "fits" if reading.fits else "possible" if reading.is_possible else "",
         ]
         for reading in diagnosis.readings[:SHOWN]
     ]
     more = len(diagnosis.readings) - SHOWN
     table = tabulate(rows, header, disable_numparse=True, maxcolwidths=[60, None, None, None, None, None])
     rest = f"\n{more} more are farther off" if more > 0 else ""
-    return f"{_answer(diagnosis)}\n\n{table}{rest}"
+    return f"{textwrap.fill(_answer(diagnosis), WIDTH)}\n\n{table}{rest}"
+
+
+def _error_text(reading: Reading) -> str:
+    if reading.error_points is None:
+        return "± ?"
+    return f"± {reading.error_points:.2f}" if reading.error_points else ""
 
 
 def _answer(diagnosis: Diagnosis) -> str:
-    about = f"{diagnosis.checkpoint} {diagnosis.metric}: {diagnosis.value} against {diagnosis.measured_percent:.2f} by the published protocol"
-    if diagnosis.is_reproduced and not diagnosis.explanations:
-        return f"{about}: they agree, there is nothing to explain."
-    if not diagnosis.explanations:
-        return f"{about}: none of {len(diagnosis.readings)} known mistakes explains it."
-    best, *others = diagnosis.explanations
-    answer = f"{about}: explained if {best.description} (that gives {best.predicted_percent:.2f})."
+    about = (
+        f"{diagnosis.checkpoint} {diagnosis.metric}: {diagnosis.value} against "
+        f"{diagnosis.measured_percent:.2f} by the published protocol"
+    )
     if diagnosis.is_reproduced:
-        answer += " Without any mistake they differ by rounding only, so this is no more than a hint."
-    if others:
-        answer += f" Not told apart by this number: {'; '.join(other.description for other in others)}."
-    return answer
+        return f"{about}: they agree, there is nothing to explain."
+    if diagnosis.explanations:
+        return f"{about}: {_explanation(*diagnosis.explanations)}"
+    if diagnosis.possible:
+        return f"{about}: {len(diagnosis.possible)} mistakes could explain it, but {diagnosis.images} images cannot tell; {_more_images(diagnosis)}"
+    stray = (
+        f" {diagnosis.stray_pixels} label pixels here are no class, though: see zoo data --full."
+        if diagnosis.stray_pixels
+        else ""
+    )
+    return f"{about}: none of {len(diagnosis.readings)} known mistakes explains it.{stray}"
+
+
+def _explanation(best: Reading, *others: Reading) -> str:
+    gives = f"that gives {best.predicted_percent:.2f}{' ' + _error_text(best) if best.error_points else ''}"
+    if not best.fits:
+        return f"explained for the most part if {best.description} ({gives}, which leaves {-best.off_points:+.2f})."
+    alike = "; ".join(other.description for other in others)
+    return f"explained if {best.description} ({gives})." + (
+        f" Not told apart by this number: {alike}." if others else ""
+    )
+
+
+def _more_images(diagnosis: Diagnosis) -> str:
+    if diagnosis.images < diagnosis.image_count:
+        return f"try --images {min(4 * diagnosis.images, diagnosis.image_count)}."
+    return "all images of the data set were tried."
 
 
 def diagnosis_record(diagnosis: Diagnosis) -> dict[str, Any]:
-    """The diagnosis as plain data, with the explanations' names."""
+    """The diagnosis as plain data, with the names of what explains the number or might."""
     return msgspec.to_builtins(diagnosis) | {
         "is_reproduced": diagnosis.is_reproduced,
         "explanations": [reading.suspect for reading in diagnosis.explanations],
+        "possible": [reading.suspect for reading in diagnosis.possible],
     }

@@ -36,3 +36,9 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     environment: dict[str, Any]
     taken_at: str
     """UTC, ISO 8601."""
+
+    def data_caveat(self) -> str:
+        """What is wrong with the labels behind the number; empty where nothing is."""
+        if not self.stray_pixels:
+            return ""
+        return f"{self.stray_pixels} pixels have label values outside the classes; see zoo data --full"

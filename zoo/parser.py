@@ -187,8 +187,8 @@ def _diagnose(command: argparse.ArgumentParser) -> None:
 
 
 def _printed_value(text: str) -> str:
-    if not re.fullmatch(r"\d+(\.\d+)?", text):
-        raise argparse.ArgumentTypeError(f"expected a plain decimal number such as 71.92, found {text!r}")
+    if not re.fullmatch(r"\d+(\.\d+)?", text) or float(text) > 100:
+        raise argparse.ArgumentTypeError(f"expected a percentage such as 71.92, found {text!r}")
     return text
 
 

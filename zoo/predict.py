@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections import Counter
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -49,31 +52,47 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     fault: str | None = None
 
 
-def find_pictures(inputs: Iterable[Path]) -> list[Picture]:
+def find_pictures(inputs: Iterable[Path], out: Path) -> list[Picture]:
     """Files as given and all pictures below folders, sorted; names keep a folder's own tree.
+
+    Hidden files are left out, and so is what lies below `out`: a second run does not predict the first one's
+    pictures. Pictures that differ in their suffix only keep it in their names.
 
     Raises:
         PredictError: a path that does not exist, a folder without pictures, two inputs of one name.
     """
-    pictures = [picture for path in inputs for picture in _pictures_of(path)]
+    pictures = [picture for path in inputs for picture in _pictures_of(path, out.absolute())]
+    shared = Counter(picture.name for picture in set(pictures))
+    named = [
+        picture._replace(name=f"{picture.name}{picture.path.suffix}") if shared[picture.name] > 1 else picture
+        for picture in dict.fromkeys(pictures)
+    ]
     first: dict[str, Path] = {}
-    for path, name in pictures:
+    for path, name in named:
         if first.setdefault(name, path) != path:
             raise PredictError(
-                f"{first[name]} and {path} would both be written as {name!r}; predict them with two commands"
+                f"{first[name]} and {path} would both be written as {name!r}; predict them with two commands, "
+                "each with an --out of its own"
             )
-    return [Picture(path, name) for name, path in first.items()]
+    return named
 
 
-def _pictures_of(path: Path) -> list[Picture]:
+def _pictures_of(path: Path, out: Path) -> list[Picture]:
     if path.is_file():
         return [Picture(path, path.stem)]
     if not path.is_dir():
         raise PredictError(f"{path}: no such file or folder")
-    found = sorted(one for one in path.rglob("*") if one.suffix.lower() in IMAGE_SUFFIXES and one.is_file())
+    found = sorted(
+        one for one in path.rglob("*") if _is_picture(one, path) and out not in one.absolute().parents
+    )
     if not found:
         raise PredictError(f"{path}: no pictures below this folder (looked for {', '.join(IMAGE_SUFFIXES)})")
     return [Picture(one, one.relative_to(path).with_suffix("").as_posix()) for one in found]
+
+
+def _is_picture(path: Path, folder: Path) -> bool:
+    hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+    return path.suffix.lower() in IMAGE_SUFFIXES and not hidden and path.is_file()
 
 
 def predict_pictures(
@@ -94,17 +113,18 @@ def predict_pictures(
             yield Prediction(image=str(path), fault=str(error))
             continue
         labels, _ = predict(model, image, protocol)
+        overlaid = overlay(image, labels, spec.classes, palette)
         yield Prediction(
             image=str(path),
             labels=_save(palette_image(labels, palette), out / "labels" / f"{name}.png"),
-            overlay=_save(overlay(image, labels, spec.classes, palette), out / "overlays" / f"{name}.jpg"),
+            overlay=_save(overlaid, out / "overlays" / f"{name}.jpg"),
             classes=class_shares(labels, spec.classes),
         )
 
 
 def _save(picture: Image.Image, path: Path) -> str:
     """Write whole or not at all: an interrupted run leaves no half picture under the final name."""
-    temporary = path.with_name(f".{path.name}.part")
+    temporary = path.with_name(f".{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         picture.save(temporary, format=_FORMATS[path.suffix], quality=92)
@@ -113,4 +133,7 @@ def _save(picture: Image.Image, path: Path) -> str:
         raise PredictError(
             f"{path}: cannot write: {error.strerror or error}; choose another folder with --out"
         ) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
     return str(path)

@@ -102,9 +102,9 @@ def _verdict(checkpoint: Checkpoint, claim: Claim, answers: Answers, tolerance: 
     record = answers.to(checkpoint, claim)
     if record is not None and claim.metric == FPS:
         return judge_speed(checkpoint, claim, record)
-    reason = (
-        (claim.note or "") if claim.printed is None else ("" if record else "no measurement in the ledger")
-    )
+    reason = record.data_caveat() if record else "no measurement in the ledger"
+    if claim.printed is None:
+        reason = claim.note or ""
     return judge(
         checkpoint=checkpoint.id,
         metric=claim.metric,

@@ -239,19 +239,31 @@ class RowVerifier:
             printed=claim.printed,
             measured=None if measurement is None else measurement.value,
             tolerance=tolerance_of(claim.metric, self.options.tolerance),
-            reason=reason or self._caveat(measurement),
-            comparable=not (self.options.not_comparable and claim.metric in ACCURACY_METRICS),
+            reason=reason or self._caveat(claim, measurement),
+            comparable=measurement is None or not self._why_not_comparable(claim),
             images=(measurement.image_count or None) if measurement else None,
             date=claim.date or "",
         )
 
-    def _caveat(self, measurement: Measurement | None) -> str:
-        """What a reader of a measured number must know of the data it rests on."""
+    def _caveat(self, claim: Claim, measurement: Measurement | None) -> str:
+        """What a reader of a measured number must know of what it rests on."""
         if measurement is None or measurement.metric not in ACCURACY_METRICS:
             return ""
-        stray = measurement.stray_pixels
-        wrong = f"{stray} pixels have label values outside the classes; see zoo data --full" if stray else ""
-        return "; ".join(part for part in (self.options.not_comparable, wrong) if part)
+        return "; ".join(
+            part for part in (self._why_not_comparable(claim), measurement.data_caveat()) if part
+        )
+
+    def _why_not_comparable(self, claim: Claim) -> str:
+        """Other data than the claim's, or another protocol."""
+        if claim.metric not in ACCURACY_METRICS:
+            return ""
+        other = self.options.protocol
+        if self.options.not_comparable or other is None:
+            return self.options.not_comparable
+        own = self.checkpoint.protocol(claim.metric)
+        if other.digest() == own.digest():
+            return ""
+        return f"measured by {other.name}, the figure is by {own.name}"
 
     def measure(self, claim: Claim) -> Measurement:
         """Our number for a claim, taken now, or from stored evidence as far as that goes.

@@ -6,7 +6,7 @@ import pytest
 
 from segbench.evaluate import EvalProtocol, LabelFiles, SlidingWindow
 from segbench.evaluate.confusion import accuracy_scores, confusion_matrix
-from segbench.evaluate.diagnosis import paired_effect
+from segbench.evaluate.diagnosis import Question, predict_measurement
 from segbench.evaluate.subsets import spread
 from segbench.evaluate.suspects import suspects
 from segbench.zoo.manifest import load_manifest
@@ -77,26 +77,41 @@ def matrices(seed, images=6, classes=4, errors=0.2):
     return result
 
 
-def test_on_all_images_an_effect_is_exact_and_certain():
+def asked(measured=80.0, images=60):
+    return Question(value_percent=50.0, measured_percent=measured, band_points=0.015, image_count=images)
+
+
+def test_on_all_images_a_prediction_is_exact_and_certain():
     ours, theirs = matrices(0), matrices(1, errors=0.5)
-    effect, error = paired_effect(ours, theirs, image_count=6)
-    plain = accuracy_scores(sum(theirs)).miou_percent - accuracy_scores(sum(ours)).miou_percent
-    assert (effect, error) == (pytest.approx(plain), 0.0)
+    plain = accuracy_scores(sum(theirs)).miou_percent
+    assert predict_measurement(asked(images=6), ours, theirs) == (pytest.approx(plain), 0.0)
 
 
 def test_the_error_on_a_sample_is_about_what_samples_scatter_by():
-    """Effects on many random samples of a population scatter as much as the jackknife says, within a third."""
+    """Predictions from many random samples of a population scatter as much as the jackknife says, within a third."""
     ours, theirs = matrices(2, images=60), matrices(2, images=60, errors=0.35)
+    measured = accuracy_scores(sum(ours)).miou_percent
     rng = np.random.default_rng(3)
     drawn = [rng.choice(60, 15, replace=False) for _ in range(200)]
-    found = [paired_effect([ours[i] for i in d], [theirs[i] for i in d], 60) for d in drawn]
-    effects, errors = np.array(found).T
-    assert errors.mean() == pytest.approx(effects.std(), rel=0.33)
+    found = [
+        predict_measurement(asked(measured), [ours[i] for i in d], [theirs[i] for i in d]) for d in drawn
+    ]
+    values, errors = np.array(found).T
+    assert errors.mean() == pytest.approx(values.std(), rel=0.33)
+    assert values.mean() == pytest.approx(accuracy_scores(sum(theirs)).miou_percent, abs=0.5)
+
+
+def test_a_ruined_measurement_is_ruined_on_any_sample():
+    """Nothing right on three images is nothing right on sixty, whatever those three score otherwise."""
+    ours = matrices(4, images=3, errors=0.6)
+    ruined = [np.roll(matrix[:-1], 1, axis=1) for matrix in matrices(5, images=3, errors=0.0)]
+    ruined = [np.concatenate([matrix, np.zeros((1, 4), int)]) for matrix in ruined]
+    assert predict_measurement(asked(measured=80.0), ours, ruined).value == 0
 
 
 def test_one_image_of_many_tells_nothing_for_certain():
     ours, theirs = matrices(0), matrices(1)
-    assert paired_effect(ours[:1], theirs[:1], image_count=6)[1] == float("inf")
+    assert predict_measurement(asked(images=6), ours[:1], theirs[:1]).standard_error == float("inf")
 
 
 def test_a_spread_sample_is_even_and_never_longer_than_the_set():

@@ -142,35 +142,76 @@ def test_a_planted_fault_is_named(zoo, fault, tmp_path, capsys, monkeypatch):
     assert answer["explanations"][0] == fault
 
 
-def test_a_number_no_mistake_gives_is_not_blamed_on_any(zoo, tmp_path, capsys, monkeypatch):
+def ask(zoo, manifest, capsys, *flags):
+    code = diagnose(zoo, manifest, "--json", *flags)
+    return code, json.loads(capsys.readouterr().out)
+
+
+@pytest.fixture
+def single(zoo, tmp_path, monkeypatch):
+    """The demo's manifest with its single-scale protocol."""
     monkeypatch.setenv("ZOO_HOME", str(zoo[0]))
-    manifest = manifest_with(tmp_path, SINGLE, "71.00")
-    assert diagnose(zoo, manifest) == 1
-    assert capsys.readouterr().out.startswith(
-        f"{ISANET} miou: 71.00 against 76.63 by the published protocol: none of 14 known mistakes explains it.\n"
+    return manifest_with(tmp_path, SINGLE, "76.63")
+
+
+def test_a_number_no_mistake_gives_is_not_blamed_on_any(zoo, single, capsys):
+    assert diagnose(zoo, single, "--value", "71.00") == 1
+    out = capsys.readouterr().out
+    assert out.startswith(f"{ISANET} miou: 71.00 against 76.63 by the published protocol: none of ")
+    assert "known mistakes explains it." in " ".join(out.split())
+
+
+def test_a_right_number_needs_no_explanation(zoo, single, capsys):
+    """The nearest mistakes give the same figure on this set; they are not accused, on a sample neither."""
+    for images in ("12", "4"):
+        code, answer = ask(zoo, single, capsys, "--value", "76.63", "--images", images)
+        assert (code, answer["is_reproduced"], answer["explanations"]) == (0, True, [])
+
+
+@pytest.mark.parametrize("images", ["4", "6", "8"])
+@pytest.mark.parametrize("fault", ["channels swapped", "labels one too high", "mean and std swapped"])
+def test_on_a_sample_a_fault_is_named_or_left_open_but_never_missed(zoo, single, capsys, fault, images):
+    """What ruins a number ruins it on any images; few of them may not tell it from its like."""
+    _, answer = ask(zoo, single, capsys, "--value", plant(zoo, fault), "--images", images)
+    assert fault in (answer["explanations"] or answer["possible"])
+    assert answer["measured_percent"] == pytest.approx(76.63, abs=0.005)
+
+
+def test_on_a_sample_arbitrary_numbers_are_seldom_explained(zoo, single, capsys):
+    """Numbers that no mistake gives: on four images most are left open, hardly any is explained."""
+    answers = [
+        ask(zoo, single, capsys, "--value", f"{value / 10:.2f}", "--images", "4")[1]
+        for value in range(650, 735, 5)
+    ]
+    explained = [answer["value"] for answer in answers if answer["explanations"]]
+    assert len(explained) <= 1, explained
+
+
+def test_one_image_decides_nothing_and_says_so(zoo, single, capsys):
+    code = diagnose(zoo, single, "--value", "60", "--images", "1")
+    out = capsys.readouterr().out
+    assert code == 1
+    assert "mistakes could explain it, but 1 images cannot tell; try --images 4." in " ".join(out.split())
+    _, answer = ask(zoo, single, capsys, "--value", "60", "--images", "1")
+    tried = [one for one in answer["readings"] if not one["suspect"].startswith("defined as")]
+    assert {one["error_points"] for one in tried} == {None}
+
+
+def test_what_explains_most_of_a_gap_is_named_with_what_it_leaves(zoo, single, capsys):
+    """33.80, where swapped channels give 33.70: 0.2 percent of the gap is left."""
+    value = f"{float(plant(zoo, 'channels swapped')) + 0.1:.2f}"
+    assert diagnose(zoo, single, "--value", value) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert (
+        "explained for the most part if channels are fed as BGR (that gives 33.70, which leaves +0.10)."
+        in out
     )
 
 
-def test_a_right_number_needs_no_explanation(zoo, tmp_path, capsys, monkeypatch):
-    """The nearest mistakes give the same figure on this set; they are not accused."""
-    monkeypatch.setenv("ZOO_HOME", str(zoo[0]))
-    manifest = manifest_with(tmp_path, SINGLE, "71.00")
-    assert diagnose(zoo, manifest, "--value", "76.63") == 0
-    assert "they agree" in capsys.readouterr().out
-
-
-def test_on_a_sample_the_effect_is_carried_over_with_its_error(zoo, tmp_path, capsys, monkeypatch):
-    """Four of twelve images: our number still is the whole set's, the mistake's has an error."""
-    monkeypatch.setenv("ZOO_HOME", str(zoo[0]))
-    manifest = manifest_with(tmp_path, SINGLE, plant(zoo, "align_corners=True"))
-    assert diagnose(zoo, manifest, "--json", "--images", "4") == 0
-    answer = json.loads(capsys.readouterr().out)
-    assert (answer["images"], answer["image_count"]) == (4, 12)
-    assert answer["measured_percent"] == pytest.approx(76.63, abs=0.005)
-    named = next(one for one in answer["readings"] if one["suspect"] == "align_corners=True")
-    assert named["fits"]
-    assert 0 < named["error_points"] < 1.5
-    assert "align_corners=True" in answer["explanations"]
+def test_another_definition_of_miou_is_recognised(zoo, single, capsys):
+    """Torchmetrics' number of the same counts."""
+    _, answer = ask(zoo, single, capsys, "--value", "74.66")
+    assert answer["explanations"][0] == "defined as torchmetrics"
 
 
 @pytest.mark.parametrize(
@@ -181,7 +222,8 @@ def test_on_a_sample_the_effect_is_carried_over_with_its_error(zoo, tmp_path, ca
             2,
             f"zoo: {ISANET}: no miou_flip with a protocol is claimed; there are miou",
         ),
-        (("--value", "high"), 2, "expected a plain decimal number such as 71.92, found 'high'"),
+        (("--value", "high"), 2, "expected a percentage such as 71.92, found 'high'"),
+        (("--value", "500"), 2, "expected a percentage such as 71.92, found '500'"),
         (("--images", "0"), 2, "expected a whole number from 1 on, found '0'"),
         (("--data-root", "/nowhere"), 3, "Streets (demo) not found under /nowhere"),
     ],

@@ -82,14 +82,28 @@ def test_a_wrong_command_is_refused_before_anything_is_loaded(tmp_path, capsys, 
 
 
 def test_two_pictures_of_one_name_are_refused(tmp_path, capsys):
-    twins = [tmp_path / "a/x.jpg", tmp_path / "b/x.png"]
+    twins = [tmp_path / "a/x.jpg", tmp_path / "b/x.jpg"]
     for path in twins:
         path.parent.mkdir()
         Image.new("RGB", (4, 4)).save(path)
     assert predict(*twins, out=tmp_path / "out") == 2
     assert capsys.readouterr().err == (
-        f"zoo: {twins[0]} and {twins[1]} would both be written as 'x'; predict them with two commands\n"
+        f"zoo: {twins[0]} and {twins[1]} would both be written as 'x.jpg'; predict them with two commands, each with "
+        "an --out of its own\n"
     )
+
+
+@pytest.mark.usefixtures("fetched")
+def test_a_folder_is_predicted_twice_alike(tmp_path):
+    """Suffixes keep pictures of one stem apart; hidden files and the first run's own pictures are no input."""
+    for name in ("x.jpg", "x.png", "._x.png"):
+        Image.new("RGB", (16, 8)).save(tmp_path / name)
+    for _ in range(2):
+        assert predict(tmp_path, out=tmp_path / "out") == 0
+        made = sorted(
+            str(path.relative_to(tmp_path / "out" / ISANET)) for path in (tmp_path / "out").rglob("*.*g")
+        )
+        assert made == ["labels/x.jpg.png", "labels/x.png.png", "overlays/x.jpg.jpg", "overlays/x.png.jpg"]
 
 
 @pytest.mark.usefixtures("fetched")
