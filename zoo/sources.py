@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 import yaml
 
-from ..reports.metrics import MetricName
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from ..reports.metrics import MetricName
 
 Form = Literal["mmseg-readme", "mmseg-page", "mmseg-metafile-0.x", "mmseg-metafile-1.x", "ssseg-readme"]
 
