@@ -7,6 +7,7 @@ one says with the manifest, and metafiles with each other.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -27,10 +28,12 @@ class Evidence:
     def __init__(self, manifest: Manifest, documents: Sequence[SourceDocument] = ()) -> None:
         self.manifest = manifest
         self.documents = tuple(documents)
-        self.file = str(manifest.path)
+        self.file = _shown(manifest.path)
         self._entry_lines, self._claim_lines = _lines(manifest)
         self.matched = {
-            id(row): find_checkpoint(manifest, document, row) for document in documents for row in document.rows
+            id(row): find_checkpoint(manifest, document, row)
+            for document in documents
+            for row in document.rows
         }
         """Identity of a document's row -> its checkpoint."""
 
@@ -106,6 +109,12 @@ def find_checkpoint(manifest: Manifest, document: SourceDocument, row: SourceRow
         and row.dataset in ("", one.dataset)
     ]
     return alike[0] if len(alike) == 1 else None
+
+
+def _shown(path: Path) -> str:
+    """A path as a user would type it: relative where it lies below the current folder."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def _lines(manifest: Manifest) -> tuple[dict[str, int], dict[str, list[int]]]:

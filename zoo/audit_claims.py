@@ -11,7 +11,7 @@ from ..evaluate.geometry import sliding_windows, view_size
 from ..reports.metrics import METRICS
 from ..reports.verdict import half_unit
 from .audit import finding, latest
-from .file_names import contradiction, stem
+from .file_names import contradiction, stem, undated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -42,7 +42,9 @@ UNLIKELY_GB = 1000
 
 def _groups(evidence: Evidence, *but: str) -> Iterator[list[Checkpoint]]:
     """Checkpoints equal in everything but the named fields, two or more at a time."""
-    fields = [name for name in ("publisher", "method", "backbone", "dataset", "crop", "schedule") if name not in but]
+    fields = [
+        name for name in ("publisher", "method", "backbone", "dataset", "crop", "schedule") if name not in but
+    ]
     groups: dict[tuple[object, ...], list[Checkpoint]] = defaultdict(list)
     for one in evidence.manifest:
         groups[tuple(getattr(one, name) for name in fields)].append(one)
@@ -62,9 +64,12 @@ def impossible_figures(evidence: Evidence) -> Iterator[Finding]:
     for one in evidence.manifest:
         for claim in one.published:
             value = Decimal(claim.printed or 0)
-            if value == 0 or (claim.metric in ACCURACY and value > 100):  # noqa: PLR2004
+            if value == 0 or (claim.metric in ACCURACY and value > 100):
                 yield finding(
-                    "impossible-figure", one.id, f"{_title(claim.metric)} {claim.printed}", *evidence.places(one, claim)
+                    "impossible-figure",
+                    one.id,
+                    f"{_title(claim.metric)} {claim.printed}",
+                    *evidence.places(one, claim),
                 )
 
 
@@ -91,7 +96,11 @@ def views_that_cost_accuracy(evidence: Evidence) -> Iterator[Finding]:
                 if single and claim.metric == metric and _number(claim) < _number(single):
                     what = f"{_title(metric)} {claim.printed} is below mIoU {single.printed}"
                     yield finding(
-                        "ms-flip-below-single", one.id, what, *evidence.places(one, claim), *evidence.places(one, single)
+                        "ms-flip-below-single",
+                        one.id,
+                        what,
+                        *evidence.places(one, claim),
+                        *evidence.places(one, single),
                     )
 
 
@@ -109,7 +118,12 @@ def copied_cells(evidence: Evidence) -> Iterator[Finding]:
                 equal[memory.printed or "", speed.printed or ""].append((one, memory, speed))
         for (memory, speed), rows in equal.items():
             if len(rows) > 1:
-                places = [place for one, *claims in rows for claim in claims for place in evidence.places(one, claim)]
+                places = [
+                    place
+                    for one, *claims in rows
+                    for claim in claims
+                    for place in evidence.places(one, claim)
+                ]
                 schedules = " and ".join(one.schedule for one, _, _ in rows)
                 yield finding(
                     "copied-cells",
@@ -124,7 +138,7 @@ def copied_accuracies(evidence: Evidence) -> Iterator[Finding]:
     seen: dict[tuple[str, ...], tuple[Checkpoint, list[Claim]]] = {}
     for one in evidence.manifest:
         claims = [claim for claim in (latest(one, metric) for metric in ACCURACY) if claim]
-        if len(claims) < 2:  # noqa: PLR2004
+        if len(claims) < 2:
             continue
         key = (one.publisher, one.dataset, *(claim.printed or "" for claim in claims))
         if key in seen:
@@ -182,13 +196,19 @@ def longer_schedules_that_do_worse(evidence: Evidence) -> Iterator[Finding]:
             shorter = [
                 other
                 for other in group
-                if one.schedule.isdigit() and other.schedule.isdigit() and int(other.schedule) < int(one.schedule)
+                if one.schedule.isdigit()
+                and other.schedule.isdigit()
+                and int(other.schedule) < int(one.schedule)
             ]
             yield from _worse(evidence, "longer-schedule-worse", one, shorter, lambda other: other.schedule)
 
 
 def _worse(
-    evidence: Evidence, kind: str, one: Checkpoint, others: list[Checkpoint], name: Callable[[Checkpoint], str]
+    evidence: Evidence,
+    kind: str,
+    one: Checkpoint,
+    others: list[Checkpoint],
+    name: Callable[[Checkpoint], str],
 ) -> Iterator[Finding]:
     """One finding for all accuracies of a row that lie below those of rows it should beat."""
     texts, places = [], []
@@ -236,12 +256,18 @@ def fps_steps(evidence: Evidence) -> Iterator[Finding]:
             expected = (V100_MS_PER_GFLOP[0] * gflops, V100_MS_PER_GFLOP[1] * gflops)
         if shortest > expected[1] * (1 + SISTER_SPREAD) or longest < expected[0] * (1 - SISTER_SPREAD):
             step = 1000 / float(high.printed or 0) - 1000 / float(low.printed or 0)
-            rule = f"{expected[0]:.0f} to {expected[1]:.0f} ms" if expected[1] < float("inf") else "more time, not less"
+            rule = (
+                f"{expected[0]:.0f} to {expected[1]:.0f} ms"
+                if expected[1] < float("inf")
+                else "more time, not less"
+            )
             what = (
                 f"R-101 takes {step:+.0f} ms over R-50 ({high.printed} and {low.printed} fps), where its added "
                 f"blocks, {gflops:,.0f} GFLOPs, cost {rule} elsewhere"
             )
-            yield finding("fps-step", _setup(small), what, *evidence.places(small, low), *evidence.places(large, high))
+            yield finding(
+                "fps-step", _setup(small), what, *evidence.places(small, low), *evidence.places(large, high)
+            )
 
 
 def _milliseconds(low: Claim, high: Claim) -> tuple[float, float]:
@@ -280,7 +306,9 @@ def added_memory_mib(batch: int, crop: tuple[int, int]) -> float:
     return blocks * 4 * (kept_channels * pixels + 4 * parameters) / MIB
 
 
-def _memory_ratios(evidence: Evidence) -> Iterator[tuple[float, float, tuple[Checkpoint, Claim, Checkpoint, Claim]]]:
+def _memory_ratios(
+    evidence: Evidence,
+) -> Iterator[tuple[float, float, tuple[Checkpoint, Claim, Checkpoint, Claim]]]:
     """Printed over predicted step in thousandths of a MiB, its rounding, and the pair."""
     for step in _steps(evidence, "train_memory"):
         _, low, _, high = step
@@ -309,7 +337,13 @@ def memory_steps(evidence: Evidence) -> Iterator[Finding]:
                 f"R-101 takes {_number(high) - _number(low):+} over R-50 ({high.printed} and {low.printed}), "
                 f"where its added blocks need {needed:.3f} {unit}"
             )
-            yield finding("memory-step", _setup(small), what, *evidence.places(small, low), *evidence.places(large, high))
+            yield finding(
+                "memory-step",
+                _setup(small),
+                what,
+                *evidence.places(small, low),
+                *evidence.places(large, high),
+            )
     fitting = [step for ratio, _, step in found if abs(ratio - MEMORY_UNITS[unit]) <= MEMORY_SPREAD]
     if unit != "GB" and fitting:
         places = [place for small, low, *_ in fitting for place in evidence.places(small, low)]
@@ -326,7 +360,12 @@ def logs_elsewhere(evidence: Evidence) -> Iterator[Finding]:
         beside = {_beside(url) for url in one.weights.urls}
         for url in one.log_urls:
             if _beside(url) not in beside:
-                yield finding("log-path", one.id, f"{url} is not beside {one.weights.urls[0]}", evidence.entry_place(one))
+                yield finding(
+                    "log-path",
+                    one.id,
+                    f"{url} is not beside {one.weights.urls[0]}",
+                    evidence.entry_place(one),
+                )
 
 
 def _beside(url: str) -> tuple[str, str]:
@@ -362,8 +401,8 @@ def several_names(evidence: Evidence) -> Iterator[Finding]:
     """Rows whose weights and configuration go by names of different schemes."""
     renamed: dict[str, list[tuple[Checkpoint, list[str]]]] = defaultdict(list)
     for one in evidence.manifest:
-        names = dict.fromkeys([*map(stem, one.weights.urls), *map(stem, one.config_urls)])
-        if len({name.split("_2", 1)[0] if name.startswith(one.id) else name for name in names}) > 1:
+        names = dict.fromkeys(map(undated, (*one.weights.urls, *one.config_urls)))
+        if len(names) > 1:
             renamed[f"{one.method} ({one.publisher})"].append((one, list(names)))
     for subject, rows in renamed.items():
         _, names = rows[0]
@@ -406,7 +445,11 @@ def revised_claims(evidence: Evidence) -> Iterator[Finding]:
                 on = f" on {claim.date}" if claim.date else ""
                 what = f"{_title(claim.metric)} {claim.supersedes}{since} became {claim.printed}{on}"
                 yield finding(
-                    "revised-claim", one.id, what, *evidence.places(one, claim), *evidence.places(one, earlier)
+                    "revised-claim",
+                    one.id,
+                    what,
+                    *evidence.places(one, claim),
+                    *evidence.places(one, earlier),
                 )
 
 
@@ -420,7 +463,9 @@ def other_orders(evidence: Evidence) -> Iterator[Finding]:
         sections = itertools.groupby(rows, key=lambda row: row[1][0])
         moved = [row for _, group in sections for row in _out_of_order(list(group))]
         if moved:
-            what = f"{len(moved)} of its {len(rows)} rows stand at other places than in the page the claims cite"
+            what = (
+                f"{len(moved)} of its {len(rows)} rows stand at other places than in the page the claims cite"
+            )
             yield finding("row-order", document, what, *(evidence.entry_place(one) for one, _ in moved))
 
 

@@ -293,6 +293,22 @@ def _warn_of_unsafe(arguments: argparse.Namespace) -> None:
         print("zoo: warning: --unsafe-load runs whatever code a checkpoint contains", file=sys.stderr)
 
 
+def run_audit(arguments: argparse.Namespace) -> int:
+    """`zoo audit`: findings about the claims; exits 0 with findings unless --strict."""
+    from .audit import audit  # noqa: PLC0415
+    from .findings import AUDIT_FORMATS, as_records  # noqa: PLC0415
+    from .sources import SourceError, read_source  # noqa: PLC0415
+
+    try:
+        documents = [read_source(path) for path in arguments.source]
+    except SourceError as error:
+        raise CommandError(str(error), USAGE) from error
+    findings = audit(load_manifest(arguments.manifest), documents)
+    _write(_json(as_records(findings)) if arguments.json else AUDIT_FORMATS[arguments.format](findings))
+    grave = any(one.gravity != "note" for one in findings)
+    return REFUTED if arguments.strict and grave else OK
+
+
 def run_schema(arguments: argparse.Namespace) -> int:
     """`zoo schema`: the manifest's JSON Schema."""
     del arguments
@@ -310,6 +326,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "doctor": run_doctor,
     "check-weights": run_check_weights,
     "convert": run_convert,
+    "audit": run_audit,
     "schema": run_schema,
 }
 

@@ -24,6 +24,11 @@ def stem(url: str) -> str:
     return re.sub(r"-[0-9a-f]{8}$", "", name)
 
 
+def undated(url: str) -> str:
+    """A file's name without mmsegmentation's time of training: the name of its configuration."""
+    return re.sub(r"_\d{8}_\d{6}$", "", stem(url))
+
+
 def words(name: str) -> set[str]:
     """The parts of a file name between `_` and `-`."""
     return set(re.split(r"[_-]", name))

@@ -44,33 +44,78 @@ Kind = Literal[
 ]
 
 MEANINGS: dict[Kind, tuple[Gravity, str]] = {
-    "numbers-differ": ("error", "Two documents of one publisher contradict each other; one of them is wrong."),
-    "unlisted-figure": ("error", "A document prints a figure that the manifest does not have; it is not judged."),
-    "unit-mixup": ("error", "The figure stands in another unit than its column, so comparing it is off by that factor."),
+    "numbers-differ": (
+        "error",
+        "Two documents of one publisher contradict each other; one of them is wrong.",
+    ),
+    "unlisted-figure": (
+        "error",
+        "A document prints a figure that the manifest does not have; it is not judged.",
+    ),
+    "unit-mixup": (
+        "error",
+        "The figure stands in another unit than its column, so comparing it is off by that factor.",
+    ),
     "impossible-figure": ("error", "No measurement can give this figure."),
     "unknown-row": ("error", "A document has a row that the manifest does not; nothing of it is judged."),
     "missing-row": ("warning", "The manifest has a row that the document no longer, or not yet, has."),
     "link-differs": ("error", "The document links another file than the manifest fetches."),
-    "log-path": ("error", "The log is not beside its weights: the link is dead, or the log is another run's."),
+    "log-path": (
+        "error",
+        "The log is not beside its weights: the link is dead, or the log is another run's.",
+    ),
     "weights-name": ("error", "The file's name is another row's: the link may lead to another model."),
     "shared-file": ("error", "Two rows link one file: at most one of their figures can be that file's."),
-    "ms-flip-below-single": ("error", "Averaging views cost accuracy: the columns may be swapped, or the cell mistyped."),
+    "ms-flip-below-single": (
+        "error",
+        "Averaging views cost accuracy: the columns may be swapped, or the cell mistyped.",
+    ),
     "copied-accuracy": ("error", "Two trainings do not agree in every digit: one row was copied."),
-    "revised-claim": ("warning", "The authors changed the figure while the checkpoint stayed: a reader of the old table compares with another protocol or version."),
-    "relabelled-column": ("warning", "The heading promises another test protocol than the figure was measured by."),
-    "resolution-is-crop": ("warning", "The size given for the timing is the training crop; the images timed have another size."),
-    "fps-step": ("warning", "The fps column mixes machine states: do not read speed differences between these rows."),
+    "revised-claim": (
+        "warning",
+        "The authors changed the figure while the checkpoint stayed: a reader of the old table compares with another protocol or version.",
+    ),
+    "relabelled-column": (
+        "warning",
+        "The heading promises another test protocol than the figure was measured by.",
+    ),
+    "resolution-is-crop": (
+        "warning",
+        "The size given for the timing is the training crop; the images timed have another size.",
+    ),
+    "fps-step": (
+        "warning",
+        "The fps column mixes machine states: do not read speed differences between these rows.",
+    ),
     "memory-step": ("warning", "One of the two memory figures is not what such a training step needs."),
     "mixed-unit": ("warning", "The column's heading names another unit than its figures have."),
-    "larger-model-worse": ("warning", "More parameters gave less accuracy: a weak training run, or swapped rows."),
-    "longer-schedule-worse": ("warning", "Training longer gave less accuracy: the rows' difference is training noise, not progress."),
-    "no-hash": ("warning", "A fetched file cannot be checked, nor can anyone tell whether it was replaced since."),
-    "lost-decimals": ("note", "Fewer digits are printed here than elsewhere: the figure promises less than its neighbours."),
-    "copied-cells": ("note", "Speed and memory were measured once and copied: these cells are one fact, not several."),
+    "larger-model-worse": (
+        "warning",
+        "More parameters gave less accuracy: a weak training run, or swapped rows.",
+    ),
+    "longer-schedule-worse": (
+        "warning",
+        "Training longer gave less accuracy: the rows' difference is training noise, not progress.",
+    ),
+    "no-hash": (
+        "warning",
+        "A fetched file cannot be checked, nor can anyone tell whether it was replaced since.",
+    ),
+    "lost-decimals": (
+        "note",
+        "Fewer digits are printed here than elsewhere: the figure promises less than its neighbours.",
+    ),
+    "copied-cells": (
+        "note",
+        "Speed and memory were measured once and copied: these cells are one fact, not several.",
+    ),
     "blank-cells": ("note", "The document states nothing there; it can neither confirm nor contradict."),
     "not-published": ("note", "There is nothing to reproduce: the authors print no such figure."),
     "dropped-field": ("note", "A program that reads this document cannot know what the others tell."),
-    "renamed-field": ("note", "A program that reads one version of the document does not understand the other."),
+    "renamed-field": (
+        "note",
+        "A program that reads one version of the document does not understand the other.",
+    ),
     "headings-lost": ("note", "Rows can be told apart only by backbone, crop and schedule."),
     "row-order": ("note", "Rows have to be matched by what they are, not by their place."),
     "old-and-new-names": ("note", "One checkpoint goes by several names; search for each of them."),
@@ -118,7 +163,9 @@ def ordered(findings: Sequence[Finding]) -> list[Finding]:
 
 def count_text(findings: Sequence[Finding]) -> str:
     """`3 findings: 1 error, 0 warnings, 2 notes`."""
-    words = [_number(sum(one.gravity == gravity for one in findings), gravity) for gravity in get_args(Gravity)]
+    words = [
+        _number(sum(one.gravity == gravity for one in findings), gravity) for gravity in get_args(Gravity)
+    ]
     return f"{_number(len(findings), 'finding')}: {', '.join(words)}"
 
 

@@ -82,6 +82,8 @@ def build_parser() -> argparse.ArgumentParser:
     _add_unsafe(command)
     _add_manifest(command)
 
+    _add_audit(_command(commands, "audit", "check the claims against their sources and against reason"))
+
     _command(commands, "schema", "JSON Schema of zoo.yaml, for editors")
     return parser
 
@@ -90,6 +92,23 @@ def _command(
     commands: argparse._SubParsersAction[_Parser], name: str, summary: str
 ) -> argparse.ArgumentParser:
     return commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+
+
+def _add_audit(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--source",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        help="a publisher's README table or metafile to compare with; may be repeated",
+    )
+    command.add_argument("--strict", action="store_true", help="exit 1 where there is an error or a warning")
+    command.add_argument(
+        "--format", default="text", choices=("text", "md"), help="of the findings (default: text)"
+    )
+    _add_json(command)
+    _add_manifest(command)
 
 
 def _add_manifest(command: argparse.ArgumentParser) -> None:

@@ -422,8 +422,10 @@ def _field_forms(file: _Node, model: _Node) -> dict[str, tuple[str, int]]:
     if memory:
         forms["memory"] = (memory, keys[memory])
     collections = file.get("Collections")
-    if collections and (name := collections.first().get("Name")):
-        forms["collection"] = (name.text, name.line)
+    if collections and (collection := collections.first().get("Name")):
+        forms["collection"] = (collection.text, collection.line)
+    name = model.need("Name")
+    forms["first model's name"] = (name.text, name.line)
     for key in ("crop size", "lr schd", "inference time (ms/im)"):
         forms[key] = ("present", keys[key]) if key in keys else ("absent", model.line)
     return forms
