@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ..evaluate.protocol import EvalProtocol
     from ..reports.table import Row
     from .manifest import Checkpoint
+    from .measurement import Measurement
     from .verify import Options, Outcome
 
 OK, REFUTED, CANNOT_MEASURE, INTEGRITY, NOTHING_SELECTED, INTERRUPTED = 0, 1, 3, 4, 5, 130
@@ -194,26 +195,31 @@ def _plan(chosen: Iterable[Checkpoint], arguments: argparse.Namespace) -> int:
 
 def run_report(arguments: argparse.Namespace) -> int:
     """`zoo report`: the tables again from the ledger, without measuring."""
-    from ..reports import ledger  # noqa: PLC0415
     from ..reports.verdict import Status  # noqa: PLC0415
-    from .measurement import Measurement  # noqa: PLC0415
     from .tables import judge_ledger  # noqa: PLC0415
 
     chosen = _selected(arguments)
-    if not arguments.ledger.is_file():
-        raise CommandError(
-            f"{arguments.ledger}: no ledger there; run zoo verify first or name one with --ledger", USAGE
-        )
-    try:
-        measurements, torn = ledger.read_with_warnings(arguments.ledger, Measurement)
-    except ledger.LedgerError as error:
-        raise CommandError(str(error), USAGE) from error
-    for warning in torn:
-        print(f"zoo: warning: {warning}", file=sys.stderr)
+    measurements = _ledger(arguments.ledger)
     rows = [judge_ledger(checkpoint, measurements, arguments.tolerance) for checkpoint in chosen]
     _print_tables(rows, arguments)
     refuted = any(verdict.status is Status.REFUTED for row in rows for verdict in row.verdicts)
     return REFUTED if refuted else OK
+
+
+def _ledger(path: Path) -> list[Measurement]:
+    """The measurements of a ledger; torn lines are told on stderr."""
+    from ..reports import ledger  # noqa: PLC0415
+    from .measurement import Measurement  # noqa: PLC0415
+
+    if not path.is_file():
+        raise CommandError(f"{path}: no ledger there; run zoo verify first or name one with --ledger", USAGE)
+    try:
+        measurements, torn = ledger.read_with_warnings(path, Measurement)
+    except ledger.LedgerError as error:
+        raise CommandError(str(error), USAGE) from error
+    for warning in torn:
+        print(f"zoo: warning: {warning}", file=sys.stderr)
+    return measurements
 
 
 def run_demo(arguments: argparse.Namespace) -> int:
@@ -309,6 +315,48 @@ def run_audit(arguments: argparse.Namespace) -> int:
     return REFUTED if arguments.strict and grave else OK
 
 
+def run_import(arguments: argparse.Namespace) -> int:
+    """`zoo import FILE`: manifest entries from a publisher's table."""
+    from .import_file import Request, import_file  # noqa: PLC0415
+    from .manifest_edit import EditError  # noqa: PLC0415
+    from .sources import SourceError  # noqa: PLC0415
+
+    request = Request(
+        key=arguments.document,
+        publisher=arguments.publisher,
+        url=arguments.url,
+        date=arguments.date,
+        listed=arguments.listed,
+        only=tuple(arguments.only),
+    )
+    _require_file_place("--into", arguments.into)
+    try:
+        result = import_file(arguments.file, request, arguments.into)
+    except (SourceError, EditError) as error:
+        raise CommandError(str(error), USAGE) from error
+    if arguments.into is None:
+        _write(result.text)
+    else:
+        _write_file(arguments.into, result.text)
+        _write(f"{arguments.into}: {result.summary}")
+    return OK
+
+
+def run_export(arguments: argparse.Namespace) -> int:
+    """`zoo export`: model-index or CSV of the chosen claims."""
+    from .export import EXPORTS  # noqa: PLC0415
+
+    chosen = _selected(arguments)
+    documents = load_manifest(arguments.manifest).documents
+    text = EXPORTS[arguments.format](chosen, documents, _ledger(arguments.ledger) if arguments.ledger else ())
+    if arguments.out is None:
+        _write(text)
+    else:
+        _require_file_place("--out", arguments.out)
+        _write_file(arguments.out, text)
+    return OK
+
+
 def run_schema(arguments: argparse.Namespace) -> int:
     """`zoo schema`: the manifest's JSON Schema."""
     del arguments
@@ -327,6 +375,8 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "check-weights": run_check_weights,
     "convert": run_convert,
     "audit": run_audit,
+    "import": run_import,
+    "export": run_export,
     "schema": run_schema,
 }
 
@@ -397,11 +447,15 @@ def _print_tables(rows: Sequence[Row], arguments: argparse.Namespace) -> None:
         _write(text)
         return
     _require_file_place("--out", arguments.out)
+    _write_file(arguments.out, text)
+
+
+def _write_file(path: Path, text: str) -> None:
     try:
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        arguments.out.write_text(text.rstrip("\n") + "\n", encoding="utf-8")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text.rstrip("\n") + "\n", encoding="utf-8")
     except OSError as error:
-        raise CommandError(f"{arguments.out}: cannot write: {error.strerror or error}", USAGE) from error
+        raise CommandError(f"{path}: cannot write: {error.strerror or error}", USAGE) from error
 
 
 def _write(text: str) -> None:

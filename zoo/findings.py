@@ -176,7 +176,7 @@ def _number(count: int, word: str) -> str:
 def as_text(findings: Sequence[Finding]) -> str:
     """For a terminal: a block a finding, the meaning once a kind."""
     lines: list[str] = []
-    told: set[str] = set()
+    told: set[Kind] = set()
     for one in findings:
         if one.kind not in told:
             told.add(one.kind)
@@ -192,7 +192,7 @@ def as_markdown(findings: Sequence[Finding]) -> str:
         f"| {one.gravity} | {one.kind} | {_cell(one.subject)} | {_cell(one.what)} | {_cell(_places(one))} |"
         for one in findings
     ]
-    kinds = dict.fromkeys(one.kind for one in findings)
+    kinds: dict[Kind, None] = dict.fromkeys(one.kind for one in findings)
     legend = [f"- **{kind}**: {MEANINGS[kind][1]}" for kind in kinds]
     return "\n".join([count_text(findings), "", *head, *body, "", *legend])
 

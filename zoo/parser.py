@@ -84,6 +84,9 @@ def build_parser() -> argparse.ArgumentParser:
 
     _add_audit(_command(commands, "audit", "check the claims against their sources and against reason"))
 
+    _add_import(_command(commands, "import", "make manifest entries of a publisher's table or metafile"))
+    _add_export(_command(commands, "export", "claims as a model card's model-index or as CSV"))
+
     _command(commands, "schema", "JSON Schema of zoo.yaml, for editors")
     return parser
 
@@ -109,6 +112,43 @@ def _add_audit(command: argparse.ArgumentParser) -> None:
     )
     _add_json(command)
     _add_manifest(command)
+
+
+def _add_import(command: argparse.ArgumentParser) -> None:
+    command.add_argument("file", type=Path, metavar="FILE", help="a README with result tables, or a metafile")
+    command.add_argument(
+        "--into",
+        type=Path,
+        metavar="FILE",
+        help="add to this manifest, or begin it, instead of printing YAML",
+    )
+    command.add_argument("--document", default="", metavar="KEY", help="name of FILE among the documents")
+    command.add_argument(
+        "--publisher", default="", help="who published it, where that is not the form's inventor"
+    )
+    command.add_argument("--url", metavar="URL", help="where it is published")
+    command.add_argument("--date", metavar="YYYY-MM-DD", help="when this state of it was published")
+    command.add_argument(
+        "--listed",
+        metavar="YYYY-MM-DD",
+        help="when figures that replace others were first listed (default: --date)",
+    )
+    command.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="GLOB",
+        help="rows whose weights file name fits; may be repeated",
+    )
+
+
+def _add_export(command: argparse.ArgumentParser) -> None:
+    _add_selection(command)
+    command.add_argument(
+        "--format", default="model-index", choices=("model-index", "csv"), help="default: model-index"
+    )
+    command.add_argument("--ledger", type=Path, metavar="FILE", help="add the measured values of this ledger")
+    command.add_argument("--out", type=Path, metavar="FILE", help="write there instead of to stdout")
 
 
 def _add_manifest(command: argparse.ArgumentParser) -> None:
