@@ -17,7 +17,7 @@ from ..reports.metrics import METRICS
 from ..reports.verdict import rounded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from .manifest import Checkpoint, Claim, Document
     from .measurement import Measurement
@@ -57,42 +57,57 @@ def model_index(
     """
     records = list(measurements)
     models = [
-        {"name": one.id, "results": [_result(one, documents, records)]}
+        {"name": one.id, "results": [*_reported(one, documents), *_measured(one, records)]}
         for one in checkpoints
         if one.published
     ]
     return yaml.safe_dump({"model-index": models}, sort_keys=False, allow_unicode=True, width=120)
 
 
-def _result(
-    checkpoint: Checkpoint, documents: Mapping[str, Document], records: list[Measurement]
-) -> dict[str, Any]:
+def _reported(checkpoint: Checkpoint, documents: Mapping[str, Document]) -> Iterator[dict[str, Any]]:
+    """One result a document: each figure is linked to where it stands."""
+    cited: dict[str, list[Claim]] = {}
+    for claim in checkpoint.published:
+        cited.setdefault(claim.source.document if claim.source else "", []).append(claim)
+    for key, claims in cited.items():
+        document = documents.get(key)
+        result = _result(checkpoint, [_reported_metric(claim) for claim in claims])
+        if document and document.url:
+            result["source"] = {"name": document.title, "url": document.url}
+        yield result
+
+
+def _measured(checkpoint: Checkpoint, records: list[Measurement]) -> Iterator[dict[str, Any]]:
+    """What the ledger has for the claims, without a source: it is nobody's publication."""
+    claims = {claim.metric: claim for claim in checkpoint.published}
+    found = [(claim, newest(records, checkpoint, metric)) for metric, claim in claims.items()]
+    metrics = [_measured_metric(claim, record) for claim, record in found if record]
+    if metrics:
+        yield _result(checkpoint, metrics)
+
+
+def _result(checkpoint: Checkpoint, metrics: list[dict[str, Any]]) -> dict[str, Any]:
     spec = checkpoint.dataset_spec
-    metrics = [metric for claim in checkpoint.published for metric in _metrics(checkpoint, claim, records)]
-    cited = [documents[claim.source.document] for claim in checkpoint.published if claim.source]
-    links = [(document.title, document.url) for document in cited if document.url]
-    result: dict[str, Any] = {
+    return {
         "task": {"type": TASK[0], "name": TASK[1]},
         "dataset": {"type": spec.name, "name": spec.title, "split": spec.split},
         "metrics": metrics,
     }
-    return result | ({"source": {"name": links[0][0], "url": links[0][1]}} if links else {})
 
 
-def _metrics(checkpoint: Checkpoint, claim: Claim, records: list[Measurement]) -> list[dict[str, Any]]:
-    """A claim as reported, and its measured value behind the claim that counts today."""
-    metric = METRICS[claim.metric]
-    kind = METRIC_TYPES.get(claim.metric, claim.metric)
+def _reported_metric(claim: Claim) -> dict[str, Any]:
     when = f", {claim.date}" if claim.date else ""
-    given = {"type": kind, "value": float(claim.printed or 0), "name": f"{metric.title}, reported{when}"}
-    found = [given | {"verified": False} | _arguments(claim)]
-    current = [one for one in checkpoint.published if one.metric == claim.metric][-1]
-    record = newest(records, checkpoint, claim.metric) if claim is current else None
-    if record:
-        value = float(rounded(record.value, claim.metric))
-        name = f"{metric.title}, measured {record.taken_at[:10]}"
-        found.append({"type": kind, "value": value, "name": name, "verified": False} | _arguments(claim))
-    return found
+    return _metric(claim, float(claim.printed or 0), f"reported{when}")
+
+
+def _measured_metric(claim: Claim, record: Measurement) -> dict[str, Any]:
+    return _metric(claim, float(rounded(record.value, claim.metric)), f"measured {record.taken_at[:10]}")
+
+
+def _metric(claim: Claim, value: float, how: str) -> dict[str, Any]:
+    kind = METRIC_TYPES.get(claim.metric, claim.metric)
+    name = f"{METRICS[claim.metric].title}, {how}"
+    return {"type": kind, "value": value, "name": name, "verified": False} | _arguments(claim)
 
 
 def _arguments(claim: Claim) -> dict[str, Any]:
@@ -109,7 +124,7 @@ def claims_csv(
     """Every claim as a line, figures as printed; empty where nothing is known."""
     del documents
     records, text = list(measurements), io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer: csv.DictWriter[str] = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
     for checkpoint in checkpoints:
         writer.writerows(_line(checkpoint, claim, records) for claim in checkpoint.claims)

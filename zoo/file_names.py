@@ -37,13 +37,18 @@ def words(name: str) -> set[str]:
 def contradiction(url: str, row: CheckpointEntry) -> str:
     """What a link's file name says that its row does not; empty where they agree or the name says nothing."""
     name = stem(url)
-    found = words(name)
+    found, speaks = words(name), False
     for what, expected, pattern in _expectations(row):
         said = {word for word in found if re.fullmatch(pattern, word)}
         if said and not said & expected:
             return f"says {what} {' '.join(sorted(said))}, the row says {' or '.join(sorted(expected))}"
+        speaks = speaks or bool(said)
     method = name.split("_", 1)[0]
-    return "" if method == row.method.casefold() else f"says method {method}, the row says {row.method}"
+    return (
+        f"says method {method}, the row says {row.method}"
+        if speaks and method != row.method.casefold()
+        else ""
+    )
 
 
 def _expectations(row: CheckpointEntry) -> list[tuple[str, set[str], str]]:

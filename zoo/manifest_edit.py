@@ -57,8 +57,8 @@ def entry_lines(entry: CheckpointEntry) -> list[str]:
     lines = [f"  - id: {entry.id}"]
     if entry.aliases:
         lines.append(f"    aliases: [{', '.join(entry.aliases)}]")
-    for name in ("publisher", "method", "backbone", "dataset"):
-        lines.append(f"    {name}: {_scalar(getattr(entry, name))}")
+    own = ("publisher", "method", "backbone", "dataset")
+    lines += [f"    {name}: {_scalar(getattr(entry, name))}" for name in own]
     lines += [f"    crop: {list(entry.crop)}", f"    schedule: {_quoted(entry.schedule)}"]
     lines += [
         f"    architecture: {_flow(entry.architecture)}",
@@ -101,9 +101,9 @@ def _wrapped(facts: Sequence[str], width: int = 110, indent: int = 9) -> str:
 
 
 def listing_text(listing: Listing) -> str:
-    """A listing on one line."""
-    facts = {"document": listing.document, "section": listing.section, "row": listing.row}
-    return _flow(facts | ({"blank": list(listing.blank)} if listing.blank else {}))
+    """Where else a row stands."""
+    facts = [f"{name}: {_flow(getattr(listing, name))}" for name in ("document", "section", "row")]
+    return _wrapped([*facts, *([f"blank: {_flow(listing.blank)}"] if listing.blank else [])])
 
 
 def _document_lines(key: str, document: Document) -> list[str]:
@@ -268,7 +268,8 @@ def _last(claims: tuple[Claim, ...], metric: str) -> int:
 def _fact_edit(text: str, node: Any, fact: str) -> Edit:
     """One more key of a mapping."""
     if node.flow_style:
-        return _inside(text, node), f", {fact}"
+        apart = "\n" + " " * (node.start_mark.column + 1) if fact.startswith("note:") else " "
+        return _inside(text, node), f",{apart}{fact}"
     return _line_end(text, _deep_end(node)), f"\n{' ' * node.start_mark.column}{fact}"
 
 
