@@ -297,6 +297,7 @@ def _superseded(claim: Claim, document: SourceDocument, cited: str | None) -> Cl
         cited: date of the document that the earlier figure cites.
     """
     date = claim.date or cited
-    is_open = rules.is_ssseg(document) and date is not None and date < rules.SETTINGS_RECORDED
+    of_several_views = claim.metric != "miou" and rules.is_ssseg(document)
+    is_open = of_several_views and date is not None and date < rules.SETTINGS_RECORDED
     note = claim.note or (rules.NOT_RECORDED if is_open else None)
     return msgspec.structs.replace(claim, date=date, note=note)
