@@ -12,6 +12,7 @@ from ..reports.metrics import METRICS
 from ..reports.verdict import half_unit
 from .audit import finding, latest
 from .file_names import contradiction, stem, undated
+from .findings import number_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -406,7 +407,7 @@ def several_names(evidence: Evidence) -> Iterator[Finding]:
             renamed[f"{one.method} ({one.publisher})"].append((one, list(names)))
     for subject, rows in renamed.items():
         _, names = rows[0]
-        what = f"{len(rows)} rows go by several names, such as {' and '.join(names)}"
+        what = f"{number_of(len(rows), 'row')} with several names, such as {' and '.join(names)}"
         yield finding("old-and-new-names", subject, what, *(evidence.entry_place(one) for one, _ in rows))
 
 
@@ -417,7 +418,7 @@ def missing_hashes(evidence: Evidence) -> Iterator[Finding]:
         if not (one.weights.sha256 or one.weights.sha256_prefix):
             bare[one.publisher].append(one)
     for publisher, rows in bare.items():
-        what = f"no hash is published for the weights of {len(rows)} rows"
+        what = f"no hash is published for the weights of {number_of(len(rows), 'row')}"
         yield finding("no-hash", publisher, what, *(evidence.entry_place(one) for one in rows))
 
 
@@ -431,7 +432,7 @@ def unpublished_figures(evidence: Evidence) -> Iterator[Finding]:
     for (publisher, metric), claims in absent.items():
         places = [evidence.claim_place(one, claim) for one, claim in claims]
         reasons = "; ".join(dict.fromkeys(claim.note or "" for _, claim in claims))
-        what = f"{_title(metric)} of {len(claims)} rows is not published: {reasons}"
+        what = f"{_title(metric)} of {number_of(len(claims), 'row')} is not published: {reasons}"
         yield finding("not-published", publisher, what, *places)
 
 

@@ -10,7 +10,7 @@ from ..evaluate.geometry import view_size
 from ..reports.metrics import METRICS
 from .audit import finding
 from .file_names import contradiction, stem
-from .findings import Place
+from .findings import Place, number_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -90,7 +90,7 @@ def other_places(evidence: Evidence) -> Iterator[Finding]:
         ):
             moved[document.path].append(_at(document, row))
     for path, places in moved.items():
-        what = f"{len(places)} rows stand where the manifest cites no document to have them"
+        what = f"{number_of(len(places), 'row')} at places where the manifest cites no document to have them"
         yield finding("row-order", path, what, *places)
 
 
@@ -99,7 +99,7 @@ def lost_headings(evidence: Evidence) -> Iterator[Finding]:
     for document in evidence.documents:
         bare = [row for row in document.rows if not row.section]
         if bare:
-            what = f"{len(bare)} rows stand under no heading: their data set is not said"
+            what = f"{number_of(len(bare), 'row')} under no heading: the data set is not said"
             yield finding("headings-lost", document.path, what, *(_at(document, row) for row in bare))
 
 
@@ -108,7 +108,7 @@ def blank_cells(evidence: Evidence) -> Iterator[Finding]:
     for document in evidence.documents:
         blank = [row for row in document.rows if None in row.figures.values()]
         if blank:
-            what = f"{sum(row.blank_cells for row in blank)} empty cells in {len(blank)} rows"
+            what = f"{number_of(sum(row.blank_cells for row in blank), 'empty cell')} in {number_of(len(blank), 'row')}"
             yield finding("blank-cells", document.path, what, *(_at(document, row) for row in blank))
 
 
@@ -207,7 +207,10 @@ def relabelled_columns(evidence: Evidence) -> Iterator[Finding]:
     for (path, metric), places in rows.items():
         titles = METRICS[metric].title, METRICS[LEGACY_HEADING[metric]].title
         yield finding(
-            "relabelled-column", path, f"{len(places)} figures headed {titles[0]} are {titles[1]}", *places
+            "relabelled-column",
+            path,
+            f"{number_of(len(places), 'figure')} under the heading {titles[0]}: really {titles[1]}",
+            *places,
         )
 
 

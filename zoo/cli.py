@@ -339,6 +339,8 @@ def run_import(arguments: argparse.Namespace) -> int:
     else:
         _write_file(arguments.into, result.text)
         _write(f"{arguments.into}: {result.summary}")
+    if result.left_out:
+        print(f"zoo: left out of new entries, being in no table: {result.left_out}", file=sys.stderr)
     return OK
 
 
@@ -447,13 +449,13 @@ def _print_tables(rows: Sequence[Row], arguments: argparse.Namespace) -> None:
         _write(text)
         return
     _require_file_place("--out", arguments.out)
-    _write_file(arguments.out, text)
+    _write_file(arguments.out, text.rstrip("\n") + "\n")
 
 
 def _write_file(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text.rstrip("\n") + "\n", encoding="utf-8")
+        path.write_bytes(text.encode("utf-8"))
     except OSError as error:
         raise CommandError(f"{path}: cannot write: {error.strerror or error}", USAGE) from error
 

@@ -164,12 +164,13 @@ def ordered(findings: Sequence[Finding]) -> list[Finding]:
 def count_text(findings: Sequence[Finding]) -> str:
     """`3 findings: 1 error, 0 warnings, 2 notes`."""
     words = [
-        _number(sum(one.gravity == gravity for one in findings), gravity) for gravity in get_args(Gravity)
+        number_of(sum(one.gravity == gravity for one in findings), gravity) for gravity in get_args(Gravity)
     ]
-    return f"{_number(len(findings), 'finding')}: {', '.join(words)}"
+    return f"{number_of(len(findings), 'finding')}: {', '.join(words)}"
 
 
-def _number(count: int, word: str) -> str:
+def number_of(count: int, word: str) -> str:
+    """`1 row`, `2 rows`."""
     return f"{count} {word}{'' if count == 1 else 's'}"
 
 

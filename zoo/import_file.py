@@ -34,6 +34,8 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True):
 
     text: str
     summary: str
+    left_out: str
+    """Fields of new entries that have to be filled in by hand or stay empty."""
 
 
 def import_file(path: Path, request: Request, into: Path | None = None) -> Imported:
@@ -64,7 +66,8 @@ def import_file(path: Path, request: Request, into: Path | None = None) -> Impor
         text = (fragment if into is None else new_manifest)(documents, [one.after for one in merged])
     if into is not None:
         check(_parsed(text, into), before, merged)
-    return Imported(text=text, summary=_summary(merged))
+    left_out = "parameters, cost" if any(one.before is None for one in merged) else ""
+    return Imported(text=text, summary=_summary(merged), left_out=left_out)
 
 
 def _chosen(document: SourceDocument, request: Request) -> SourceDocument:

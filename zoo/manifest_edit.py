@@ -147,7 +147,9 @@ def add(path: Path, documents: Mapping[str, Document], merged: Sequence[Merged])
     Raises:
         EditError: the file is laid out so that nothing can be inserted, or the result would mean something else.
     """
-    text = path.read_text(encoding="utf-8")
+    raw = path.read_bytes().decode("utf-8")
+    windows = raw.count("\r\n") == raw.count("\n") > 0
+    text = raw.replace("\r\n", "\n") if windows else raw
     root, manifest = _compose(text), load_manifest(path)
     try:
         edits = [
@@ -160,7 +162,8 @@ def add(path: Path, documents: Mapping[str, Document], merged: Sequence[Merged])
     for offset, insertion in sorted(edits, key=lambda edit: edit[0]):  # stable: equal places keep their order
         parts += [text[done:offset], insertion]
         done = offset
-    return "".join([*parts, text[done:]])
+    whole = "".join([*parts, text[done:]])
+    return whole.replace("\n", "\r\n") if windows else whole
 
 
 def check(manifest: Manifest, before: Manifest | None, merged: Sequence[Merged]) -> None:
@@ -214,7 +217,7 @@ def _changes(text: str, node: Any, before: CheckpointEntry, after: CheckpointEnt
     indent = " " * node.start_mark.column
     if added := after.aliases[len(before.aliases) :]:
         if before.aliases:
-            yield _inside(text, _value(node, "aliases")), ", " + ", ".join(added)
+            yield from (_item_edit(text, _value(node, "aliases"), name) for name in added)
         else:
             yield (
                 _line_end(text, _value(node, "id").end_mark.index),
@@ -236,11 +239,9 @@ def _url_edits(node: Any, name: str, before: tuple[str, ...], after: tuple[str, 
     new = after[: len(after) - len(before)]
     if new:
         urls = _value(node, name)
-        first, dash = urls.value[0].start_mark, " " * (urls.value[0].start_mark.column - 2)
-        if urls.flow_style:
-            yield first.index, "".join(f"{url}, " for url in new)
-        else:
-            yield first.index, "".join(f"{url}\n{dash}- " for url in new)
+        first = urls.value[0].start_mark
+        apart = ", " if urls.flow_style else "\n" + " " * (first.column - 2) + "- "
+        yield first.index, "".join(f"{url}{apart}" for url in new)
 
 
 def _claim_edits(
@@ -257,8 +258,7 @@ def _claim_edits(
         for one in after:
             is_next = (one.metric, one.supersedes) == (claim.metric, claim.printed)
             if is_next and index == _last(before, claim.metric) and (one.metric, one.printed) not in known:
-                dash = " " * (node.start_mark.column - 2)
-                yield _line_end(text, _deep_end(node)), f"\n{dash}- {claim_text(one)}"
+                yield _item_edit(text, claims, claim_text(one), behind=node)
 
 
 def _last(claims: tuple[Claim, ...], metric: str) -> int:
@@ -279,11 +279,21 @@ def _listing_edits(
     new = after.listed_in[len(before.listed_in) :]
     if not new:
         return
-    lines = "".join(f"\n{indent}  - {listing_text(one)}" for one in new)
     if before.listed_in:
-        yield _line_end(text, _deep_end(_value(node, "listed_in"))), lines
+        yield from (_item_edit(text, _value(node, "listed_in"), listing_text(one)) for one in new)
     else:
+        lines = "".join(f"\n{indent}  - {listing_text(one)}" for one in new)
         yield _line_end(text, _deep_end(node)), f"\n{indent}listed_in:{lines}"
+
+
+def _item_edit(text: str, sequence: Any, item: str, behind: Any = None) -> Edit:
+    """One more item of a list, at its end or behind one of its items."""
+    last = behind or sequence.value[-1]
+    if sequence.flow_style:
+        return last.end_mark.index, f", {item}"
+    dash = text.rindex("-", 0, last.start_mark.index)
+    pad = " " * (dash - text.rfind("\n", 0, dash) - 1)
+    return _line_end(text, _deep_end(last)), f"\n{pad}- {item}"
 
 
 def _compose(text: str) -> Any:

@@ -2,8 +2,10 @@
 
 import datetime as dt
 import re
+from collections import Counter
 
 import pytest
+import yaml
 from publisher_pages import metafile, mmseg_readme, ssseg_readme
 
 from segbench.zoo.audit import latest
@@ -137,6 +139,44 @@ def test_a_new_figure_supersedes_the_old_one_in_place(tmp_path):
     assert new.protocol == old.protocol
     assert row.listed_in[-1].document == "ssseg-isanet-2026"
     assert all(len(line) <= 120 or "http" in line for line in into.read_text(encoding="utf-8").splitlines())
+
+
+@pytest.mark.parametrize("style", ["blocks", "CRLF", "blank lines at the end"])
+def test_files_of_another_layout_are_added_to_in_their_own(tmp_path, style):
+    """A manifest written by PyYAML, one with Windows' line ends, one with more at its end."""
+    text = {
+        "blocks": yaml.safe_dump(yaml.safe_load(YAML), sort_keys=False, allow_unicode=True, width=10000),
+        "CRLF": YAML.replace("\n", "\r\n"),
+        "blank lines at the end": YAML + "\n\n# the end\n",
+    }[style]
+    into = tmp_path / "zoo.yaml"
+    into.write_bytes(text.encode())
+    page = ssseg_readme(ZOO, "ISNet").replace("40.39%", "40.50%").replace(".pth)", "_v2.pth)")
+    run("import", write(tmp_path, page), "--into", into, "--document", "later", "--date", "2026-01-02")
+    after = into.read_bytes().decode()
+    row = load_manifest(into)["isnet_resnet50os8_cocostuff10k"]
+    assert [claim.printed for claim in row.claims if claim.metric == "miou_ms_flip"] == [
+        "40.16",
+        "40.39",
+        "40.50",
+    ]
+    assert (row.aliases[-1], row.listed_in[-1].document) == (f"{row.id}_v2", "later")
+    assert row.weights.urls[0].endswith("_v2.pth")
+    changed = Counter(text.split("\n")) - Counter(after.split("\n"))
+    assert [line for line in changed if not line.startswith("    aliases: [")] == []
+    assert after.count("\r\n") == (after.count("\n") if style == "CRLF" else 0)
+
+
+def test_a_manifest_without_the_protocols_is_not_touched(tmp_path, capsys):
+    into = write(tmp_path, YAML.replace("ssseg-2048x512-whole", "renamed"), "zoo.yaml")
+    before = into.read_text(encoding="utf-8")
+    page = ssseg_readme(ZOO, "ISANet").replace("isanet_resnet50os8_voc", "isanet_resnet50os8_voc_b")
+    page = page.replace(
+        "| R-50-D8 | 512x512 | LR/POLICY/BS/EPOCH: 0.01/poly/16/60 |", "| R-50-D8 | 512x512 | new |"
+    )
+    assert main(["import", str(write(tmp_path, page)), "--into", str(into)]) == 2
+    assert "the result would be no manifest" in capsys.readouterr().err
+    assert into.read_text(encoding="utf-8") == before
 
 
 def test_importing_twice_changes_nothing_more(tmp_path, capsys):
