@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 from ..evaluate.geometry import sliding_windows, view_size
 from ..reports.metrics import METRICS
 from ..reports.verdict import half_unit
-from .audit import finding, latest
+from .audit_evidence import finding, latest
 from .file_names import contradiction, stem, undated
 from .findings import number_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from .audit import Evidence
-    from .findings import Finding
+    from .audit_evidence import Evidence
+    from .findings import Finding, Kind
     from .manifest import Checkpoint, Claim
 
 ACCURACY = ("miou", "miou_ms_flip", "miou_flip")
@@ -206,7 +206,7 @@ def longer_schedules_that_do_worse(evidence: Evidence) -> Iterator[Finding]:
 
 def _worse(
     evidence: Evidence,
-    kind: str,
+    kind: Kind,
     one: Checkpoint,
     others: list[Checkpoint],
     name: Callable[[Checkpoint], str],
@@ -219,7 +219,7 @@ def _worse(
             texts.append(f"{_title(metric)} {ours.printed} is below {theirs.printed} of {name(other)}")
             places += [*evidence.places(one, ours), *evidence.places(other, theirs)]
     if texts:
-        yield finding(kind, one.id, "; ".join(texts), *places)  # type: ignore[arg-type]
+        yield finding(kind, one.id, "; ".join(texts), *places)
 
 
 # --- what 17 more blocks cost -----------------------------------------------------------------------
@@ -329,27 +329,32 @@ def memory_steps(evidence: Evidence) -> Iterator[Finding]:
     if not found:
         return
     unit, _ = Counter(_nearest_unit(ratio) for ratio, _, _ in found).most_common(1)[0]
-    for ratio, rounding, (small, low, large, high) in found:
-        if abs(ratio - MEMORY_UNITS[unit]) > MEMORY_SPREAD + rounding:
-            assert low.batch
-            assert low.crop
-            needed = added_memory_mib(low.batch, low.crop) / 1000 * MEMORY_UNITS[unit]
-            what = (
-                f"R-101 takes {_number(high) - _number(low):+} over R-50 ({high.printed} and {low.printed}), "
-                f"where its added blocks need {needed:.3f} {unit}"
-            )
-            yield finding(
-                "memory-step",
-                _setup(small),
-                what,
-                *evidence.places(small, low),
-                *evidence.places(large, high),
-            )
-    fitting = [step for ratio, _, step in found if abs(ratio - MEMORY_UNITS[unit]) <= MEMORY_SPREAD]
+    fitting = []
+    for ratio, rounding, step in found:
+        distance = abs(ratio - MEMORY_UNITS[unit])
+        if distance > MEMORY_SPREAD + rounding:
+            yield _memory_step(evidence, unit, *step)
+        elif distance <= MEMORY_SPREAD:
+            fitting.append(step)
     if unit != "GB" and fitting:
         places = [place for small, low, *_ in fitting for place in evidence.places(small, low)]
-        what = f"headed GB, but {len(fitting)} steps from R-50 to R-101 fit {unit} and no other unit"
+        what = f"headed GB, but {number_of(len(fitting), 'step')} from R-50 to R-101 fit {unit} and no other unit"
         yield finding("mixed-unit", "Mem (GB)", what, *places)
+
+
+def _memory_step(
+    evidence: Evidence, unit: str, small: Checkpoint, low: Claim, large: Checkpoint, high: Claim
+) -> Finding:
+    assert low.batch
+    assert low.crop
+    needed = added_memory_mib(low.batch, low.crop) / 1000 * MEMORY_UNITS[unit]
+    what = (
+        f"R-101 takes {_number(high) - _number(low):+} over R-50 ({high.printed} and {low.printed}), "
+        f"where its added blocks need {needed:.3f} {unit}"
+    )
+    return finding(
+        "memory-step", _setup(small), what, *evidence.places(small, low), *evidence.places(large, high)
+    )
 
 
 # --- links, names, gaps -----------------------------------------------------------------------------

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from ..evaluate.geometry import view_size
 from ..reports.metrics import METRICS
-from .audit import finding
+from .audit_evidence import finding
 from .file_names import contradiction, stem
 from .findings import Place, number_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from .audit import Evidence
+    from .audit_evidence import Evidence
     from .findings import Finding
     from .manifest import Checkpoint, Claim
     from .sources import SourceDocument, SourceRow

@@ -12,7 +12,7 @@ import msgspec
 
 from ..reports.metrics import METRICS
 from . import publisher_rules as rules
-from .audit import find_checkpoint
+from .audit_evidence import find_checkpoint
 from .file_names import stem, undated
 from .manifest import (
     CheckpointEntry,

@@ -1,6 +1,7 @@
 """`zoo audit`: each kind of fault, planted in a copy, is found alone; the real sources give the known list."""
 
 import json
+import math
 import re
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import yaml
 from publisher_pages import metafile, mmseg_readme, ssseg_readme
 
 from segbench.zoo.audit import audit
-from segbench.zoo.audit_claims import added_memory_mib
+from segbench.zoo.audit_claims import V100_MS_PER_GFLOP, _added_gflops, added_memory_mib
 from segbench.zoo.cli import main
 from segbench.zoo.findings import MEANINGS, Kind, as_markdown, as_records, as_text
 from segbench.zoo.manifest import PACKAGED, load_manifest
@@ -283,6 +284,26 @@ def test_steps_are_told_with_their_figures_and_lines():
 )
 def test_added_memory_is_what_a_trace_of_the_training_step_gives(batch, crop, traced):
     assert added_memory_mib(batch, crop) == pytest.approx(traced, abs=0.5)
+
+
+SISTER_STEPS = {
+    "cityscapes 512x1024": (127.4, 126.6, 131.7),
+    "cityscapes 769x769": (301.4, 293.5, 290.8),
+    "ade20k 512x512": (23.3, 23.0),
+    "voc2012aug 512x512": (24.9, 24.4),
+}
+"""R-101 minus R-50 in ms, from mmsegmentation's PSPNet, DANet and CCNet tables (the last two lack PSPNet)."""
+
+
+def test_the_reference_of_the_fps_steps_is_what_the_sister_tables_give():
+    """The V100's ms a GFLOP: lowest and highest over all of them, each rounded outwards."""
+    gflops = {}
+    for small in ZOO:
+        large = small.id.replace("_r50-", "_r101-")
+        if small.publisher == "mmsegmentation" and "_r50-" in small.id:
+            gflops[f"{small.dataset} {small.crop[0]}x{small.crop[1]}"] = _added_gflops(small, ZOO[large])
+    rates = [step / gflops[setup] for setup, steps in SISTER_STEPS.items() for step in steps]
+    assert V100_MS_PER_GFLOP == (math.floor(min(rates) * 1000) / 1000, math.ceil(max(rates) * 1000) / 1000)
 
 
 # The real sources
