@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 ACCURACY = ("miou", "miou_ms_flip", "miou_flip")
 MIB = 1 << 20
 
-V100_MS_PER_GFLOP = (0.102, 0.120)
+V100_MS_PER_GFLOP = (0.101, 0.120)
 """What a GFLOP of ResNet-101's 17 added blocks costs a V100 in float32, lowest and highest.
 
 From the R-101 minus R-50 steps of mmsegmentation's PSPNet, DANet and CCNet tables (configs/*/README.md), whose

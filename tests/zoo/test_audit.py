@@ -303,7 +303,7 @@ def test_the_reference_of_the_fps_steps_is_what_the_sister_tables_give():
         if small.publisher == "mmsegmentation" and "_r50-" in small.id:
             gflops[f"{small.dataset} {small.crop[0]}x{small.crop[1]}"] = _added_gflops(small, ZOO[large])
     rates = [step / gflops[setup] for setup, steps in SISTER_STEPS.items() for step in steps]
-    assert V100_MS_PER_GFLOP == (math.floor(min(rates) * 1000) / 1000, math.ceil(max(rates) * 1000) / 1000)
+    assert (math.floor(min(rates) * 1000) / 1000, math.ceil(max(rates) * 1000) / 1000) == V100_MS_PER_GFLOP
 
 
 # The real sources
@@ -355,12 +355,22 @@ def test_the_two_dead_log_links_of_the_first_readme_are_found(real, tmp_path):
 # The command
 
 
-def test_the_command_is_fast_and_needs_no_torch(real):
+def test_the_command_is_fast_and_needs_no_torch(tmp_path):
+    pages = [
+        README,
+        ssseg_readme(ZOO, "ISANet"),
+        ssseg_readme(ZOO, "ISNet"),
+        ssseg_readme(ZOO, "ISNet", latest=False),
+    ]
+    pages += [metafile(ZOO, version) for version in ("0.18", "0.30", "1.2")]
+    files = [tmp_path / f"page{number}" for number in range(len(pages))]
+    for file, page in zip(files, pages, strict=True):
+        file.write_text(page, encoding="utf-8")
     program = (
         "import sys; from segbench.zoo.cli import main; code = main(sys.argv[1:]);"
         "sys.exit('torch was imported' if {'torch', 'cv2', 'pandas'} & set(sys.modules) else code)"
     )
-    sources = [argument for path in real for argument in ("--source", str(path))]
+    sources = [argument for file in files for argument in ("--source", str(file))]
     start = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-c", program, "audit", *sources], capture_output=True, text=True, check=False
