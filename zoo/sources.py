@@ -115,8 +115,10 @@ def read_source(path: Path) -> SourceDocument:
     """
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SourceError(f"{path}: cannot read the document: {error}") from error
+    except OSError as error:
+        raise SourceError(f"{path}: cannot read the document: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise SourceError(f"{path}: expected text in UTF-8, found byte {error.start} to be none") from error
     if re.search(r"^\s*\"?Models\"?\s*:", text, re.MULTILINE):
         return _read_metafile(str(path), text)
     if any(line.strip() == _HEADER_OF_A_PAGE for line in text.splitlines()):

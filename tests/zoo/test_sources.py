@@ -152,5 +152,12 @@ def test_other_files_are_refused(tmp_path, text, message):
 
 
 def test_an_absent_file_is_named(tmp_path):
-    with pytest.raises(SourceError, match="absent: cannot read the document"):
+    with pytest.raises(SourceError, match="absent: cannot read the document: No such file"):
         read_source(tmp_path / "absent")
+
+
+def test_a_binary_file_is_no_document(tmp_path):
+    path = tmp_path / "weights.pth"
+    path.write_bytes(b"PK\x03\x04\xff\xfe")
+    with pytest.raises(SourceError, match="expected text in UTF-8, found byte 4 to be none"):
+        read_source(path)
