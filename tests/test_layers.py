@@ -35,7 +35,14 @@ def test_packages_match_the_folders():
 
 @pytest.mark.parametrize(
     "arguments",
-    [["list"], ["list", "--json"], ["show", "isanet_r50-d8_512x1024_40k_cityscapes"], ["fetch", "--dry-run"]],
+    [
+        ["list"],
+        ["list", "--json"],
+        ["show", "isanet_r50-d8_512x1024_40k_cityscapes"],
+        ["fetch", "--dry-run"],
+        ["audit"],
+        ["export"],
+    ],
     ids=" ".join,
 )
 def test_cheap_commands_never_import_torch(arguments):

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ..evaluate.protocol import EvalProtocol
     from ..reports.table import Row
     from .manifest import Checkpoint, Claim
+    from .measurement import Measurement
     from .memory import MemoryRow
     from .speed import SpeedRun
     from .tables import Answers
@@ -330,23 +331,11 @@ def _speed_runs(rows: Iterable[Checkpoint], arguments: argparse.Namespace) -> li
 
 def run_report(arguments: argparse.Namespace) -> int:
     """`zoo report`: the tables again from the ledger, without measuring."""
-    from ..reports import ledger  # noqa: PLC0415
     from ..reports.verdict import Status  # noqa: PLC0415
-    from .measurement import Measurement  # noqa: PLC0415
     from .tables import Answers, judge_ledger, report_row  # noqa: PLC0415
 
     chosen = _selected(arguments)
-    if not arguments.ledger.is_file():
-        raise CommandError(
-            f"{arguments.ledger}: no ledger there; run zoo verify first or name one with --ledger", USAGE
-        )
-    try:
-        measurements, torn = ledger.read_with_warnings(arguments.ledger, Measurement)
-    except ledger.LedgerError as error:
-        raise CommandError(str(error), USAGE) from error
-    for warning in torn:
-        print(f"zoo: warning: {warning}", file=sys.stderr)
-    answers = Answers(measurements)
+    answers = Answers(_ledger(arguments.ledger))
     if arguments.definitions:
         return _print_definitions(chosen, answers, arguments)
     judged = judge_ledger(chosen, answers, arguments.tolerance)
@@ -354,6 +343,22 @@ def run_report(arguments: argparse.Namespace) -> int:
     _print_tables(rows, arguments)
     refuted = any(verdict.status is Status.REFUTED for row in rows for verdict in row.verdicts)
     return REFUTED if refuted else OK
+
+
+def _ledger(path: Path) -> list[Measurement]:
+    """The measurements of a ledger; torn lines are told on stderr."""
+    from ..reports import ledger  # noqa: PLC0415
+    from .measurement import Measurement  # noqa: PLC0415
+
+    if not path.is_file():
+        raise CommandError(f"{path}: no ledger there; run zoo verify first or name one with --ledger", USAGE)
+    try:
+        measurements, torn = ledger.read_with_warnings(path, Measurement)
+    except ledger.LedgerError as error:
+        raise CommandError(str(error), USAGE) from error
+    for warning in torn:
+        print(f"zoo: warning: {warning}", file=sys.stderr)
+    return measurements
 
 
 def _print_definitions(chosen: Iterable[Checkpoint], answers: Answers, arguments: argparse.Namespace) -> int:
@@ -567,6 +572,66 @@ def _warn_of_unsafe(arguments: argparse.Namespace) -> None:
         print("zoo: warning: --unsafe-load runs whatever code a checkpoint contains", file=sys.stderr)
 
 
+def run_audit(arguments: argparse.Namespace) -> int:
+    """`zoo audit`: findings about the claims; exits 0 with findings unless --strict."""
+    from .audit import audit  # noqa: PLC0415
+    from .findings import AUDIT_FORMATS, as_records  # noqa: PLC0415
+    from .sources import SourceError, read_source  # noqa: PLC0415
+
+    try:
+        documents = [read_source(path) for path in arguments.source]
+    except SourceError as error:
+        raise CommandError(str(error), USAGE) from error
+    findings = audit(load_manifest(arguments.manifest), documents)
+    _write(_json(as_records(findings)) if arguments.json else AUDIT_FORMATS[arguments.format](findings))
+    grave = any(one.gravity != "note" for one in findings)
+    return REFUTED if arguments.strict and grave else OK
+
+
+def run_import(arguments: argparse.Namespace) -> int:
+    """`zoo import FILE`: manifest entries from a publisher's table."""
+    from .import_file import Request, import_file  # noqa: PLC0415
+    from .manifest_edit import EditError  # noqa: PLC0415
+    from .sources import SourceError  # noqa: PLC0415
+
+    request = Request(
+        key=arguments.document,
+        publisher=arguments.publisher,
+        url=arguments.url,
+        date=arguments.date,
+        listed=arguments.listed,
+        only=tuple(arguments.only),
+    )
+    _require_file_place("--into", arguments.into)
+    try:
+        result = import_file(arguments.file, request, arguments.into)
+    except (SourceError, EditError) as error:
+        raise CommandError(str(error), USAGE) from error
+    if arguments.into is None:
+        _write(result.text)
+    else:
+        _write_file(arguments.into, result.text)
+        _write(f"{arguments.into}: {result.summary}")
+    if result.left_out:
+        print(f"zoo: left out of new entries, being in no table: {result.left_out}", file=sys.stderr)
+    return OK
+
+
+def run_export(arguments: argparse.Namespace) -> int:
+    """`zoo export`: model-index or CSV of the chosen claims."""
+    from .export import EXPORTS  # noqa: PLC0415
+
+    chosen = _selected(arguments)
+    documents = load_manifest(arguments.manifest).documents
+    text = EXPORTS[arguments.format](chosen, documents, _ledger(arguments.ledger) if arguments.ledger else ())
+    if arguments.out is None:
+        _write(text)
+    else:
+        _require_file_place("--out", arguments.out)
+        _write_file(arguments.out, text)
+    return OK
+
+
 def run_schema(arguments: argparse.Namespace) -> int:
     """`zoo schema`: the manifest's JSON Schema."""
     del arguments
@@ -589,6 +654,9 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "data": run_data,
     "check-weights": run_check_weights,
     "convert": run_convert,
+    "audit": run_audit,
+    "import": run_import,
+    "export": run_export,
     "schema": run_schema,
 }
 
@@ -681,11 +749,15 @@ def _write_out(text: str, out: Path | None) -> None:
         _write(text)
         return
     _require_file_place("--out", out)
+    _write_file(out, text.rstrip("\n") + "\n")
+
+
+def _write_file(path: Path, text: str) -> None:
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(text.rstrip("\n") + "\n", encoding="utf-8")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text.encode("utf-8"))
     except OSError as error:
-        raise CommandError(f"{out}: cannot write: {error.strerror or error}", USAGE) from error
+        raise CommandError(f"{path}: cannot write: {error.strerror or error}", USAGE) from error
 
 
 def _write(text: str) -> None:

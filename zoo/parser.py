@@ -267,6 +267,60 @@ def _schema(command: argparse.ArgumentParser) -> None:
 # --- groups of flags that commands share --------------------------------------------------------------
 
 
+def _audit(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--source",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        help="a publisher's README table or metafile to compare with; may be repeated",
+    )
+    command.add_argument("--strict", action="store_true", help="exit 1 where there is an error or a warning")
+    command.add_argument(
+        "--format", default="text", choices=("text", "md"), help="of the findings (default: text)"
+    )
+    _add_json(command)
+    _add_manifest(command)
+
+
+def _import(command: argparse.ArgumentParser) -> None:
+    command.add_argument("file", type=Path, metavar="FILE", help="a README with result tables, or a metafile")
+    command.add_argument(
+        "--into",
+        type=Path,
+        metavar="FILE",
+        help="add to this manifest, or begin it, instead of printing YAML",
+    )
+    command.add_argument("--document", default="", metavar="KEY", help="name of FILE among the documents")
+    command.add_argument(
+        "--publisher", default="", help="who published it, where that is not the form's inventor"
+    )
+    command.add_argument("--url", metavar="URL", help="where it is published")
+    command.add_argument("--date", metavar="YYYY-MM-DD", help="when this state of it was published")
+    command.add_argument(
+        "--listed",
+        metavar="YYYY-MM-DD",
+        help="when figures that replace others were first listed (default: --date)",
+    )
+    command.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="GLOB",
+        help="rows whose weights file name fits; may be repeated",
+    )
+
+
+def _export(command: argparse.ArgumentParser) -> None:
+    _add_selection(command)
+    command.add_argument(
+        "--format", default="model-index", choices=("model-index", "csv"), help="default: model-index"
+    )
+    command.add_argument("--ledger", type=Path, metavar="FILE", help="add the measured values of this ledger")
+    command.add_argument("--out", type=Path, metavar="FILE", help="write there instead of to stdout")
+
+
 def _add_manifest(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--manifest", type=Path, metavar="FILE", help="another zoo.yaml than the packaged one"
@@ -457,6 +511,9 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "data": ("whether data sets are whole and what they should be", _data),
     "check-weights": ("examine weights files without any data set", _check_weights),
     "convert": ("write a publisher's weights as safetensors", _convert),
+    "audit": ("check the claims against their sources and against reason", _audit),
+    "import": ("make manifest entries of a publisher's table or metafile", _import),
+    "export": ("claims as a model card's model-index or as CSV", _export),
     "schema": ("JSON Schema of zoo.yaml, for editors", _schema),
 }
 """Name -> one line of help, and what adds its arguments."""

@@ -1,0 +1,119 @@
+"""`zoo export`: what other tools read is what the authors print and what the ledger has, told apart."""
+
+import csv
+import io
+
+import pytest
+import yaml
+
+from segbench.reports import ledger
+from segbench.zoo.cli import main
+from segbench.zoo.manifest import load_manifest
+from segbench.zoo.measurement import Measurement
+
+ZOO = load_manifest()
+ROW = ZOO["isnet_resnet50os8_cityscapes"]
+
+
+@pytest.fixture
+def measured(tmp_path):
+    """A ledger with one measurement of the row's ms+flip figure."""
+    path = tmp_path / "measurements.jsonl"
+    protocol = ROW.protocol("miou_ms_flip")
+    record = Measurement(
+        checkpoint=ROW.id,
+        metric="miou_ms_flip",
+        value=81.3149,
+        protocol=protocol.name,
+        protocol_digest=protocol.digest(),
+        weights_sha256="0" * 64,
+        dataset="cityscapes",
+        dataset_fingerprint="",
+        image_count=500,
+        seconds=1.0,
+        new_images=500,
+        precision="fp32",
+        environment={},
+        taken_at="2026-11-21T09:00:00+00:00",
+    )
+    ledger.append(path, record)
+    return path
+
+
+def export(capsys, *arguments):
+    assert main(["export", *map(str, arguments)]) == 0
+    return capsys.readouterr().out
+
+
+def values(index):
+    return [
+        (model["name"], metric["name"], metric["value"])
+        for model in index["model-index"]
+        for result in model["results"]
+        for metric in result["metrics"]
+    ]
+
+
+def test_the_model_index_has_every_printed_figure_and_no_other(capsys):
+    index = yaml.safe_load(export(capsys))
+    found = [(name, value) for name, _, value in values(index)]
+    assert found == [(one.id, float(claim.printed)) for one in ZOO for claim in by_document(one)]
+    results = [result for model in index["model-index"] for result in model["results"]]
+    assert {result["task"]["type"] for result in results} == {"image-segmentation"}
+    assert {metric["verified"] for result in results for metric in result["metrics"]} == {False}
+
+
+def by_document(row):
+    """A row's claims in the order of the documents they cite."""
+    documents = list(dict.fromkeys(claim.source.document for claim in row.published))
+    return sorted(row.published, key=lambda claim: documents.index(claim.source.document))
+
+
+def test_reported_and_measured_values_are_named(capsys, measured):
+    index = yaml.safe_load(export(capsys, ROW.id, "--ledger", measured))
+    assert values(index) == [
+        (ROW.id, "mIoU, reported", 79.32),
+        (ROW.id, "mIoU(ms+flip), reported, 2021-10-13", 80.88),
+        (ROW.id, "mIoU(ms+flip), reported, 2024-12-03", 81.31),
+        (ROW.id, "mIoU(ms+flip), measured 2026-11-21", 81.31),
+    ]
+    sources = [result.get("source", {}).get("url") for result in index["model-index"][0]["results"]]
+    assert sources == [
+        ZOO.documents["ssseg-isnet-readme-2021"].url,
+        ZOO.documents["ssseg-isnet-readme"].url,
+        None,
+    ]
+
+
+def test_hugging_faces_own_reader_takes_it(capsys, measured):
+    reader = pytest.importorskip(
+        "huggingface_hub.repocard_data", reason="huggingface_hub is not installed (pip install -e .[dev])"
+    )
+    index = yaml.safe_load(export(capsys, "--ledger", measured))["model-index"]
+    for model, row in zip(index, ZOO, strict=True):
+        name, results = reader.model_index_to_eval_results([model])
+        assert name == row.id
+        assert len(results) == len(row.published) + (row.id == ROW.id)
+        assert all(result.dataset_name == row.dataset_spec.title for result in results)
+        card = reader.ModelCardData(model_name=name, eval_results=results)
+        assert [one["name"] for one in card.to_dict()["model-index"]] == [row.id]
+
+
+def test_the_csv_has_every_claim_as_printed(capsys, measured):
+    lines = list(csv.DictReader(io.StringIO(export(capsys, "--format", "csv", "--ledger", measured))))
+    claims = [(one, claim) for one in ZOO for claim in one.claims]
+    assert [(line["checkpoint"], line["metric"], line["printed"], line["row"]) for line in lines] == [
+        (one.id, claim.metric, claim.printed or "", str(claim.source.row)) for one, claim in claims
+    ]
+    assert [line["measured"] for line in lines if line["measured"]] == ["81.31", "81.31"]
+
+
+def test_it_can_be_written_to_a_file(capsys, tmp_path):
+    target = tmp_path / "cards" / "card.yaml"
+    assert export(capsys, ROW.id, "--out", target) == ""
+    assert target.read_text(encoding="utf-8") == export(capsys, ROW.id)
+
+
+def test_an_absent_ledger_is_a_usage_error(capsys, tmp_path):
+    assert main(["export", "--ledger", str(tmp_path / "none.jsonl")]) == 2
+    assert "no ledger there" in capsys.readouterr().err

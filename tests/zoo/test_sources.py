@@ -1,0 +1,163 @@
+"""Publishers' documents as records: the real ones whole, small ones for every form, and what is refused."""
+
+import pytest
+from publisher_pages import metafile, mmseg_readme, ssseg_readme
+
+from segbench.zoo.manifest import load_manifest
+from segbench.zoo.sources import SourceError, read_source
+
+ZOO = load_manifest()
+PAGE = """Some Title
+Method |
+Backbone |
+Crop Size |
+Lr schd |
+mIoU |
+download |
+ISANet |
+R-50-D8 |
+512x1024 |
+40000 |
+78.49 |
+model | log |
+@article{somebody,
+"""
+
+
+def read(folder, text):
+    path = folder / "page"
+    path.write_text(text, encoding="utf-8")
+    return read_source(path)
+
+
+@pytest.mark.parametrize(
+    ("source", "form", "publisher", "rows"),
+    [
+        ("000", "mmseg-readme", "mmsegmentation", 16),
+        ("001", "mmseg-readme", "mmsegmentation", 16),
+        ("002", "ssseg-readme", "sssegmentation", 6),
+        ("003", "mmseg-page", "mmsegmentation", 16),
+        ("004", "ssseg-readme", "sssegmentation", 12),
+    ],
+)
+def test_the_stored_sources_are_recognised_and_read_whole(shared, source, form, publisher, rows):
+    (path,) = (shared / "sources").glob(f"{source}_*")
+    document = read_source(path)
+    assert (document.form, document.publisher, len(document.rows)) == (form, publisher, rows)
+    lines = path.read_text(encoding="utf-8").splitlines()
+    for row in document.rows:
+        cells = " ".join(
+            lines[row.line - 1 : row.line + 10] if form == "mmseg-page" else [lines[row.line - 1]]
+        )
+        assert all(text in cells for text in row.figures.values() if text)
+        assert row.backbone in cells
+
+
+def test_a_readme_row_has_everything_that_is_printed(tmp_path):
+    first, row = ZOO["isanet_r50-d8_512x1024_40k_cityscapes"], read(tmp_path, mmseg_readme(ZOO)).rows[0]
+    assert (row.section, row.row, row.line, row.dataset) == ("Cityscapes", 1, 5, "cityscapes")
+    assert (row.method, row.backbone, row.crop, row.schedule) == ("ISANet", "R-50-D8", (512, 1024), "40000")
+    assert row.figures == {"train_memory": "5.869", "fps": "2.91", "miou": "78.49", "miou_ms_flip": "79.44"}
+    assert (row.weights_url, row.log_url, row.config) == (
+        first.weights.urls[0],
+        first.log_urls[0],
+        first.config_urls[0],
+    )
+
+
+@pytest.mark.parametrize(("version", "form"), [("0.18", "0.x"), ("0.30", "0.x"), ("1.2", "1.x")])
+def test_metafiles_of_every_version_give_the_same_facts(tmp_path, version, form):
+    document = read(tmp_path, metafile(ZOO, version))
+    assert document.form == f"mmseg-metafile-{form}"
+    readme = read(tmp_path, mmseg_readme(ZOO))
+    for row, printed in zip(document.rows, readme.rows, strict=True):
+        assert (row.backbone, row.crop, row.schedule) == (printed.backbone, printed.crop, printed.schedule)
+        for metric in ("miou", "miou_ms_flip", "train_memory"):
+            assert float(row.figures[metric]) == float(printed.figures[metric])
+        assert row.device == "V100"
+        assert row.weights_url == printed.weights_url
+
+
+def test_figures_of_a_metafile_have_lines_of_their_own(tmp_path):
+    document = read(tmp_path, metafile(ZOO))
+    lines = (tmp_path / "page").read_text(encoding="utf-8").splitlines()
+    for row in document.rows:
+        assert row.name in lines[row.line - 1]
+        assert all(row.figures[metric] in lines[row.line_of(metric) - 1] for metric in row.figures)
+
+
+def test_two_figures_in_one_column_are_told_apart(tmp_path):
+    rows = read(tmp_path, ssseg_readme(ZOO, "ISNet")).rows
+    assert rows[0].figures == {"miou": "38.06", "miou_ms_flip": "40.39"}
+    assert rows[-1].figures == {"miou": "56.52", "miou_flip": "56.81"}
+    assert {row.method for row in rows} == {"ISNet"}
+
+
+def test_a_rendered_page_is_read_without_headings_and_links(tmp_path):
+    (row,) = read(tmp_path, PAGE).rows
+    assert (row.section, row.dataset, row.weights_url, row.line) == ("", "", "", 8)
+    assert row.figures == {"miou": "78.49"}
+
+
+def test_layout_does_not_matter(tmp_path):
+    page = mmseg_readme(ZOO)
+    squeezed = page.replace(" | ", "|").replace("### ", "#### ")
+    rows, plain = read(tmp_path, squeezed).rows, read(tmp_path, page).rows
+    assert rows == plain
+
+
+def test_tables_of_other_things_and_fenced_code_are_passed_over(tmp_path):
+    page = "# Speed\n\n| GPU | ms |\n| --- | --- |\n| V100 | 3 |\n\n```\n# no heading\n| x |\n```\n"
+    assert len(read(tmp_path, page + mmseg_readme(ZOO)).rows) == 16
+
+
+def test_a_second_table_of_a_section_counts_its_rows_on(tmp_path):
+    page = mmseg_readme(ZOO).replace("### ADE20K\n", "")
+    rows = [row.row for row in read(tmp_path, page).rows if row.section == "Cityscapes"]
+    assert rows == list(range(1, 13))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("| 78.49 |", "| 78.49? |", "page:5: expected a plain number in column 'miou', found '78.49?'"),
+        ("| 512x1024 |", "| large |", "page:5: expected a size such as 512x1024, found 'large'"),
+        ("| Device |", "| mAcc |", "page:3: unknown column 'macc' in the results table"),
+        ("| R-50-D8 |", "|", "page:5: expected 11 cells, found 10"),
+        ("| mIoU |", "| aAcc |", "page:3: unknown column 'aacc' in the results table"),
+    ],
+)
+def test_what_cannot_be_understood_is_refused_with_its_line(tmp_path, old, new, message):
+    with pytest.raises(SourceError) as refused:
+        read(tmp_path, mmseg_readme(ZOO).replace(old, new, 1))
+    assert str(refused.value) == f"{tmp_path}/{message}"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "no table here\n",
+            "expected a results table (with Backbone and mIoU columns) or a metafile with Models",
+        ),
+        ("Models: [\n", "page:2: not valid YAML"),
+        ("Models: 3\n", "expected a list of Models"),
+        ("Models:\n- Name: a\n", "page:2: expected the key 'Metadata'"),
+    ],
+)
+def test_other_files_are_refused(tmp_path, text, message):
+    with pytest.raises(SourceError, match="page") as refused:
+        read(tmp_path, text)
+    assert message in str(refused.value)
+
+
+def test_an_absent_file_is_named(tmp_path):
+    with pytest.raises(SourceError, match="absent: cannot read the document: No such file"):
+        read_source(tmp_path / "absent")
+
+
+def test_a_binary_file_is_no_document(tmp_path):
+    path = tmp_path / "weights.pth"
+    path.write_bytes(b"PK\x03\x04\xff\xfe")
+    with pytest.raises(SourceError, match="expected text in UTF-8, found byte 4 to be none"):
+        read_source(path)

@@ -1,0 +1,504 @@
+"""Audit checks of reason: what a manifest's claims say against each other and against what models cost."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter, defaultdict
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from ..evaluate.geometry import sliding_windows, view_size
+from ..reports.metrics import METRICS
+from ..reports.verdict import half_unit
+from .audit_evidence import finding, latest
+from .file_names import contradiction, stem, undated
+from .findings import number_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from .audit_evidence import Evidence
+    from .findings import Finding, Kind
+    from .manifest import Checkpoint, Claim
+
+ACCURACY = ("miou", "miou_ms_flip", "miou_flip")
+MIB = 1 << 20
+
+V100_MS_PER_GFLOP = (0.101, 0.120)
+"""What a GFLOP of ResNet-101's 17 added blocks costs a V100 in float32, lowest and highest.
+
+From the R-101 minus R-50 steps of mmsegmentation's PSPNet, DANet and CCNet tables (configs/*/README.md), whose
+blocks are the same whatever head follows: 126.6 to 131.7 ms of 1241 GFLOPs (Cityscapes whole), 290.8 to
+301.4 ms of 2851 (769x769 windows), 23.0 to 23.3 ms of 208.5 (ADE20K), 24.4 to 24.9 ms of 208.5 (VOC).
+"""
+SISTER_SPREAD = 0.04
+"""How far the sister tables lie from each other at one input: no step is out of line within this."""
+MEMORY_UNITS = {"MiB / 1000": 1.0, "GiB": 1000 / 1024, "GB": MIB / 1e6}
+"""Unit -> its figure for 1000 MiB."""
+MEMORY_SPREAD = 0.012
+"""Half the distance between MiB / 1000 and GiB (2.4 %): closer than this, the unit is beyond doubt."""
+UNLIKELY_GB = 1000
+"""No device has this much memory; a figure above is in another unit."""
+
+
+def _groups(evidence: Evidence, *but: str) -> Iterator[list[Checkpoint]]:
+    """Checkpoints equal in everything but the named fields, two or more at a time."""
+    fields = [
+        name for name in ("publisher", "method", "backbone", "dataset", "crop", "schedule") if name not in but
+    ]
+    groups: dict[tuple[object, ...], list[Checkpoint]] = defaultdict(list)
+    for one in evidence.manifest:
+        groups[tuple(getattr(one, name) for name in fields)].append(one)
+    return (group for group in groups.values() if len(group) > 1)
+
+
+def _title(metric: str) -> str:
+    return METRICS[metric].title
+
+
+def _setup(one: Checkpoint) -> str:
+    return f"{one.method} {one.dataset} {one.crop[0]}x{one.crop[1]} ({one.publisher})"
+
+
+def impossible_figures(evidence: Evidence) -> Iterator[Finding]:
+    """Accuracy beyond 100 %, speed or memory of nothing."""
+    for one in evidence.manifest:
+        for claim in one.published:
+            value = Decimal(claim.printed or 0)
+            if value == 0 or (claim.metric in ACCURACY and value > 100):
+                yield finding(
+                    "impossible-figure",
+                    one.id,
+                    f"{_title(claim.metric)} {claim.printed}",
+                    *evidence.places(one, claim),
+                )
+
+
+def figures_in_another_unit(evidence: Evidence) -> Iterator[Finding]:
+    """Memory that can only be MiB under a heading of GB, accuracy that can only be a fraction under percent."""
+    for one in evidence.manifest:
+        for claim in one.published:
+            value = Decimal(claim.printed or 0)
+            if claim.metric == "train_memory" and value >= UNLIKELY_GB:
+                what = f"{_title(claim.metric)} {claim.printed} can only be MiB"
+            elif claim.metric in ACCURACY and 0 < value < 1:
+                what = f"{_title(claim.metric)} {claim.printed} can only be a fraction, not percent"
+            else:
+                continue
+            yield finding("unit-mixup", one.id, what, *evidence.places(one, claim))
+
+
+def views_that_cost_accuracy(evidence: Evidence) -> Iterator[Finding]:
+    """Multi-scale or flip below the single scale."""
+    for one in evidence.manifest:
+        single = latest(one, "miou")
+        for metric in ("miou_ms_flip", "miou_flip"):
+            for claim in one.published:
+                if single and claim.metric == metric and _number(claim) < _number(single):
+                    what = f"{_title(metric)} {claim.printed} is below mIoU {single.printed}"
+                    yield finding(
+                        "ms-flip-below-single",
+                        one.id,
+                        what,
+                        *evidence.places(one, claim),
+                        *evidence.places(one, single),
+                    )
+
+
+def _number(claim: Claim) -> Decimal:
+    return Decimal(claim.printed or 0)
+
+
+def copied_cells(evidence: Evidence) -> Iterator[Finding]:
+    """Speed and memory equal to the last digit in rows that differ only in their schedule."""
+    for group in _groups(evidence, "schedule"):
+        equal: dict[tuple[str, str], list[tuple[Checkpoint, Claim, Claim]]] = defaultdict(list)
+        for one in group:
+            memory, speed = latest(one, "train_memory"), latest(one, "fps")
+            if memory and speed:
+                equal[memory.printed or "", speed.printed or ""].append((one, memory, speed))
+        for (memory, speed), rows in equal.items():
+            if len(rows) > 1:
+                places = [
+                    place
+                    for one, *claims in rows
+                    for claim in claims
+                    for place in evidence.places(one, claim)
+                ]
+                schedules = " and ".join(one.schedule for one, _, _ in rows)
+                yield finding(
+                    "copied-cells",
+                    f"{_setup(group[0])} {group[0].backbone}",
+                    f"Mem (GB) {memory} and Inf time (fps) {speed} stand in the rows of schedules {schedules}",
+                    *places,
+                )
+
+
+def copied_accuracies(evidence: Evidence) -> Iterator[Finding]:
+    """Two rows of a data set with the same single-scale and the same multi-view figure."""
+    seen: dict[tuple[str, ...], tuple[Checkpoint, list[Claim]]] = {}
+    for one in evidence.manifest:
+        claims = [claim for claim in (latest(one, metric) for metric in ACCURACY) if claim]
+        if len(claims) < 2:
+            continue
+        key = (one.publisher, one.dataset, *(claim.printed or "" for claim in claims))
+        if key in seen:
+            other, its = seen[key]
+            figures = " and ".join(f"{_title(claim.metric)} {claim.printed}" for claim in claims)
+            places = [
+                place
+                for row, theirs in ((one, claims), (other, its))
+                for claim in theirs
+                for place in evidence.places(row, claim)
+            ]
+            yield finding("copied-accuracy", one.id, f"{figures} are also those of {other.id}", *places)
+        seen.setdefault(key, (one, claims))
+
+
+def lost_decimals(evidence: Evidence) -> Iterator[Finding]:
+    """Figures with fewer digits after the point than most of their column."""
+    columns: dict[tuple[str, str, str], list[tuple[Checkpoint, Claim]]] = defaultdict(list)
+    for one in evidence.manifest:
+        for claim in one.published:
+            columns[one.publisher, one.method, claim.metric].append((one, claim))
+    for (publisher, method, metric), cells in columns.items():
+        usual, _ = Counter(_decimals(claim.printed or "") for _, claim in cells).most_common(1)[0]
+        short = [(one, claim) for one, claim in cells if _decimals(claim.printed or "") < usual]
+        if short:
+            printed = ", ".join(str(claim.printed) for _, claim in short)
+            what = f"{printed} in a column of {usual} decimals"
+            places = [place for one, claim in short for place in evidence.places(one, claim)]
+            yield finding("lost-decimals", f"{_title(metric)} of {method} ({publisher})", what, *places)
+
+
+def _decimals(printed: str) -> int:
+    return len(printed.partition(".")[2])
+
+
+def larger_models_that_do_worse(evidence: Evidence) -> Iterator[Finding]:
+    """A model below one of fewer parameters, trained alike: same schedule, or the only one of its backbone."""
+    for group in _groups(evidence, "backbone", "schedule"):
+        per_backbone = Counter(one.backbone for one in group)
+        for one in group:
+            single = per_backbone[one.backbone] == 1
+            smaller = [
+                other
+                for other in group
+                if (other.parameters or 0) < (one.parameters or 0)
+                and (other.schedule == one.schedule or (single and per_backbone[other.backbone] == 1))
+            ]
+            yield from _worse(evidence, "larger-model-worse", one, smaller, lambda other: other.backbone)
+
+
+def longer_schedules_that_do_worse(evidence: Evidence) -> Iterator[Finding]:
+    """A row below one that trained for fewer iterations and is equal otherwise."""
+    for group in _groups(evidence, "schedule"):
+        for one in group:
+            shorter = [
+                other
+                for other in group
+                if one.schedule.isdigit()
+                and other.schedule.isdigit()
+                and int(other.schedule) < int(one.schedule)
+            ]
+            yield from _worse(evidence, "longer-schedule-worse", one, shorter, lambda other: other.schedule)
+
+
+def _worse(
+    evidence: Evidence,
+    kind: Kind,
+    one: Checkpoint,
+    others: list[Checkpoint],
+    name: Callable[[Checkpoint], str],
+) -> Iterator[Finding]:
+    """One finding for all accuracies of a row that lie below those of rows it should beat."""
+    texts, places = [], []
+    for metric, other in itertools.product(ACCURACY, others):
+        ours, theirs = latest(one, metric), latest(other, metric)
+        if ours and theirs and _number(ours) < _number(theirs):
+            texts.append(f"{_title(metric)} {ours.printed} is below {theirs.printed} of {name(other)}")
+            places += [*evidence.places(one, ours), *evidence.places(other, theirs)]
+    if texts:
+        yield finding(kind, one.id, "; ".join(texts), *places)
+
+
+# --- what 17 more blocks cost -----------------------------------------------------------------------
+
+
+def _pairs(evidence: Evidence) -> Iterator[tuple[Checkpoint, Checkpoint]]:
+    """R-50-D8 and R-101-D8 of everything else equal."""
+    for group in _groups(evidence, "backbone"):
+        found = {one.backbone: one for one in group}
+        if {"R-50-D8", "R-101-D8"} <= found.keys():
+            yield found["R-50-D8"], found["R-101-D8"]
+
+
+def _steps(evidence: Evidence, metric: str) -> Iterator[tuple[Checkpoint, Claim, Checkpoint, Claim]]:
+    """Pairs with both figures; figures copied to other schedules count once."""
+    seen = set()
+    for small, large in _pairs(evidence):
+        low, high = latest(small, metric), latest(large, metric)
+        if low and high and (key := (_setup(small), low.printed, high.printed)) not in seen:
+            seen.add(key)
+            yield small, low, large, high
+
+
+def fps_steps(evidence: Evidence) -> Iterator[Finding]:
+    """R-101 minus R-50 in ms an image, against what the same blocks cost in the publisher's other tables.
+
+    Out of line is a step that no value within the figures' rounding brings into the sister tables' range,
+    widened by their own spread. On devices without a reference only a step that gains time is told.
+    """
+    for small, low, large, high in _steps(evidence, "fps"):
+        shortest, longest = _milliseconds(low, high)
+        gflops = _added_gflops(small, large)
+        expected = (0.0, float("inf"))
+        if low.device == high.device == "V100" and gflops > 0:
+            expected = (V100_MS_PER_GFLOP[0] * gflops, V100_MS_PER_GFLOP[1] * gflops)
+        if shortest > expected[1] * (1 + SISTER_SPREAD) or longest < expected[0] * (1 - SISTER_SPREAD):
+            step = 1000 / float(high.printed or 0) - 1000 / float(low.printed or 0)
+            rule = (
+                f"{expected[0]:.0f} to {expected[1]:.0f} ms"
+                if expected[1] < float("inf")
+                else "more time, not less"
+            )
+            what = (
+                f"R-101 takes {step:+.0f} ms over R-50 ({high.printed} and {low.printed} fps), where its added "
+                f"blocks, {gflops:,.0f} GFLOPs, cost {rule} elsewhere"
+            )
+            yield finding(
+                "fps-step", _setup(small), what, *evidence.places(small, low), *evidence.places(large, high)
+            )
+
+
+def _milliseconds(low: Claim, high: Claim) -> tuple[float, float]:
+    """Shortest and longest step in ms that two figures allow within half a unit of their last digits."""
+    slow, fast = (_interval(claim) for claim in (high, low))
+    return 1000 / slow[1] - 1000 / fast[0], 1000 / slow[0] - 1000 / fast[1]
+
+
+def _interval(claim: Claim) -> tuple[float, float]:
+    half = half_unit(claim.printed or "0")
+    return float(max(_number(claim) - half, Decimal("0.001"))), float(_number(claim) + half)
+
+
+def _added_gflops(small: Checkpoint, large: Checkpoint) -> float:
+    """Operations that the larger backbone adds to one image, windows counted."""
+    if not small.cost or not large.cost:
+        return 0.0
+    protocol, typical = small.protocols.get("miou"), small.dataset_spec.typical_size
+    windows = 1
+    if protocol and protocol.window and typical:
+        windows = len(sliding_windows(view_size(typical, protocol, 1.0), protocol.window))
+    return (large.cost.gflops - small.cost.gflops) * windows
+
+
+def added_memory_mib(batch: int, crop: tuple[int, int]) -> float:
+    """What ResNet-101 adds to ResNet-50's training step at output stride 8, in MiB.
+
+    17 bottleneck blocks (1024-256-256-1024 channels at 1/8). Each keeps for the backward pass, in float32: the
+    inputs of its normalisations and, activations being in place, those of the next convolutions, 2 x (256 + 256 +
+    1024) channels; and four copies of its parameters: weight, gradient, momentum, all-reduce bucket. A trace
+    of the whole step with fake tensors gives the same (3554 MiB for 2 x 512x1024, 4039 for 2 x 769x769).
+    """
+    blocks, kept_channels = 17, 2 * (256 + 256 + 1024)
+    pixels = batch * -(-crop[0] // 8) * -(-crop[1] // 8)
+    parameters = 2 * 1024 * 256 + 9 * 256 * 256 + 2 * (256 + 256 + 1024)
+    return blocks * 4 * (kept_channels * pixels + 4 * parameters) / MIB
+
+
+def _memory_ratios(
+    evidence: Evidence,
+) -> Iterator[tuple[float, float, tuple[Checkpoint, Claim, Checkpoint, Claim]]]:
+    """Printed over predicted step in thousandths of a MiB, its rounding, and the pair."""
+    for step in _steps(evidence, "train_memory"):
+        _, low, _, high = step
+        if low.batch and low.crop and (low.batch, low.crop) == (high.batch, high.crop):
+            predicted = added_memory_mib(low.batch, low.crop) / 1000
+            rounding = float(half_unit(low.printed or "0") + half_unit(high.printed or "0")) / predicted
+            yield float(_number(high) - _number(low)) / predicted, rounding, step
+
+
+def _nearest_unit(ratio: float) -> str:
+    return min(MEMORY_UNITS, key=lambda unit: abs(MEMORY_UNITS[unit] - ratio))
+
+
+def memory_steps(evidence: Evidence) -> Iterator[Finding]:
+    """R-101 minus R-50 in training memory, against what the added blocks keep; and which unit fits the column."""
+    found = list(_memory_ratios(evidence))
+    if not found:
+        return
+    unit, _ = Counter(_nearest_unit(ratio) for ratio, _, _ in found).most_common(1)[0]
+    fitting = []
+    for ratio, rounding, step in found:
+        distance = abs(ratio - MEMORY_UNITS[unit])
+        if distance > MEMORY_SPREAD + rounding:
+            yield _memory_step(evidence, unit, *step)
+        elif distance <= MEMORY_SPREAD:
+            fitting.append(step)
+    if unit != "GB" and fitting:
+        places = [place for small, low, *_ in fitting for place in evidence.places(small, low)]
+        what = f"headed GB, but {number_of(len(fitting), 'step')} from R-50 to R-101 fit {unit} and no other unit"
+        yield finding("mixed-unit", "Mem (GB)", what, *places)
+
+
+def _memory_step(
+    evidence: Evidence, unit: str, small: Checkpoint, low: Claim, large: Checkpoint, high: Claim
+) -> Finding:
+    assert low.batch
+    assert low.crop
+    needed = added_memory_mib(low.batch, low.crop) / 1000 * MEMORY_UNITS[unit]
+    what = (
+        f"R-101 takes {_number(high) - _number(low):+} over R-50 ({high.printed} and {low.printed}), "
+        f"where its added blocks need {needed:.3f} {unit}"
+    )
+    return finding(
+        "memory-step", _setup(small), what, *evidence.places(small, low), *evidence.places(large, high)
+    )
+
+
+# --- links, names, gaps -----------------------------------------------------------------------------
+
+
+def logs_elsewhere(evidence: Evidence) -> Iterator[Finding]:
+    """A log whose folder and name are not those of any of its weights files."""
+    for one in evidence.manifest:
+        beside = {_beside(url) for url in one.weights.urls}
+        for url in one.log_urls:
+            if _beside(url) not in beside:
+                yield finding(
+                    "log-path",
+                    one.id,
+                    f"{url} is not beside {one.weights.urls[0]}",
+                    evidence.entry_place(one),
+                )
+
+
+def _beside(url: str) -> tuple[str, str]:
+    """Folder and name of a link, without what tells weights from their log."""
+    return url.rsplit("/", 1)[0], stem(url)
+
+
+def misleading_names(evidence: Evidence) -> Iterator[Finding]:
+    """Links whose file name says another method, backbone, crop, schedule or data set than the row."""
+    for one in evidence.manifest:
+        for url in (*one.weights.urls, *one.log_urls, *one.config_urls):
+            if reason := contradiction(url, one):
+                yield finding("weights-name", one.id, f"{url}: {reason}", evidence.entry_place(one))
+
+
+def shared_files(evidence: Evidence) -> Iterator[Finding]:
+    """One file linked by two rows."""
+    owner: dict[str, Checkpoint] = {}
+    for one in evidence.manifest:
+        for url in (*one.weights.urls, *one.log_urls):
+            other = owner.setdefault(url, one)
+            if other is not one:
+                yield finding(
+                    "shared-file",
+                    one.id,
+                    f"{url} is also linked by {other.id}",
+                    evidence.entry_place(one),
+                    evidence.entry_place(other),
+                )
+
+
+def several_names(evidence: Evidence) -> Iterator[Finding]:
+    """Rows whose weights and configuration go by names of different schemes."""
+    renamed: dict[str, list[tuple[Checkpoint, list[str]]]] = defaultdict(list)
+    for one in evidence.manifest:
+        names = dict.fromkeys(map(undated, (*one.weights.urls, *one.config_urls)))
+        if len(names) > 1:
+            renamed[f"{one.method} ({one.publisher})"].append((one, list(names)))
+    for subject, rows in renamed.items():
+        _, names = rows[0]
+        what = f"{number_of(len(rows), 'row')} with several names, such as {' and '.join(names)}"
+        yield finding("old-and-new-names", subject, what, *(evidence.entry_place(one) for one, _ in rows))
+
+
+def missing_hashes(evidence: Evidence) -> Iterator[Finding]:
+    """Rows without anything to check a fetched file against."""
+    bare: dict[str, list[Checkpoint]] = defaultdict(list)
+    for one in evidence.manifest:
+        if not (one.weights.sha256 or one.weights.sha256_prefix):
+            bare[one.publisher].append(one)
+    for publisher, rows in bare.items():
+        what = f"no hash is published for the weights of {number_of(len(rows), 'row')}"
+        yield finding("no-hash", publisher, what, *(evidence.entry_place(one) for one in rows))
+
+
+def unpublished_figures(evidence: Evidence) -> Iterator[Finding]:
+    """Metrics that a publisher prints for none or only some of a method's rows."""
+    absent: dict[tuple[str, str], list[tuple[Checkpoint, Claim]]] = defaultdict(list)
+    for one in evidence.manifest:
+        for claim in one.claims:
+            if claim.printed is None:
+                absent[one.publisher, claim.metric].append((one, claim))
+    for (publisher, metric), claims in absent.items():
+        places = [evidence.claim_place(one, claim) for one, claim in claims]
+        reasons = "; ".join(dict.fromkeys(claim.note or "" for _, claim in claims))
+        what = f"{_title(metric)} of {number_of(len(claims), 'row')} is not published: {reasons}"
+        yield finding("not-published", publisher, what, *places)
+
+
+def revised_claims(evidence: Evidence) -> Iterator[Finding]:
+    """Figures that their authors replaced."""
+    for one in evidence.manifest:
+        for claim in one.published:
+            if claim.supersedes is not None:
+                earlier = next(other for other in one.published if other.printed == claim.supersedes)
+                since = f" of {earlier.date}" if earlier.date else ""
+                on = f" on {claim.date}" if claim.date else ""
+                what = f"{_title(claim.metric)} {claim.supersedes}{since} became {claim.printed}{on}"
+                yield finding(
+                    "revised-claim",
+                    one.id,
+                    what,
+                    *evidence.places(one, claim),
+                    *evidence.places(one, earlier),
+                )
+
+
+def other_orders(evidence: Evidence) -> Iterator[Finding]:
+    """Documents that list the rows in another order than the one the claims cite."""
+    positions: dict[str, list[tuple[Checkpoint, tuple[str, int]]]] = defaultdict(list)
+    for one in evidence.manifest:
+        for listing in one.listed_in:
+            positions[listing.document].append((one, (listing.section, listing.row)))
+    for document, rows in positions.items():
+        sections = itertools.groupby(rows, key=lambda row: row[1][0])
+        moved = [row for _, group in sections for row in _out_of_order(list(group))]
+        if moved:
+            what = (
+                f"{len(moved)} of its {len(rows)} rows stand at other places than in the page the claims cite"
+            )
+            yield finding("row-order", document, what, *(evidence.entry_place(one) for one, _ in moved))
+
+
+def _out_of_order(
+    rows: list[tuple[Checkpoint, tuple[str, int]]],
+) -> Iterable[tuple[Checkpoint, tuple[str, int]]]:
+    ranks = {place: rank for rank, place in enumerate(sorted(place for _, place in rows))}
+    return [row for index, row in enumerate(rows) if ranks[row[1]] != index]
+
+
+CLAIM_CHECKS: tuple[Callable[[Evidence], Iterator[Finding]], ...] = (
+    impossible_figures,
+    figures_in_another_unit,
+    views_that_cost_accuracy,
+    copied_accuracies,
+    copied_cells,
+    lost_decimals,
+    larger_models_that_do_worse,
+    longer_schedules_that_do_worse,
+    fps_steps,
+    memory_steps,
+    logs_elsewhere,
+    misleading_names,
+    shared_files,
+    several_names,
+    missing_hashes,
+    unpublished_figures,
+    revised_claims,
+    other_orders,
+)

@@ -1,0 +1,307 @@
+"""Audit checks of documents: what each one says against the manifest, and metafiles against each other."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import TYPE_CHECKING
+
+from ..evaluate.geometry import view_size
+from ..reports.metrics import METRICS
+from .audit_evidence import finding
+from .file_names import contradiction, stem
+from .findings import Place, number_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from .audit_evidence import Evidence
+    from .findings import Finding
+    from .manifest import Checkpoint, Claim
+    from .sources import SourceDocument, SourceRow
+
+UNIT_FACTORS = {1000: "1000 times", 1024: "1024 times", 100: "100 times"}
+"""Factors between the units that publishers use: MiB and GB, fractions and percent."""
+CLOSE = Decimal("0.001")
+"""Relative distance at which a ratio counts as such a factor: figures have three or four digits."""
+LEGACY_HEADING = {"miou_ms_flip": "miou_flip"}
+"""Heading -> the metric that its figure may really be."""
+
+
+def _at(document: SourceDocument, row: SourceRow, field: str = "") -> Place:
+    return Place(file=document.path, line=row.line_of(field))
+
+
+def _matched(evidence: Evidence) -> Iterator[tuple[SourceDocument, SourceRow, Checkpoint]]:
+    for document in evidence.documents:
+        for row in document.rows:
+            checkpoint = evidence.checkpoint(row)
+            if checkpoint is not None:
+                yield document, row, checkpoint
+
+
+def _row_text(row: SourceRow) -> str:
+    crop = f"{row.crop[0]}x{row.crop[1]}" if row.crop else ""
+    parts = (row.name, row.method, row.backbone, row.section, crop, row.schedule)
+    return " ".join(part for part in parts if part)
+
+
+# --- rows -------------------------------------------------------------------------------------------
+
+
+def unknown_rows(evidence: Evidence) -> Iterator[Finding]:
+    """Rows of a document that no checkpoint of the manifest is."""
+    for document in evidence.documents:
+        for row in document.rows:
+            if evidence.checkpoint(row) is None:
+                yield finding(
+                    "unknown-row", _row_text(row), "the manifest has no such row", _at(document, row)
+                )
+
+
+def missing_rows(evidence: Evidence) -> Iterator[Finding]:
+    """Rows of the manifest that a document of their publisher and method, with their data set, does not have."""
+    for document in evidence.documents:
+        found = [(row, one) for row in document.rows if (one := evidence.checkpoint(row))]
+        present = {one.id for _, one in found}
+        covered = {(one.publisher, one.method, one.dataset) for _, one in found}
+        for one in evidence.manifest:
+            if (one.publisher, one.method, one.dataset) in covered and one.id not in present:
+                place = Place(file=document.path, line=document.rows[0].line)
+                yield finding(
+                    "missing-row",
+                    one.id,
+                    f"{document.path} has no such row",
+                    place,
+                    evidence.entry_place(one),
+                )
+
+
+def other_places(evidence: Evidence) -> Iterator[Finding]:
+    """Rows that stand where no document of the manifest has them."""
+    moved: dict[str, list[Place]] = defaultdict(list)
+    for document, row, one in _matched(evidence):
+        cited = {(claim.source.section, claim.source.row) for claim in one.claims if claim.source}
+        cited |= {(listing.section, listing.row) for listing in one.listed_in}
+        if (
+            row.section
+            and not document.form.startswith("mmseg-metafile")
+            and (row.section, row.row) not in cited
+        ):
+            moved[document.path].append(_at(document, row))
+    for path, places in moved.items():
+        what = f"{number_of(len(places), 'row')} at places where the manifest cites no document to have them"
+        yield finding("row-order", path, what, *places)
+
+
+def lost_headings(evidence: Evidence) -> Iterator[Finding]:
+    """Documents whose rows do not say which data set they are about."""
+    for document in evidence.documents:
+        bare = [row for row in document.rows if not row.section]
+        if bare:
+            what = f"{number_of(len(bare), 'row')} under no heading: the data set is not said"
+            yield finding("headings-lost", document.path, what, *(_at(document, row) for row in bare))
+
+
+def blank_cells(evidence: Evidence) -> Iterator[Finding]:
+    """Empty cells in a table's columns of figures."""
+    for document in evidence.documents:
+        blank = [row for row in document.rows if None in row.figures.values()]
+        if blank:
+            what = f"{number_of(sum(row.blank_cells for row in blank), 'empty cell')} in {number_of(len(blank), 'row')}"
+            yield finding("blank-cells", document.path, what, *(_at(document, row) for row in blank))
+
+
+# --- figures ----------------------------------------------------------------------------------------
+
+
+def other_figures(evidence: Evidence) -> Iterator[Finding]:
+    """Figures that are not the manifest's: another number, another unit, or one it does not have."""
+    for document, row, one in _matched(evidence):
+        for metric, text in row.figures.items():
+            if text is None or _relabelled(one, metric, text):
+                continue
+            claims = [claim for claim in one.published if claim.metric == metric]
+            place = _at(document, row, metric)
+            if not claims:
+                what = f"{METRICS[metric].title} {text}, which the manifest has not"
+                yield finding("unlisted-figure", one.id, what, place, evidence.entry_place(one))
+            elif all(Decimal(text) != Decimal(claim.printed or 0) for claim in claims):
+                yield _difference(evidence, one, claims[-1], text, place)
+
+
+def _difference(evidence: Evidence, one: Checkpoint, claim: Claim, text: str, place: Place) -> Finding:
+    title, printed = METRICS[claim.metric].title, claim.printed or ""
+    factor = _unit_factor(Decimal(text), Decimal(printed))
+    what = f"{title} {text} in {place.file}, {printed} in the manifest"
+    if factor:
+        return finding("unit-mixup", one.id, f"{what}: {factor} off", place, evidence.claim_place(one, claim))
+    return finding("numbers-differ", one.id, what, place, evidence.claim_place(one, claim))
+
+
+def _unit_factor(ours: Decimal, theirs: Decimal) -> str:
+    """Which change of unit turns one figure into the other; empty where none does."""
+    if not ours or not theirs:
+        return ""
+    ratio = max(ours, theirs) / min(ours, theirs)
+    return next((words for factor, words in UNIT_FACTORS.items() if abs(ratio / factor - 1) < CLOSE), "")
+
+
+def inference_times(evidence: Evidence) -> Iterator[Finding]:
+    """A metafile's ms an image, which is 1000 over the table's fps."""
+    for document, row, one in _matched(evidence):
+        speeds = [claim for claim in one.published if claim.metric == "fps"]
+        if not row.milliseconds or not speeds:
+            continue
+        claim, cent = speeds[-1], Decimal("0.01")
+        expected = (1000 / Decimal(claim.printed or 1)).quantize(cent, ROUND_HALF_EVEN)
+        if abs(Decimal(row.milliseconds) - expected) <= cent:
+            continue
+        place = _at(document, row, "fps")
+        what = f"inference time {row.milliseconds} ms in {place.file}, {claim.printed} fps ({expected} ms) in the manifest"
+        is_fps = Decimal(row.milliseconds) == Decimal(claim.printed or 0)
+        kind = (
+            "unit-mixup" if is_fps or _unit_factor(Decimal(row.milliseconds), expected) else "numbers-differ"
+        )
+        yield finding(kind, one.id, what, place, evidence.claim_place(one, claim))
+
+
+def batch_sizes(evidence: Evidence) -> Iterator[Finding]:
+    """A metafile's total batch, which is GPUs times images a GPU."""
+    for document, row, one in _matched(evidence):
+        training = one.training
+        if row.batch and training and row.batch != training.gpus * training.batch_per_gpu:
+            what = f"batch of {row.batch}, {training.gpus} GPUs x {training.batch_per_gpu} in the manifest"
+            yield finding(
+                "numbers-differ", one.id, what, _at(document, row, "batch"), evidence.entry_place(one)
+            )
+
+
+def shortened_figures(evidence: Evidence) -> Iterator[Finding]:
+    """Figures equal in value to the manifest's but printed with fewer digits."""
+    short: dict[str, list[tuple[str, Place]]] = defaultdict(list)
+    for document, row, one in _matched(evidence):
+        for claim in one.published:
+            text = row.figures.get(claim.metric)
+            if text and Decimal(text) == Decimal(claim.printed or 0) and len(text) < len(claim.printed or ""):
+                short[document.path].append((f"{text} for {claim.printed}", _at(document, row, claim.metric)))
+    for path, cells in short.items():
+        what = ", ".join(text for text, _ in cells)
+        yield finding("lost-decimals", path, what, *(place for _, place in cells))
+
+
+def _relabelled(one: Checkpoint, metric: str, text: str) -> bool:
+    """True where a figure stands under another heading than the manifest's metric for it."""
+    claims = [claim for claim in one.published if claim.metric == LEGACY_HEADING.get(metric)]
+    own = any(claim.metric == metric for claim in one.published)
+    return not own and any(Decimal(text) == Decimal(claim.printed or 0) for claim in claims)
+
+
+def relabelled_columns(evidence: Evidence) -> Iterator[Finding]:
+    """Headings that promise another protocol than the one the manifest records for their figures."""
+    rows: dict[tuple[str, str], list[Place]] = defaultdict(list)
+    for document, row, one in _matched(evidence):
+        for metric, text in row.figures.items():
+            if text and _relabelled(one, metric, text):
+                rows[document.path, metric].append(_at(document, row, metric))
+    for (path, metric), places in rows.items():
+        titles = METRICS[metric].title, METRICS[LEGACY_HEADING[metric]].title
+        yield finding(
+            "relabelled-column",
+            path,
+            f"{number_of(len(places), 'figure')} under the heading {titles[0]}: really {titles[1]}",
+            *places,
+        )
+
+
+# --- links and fields -------------------------------------------------------------------------------
+
+
+def links(evidence: Evidence) -> Iterator[Finding]:
+    """Links that lead elsewhere than the row or the manifest says; the gravest reason of each is told."""
+    for document, row, one in _matched(evidence):
+        place = _at(document, row, "weights")
+        for url, known in ((row.weights_url, one.weights.urls), (row.log_url, one.log_urls)):
+            if not url or url in known:
+                continue
+            if reason := contradiction(url, one):
+                yield finding("weights-name", one.id, f"{url}: {reason}", place)
+            elif url == row.log_url and row.weights_url and _beside(url) != _beside(row.weights_url):
+                yield finding("log-path", one.id, f"{url} is not beside {row.weights_url}", place)
+            else:
+                yield finding(
+                    "link-differs", one.id, f"{url} is not in the manifest", place, evidence.entry_place(one)
+                )
+        if row.config and stem(row.config) not in (one.id, *one.aliases):
+            what = f"configuration {row.config} is none of {', '.join((one.id, *one.aliases))}"
+            yield finding("link-differs", one.id, what, place, evidence.entry_place(one))
+
+
+def _beside(url: str) -> tuple[str, str]:
+    return url.rsplit("/", 1)[0], stem(url)
+
+
+def crops_as_resolutions(evidence: Evidence) -> Iterator[Finding]:
+    """A metafile's resolution of the timing that is the training crop, where other sizes were timed."""
+    pasted: dict[str, list[tuple[SourceRow, Place]]] = defaultdict(list)
+    for document, row, one in _matched(evidence):
+        typical, protocol = one.dataset_spec.typical_size, one.protocols.get("miou")
+        if row.resolution is None or typical is None or protocol is None:
+            continue
+        if row.resolution == one.crop != view_size(typical, protocol, 1.0):
+            pasted[document.path].append((row, _at(document, row, "resolution")))
+    for path, rows in pasted.items():
+        sizes = " and ".join(dict.fromkeys(f"{row.crop[0]}x{row.crop[1]}" for row, _ in rows if row.crop))
+        what = f"the resolution of {len(rows)} inference times is the crop, {sizes}, not the images' size"
+        yield finding("resolution-is-crop", path, what, *(place for _, place in rows))
+
+
+def dropped_fields(evidence: Evidence) -> Iterator[Finding]:
+    """What a metafile does not have although the manifest, or another metafile, does."""
+    files = [document for document in evidence.documents if document.fields]
+    for document in files:
+        others = [other.fields for other in files if other is not document]
+        gone = [
+            field
+            for field, (form, _) in document.fields.items()
+            if form == "absent" and any(other[field][0] == "present" for other in others if field in other)
+        ]
+        if document.fields.get("inference time (ms/im)", ("", 0))[0] == "absent":
+            found = [evidence.checkpoint(row) for row in document.rows]
+            speeds = [one for one in found if one and any(claim.metric == "fps" for claim in one.published)]
+            gone = [field for field in gone if field != "inference time (ms/im)"]
+            gone += ["inference time (fps in the table)"] if speeds else []
+        if gone:
+            place = Place(file=document.path, line=document.rows[0].line)
+            yield finding("dropped-field", document.path, f"has no {', no '.join(gone)}", place)
+
+
+def renamed_fields(evidence: Evidence) -> Iterator[Finding]:
+    """What several metafiles word differently: keys, forms, the collection's name, the models' names."""
+    forms: dict[str, dict[str, Place]] = defaultdict(dict)
+    for document in evidence.documents:
+        for field, (form, line) in document.fields.items():
+            if form not in {"absent", "present"}:
+                forms[field].setdefault(form, Place(file=document.path, line=line))
+    for field, places in forms.items():
+        if len(places) > 1:
+            what = ", ".join(f"{form!r}" for form in places)
+            yield finding("renamed-field", field, f"is {what} in different metafiles", *places.values())
+
+
+DOCUMENT_CHECKS: tuple[Callable[[Evidence], Iterator[Finding]], ...] = (
+    unknown_rows,
+    missing_rows,
+    other_places,
+    lost_headings,
+    blank_cells,
+    other_figures,
+    inference_times,
+    batch_sizes,
+    shortened_figures,
+    relabelled_columns,
+    links,
+    crops_as_resolutions,
+    dropped_fields,
+    renamed_fields,
+)

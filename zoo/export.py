@@ -1,0 +1,149 @@
+"""`zoo export`: the claims for other tools, a Hugging Face model card's `model-index` or CSV.
+
+The model-index has the form of huggingface_hub's `ModelCardData.eval_results` (repocard_data.py): one result a
+task and data set, metrics with name, type and value, `verified: false`, since nothing here was run by Hugging
+Face. Reported and measured values are told apart by their names.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from ..reports.metrics import METRICS
+from ..reports.verdict import rounded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from .manifest import Checkpoint, Claim, Document
+    from .measurement import Measurement
+
+TASK = ("image-segmentation", "Semantic Segmentation")
+METRIC_TYPES = {"miou": "mean_iou", "miou_ms_flip": "mean_iou", "miou_flip": "mean_iou"}
+"""Metric -> its type on Hugging Face, where `evaluate` has one; others go by their own name."""
+COLUMNS = (
+    "checkpoint", "publisher", "method", "backbone", "dataset", "crop", "schedule", "metric", "unit", "printed",
+    "protocol", "device", "document", "section", "row", "date", "supersedes", "note", "measured", "measured_at",
+)  # fmt: skip
+
+
+def newest(measurements: Iterable[Measurement], checkpoint: Checkpoint, metric: str) -> Measurement | None:
+    """The last measurement of a claim's metric under its own protocol."""
+    protocol = checkpoint.protocols.get(metric)
+    digest = protocol.digest() if protocol else ""
+    fitting = [
+        record
+        for record in measurements
+        if (record.checkpoint, record.metric, record.protocol_digest) == (checkpoint.id, metric, digest)
+    ]
+    return fitting[-1] if fitting else None
+
+
+def model_index(
+    checkpoints: Iterable[Checkpoint],
+    documents: Mapping[str, Document],
+    measurements: Iterable[Measurement] = (),
+) -> str:
+    """YAML with a `model-index` key: the head of a model card, between its lines of dashes.
+
+    Args:
+        checkpoints: one model each; those that print nothing are left out.
+        documents: the manifest's, for links to where a figure stands.
+        measurements: the ledger's, oldest first.
+    """
+    records = list(measurements)
+    models = [
+        {"name": one.id, "results": [*_reported(one, documents), *_measured(one, records)]}
+        for one in checkpoints
+        if one.published
+    ]
+    return yaml.safe_dump({"model-index": models}, sort_keys=False, allow_unicode=True, width=120)
+
+
+def _reported(checkpoint: Checkpoint, documents: Mapping[str, Document]) -> Iterator[dict[str, Any]]:
+    """One result a document: each figure is linked to where it stands."""
+    cited: dict[str, list[Claim]] = {}
+    for claim in checkpoint.published:
+        cited.setdefault(claim.source.document if claim.source else "", []).append(claim)
+    for key, claims in cited.items():
+        document = documents.get(key)
+        result = _result(checkpoint, [_reported_metric(claim) for claim in claims])
+        if document and document.url:
+            result["source"] = {"name": document.title, "url": document.url}
+        yield result
+
+
+def _measured(checkpoint: Checkpoint, records: list[Measurement]) -> Iterator[dict[str, Any]]:
+    """What the ledger has for the claims, without a source: it is nobody's publication."""
+    claims = {claim.metric: claim for claim in checkpoint.published}
+    found = [(claim, newest(records, checkpoint, metric)) for metric, claim in claims.items()]
+    metrics = [_measured_metric(claim, record) for claim, record in found if record]
+    if metrics:
+        yield _result(checkpoint, metrics)
+
+
+def _result(checkpoint: Checkpoint, metrics: list[dict[str, Any]]) -> dict[str, Any]:
+    spec = checkpoint.dataset_spec
+    return {
+        "task": {"type": TASK[0], "name": TASK[1]},
+        "dataset": {"type": spec.name, "name": spec.title, "split": spec.split},
+        "metrics": metrics,
+    }
+
+
+def _reported_metric(claim: Claim) -> dict[str, Any]:
+    when = f", {claim.date}" if claim.date else ""
+    return _metric(claim, float(claim.printed or 0), f"reported{when}")
+
+
+def _measured_metric(claim: Claim, record: Measurement) -> dict[str, Any]:
+    return _metric(claim, float(rounded(record.value, claim.metric)), f"measured {record.taken_at[:10]}")
+
+
+def _metric(claim: Claim, value: float, how: str) -> dict[str, Any]:
+    kind = METRIC_TYPES.get(claim.metric, claim.metric)
+    name = f"{METRICS[claim.metric].title}, {how}"
+    return {"type": kind, "value": value, "name": name, "verified": False} | _arguments(claim)
+
+
+def _arguments(claim: Claim) -> dict[str, Any]:
+    """What a reader must know of how the value came about: protocol, device, unit."""
+    facts = {"protocol": claim.protocol, "device": claim.device, "unit": METRICS[claim.metric].unit}
+    return {"args": {name: value for name, value in facts.items() if value}}
+
+
+def claims_csv(
+    checkpoints: Iterable[Checkpoint],
+    documents: Mapping[str, Document],
+    measurements: Iterable[Measurement] = (),
+) -> str:
+    """Every claim as a line, figures as printed; empty where nothing is known."""
+    del documents
+    records, text = list(measurements), io.StringIO()
+    writer: csv.DictWriter[str] = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for checkpoint in checkpoints:
+        writer.writerows(_line(checkpoint, claim, records) for claim in checkpoint.claims)
+    return text.getvalue()
+
+
+def _line(checkpoint: Checkpoint, claim: Claim, records: list[Measurement]) -> dict[str, Any]:
+    record = newest(records, checkpoint, claim.metric)
+    own = ("publisher", "method", "backbone", "dataset", "schedule")
+    line: dict[str, Any] = {name: getattr(checkpoint, name) for name in own}
+    line |= {name: getattr(claim, name) for name in ("metric", "printed", "protocol", "device", "date")}
+    line |= {name: getattr(claim, name) for name in ("supersedes", "note")}
+    line |= {"checkpoint": checkpoint.id, "crop": f"{checkpoint.crop[0]}x{checkpoint.crop[1]}"}
+    line["unit"] = METRICS[claim.metric].unit
+    if claim.source:
+        line |= {name: getattr(claim.source, name) for name in ("document", "section", "row")}
+    if record:
+        line |= {"measured": rounded(record.value, claim.metric), "measured_at": record.taken_at}
+    return line
+
+
+EXPORTS: dict[str, Callable[..., str]] = {"model-index": model_index, "csv": claims_csv}

@@ -1,0 +1,219 @@
+"""What an audit finds: one record a fault, each kind with its gravity and what it means for a reader."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+Gravity = Literal["error", "warning", "note"]
+Kind = Literal[
+    "numbers-differ",
+    "unlisted-figure",
+    "unit-mixup",
+    "impossible-figure",
+    "unknown-row",
+    "missing-row",
+    "link-differs",
+    "log-path",
+    "weights-name",
+    "shared-file",
+    "ms-flip-below-single",
+    "copied-accuracy",
+    "revised-claim",
+    "relabelled-column",
+    "resolution-is-crop",
+    "fps-step",
+    "memory-step",
+    "mixed-unit",
+    "larger-model-worse",
+    "longer-schedule-worse",
+    "no-hash",
+    "lost-decimals",
+    "copied-cells",
+    "blank-cells",
+    "not-published",
+    "dropped-field",
+    "renamed-field",
+    "headings-lost",
+    "row-order",
+    "old-and-new-names",
+]
+
+MEANINGS: dict[Kind, tuple[Gravity, str]] = {
+    "numbers-differ": (
+        "error",
+        "Two documents of one publisher contradict each other; one of them is wrong.",
+    ),
+    "unlisted-figure": (
+        "error",
+        "A document prints a figure that the manifest does not have; it is not judged.",
+    ),
+    "unit-mixup": (
+        "error",
+        "The figure stands in another unit than its column, so comparing it is off by that factor.",
+    ),
+    "impossible-figure": ("error", "No measurement can give this figure."),
+    "unknown-row": ("error", "A document has a row that the manifest does not; nothing of it is judged."),
+    "missing-row": ("warning", "The manifest has a row that the document no longer, or not yet, has."),
+    "link-differs": ("error", "The document links another file than the manifest fetches."),
+    "log-path": (
+        "error",
+        "The log is not beside its weights: the link is dead, or the log is another run's.",
+    ),
+    "weights-name": ("error", "The file's name is another row's: the link may lead to another model."),
+    "shared-file": ("error", "Two rows link one file: at most one of their figures can be that file's."),
+    "ms-flip-below-single": (
+        "error",
+        "Averaging views cost accuracy: the columns may be swapped, or the cell mistyped.",
+    ),
+    "copied-accuracy": ("error", "Two trainings do not agree in every digit: one row was copied."),
+    "revised-claim": (
+        "warning",
+        "The authors changed the figure while the checkpoint stayed: a reader of the old table compares with another protocol or version.",
+    ),
+    "relabelled-column": (
+        "warning",
+        "The heading promises another test protocol than the figure was measured by.",
+    ),
+    "resolution-is-crop": (
+        "warning",
+        "The size given for the timing is the training crop; the images timed have another size.",
+    ),
+    "fps-step": (
+        "warning",
+        "The fps column mixes machine states: do not read speed differences between these rows.",
+    ),
+    "memory-step": ("warning", "One of the two memory figures is not what such a training step needs."),
+    "mixed-unit": ("warning", "The column's heading names another unit than its figures have."),
+    "larger-model-worse": (
+        "warning",
+        "More parameters gave less accuracy: a weak training run, or swapped rows.",
+    ),
+    "longer-schedule-worse": (
+        "warning",
+        "Training longer gave less accuracy: the rows' difference is training noise, not progress.",
+    ),
+    "no-hash": (
+        "warning",
+        "A fetched file cannot be checked, nor can anyone tell whether it was replaced since.",
+    ),
+    "lost-decimals": (
+        "note",
+        "Fewer digits are printed here than elsewhere: the figure promises less than its neighbours.",
+    ),
+    "copied-cells": (
+        "note",
+        "Speed and memory were measured once and copied: these cells are one fact, not several.",
+    ),
+    "blank-cells": ("note", "The document states nothing there; it can neither confirm nor contradict."),
+    "not-published": ("note", "There is nothing to reproduce: the authors print no such figure."),
+    "dropped-field": ("note", "A program that reads this document cannot know what the others tell."),
+    "renamed-field": (
+        "note",
+        "A program that reads one version of the document does not understand the other.",
+    ),
+    "headings-lost": ("note", "Rows can be told apart only by backbone, crop and schedule."),
+    "row-order": ("note", "Rows have to be matched by what they are, not by their place."),
+    "old-and-new-names": ("note", "One checkpoint goes by several names; search for each of them."),
+}
+"""Kind -> how grave, and what it means for a reader of the table; from grave to harmless."""
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True, order=True):
+    """A line of a file."""
+
+    file: str
+    line: int
+    """Counted from 1."""
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One fault or one thing a reader must know."""
+
+    kind: Kind
+    subject: str
+    """The checkpoint, rows or document it is about."""
+    what: str
+    """The fact, with its figures."""
+    where: tuple[Place, ...]
+
+    @property
+    def gravity(self) -> Gravity:
+        """How grave findings of this kind are."""
+        return MEANINGS[self.kind][0]
+
+    @property
+    def meaning(self) -> str:
+        """What findings of this kind mean for a reader of the table."""
+        return MEANINGS[self.kind][1]
+
+
+def ordered(findings: Sequence[Finding]) -> list[Finding]:
+    """From grave to harmless, within a kind as they stand in the files."""
+    kinds = list(MEANINGS)
+    return sorted(findings, key=lambda one: (kinds.index(one.kind), one.where[:1], one.subject, one.what))
+
+
+def count_text(findings: Sequence[Finding]) -> str:
+    """`3 findings: 1 error, 0 warnings, 2 notes`."""
+    words = [
+        number_of(sum(one.gravity == gravity for one in findings), gravity) for gravity in get_args(Gravity)
+    ]
+    return f"{number_of(len(findings), 'finding')}: {', '.join(words)}"
+
+
+def number_of(count: int, word: str) -> str:
+    """`1 row`, `2 rows`."""
+    return f"{count} {word}{'' if count == 1 else 's'}"
+
+
+def as_text(findings: Sequence[Finding]) -> str:
+    """For a terminal: a block a finding, the meaning once a kind."""
+    lines: list[str] = []
+    told: set[Kind] = set()
+    for one in findings:
+        if one.kind not in told:
+            told.add(one.kind)
+            lines += ["", f"{one.gravity}: {one.kind}", f"  {one.meaning}"]
+        lines += [f"  - {one.subject}: {one.what}", f"    {_places(one)}"]
+    return "\n".join([*lines, "", count_text(findings)]).lstrip("\n")
+
+
+def as_markdown(findings: Sequence[Finding]) -> str:
+    """One table, for a pull request or a job summary."""
+    head = ["| gravity | kind | row | what | where |", "| --- | --- | --- | --- | --- |"]
+    body = [
+        f"| {one.gravity} | {one.kind} | {_cell(one.subject)} | {_cell(one.what)} | {_cell(_places(one))} |"
+        for one in findings
+    ]
+    kinds: dict[Kind, None] = dict.fromkeys(one.kind for one in findings)
+    legend = [f"- **{kind}**: {MEANINGS[kind][1]}" for kind in kinds]
+    return "\n".join([count_text(findings), "", *head, *body, "", *legend])
+
+
+def as_records(findings: Sequence[Finding]) -> list[dict[str, Any]]:
+    """For programs: every field, gravity and meaning included."""
+    return [
+        {"kind": one.kind, "gravity": one.gravity, "subject": one.subject, "what": one.what}
+        | {"meaning": one.meaning, "where": msgspec.to_builtins(one.where)}
+        for one in findings
+    ]
+
+
+def _places(one: Finding, limit: int = 4) -> str:
+    shown = ", ".join(map(str, one.where[:limit]))
+    return f"{shown} and {len(one.where) - limit} more" if len(one.where) > limit else shown
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+AUDIT_FORMATS: dict[str, Callable[[Sequence[Finding]], str]] = {"text": as_text, "md": as_markdown}
