@@ -110,7 +110,8 @@ def doctor_text(findings: dict[str, Any]) -> str:
     return "\n\n".join(
         [
             tabulate(facts, tablefmt="plain", disable_numparse=True, maxcolwidths=[None, 100]),
-            tabulate(datasets, ["data set", "checkpoints", "state"], maxcolwidths=[None, None, 90]),
+            tabulate(datasets, ["data set", "checkpoints", "state"], maxcolwidths=[None, None, 90])
+            + "\nzoo data NAME examines a data set, and says how to get one that is missing",
             tabulate(findings["claims"].items(), ["claims", "need"], maxcolwidths=[None, 90]),
         ]
     )
