@@ -20,7 +20,7 @@ import msgspec
 from . import places
 from .fetch import FetchError, IntegrityError, fetch, fetch_action
 from .manifest import ManifestError, UnknownCheckpoint, json_schema, load_manifest
-from .parser import USAGE, build_parser
+from .parser import SUFFIXES, USAGE, build_parser
 from .selection import SelectionError, select
 
 if TYPE_CHECKING:
@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from torch import nn
 
     from ..evaluate.protocol import EvalProtocol
+    from ..reports.background import Background
     from ..reports.table import Row
+    from ..reports.verdict import Tolerance
     from .manifest import Checkpoint, Claim
     from .memory import MemoryRow
     from .tables import Answers
@@ -177,7 +179,7 @@ def _verify_and_print(chosen: Iterable[Checkpoint], options: Options, arguments:
         raise CommandError(str(error), CANNOT_MEASURE) from error
     finally:
         if outcomes:
-            _print_outcomes(outcomes, arguments)
+            _print_outcomes(outcomes, options.tolerance, arguments)
     return exit_code(outcomes)
 
 
@@ -188,15 +190,20 @@ def _say_as_it_comes(outcome: Outcome, arguments: argparse.Namespace) -> None:
         print(f"{verdict.checkpoint} {verdict.metric}:{found} {verdict.status.value}", file=sys.stderr)
 
 
-def _print_outcomes(outcomes: list[Outcome], arguments: argparse.Namespace) -> None:
+def _print_outcomes(
+    outcomes: list[Outcome], tolerance: Tolerance | None, arguments: argparse.Namespace
+) -> None:
+    from .background import background  # noqa: PLC0415
     from .tables import report_row  # noqa: PLC0415
 
     rows = {outcome.checkpoint.id: outcome.checkpoint for outcome in outcomes}
+    measured = {id(o.measurement): o.measurement for o in outcomes if o.measurement is not None}
     _print_tables(
         [
             report_row(checkpoint, [o.verdict for o in outcomes if o.checkpoint.id == name])
             for name, checkpoint in rows.items()
         ],
+        background(list(rows.values()), measured.values(), tolerance),
         arguments,
     )
 
@@ -275,8 +282,9 @@ def run_report(arguments: argparse.Namespace) -> int:
     """`zoo report`: the tables again from the ledger, without measuring."""
     from ..reports import ledger  # noqa: PLC0415
     from ..reports.verdict import Status  # noqa: PLC0415
+    from .background import background  # noqa: PLC0415
     from .measurement import Measurement  # noqa: PLC0415
-    from .tables import Answers, judge_ledger  # noqa: PLC0415
+    from .tables import Answers, answering, judge_ledger  # noqa: PLC0415
 
     chosen = _selected(arguments)
     if not arguments.ledger.is_file():
@@ -293,7 +301,10 @@ def run_report(arguments: argparse.Namespace) -> int:
     if arguments.definitions:
         return _print_definitions(chosen, answers, arguments)
     rows = [judge_ledger(checkpoint, answers, arguments.tolerance) for checkpoint in chosen]
-    _print_tables(rows, arguments)
+    about = background(chosen, answering(chosen, answers), arguments.tolerance)
+    if arguments.check:
+        return _check_file(_tables_text(rows, about, arguments), arguments.check)
+    _print_tables(rows, about, arguments)
     refuted = any(verdict.status is Status.REFUTED for row in rows for verdict in row.verdicts)
     return REFUTED if refuted else OK
 
@@ -604,14 +615,38 @@ def _require_metrics(chosen: Iterable[Checkpoint], metrics: Iterable[str]) -> No
             raise CommandError(f"no chosen checkpoint claims {metric}", NOTHING_SELECTED)
 
 
-def _print_tables(rows: Sequence[Row], arguments: argparse.Namespace) -> None:
-    from ..reports.table import FORMATS  # noqa: PLC0415
+def _print_tables(rows: Sequence[Row], about: Background, arguments: argparse.Namespace) -> None:
+    _write_out(_tables_text(rows, about, arguments), arguments.out)
 
-    _write_out(FORMATS[_format_name(arguments)](rows), arguments.out)
+
+def _tables_text(rows: Sequence[Row], about: Background, arguments: argparse.Namespace) -> str:
+    from ..reports.formats import FORMATS  # noqa: PLC0415
+
+    return FORMATS[_format_name(arguments)](rows, about)
 
 
 def _format_name(arguments: argparse.Namespace) -> str:
-    return "json" if arguments.json else arguments.format
+    """As asked for, else as the suffix of the file that is written or checked says, else text."""
+    if arguments.json:
+        return "json"
+    file = getattr(arguments, "check", None) or arguments.out
+    return arguments.format or SUFFIXES.get(file.suffix if file else "", "text")
+
+
+def _check_file(text: str, path: Path) -> int:
+    """`zoo report --check`: 0 where a file is what would be written, else 1 and how it differs."""
+    from ..reports.difference import short_difference  # noqa: PLC0415
+
+    try:
+        found = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"--check {path}: cannot read: {error}", USAGE) from error
+    difference = short_difference(found, text.rstrip("\n") + "\n")
+    if not difference:
+        return OK
+    _write(difference)
+    again = "the ledger, the manifest or the program say otherwise; write it again with zoo report --out"
+    return _fail(f"{path}: not what the measurements give: {again} {path}", REFUTED)
 
 
 def _write_out(text: str, out: Path | None) -> None:

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 USAGE = 2
 DEFAULT_LEDGER = Path("results/measurements.jsonl")
 ACCURACY_METRICS = ("miou", "miou_ms_flip", "miou_flip")
-FORMAT_NAMES = ("text", "md", "csv", "json")
+FORMAT_NAMES = ("text", "md", "csv", "json", "html", "junit")
+SUFFIXES = {".md": "md", ".csv": "csv", ".json": "json", ".html": "html", ".xml": "junit"}
+"""Of a file -> the format it is written in where none is named."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -96,6 +98,12 @@ def _report(command: argparse.ArgumentParser) -> None:
         "--definitions",
         action="store_true",
         help="print what other libraries' definitions of mIoU make of the same counts",
+    )
+    command.add_argument(
+        "--check",
+        type=Path,
+        metavar="FILE",
+        help="write nothing; exit 1 with the difference where FILE is not what --out would write",
     )
     _add_ledger(command)
     _add_tolerance(command)
@@ -385,7 +393,6 @@ def _add_tolerance(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--tolerance",
         type=_tolerance,
-        default=Tolerance(),
         metavar="POINTS",
         help="call a difference up to POINTS reproduced and a larger one refuted",
     )
@@ -400,7 +407,7 @@ def _tolerance(text: str) -> Tolerance:
 
 def _add_tables(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--format", default="text", choices=FORMAT_NAMES, help="of the tables (default: text)"
+        "--format", choices=FORMAT_NAMES, help="of the tables (default: text, or as --out's suffix says)"
     )
     command.add_argument(
         "--out", type=Path, metavar="FILE", help="write the tables there instead of to stdout"

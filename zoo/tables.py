@@ -51,11 +51,17 @@ class Answers:
         return next((record for record in found if record is not None), None)
 
 
-def judge_ledger(checkpoint: Checkpoint, answers: Answers, tolerance: Tolerance) -> Row:
+def judge_ledger(checkpoint: Checkpoint, answers: Answers, tolerance: Tolerance | None = None) -> Row:
     """A checkpoint's row judged from recorded measurements alone."""
     return report_row(
         checkpoint, [_verdict(checkpoint, claim, answers, tolerance) for claim in checkpoint.claims]
     )
+
+
+def answering(checkpoints: Iterable[Checkpoint], answers: Answers) -> list[Measurement]:
+    """Every measurement that answers a claim of these rows, once, in their order."""
+    found = (answers.to(checkpoint, claim) for checkpoint in checkpoints for claim in checkpoint.claims)
+    return list({id(record): record for record in found if record is not None}.values())
 
 
 def definition_records(checkpoints: Iterable[Checkpoint], answers: Answers) -> list[dict[str, Any]]:
@@ -76,7 +82,7 @@ def definition_records(checkpoints: Iterable[Checkpoint], answers: Answers) -> l
     ]
 
 
-def _verdict(checkpoint: Checkpoint, claim: Claim, answers: Answers, tolerance: Tolerance) -> Verdict:
+def _verdict(checkpoint: Checkpoint, claim: Claim, answers: Answers, tolerance: Tolerance | None) -> Verdict:
     record = answers.to(checkpoint, claim)
     reason = (
         (claim.note or "") if claim.printed is None else ("" if record else "no measurement in the ledger")
@@ -86,7 +92,7 @@ def _verdict(checkpoint: Checkpoint, claim: Claim, answers: Answers, tolerance: 
         metric=claim.metric,
         printed=claim.printed,
         measured=record.value if record else None,
-        tolerance=tolerance_of(claim.metric, tolerance),
+        tolerance=tolerance_of(claim.metric, tolerance, checkpoint.publisher),
         reason=reason,
         images=(record.image_count or None) if record else None,
         date=claim.date or "",

@@ -1,0 +1,17 @@
+"""Every format of a report by its name on the command line; each formatter returns a string."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from . import table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from .background import Background
+
+FORMATS: dict[str, Callable[[Sequence[table.Row], Background], str]] = {
+    **table.FORMATS,
+}
+"""Name on the command line -> formatter."""
