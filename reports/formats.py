@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from . import table
+from .junit import format_junit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -13,5 +14,6 @@ if TYPE_CHECKING:
 
 FORMATS: dict[str, Callable[[Sequence[table.Row], Background], str]] = {
     **table.FORMATS,
+    "junit": format_junit,
 }
 """Name on the command line -> formatter."""

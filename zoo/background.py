@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..reports.background import Background, ClassFigures, Place
+from ..reports.metrics import METRICS
 from ..reports.verdict import bands, tolerance_of
 from .manifest import claim_lines
 
@@ -50,18 +52,21 @@ def background(
 
 
 def environment_lines(measurements: Iterable[Measurement]) -> list[str]:
-    """One line for every different environment: how many figures it measured when, and with what."""
-    days: dict[str, list[str]] = {}
+    """One line for every different environment: which figures it gave when, and with what."""
+    grouped: dict[str, list[Measurement]] = {}
     for record in measurements:
-        days.setdefault(_environment_text(record), []).append(record.taken_at[:10])
-    return [
-        f"{len(dates)} {'figure' if len(dates) == 1 else 'figures'}, {_span(dates)}: {text}"
-        for text, dates in days.items()
-    ]
+        grouped.setdefault(_environment_text(record), []).append(record)
+    return [f"{_counts(records)}, {_span(records)}: {text}" for text, records in grouped.items()]
 
 
-def _span(dates: Sequence[str]) -> str:
-    return min(dates) if min(dates) == max(dates) else f"{min(dates)} to {max(dates)}"
+def _counts(records: Sequence[Measurement]) -> str:
+    counts = Counter((METRICS[record.metric].title, record.protocol) for record in records)
+    return ", ".join(f"{number} x {title} by {protocol}" for (title, protocol), number in counts.items())
+
+
+def _span(records: Sequence[Measurement]) -> str:
+    days = sorted(record.taken_at[:10] for record in records)
+    return days[0] if days[0] == days[-1] else f"{days[0]} to {days[-1]}"
 
 
 def _environment_text(record: Measurement) -> str:
