@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from . import table
+from .html import format_html
 from .junit import format_junit
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 FORMATS: dict[str, Callable[[Sequence[table.Row], Background], str]] = {
     **table.FORMATS,
+    "html": format_html,
     "junit": format_junit,
 }
 """Name on the command line -> formatter."""

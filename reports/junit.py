@@ -83,4 +83,4 @@ def _place(place: Place | None) -> dict[str, str]:
 
 def _printable(text: str) -> str:
     """Without the control characters that XML 1.0 cannot hold."""
-    return "".join(letter if letter >= " " else " " for letter in text)
+    return "".join(max(letter, " ") for letter in text)

@@ -188,7 +188,7 @@ def _heading(row: Row) -> str:
 def _table_text(table: Table, layout: Layout) -> str:
     notes = Footnotes()
     body = _frame(table, layout, notes).to_markdown(index=False, tablefmt=layout.style, disable_numparse=True)
-    below = [*_without_column(table, notes), *notes.lines()]
+    below = [*without_column(table, notes), *notes.lines()]
     return "\n\n".join(
         part for part in (layout.heading.format(table.heading), body, _list(below, layout)) if part
     )
@@ -237,7 +237,7 @@ def _has_number(table: Table, metric: str) -> bool:
     return any(verdict.published is not None or verdict.measured is not None for verdict in verdicts)
 
 
-def _without_column(table: Table, notes: Footnotes) -> list[str]:
+def without_column(table: Table, notes: Footnotes) -> list[str]:
     """One line on the metrics that neither the publisher's form nor we have a number for."""
     told = []
     for metric in _extra_metrics(table):
