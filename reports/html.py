@@ -55,7 +55,8 @@ class PageTable(NamedTuple):
 
     heading: str
     titles: tuple[str, ...]
-    rows: tuple[tuple[Cell, ...], ...]
+    rows: tuple[tuple[str, tuple[Cell, ...]], ...]
+    """Checkpoint and cells."""
     lines: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -107,7 +108,9 @@ def _counts(rows: Sequence[Row]) -> list[tuple[str, int]]:
 def _page_table(table: Table) -> PageTable:
     notes = Footnotes()
     columns = shown_columns(table)
-    rows = tuple(tuple(_cell(row, column, notes) for column in columns) for row in table.rows)
+    rows = tuple(
+        (row.checkpoint, tuple(_cell(row, column, notes) for column in columns)) for row in table.rows
+    )
     lines = tuple(without_column(table, notes))
     return PageTable(
         heading=table.heading,

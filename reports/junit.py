@@ -31,7 +31,7 @@ def format_junit(rows: Sequence[Row], background: Background = NO_BACKGROUND) ->
     """One suite a table, one case a claim."""
     suites = [_suite(table, background) for table in tables(rows)]
     root = ET.Element(
-        "testsuites", name="zoo", **_counts(verdict for row in rows for verdict in row.verdicts)
+        "testsuites", {"name": "zoo"} | _counts(verdict for row in rows for verdict in row.verdicts)
     )
     root.extend(suites)
     ET.indent(root)
@@ -40,7 +40,8 @@ def format_junit(rows: Sequence[Row], background: Background = NO_BACKGROUND) ->
 
 def _suite(table: Table, background: Background) -> ET.Element:
     suite = ET.Element(
-        "testsuite", name=_printable(table.heading), **_counts(v for row in table.rows for v in row.verdicts)
+        "testsuite",
+        {"name": _printable(table.heading)} | _counts(v for row in table.rows for v in row.verdicts),
     )
     if background.environments:
         properties = ET.SubElement(suite, "properties")
@@ -62,7 +63,7 @@ def _counts(verdicts: Iterable[Verdict]) -> dict[str, str]:
 def _case(table: Table, verdict: Verdict, background: Background) -> ET.Element:
     name = f"{verdict.checkpoint} {METRICS[verdict.metric].title}" + f" ({verdict.date})" * bool(verdict.date)
     place = background.places.get((verdict.checkpoint, verdict.metric, verdict.date))
-    case = ET.Element("testcase", name=name, classname=_printable(table.heading), **_place(place))
+    case = ET.Element("testcase", {"name": name, "classname": _printable(table.heading)} | _place(place))
     said = f"{figure(verdict, Footnotes()).partition(' [')[0]}"
     reason = _printable(verdict.reason)
     if verdict.status is Status.REFUTED:

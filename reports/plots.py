@@ -36,7 +36,7 @@ _MARKERS = {Status.REPRODUCED: "o", Status.DRIFT: "D", Status.REFUTED: "X"}
 """A shape as well as a colour: not everybody tells red from green."""
 MARKER_NAMES = {Status.REPRODUCED: "disc", Status.DRIFT: "diamond", Status.REFUTED: "cross"}
 _ROW_INCHES = 0.22
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 9, "text.color": INK, "axes.edgecolor": FAINT,
     "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK, "axes.spines.top": False,
     "axes.spines.right": False, "axes.grid": True, "axes.axisbelow": True, "grid.color": FAINT,

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ..reports.background import Background
     from ..reports.table import Row
     from ..reports.verdict import Tolerance
+    from .baseline import State
     from .manifest import Checkpoint, Claim
     from .memory import MemoryRow
     from .tables import Answers
@@ -151,6 +152,7 @@ def run_verify(arguments: argparse.Namespace) -> int:
     _require_metrics(chosen, arguments.metric)
     _require_file_place("--out", arguments.out)
     _require_file_place("--ledger", arguments.ledger)
+    _require_file_place("--save-baseline", arguments.save_baseline)
     options = _options(
         arguments,
         metrics=tuple(arguments.metric),
@@ -160,15 +162,23 @@ def run_verify(arguments: argparse.Namespace) -> int:
         if arguments.folder
         else "",
     )
-    return _verify_and_print(chosen, options, arguments)
+    stored = _stored_state(arguments)  # read first: it may be the very ledger that grows
+    return _compared(_verified(chosen, options, arguments), stored, options, arguments)
 
 
 def _verify_and_print(chosen: Iterable[Checkpoint], options: Options, arguments: argparse.Namespace) -> int:
+    from .verify import exit_code  # noqa: PLC0415
+
+    return exit_code(_verified(chosen, options, arguments))
+
+
+def _verified(chosen: Iterable[Checkpoint], options: Options, arguments: argparse.Namespace) -> list[Outcome]:
+    """Every outcome, its tables printed; what was known at an interruption is printed too."""
     from ..evaluate.device import DeviceError  # noqa: PLC0415
     from ..evaluate.evidence import EvidenceError  # noqa: PLC0415
     from ..reports.ledger import LedgerError  # noqa: PLC0415
     from .progress import Bars  # noqa: PLC0415
-    from .verify import exit_code, verify  # noqa: PLC0415
+    from .verify import verify  # noqa: PLC0415
 
     outcomes = []
     try:
@@ -180,7 +190,46 @@ def _verify_and_print(chosen: Iterable[Checkpoint], options: Options, arguments:
     finally:
         if outcomes:
             _print_outcomes(outcomes, options.tolerance, arguments)
-    return exit_code(outcomes)
+    return outcomes
+
+
+def _stored_state(arguments: argparse.Namespace) -> State | None:
+    """What `--baseline` names; None where it names nothing."""
+    from .baseline import BaselineError, read_state  # noqa: PLC0415
+
+    try:
+        return (
+            read_state(arguments.baseline, load_manifest(arguments.manifest)) if arguments.baseline else None
+        )
+    except BaselineError as error:
+        raise CommandError(f"--baseline {error}", USAGE) from error
+
+
+def _compared(
+    outcomes: list[Outcome], stored: State | None, options: Options, arguments: argparse.Namespace
+) -> int:
+    """The exit code: what changed since the stored state counts where there is one, else the verdicts."""
+    from .baseline import BaselineError, differences_text, stored_claim, write_state  # noqa: PLC0415
+    from .regression import Run, announce, differences_of, exit_code  # noqa: PLC0415
+
+    run = Run(
+        outcomes=tuple(outcomes),
+        manifest=load_manifest(arguments.manifest),
+        everything=not (arguments.ids or arguments.where),
+        metrics=tuple(arguments.metric),
+        options=options,
+    )
+    differences = None if stored is None else differences_of(run, stored)
+    if differences is not None:
+        mixed = _format_name(arguments) != "text" and not arguments.out
+        print(differences_text(differences), file=sys.stderr if mixed else sys.stdout)
+    announce(run, differences)
+    if arguments.save_baseline:
+        try:
+            write_state(arguments.save_baseline, [stored_claim(o.verdict, o.measurement) for o in outcomes])
+        except BaselineError as error:
+            raise CommandError(f"--save-baseline {error}", USAGE) from error
+    return exit_code(run, differences)
 
 
 def _say_as_it_comes(outcome: Outcome, arguments: argparse.Namespace) -> None:

@@ -335,7 +335,7 @@ class EntryLines(NamedTuple):
 
     entry: int
     claims: tuple[int, ...]
-    """In the order of `Checkpoint.claims`."""
+    """Of the printed figures, in the order of `Checkpoint.claims`."""
 
 
 def claim_lines(path: str | Path) -> dict[str, EntryLines]:
@@ -347,7 +347,8 @@ def claim_lines(path: str | Path) -> dict[str, EntryLines]:
         loader.dispose()
     return {
         _value(entry, "id").value: EntryLines(
-            _line(entry), tuple(_line(claim) for claim in _value(entry, "claims").value)
+            _line(entry),
+            tuple(_line(_value(claim, "printed")) for claim in _value(entry, "claims").value),
         )
         for entry in entries
     }

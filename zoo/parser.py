@@ -69,6 +69,7 @@ def _verify(command: argparse.ArgumentParser) -> None:
     _add_fetching(command)
     _add_measuring(command)
     _add_tables(command)
+    _add_baseline(command)
     _add_talk(command)
 
 
@@ -337,6 +338,18 @@ def _add_measuring(command: argparse.ArgumentParser) -> None:
     _add_folder(command)
     _add_places(command)
     _add_tolerance(command)
+
+
+def _add_baseline(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--baseline",
+        type=Path,
+        metavar="FILE",
+        help="count only what changed since FILE, a ledger or a saved baseline: exit 1 worse, 6 gone, 3 lost",
+    )
+    command.add_argument(
+        "--save-baseline", type=Path, metavar="FILE", help="write what the claims are today, for --baseline"
+    )
 
 
 def _add_places(command: argparse.ArgumentParser) -> None:
