@@ -7,6 +7,7 @@ properties), so that one drawing serves light and dark.
 from __future__ import annotations
 
 import io
+import math
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -106,13 +107,11 @@ def class_plot(figures: Sequence[ClassFigures], name: str) -> str:
 
     def draw(axes: Axes) -> None:
         for number, one in enumerate(figures):
-            points = [
-                (v, place) for place, key in enumerate(classes) if (v := one.iou_percent.get(key)) is not None
-            ]
             ink, marker = _SERIES[number % len(_SERIES)], "osD^vPX*"[number % 8]
+            values = [one.iou_percent.get(key) for key in classes]
             axes.plot(
-                *zip(*points, strict=True), color=ink, marker=marker, markersize=5, linestyle="none",
-                fillstyle="none", label=one.checkpoint,
+                [math.nan if value is None else value for value in values], range(len(classes)), color=ink,
+                marker=marker, markersize=5, linestyle="none", fillstyle="none", label=one.checkpoint,
             )  # fmt: skip
         _name_rows(axes, classes)
         axes.set_xlim(0, 100)

@@ -31,11 +31,12 @@ if TYPE_CHECKING:
     from torch import nn
 
     from ..evaluate.protocol import EvalProtocol
-    from ..reports.background import Background
+    from ..reports.background import Background, Scene
     from ..reports.table import Row
     from ..reports.verdict import Tolerance
     from .baseline import State
     from .manifest import Checkpoint, Claim
+    from .measurement import Measurement
     from .memory import MemoryRow
     from .tables import Answers
     from .verify import Options, Outcome
@@ -350,12 +351,38 @@ def run_report(arguments: argparse.Namespace) -> int:
     if arguments.definitions:
         return _print_definitions(chosen, answers, arguments)
     rows = [judge_ledger(checkpoint, answers, arguments.tolerance) for checkpoint in chosen]
-    about = background(chosen, answering(chosen, answers), arguments.tolerance)
+    measured = answering(chosen, answers)
+    pictures = _scenes(chosen, measured, arguments) if arguments.pictures else ()
+    about = background(chosen, measured, arguments.tolerance, scenes=pictures)
     if arguments.check:
         return _check_file(_tables_text(rows, about, arguments), arguments.check)
     _print_tables(rows, about, arguments)
     refuted = any(verdict.status is Status.REFUTED for row in rows for verdict in row.verdicts)
     return REFUTED if refuted else OK
+
+
+def _scenes(
+    chosen: Iterable[Checkpoint], measured: Iterable[Measurement], arguments: argparse.Namespace
+) -> list[Scene]:
+    """`zoo report --pictures`: a few images of every row whose mIoU was measured."""
+    from ..evaluate.device import DeviceError, resolve_device  # noqa: PLC0415
+    from .pictures import scenes  # noqa: PLC0415
+
+    if _format_name(arguments) != "html":
+        raise CommandError("--pictures belongs to --format html", USAGE)
+    names = {record.checkpoint for record in measured if record.metric == "miou"}
+    try:
+        device = resolve_device(arguments.device)
+    except DeviceError as error:
+        raise CommandError(str(error), CANNOT_MEASURE) from error
+    rows = [checkpoint for checkpoint in chosen if checkpoint.id in names]
+    made = []
+    for found in scenes(rows, arguments.pictures, arguments.data_root, device):
+        if isinstance(found, str):
+            print(f"zoo: warning: {found}", file=sys.stderr)
+        else:
+            made.append(found)
+    return made
 
 
 def _print_definitions(chosen: Iterable[Checkpoint], answers: Answers, arguments: argparse.Namespace) -> int:

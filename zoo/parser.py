@@ -106,6 +106,14 @@ def _report(command: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="write nothing; exit 1 with the difference where FILE is not what --out would write",
     )
+    command.add_argument(
+        "--pictures",
+        type=_count,
+        metavar="N",
+        help="html: N images of each measured row, where weights and data are at hand",
+    )
+    _add_data_root(command)
+    _add_device(command)
     _add_ledger(command)
     _add_tolerance(command)
     _add_tables(command)
