@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -88,7 +89,7 @@ def environment(device: torch.device) -> dict[str, Any]:
     """What the numbers may depend on: versions, device, arithmetic as set at this moment."""
     return {
         "python": platform.python_version(),
-        "platform": platform.platform(),
+        "platform": _platform(),
         "machine": platform.machine(),
         "packages": {name: _version(name) for name in _PACKAGES},
         "device": device_kind(device),
@@ -96,6 +97,13 @@ def environment(device: torch.device) -> dict[str, Any]:
         **_settings(),
         **(_cuda_facts(device) if device.type == "cuda" else {}),
     }
+
+
+def _platform() -> str:
+    """System, kernel and C library without what a machine's builder appended: `Linux 6.1.0, glibc 2.36`."""
+    kernel = re.match(r"[0-9.]*", platform.release())
+    parts = (f"{platform.system()} {kernel[0] if kernel else ''}", " ".join(platform.libc_ver()))
+    return ", ".join(part.strip() for part in parts if part.strip())
 
 
 def _version(package: str) -> str | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from .background import NO_BACKGROUND, Background
 from .forms import Column, Form, MetricColumn, form_of
 from .metrics import METRICS
 from .verdict import Status, Verdict, rounded
@@ -102,18 +103,20 @@ class Footnotes:
         return [f"[{number}] {reason}" for reason, number in self._numbers.items()]
 
 
-def format_text(rows: Sequence[Row]) -> str:
+def format_text(rows: Sequence[Row], background: Background = NO_BACKGROUND) -> str:
     """Tables for a terminal."""
-    return _document(rows, TEXT)
+    return _document(rows, TEXT, background)
 
 
-def format_markdown(rows: Sequence[Row]) -> str:
-    """Tables in GitHub's Markdown."""
-    return _document(rows, MARKDOWN)
+def format_markdown(rows: Sequence[Row], background: Background = NO_BACKGROUND) -> str:
+    """Tables in GitHub's Markdown, with a title where the background has one."""
+    title = f"# {background.title}\n\n{background.note}\n\n" if background.title else ""
+    return title + _document(rows, MARKDOWN, background)
 
 
-def format_csv(rows: Sequence[Row]) -> str:
+def format_csv(rows: Sequence[Row], background: Background = NO_BACKGROUND) -> str:
     """One line a claim, `measured` unrounded; what is absent is empty."""
+    del background  # a program's table is rows alone
     import pandas as pd  # noqa: PLC0415  (half a second that `zoo list` need not pay)
 
     columns = [
@@ -134,13 +137,14 @@ def format_csv(rows: Sequence[Row]) -> str:
     return pd.DataFrame(records, columns=columns, dtype=object).to_csv(index=False, lineterminator="\n")
 
 
-def format_json(rows: Sequence[Row]) -> str:
+def format_json(rows: Sequence[Row], background: Background = NO_BACKGROUND) -> str:
     """A list with one object a claim, `measured` unrounded; what is absent is null."""
+    del background
     records = [_record(row, verdict) for row, verdict in _claims(rows)]
     return msgspec.json.format(msgspec.json.encode(records), indent=2).decode() + "\n"
 
 
-FORMATS: dict[str, Callable[[Sequence[Row]], str]] = {
+FORMATS: dict[str, Callable[[Sequence[Row], Background], str]] = {
     "text": format_text,
     "md": format_markdown,
     "csv": format_csv,
@@ -152,9 +156,16 @@ FORMATS: dict[str, Callable[[Sequence[Row]], str]] = {
 # --- tables that people read ------------------------------------------------------------------------
 
 
-def _document(rows: Sequence[Row], layout: Layout) -> str:
+def _document(rows: Sequence[Row], layout: Layout, background: Background) -> str:
     parts = [_table_text(table, layout) for table in tables(rows)]
-    parts += [_list(_legend(rows), layout), summary(rows)]
+    for title, lines in (
+        ("Verdicts", _legend(rows)),
+        ("Bands", background.bands),
+        ("Figures", background.environments),
+    ):
+        heading = layout.heading.format(title) if lines and background is not NO_BACKGROUND else ""
+        parts += [heading, _list(lines, layout)]
+    parts.append(summary(rows))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -177,7 +188,7 @@ def _heading(row: Row) -> str:
 def _table_text(table: Table, layout: Layout) -> str:
     notes = Footnotes()
     body = _frame(table, layout, notes).to_markdown(index=False, tablefmt=layout.style, disable_numparse=True)
-    below = [*_without_column(table, notes), *notes.lines()]
+    below = [*without_column(table, notes), *notes.lines()]
     return "\n\n".join(
         part for part in (layout.heading.format(table.heading), body, _list(below, layout)) if part
     )
@@ -226,7 +237,7 @@ def _has_number(table: Table, metric: str) -> bool:
     return any(verdict.published is not None or verdict.measured is not None for verdict in verdicts)
 
 
-def _without_column(table: Table, notes: Footnotes) -> list[str]:
+def without_column(table: Table, notes: Footnotes) -> list[str]:
     """One line on the metrics that neither the publisher's form nor we have a number for."""
     told = []
     for metric in _extra_metrics(table):

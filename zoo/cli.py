@@ -20,7 +20,7 @@ import msgspec
 from . import places
 from .fetch import FetchError, IntegrityError, fetch, fetch_action
 from .manifest import ManifestError, UnknownCheckpoint, json_schema, load_manifest
-from .parser import USAGE, build_parser
+from .parser import SUFFIXES, USAGE, build_parser
 from .selection import SelectionError, select
 
 if TYPE_CHECKING:
@@ -31,7 +31,10 @@ if TYPE_CHECKING:
     from torch import nn
 
     from ..evaluate.protocol import EvalProtocol
+    from ..reports.background import Background, Scene
     from ..reports.table import Row
+    from ..reports.verdict import Tolerance
+    from .baseline import State
     from .manifest import Checkpoint, Claim
     from .measurement import Measurement
     from .memory import MemoryRow
@@ -151,6 +154,7 @@ def run_verify(arguments: argparse.Namespace) -> int:
     _require_metrics(chosen, arguments.metric)
     _require_file_place("--out", arguments.out)
     _require_file_place("--ledger", arguments.ledger)
+    _require_file_place("--save-baseline", arguments.save_baseline)
     options = _options(
         arguments,
         metrics=tuple(arguments.metric),
@@ -160,15 +164,23 @@ def run_verify(arguments: argparse.Namespace) -> int:
         if arguments.folder
         else "",
     )
-    return _verify_and_print(chosen, options, arguments)
+    stored = _stored_state(arguments)  # read first: it may be the very ledger that grows
+    return _compared(_verified(chosen, options, arguments), stored, options, arguments)
 
 
 def _verify_and_print(chosen: Iterable[Checkpoint], options: Options, arguments: argparse.Namespace) -> int:
+    from .verify import exit_code  # noqa: PLC0415
+
+    return exit_code(_verified(chosen, options, arguments))
+
+
+def _verified(chosen: Iterable[Checkpoint], options: Options, arguments: argparse.Namespace) -> list[Outcome]:
+    """Every outcome, its tables printed; what was known at an interruption is printed too."""
     from ..evaluate.device import DeviceError  # noqa: PLC0415
     from ..evaluate.evidence import EvidenceError  # noqa: PLC0415
     from ..reports.ledger import LedgerError  # noqa: PLC0415
     from .progress import Bars  # noqa: PLC0415
-    from .verify import exit_code, verify  # noqa: PLC0415
+    from .verify import verify  # noqa: PLC0415
 
     outcomes = []
     try:
@@ -179,8 +191,47 @@ def _verify_and_print(chosen: Iterable[Checkpoint], options: Options, arguments:
         raise CommandError(str(error), CANNOT_MEASURE) from error
     finally:
         if outcomes:
-            _print_outcomes(outcomes, arguments)
-    return exit_code(outcomes)
+            _print_outcomes(outcomes, options.tolerance, arguments)
+    return outcomes
+
+
+def _stored_state(arguments: argparse.Namespace) -> State | None:
+    """What `--baseline` names; None where it names nothing."""
+    from .baseline import BaselineError, read_state  # noqa: PLC0415
+
+    try:
+        return (
+            read_state(arguments.baseline, load_manifest(arguments.manifest)) if arguments.baseline else None
+        )
+    except BaselineError as error:
+        raise CommandError(f"--baseline {error}", USAGE) from error
+
+
+def _compared(
+    outcomes: list[Outcome], stored: State | None, options: Options, arguments: argparse.Namespace
+) -> int:
+    """The exit code: what changed since the stored state counts where there is one, else the verdicts."""
+    from .baseline import BaselineError, differences_text, stored_claim, write_state  # noqa: PLC0415
+    from .regression import Run, announce, differences_of, exit_code  # noqa: PLC0415
+
+    run = Run(
+        outcomes=tuple(outcomes),
+        manifest=load_manifest(arguments.manifest),
+        everything=not (arguments.ids or arguments.where),
+        metrics=tuple(arguments.metric),
+        options=options,
+    )
+    differences = None if stored is None else differences_of(run, stored)
+    if differences is not None:
+        mixed = _format_name(arguments) != "text" and not arguments.out
+        print(differences_text(differences), file=sys.stderr if mixed else sys.stdout)
+    announce(run, differences)
+    if arguments.save_baseline:
+        try:
+            write_state(arguments.save_baseline, [stored_claim(o.verdict, o.measurement) for o in outcomes])
+        except BaselineError as error:
+            raise CommandError(f"--save-baseline {error}", USAGE) from error
+    return exit_code(run, differences)
 
 
 def _say_as_it_comes(outcome: Outcome, arguments: argparse.Namespace) -> None:
@@ -190,19 +241,27 @@ def _say_as_it_comes(outcome: Outcome, arguments: argparse.Namespace) -> None:
         print(f"{verdict.checkpoint} {verdict.metric}:{found} {verdict.status.value}", file=sys.stderr)
 
 
-def _print_outcomes(outcomes: list[Outcome], arguments: argparse.Namespace) -> None:
+def _print_outcomes(
+    outcomes: list[Outcome], tolerance: Tolerance | None, arguments: argparse.Namespace
+) -> None:
+    from .background import background  # noqa: PLC0415
     from .tables import report_row, tell_shapes  # noqa: PLC0415
 
     rows = {outcome.checkpoint.id: outcome.checkpoint for outcome in outcomes}
     judged = [
         (row, [one.verdict for one in outcomes if one.checkpoint.id == row.id]) for row in rows.values()
     ]
+    measured = {id(o.measurement): o.measurement for o in outcomes if o.measurement is not None}
     devices = {
-        outcome.checkpoint.id: str(outcome.measurement.environment.get("device", ""))
-        for outcome in outcomes
-        if outcome.claim.metric == "fps" and outcome.measurement
+        record.checkpoint: str(record.environment.get("device", ""))
+        for record in measured.values()
+        if record.metric == "fps"
     }
-    _print_tables([report_row(row, verdicts) for row, verdicts in tell_shapes(judged, devices)], arguments)
+    _print_tables(
+        [report_row(row, verdicts) for row, verdicts in tell_shapes(judged, devices)],
+        background(list(rows.values()), measured.values(), tolerance),
+        arguments,
+    )
 
 
 def _plan(chosen: Iterable[Checkpoint], arguments: argparse.Namespace) -> int:
@@ -332,7 +391,8 @@ def _speed_runs(rows: Iterable[Checkpoint], arguments: argparse.Namespace) -> li
 def run_report(arguments: argparse.Namespace) -> int:
     """`zoo report`: the tables again from the ledger, without measuring."""
     from ..reports.verdict import Status  # noqa: PLC0415
-    from .tables import Answers, judge_ledger, report_row  # noqa: PLC0415
+    from .background import background  # noqa: PLC0415
+    from .tables import Answers, answering, judge_ledger, report_row  # noqa: PLC0415
 
     chosen = _selected(arguments)
     answers = Answers(_ledger(arguments.ledger))
@@ -340,7 +400,12 @@ def run_report(arguments: argparse.Namespace) -> int:
         return _print_definitions(chosen, answers, arguments)
     judged = judge_ledger(chosen, answers, arguments.tolerance)
     rows = [report_row(checkpoint, verdicts) for checkpoint, verdicts in judged]
-    _print_tables(rows, arguments)
+    measured = answering(chosen, answers)
+    pictures = _scenes(chosen, measured, arguments) if arguments.pictures else ()
+    about = background(chosen, measured, arguments.tolerance, scenes=pictures)
+    if arguments.check:
+        return _check_file(_tables_text(rows, about, arguments), arguments.check)
+    _print_tables(rows, about, arguments)
     refuted = any(verdict.status is Status.REFUTED for row in rows for verdict in row.verdicts)
     return REFUTED if refuted else OK
 
@@ -359,6 +424,30 @@ def _ledger(path: Path) -> list[Measurement]:
     for warning in torn:
         print(f"zoo: warning: {warning}", file=sys.stderr)
     return measurements
+
+
+def _scenes(
+    chosen: Iterable[Checkpoint], measured: Iterable[Measurement], arguments: argparse.Namespace
+) -> list[Scene]:
+    """`zoo report --pictures`: a few images of every row whose mIoU was measured."""
+    from ..evaluate.device import DeviceError, resolve_device  # noqa: PLC0415
+    from .pictures import scenes  # noqa: PLC0415
+
+    if _format_name(arguments) != "html":
+        raise CommandError("--pictures belongs to --format html", USAGE)
+    names = {record.checkpoint for record in measured if record.metric == "miou"}
+    try:
+        device = resolve_device(arguments.device)
+    except DeviceError as error:
+        raise CommandError(str(error), CANNOT_MEASURE) from error
+    rows = [checkpoint for checkpoint in chosen if checkpoint.id in names]
+    made = []
+    for found in scenes(rows, arguments.pictures, arguments.data_root, device):
+        if isinstance(found, str):
+            print(f"zoo: warning: {found}", file=sys.stderr)
+        else:
+            made.append(found)
+    return made
 
 
 def _print_definitions(chosen: Iterable[Checkpoint], answers: Answers, arguments: argparse.Namespace) -> int:
@@ -733,14 +822,38 @@ def _require_metrics(chosen: Iterable[Checkpoint], metrics: Iterable[str]) -> No
             raise CommandError(f"no chosen checkpoint claims {metric}", NOTHING_SELECTED)
 
 
-def _print_tables(rows: Sequence[Row], arguments: argparse.Namespace) -> None:
-    from ..reports.table import FORMATS  # noqa: PLC0415
+def _print_tables(rows: Sequence[Row], about: Background, arguments: argparse.Namespace) -> None:
+    _write_out(_tables_text(rows, about, arguments), arguments.out)
 
-    _write_out(FORMATS[_format_name(arguments)](rows), arguments.out)
+
+def _tables_text(rows: Sequence[Row], about: Background, arguments: argparse.Namespace) -> str:
+    from ..reports.formats import FORMATS  # noqa: PLC0415
+
+    return FORMATS[_format_name(arguments)](rows, about)
 
 
 def _format_name(arguments: argparse.Namespace) -> str:
-    return "json" if arguments.json else arguments.format
+    """As asked for, else as the suffix of the file that is written or checked says, else text."""
+    if arguments.json:
+        return "json"
+    file = getattr(arguments, "check", None) or arguments.out
+    return arguments.format or SUFFIXES.get(file.suffix if file else "", "text")
+
+
+def _check_file(text: str, path: Path) -> int:
+    """`zoo report --check`: 0 where a file is what would be written, else 1 and how it differs."""
+    from ..reports.difference import short_difference  # noqa: PLC0415
+
+    try:
+        found = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"--check {path}: cannot read: {error}", USAGE) from error
+    difference = short_difference(found, text.rstrip("\n") + "\n")
+    if not difference:
+        return OK
+    _write(difference)
+    again = "the ledger, the manifest or the program say otherwise; write it again with zoo report --out"
+    return _fail(f"{path}: not what the measurements give: {again} {path}", REFUTED)
 
 
 def _write_out(text: str, out: Path | None) -> None:

@@ -330,6 +330,38 @@ def load_manifest(path: str | Path | None = None) -> Manifest:
     return Manifest(path, _parse(path, data))
 
 
+class EntryLines(NamedTuple):
+    """Where a checkpoint stands in its file, counted from 1."""
+
+    entry: int
+    claims: tuple[int, ...]
+    """Of the printed figures, in the order of `Checkpoint.claims`."""
+
+
+def claim_lines(path: str | Path) -> dict[str, EntryLines]:
+    """The lines of every checkpoint of a manifest that `load_manifest` accepts, by id."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(Path(path).read_bytes())
+    try:
+        entries = _value(loader.get_single_node(), "checkpoints").value
+    finally:
+        loader.dispose()
+    return {
+        _value(entry, "id").value: EntryLines(
+            _line(entry),
+            tuple(_line(_value(claim, "printed")) for claim in _value(entry, "claims").value),
+        )
+        for entry in entries
+    }
+
+
+def _value(node: Any, key: str) -> Any:
+    return next(value for name, value in node.value if name.value == key)
+
+
+def _line(node: Any) -> int:
+    return node.start_mark.line + 1
+
+
 def json_schema() -> dict[str, Any]:
     """JSON Schema of the file, for editors that check and complete YAML."""
     schema = msgspec.json.schema(ManifestFile)

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 USAGE = 2
 DEFAULT_LEDGER = Path("results/measurements.jsonl")
 ACCURACY_METRICS = ("miou", "miou_ms_flip", "miou_flip")
-FORMAT_NAMES = ("text", "md", "csv", "json")
+FORMAT_NAMES = ("text", "md", "csv", "json", "html", "junit")
+SUFFIXES = {".md": "md", ".csv": "csv", ".json": "json", ".html": "html", ".xml": "junit"}
+"""Of a file -> the format it is written in where none is named."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -67,6 +69,7 @@ def _verify(command: argparse.ArgumentParser) -> None:
     _add_fetching(command)
     _add_measuring(command)
     _add_tables(command)
+    _add_baseline(command)
     _add_talk(command)
 
 
@@ -131,6 +134,20 @@ def _report(command: argparse.ArgumentParser) -> None:
         action="store_true",
         help="print what other libraries' definitions of mIoU make of the same counts",
     )
+    command.add_argument(
+        "--check",
+        type=Path,
+        metavar="FILE",
+        help="write nothing; exit 1 with the difference where FILE is not what --out would write",
+    )
+    command.add_argument(
+        "--pictures",
+        type=_count,
+        metavar="N",
+        help="html: N images of each measured row, where weights and data are at hand",
+    )
+    _add_data_root(command)
+    _add_device(command)
     _add_ledger(command)
     _add_tolerance(command)
     _add_tables(command)
@@ -419,6 +436,18 @@ def _add_measuring(command: argparse.ArgumentParser) -> None:
     _add_tolerance(command)
 
 
+def _add_baseline(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--baseline",
+        type=Path,
+        metavar="FILE",
+        help="count only what changed since FILE, a ledger or a saved baseline: exit 1 worse, 6 gone, 3 lost",
+    )
+    command.add_argument(
+        "--save-baseline", type=Path, metavar="FILE", help="write what the claims are today, for --baseline"
+    )
+
+
 def _add_places(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--evidence", type=Path, metavar="FILE", help="per-image counts (default: in ZOO_HOME)"
@@ -473,7 +502,6 @@ def _add_tolerance(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--tolerance",
         type=_tolerance,
-        default=Tolerance(),
         metavar="POINTS",
         help="call a difference up to POINTS reproduced and a larger one refuted",
     )
@@ -488,7 +516,7 @@ def _tolerance(text: str) -> Tolerance:
 
 def _add_tables(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--format", default="text", choices=FORMAT_NAMES, help="of the tables (default: text)"
+        "--format", choices=FORMAT_NAMES, help="of the tables (default: text, or as --out's suffix says)"
     )
     command.add_argument(
         "--out", type=Path, metavar="FILE", help="write the tables there instead of to stdout"

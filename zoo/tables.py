@@ -54,7 +54,7 @@ class Answers:
 
 
 def judge_ledger(
-    checkpoints: Iterable[Checkpoint], answers: Answers, tolerance: Tolerance
+    checkpoints: Iterable[Checkpoint], answers: Answers, tolerance: Tolerance | None = None
 ) -> list[tuple[Checkpoint, list[Verdict]]]:
     """Checkpoints with their verdicts, from recorded measurements alone."""
     rows = list(checkpoints)
@@ -80,6 +80,12 @@ def _device(checkpoint: Checkpoint, answers: Answers) -> str:
     return str(found.environment.get("device", "")) if found else ""
 
 
+def answering(checkpoints: Iterable[Checkpoint], answers: Answers) -> list[Measurement]:
+    """Every measurement that answers a claim of these rows, once, in their order."""
+    found = (answers.to(checkpoint, claim) for checkpoint in checkpoints for claim in checkpoint.claims)
+    return list({id(record): record for record in found if record is not None}.values())
+
+
 def definition_records(checkpoints: Iterable[Checkpoint], answers: Answers) -> list[dict[str, Any]]:
     """Every other definition's mIoU of every measured accuracy claim, beside the printed figure."""
     return [
@@ -98,7 +104,7 @@ def definition_records(checkpoints: Iterable[Checkpoint], answers: Answers) -> l
     ]
 
 
-def _verdict(checkpoint: Checkpoint, claim: Claim, answers: Answers, tolerance: Tolerance) -> Verdict:
+def _verdict(checkpoint: Checkpoint, claim: Claim, answers: Answers, tolerance: Tolerance | None) -> Verdict:
     record = answers.to(checkpoint, claim)
     if record is not None and claim.metric == FPS:
         return judge_speed(checkpoint, claim, record)
@@ -110,7 +116,7 @@ def _verdict(checkpoint: Checkpoint, claim: Claim, answers: Answers, tolerance: 
         metric=claim.metric,
         printed=claim.printed,
         measured=record.value if record else None,
-        tolerance=tolerance_of(claim.metric, tolerance),
+        tolerance=tolerance_of(claim.metric, tolerance, checkpoint.publisher),
         reason=reason,
         images=(record.image_count or None) if record else None,
         date=claim.date or "",

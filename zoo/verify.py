@@ -59,8 +59,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     offline: bool | None = None
     evidence: Path
     ledger: Path
-    tolerance: Tolerance = Tolerance()
-    """Of accuracies, in points; training memory has its own (`reports.verdict.tolerance_of`)."""
+    tolerance: Tolerance | None = None
+    """Of accuracies, in points; None for the publishers' own (`reports.verdict.tolerance_of`)."""
     not_comparable: str = ""
     """Why the published figures are not about this data; empty where they are."""
 
@@ -238,7 +238,7 @@ class RowVerifier:
             metric=claim.metric,
             printed=claim.printed,
             measured=None if measurement is None else measurement.value,
-            tolerance=tolerance_of(claim.metric, self.options.tolerance),
+            tolerance=tolerance_of(claim.metric, self.options.tolerance, self.checkpoint.publisher),
             reason=reason or self._caveat(claim, measurement),
             comparable=measurement is None or not self._why_not_comparable(claim),
             images=(measurement.image_count or None) if measurement else None,

@@ -1,0 +1,65 @@
+"""What a report says beyond its rows: bands, environments, places of claims, further figures.
+
+Everything is optional: a formatter shows what it is given.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a claim stands in the manifest."""
+
+    file: str
+    """Relative to the project's folder where it lies inside, with forward slashes."""
+    line: int
+    """From 1."""
+
+
+class ClassFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """IoU of every class of one measured row."""
+
+    checkpoint: str
+    dataset: str
+    """The data set's title."""
+    iou_percent: dict[str, float | None]
+    """Class -> IoU in percent; None where neither labels nor predictions have the class."""
+
+
+class Scene(msgspec.Struct, frozen=True, kw_only=True):
+    """One image of a measured row, as four small JPEGs of the same size."""
+
+    checkpoint: str
+    image: str
+    """Its id within the data set."""
+    input: bytes
+    truth: bytes
+    prediction: bytes
+    errors: bytes
+    wrong_percent: float
+    """Share of the labelled pixels that are predicted wrong."""
+    classes: tuple[str, ...] = ()
+    """The classes of truth and prediction, most pixels first."""
+
+
+class Background(msgspec.Struct, frozen=True, kw_only=True):
+    """All of it."""
+
+    title: str = ""
+    """Heading of the whole document, in formats that have one."""
+    note: str = ""
+    """One sentence below the title."""
+    bands: tuple[str, ...] = ()
+    """Which differences count as what, and why."""
+    environments: tuple[str, ...] = ()
+    """What measured the figures, one line an environment."""
+    places: dict[tuple[str, str, str], Place] = {}
+    """(checkpoint, metric, date) -> place of the claim."""
+    limits: dict[tuple[str, str, str], tuple[float, float]] = {}
+    """(checkpoint, metric, date) -> largest difference that is reproduced, and that is drift."""
+    classes: tuple[ClassFigures, ...] = ()
+    scenes: tuple[Scene, ...] = ()
+
+
+NO_BACKGROUND = Background()

@@ -1,0 +1,252 @@
+"""The report as one HTML file that opens offline: tables that sort, plots inside, pictures inside."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from .background import NO_BACKGROUND, Background, ClassFigures, Scene
+from .forms import Column, MetricColumn
+from .metrics import METRICS
+from .plots import MARKER_NAMES, claim_name, class_plot, delta_plot, memory_plot, speed_plot
+from .speed_shape import LEAST_ROWS, Shape, fit_shape
+from .table import (
+    ABSENT,
+    ALWAYS_COUNTED,
+    MEANINGS,
+    Footnotes,
+    Row,
+    Table,
+    figure,
+    shown_columns,
+    summary,
+    tables,
+    without_column,
+)
+from .verdict import Status, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+TEMPLATE = "report.html.j2"
+
+
+class Figure(NamedTuple):
+    """One claim in a cell."""
+
+    text: str
+    status: str
+    note: str
+    """Number of its footnote, or empty."""
+
+
+class Cell(NamedTuple):
+    """A table cell: words of the publisher, or claims."""
+
+    text: str
+    figures: tuple[Figure, ...]
+    sort: str
+    """What a column is sorted by: a number where there is one."""
+
+
+class PageTable(NamedTuple):
+    """One table of the page."""
+
+    heading: str
+    titles: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[Cell, ...]], ...]
+    """Checkpoint and cells."""
+    lines: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+class Plot(NamedTuple):
+    """A drawing with its words, and its numbers for those who do not see it."""
+
+    title: str
+    caption: str
+    svg: str
+    header: tuple[str, ...]
+    records: tuple[tuple[str, ...], ...]
+
+
+def format_html(rows: Sequence[Row], background: Background = NO_BACKGROUND) -> str:
+    """The whole page; nothing in it is fetched from anywhere."""
+    from jinja2 import Environment, FileSystemLoader  # noqa: PLC0415  (only this format needs it)
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["data_uri"] = _data_uri
+    return environment.get_template(TEMPLATE).render(
+        background=background,
+        title=background.title or "Published tables, measured again",
+        summary=summary(rows),
+        counts=_counts(rows),
+        tables=[_page_table(table) for table in tables(rows)],
+        plots=_plots(rows, background),
+        legend=[(status.value, MEANINGS[status]) for status in _statuses(rows)],
+        panels=("input", "truth", "prediction", "errors"),
+        alt=_alt,
+    )
+
+
+def _statuses(rows: Sequence[Row]) -> list[Status]:
+    used = {verdict.status for row in rows for verdict in row.verdicts}
+    return [status for status in Status if status in used]
+
+
+def _counts(rows: Sequence[Row]) -> list[tuple[str, int]]:
+    found = [verdict.status for row in rows for verdict in row.verdicts]
+    return [(s.value, found.count(s)) for s in Status if s in ALWAYS_COUNTED or s in found]
+
+
+# --- tables -------------------------------------------------------------------------------------------
+
+
+def _page_table(table: Table) -> PageTable:
+    notes = Footnotes()
+    columns = shown_columns(table)
+    rows = tuple(
+        (row.checkpoint, tuple(_cell(row, column, notes) for column in columns)) for row in table.rows
+    )
+    lines = tuple(without_column(table, notes))
+    return PageTable(
+        heading=table.heading,
+        titles=tuple(column.title if isinstance(column, Column) else column.title() for column in columns),
+        rows=rows,
+        lines=lines,
+        notes=tuple(line.partition("] ")[2] for line in notes.lines()),
+    )
+
+
+def _cell(row: Row, column: Column | MetricColumn, notes: Footnotes) -> Cell:
+    if isinstance(column, Column):
+        text = getattr(row, column.field) or ABSENT
+        return Cell(text, (), text)
+    verdicts = [v for metric in column.metrics for v in row.verdicts if v.metric == metric]
+    figures = tuple(_figure(verdict, notes) for verdict in verdicts)
+    return Cell(ABSENT if not figures else "", figures, _sort_key(verdicts))
+
+
+def _figure(verdict: Verdict, notes: Footnotes) -> Figure:
+    mark = notes.mark(verdict.reason)
+    text = figure(verdict, Footnotes())
+    return Figure(text.rpartition(" [")[0] if mark else text, verdict.status.value, mark.strip(" []"))
+
+
+def _sort_key(verdicts: Sequence[Verdict]) -> str:
+    numbers = (v.published if v.measured is None else str(v.measured) for v in verdicts)
+    return next((number for number in numbers if number is not None), "")
+
+
+# --- plots --------------------------------------------------------------------------------------------
+
+
+def _plots(rows: Sequence[Row], background: Background) -> list[Plot]:
+    verdicts = [verdict for row in rows for verdict in row.verdicts]
+    memory = [v for v in verdicts if v.metric == "train_memory" and v.delta is not None]
+    plots = _delta_plots(verdicts, background)
+    if memory:
+        plots.append(_memory(memory))
+    if shape := _shape(verdicts):
+        plots.append(_speed(shape))
+    return plots + _class_plots(background.classes)
+
+
+def _delta_plots(verdicts: Sequence[Verdict], background: Background) -> list[Plot]:
+    units: dict[str, list[Verdict]] = {}
+    for verdict in verdicts:
+        if verdict.delta is not None:
+            units.setdefault(METRICS[verdict.metric].unit, []).append(verdict)
+    return [
+        _deltas(f"delta-{number}", unit, group, background)
+        for number, (unit, group) in enumerate(units.items())
+    ]
+
+
+def _deltas(name: str, unit: str, verdicts: Sequence[Verdict], background: Background) -> Plot:
+    what = {"%": "Accuracy", "GB": "Training memory"}.get(unit, "Speed")
+    marks = ", ".join(f"{mark} = {status.value}" for status, mark in MARKER_NAMES.items())
+    return Plot(
+        title=f"{what}: measured minus published",
+        caption=f"Dark band: reproduced; light band: drift; {marks}.",
+        svg=delta_plot(verdicts, background.limits, name),
+        header=("Claim", "Published", "Measured minus published", "Verdict"),
+        records=tuple((claim_name(v), v.published or "", f"{v.delta:+g}", v.status.value) for v in verdicts),
+    )
+
+
+def _memory(verdicts: Sequence[Verdict]) -> Plot:
+    return Plot(
+        title="Training memory: foretold against published",
+        caption="On the line, the tracing of a training step gives what was printed. GB is MiB / 1000 here.",
+        svg=memory_plot(verdicts, "memory"),
+        header=("Checkpoint", "Published, GB", "Foretold, GB"),
+        records=tuple((v.checkpoint, v.published or "", f"{v.measured:.3f}") for v in verdicts),
+    )
+
+
+def _shape(verdicts: Sequence[Verdict]) -> Shape | None:
+    """Of every printed and measured speed; where there are too few, none can be told."""
+    both = {v.checkpoint: v for v in verdicts if v.metric == "fps" and v.published and v.measured}
+    if len(both) < LEAST_ROWS:
+        return None
+    return fit_shape(
+        {row: float(v.published or 0) for row, v in both.items()},
+        {row: v.measured or 0 for row, v in both.items()},
+    )
+
+
+def _speed(shape: Shape) -> Plot:
+    return Plot(
+        title="Shape of the speed column",
+        caption="1 is a row that fits the device's common factor; red rows contradict the rest of their column.",
+        svg=speed_plot(shape, "speed"),
+        header=("Checkpoint", "Over the common factor", "Fits"),
+        records=tuple(
+            (row, f"{ratio:.2f}", "no" if row in shape.inconsistent else "yes")
+            for row, ratio in shape.ratio.items()
+        ),
+    )
+
+
+def _class_plots(figures: Sequence[ClassFigures]) -> list[Plot]:
+    grouped: dict[tuple[str, tuple[str, ...]], list[ClassFigures]] = {}
+    for one in figures:
+        grouped.setdefault((one.dataset, tuple(one.iou_percent)), []).append(one)
+    return [
+        Plot(
+            title=f"IoU of every class, {dataset}",
+            caption="One mark a measured row and class, from the run behind its mIoU.",
+            svg=class_plot(group, f"classes-{number}"),
+            header=("Class", *(one.checkpoint for one in group)),
+            records=tuple(
+                (name, *(_percent(one.iou_percent.get(name)) for one in group)) for name in classes
+            ),
+        )
+        for number, ((dataset, classes), group) in enumerate(grouped.items())
+    ]
+
+
+def _percent(value: float | None) -> str:
+    return ABSENT if value is None else f"{value:.2f}"
+
+
+# --- pictures -----------------------------------------------------------------------------------------
+
+
+def _data_uri(jpeg: bytes) -> str:
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
+
+
+def _alt(scene: Scene, panel: str) -> str:
+    """What a picture shows, for those who do not see it."""
+    classes = ", ".join(scene.classes[:5])
+    return {
+        "input": f"The image {scene.image}",
+        "truth": f"Labels of {scene.image}, mostly {classes}",
+        "prediction": f"What {scene.checkpoint} predicts for {scene.image}",
+        "errors": f"Pixels of {scene.image} predicted wrong: {scene.wrong_percent:.1f} % of the labelled ones",
+    }[panel]

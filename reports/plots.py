@@ -1,0 +1,163 @@
+"""Plots as SVG to stand inside an HTML page: text as text, colours from the page, no identifier twice.
+
+matplotlib draws with stand-in colours, which are then replaced by the page's own (`currentColor` and custom
+properties), so that one drawing serves light and dark.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from typing import TYPE_CHECKING, Any
+
+from .metrics import METRICS
+from .verdict import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from .background import ClassFigures
+    from .speed_shape import Shape
+    from .verdict import Verdict
+
+INK, FAINT, BAND, WIDE = "#010203", "#010204", "#010205", "#010206"
+_STATUS_INK = {Status.REPRODUCED: "#010207", Status.DRIFT: "#010208", Status.REFUTED: "#010209"}
+_OTHER_INK = "#01020a"
+_SERIES = ("#01020b", "#01020c", "#01020d", "#01020e", "#01020f", "#010210", "#010211", "#010212")
+_PAGE = {
+    INK: "currentColor", FAINT: "var(--faint)", BAND: "var(--band)", WIDE: "var(--wide)", _OTHER_INK: "var(--other)",
+    **{ink: f"var(--{status.value})" for status, ink in _STATUS_INK.items()},
+    **{ink: f"var(--series-{number})" for number, ink in enumerate(_SERIES)},
+}  # fmt: skip
+_MARKERS = {Status.REPRODUCED: "o", Status.DRIFT: "D", Status.REFUTED: "X"}
+"""A shape as well as a colour: not everybody tells red from green."""
+MARKER_NAMES = {Status.REPRODUCED: "disc", Status.DRIFT: "diamond", Status.REFUTED: "cross"}
+_ROW_INCHES = 0.22
+_STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 9, "text.color": INK, "axes.edgecolor": FAINT,
+    "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK, "axes.spines.top": False,
+    "axes.spines.right": False, "axes.grid": True, "axes.axisbelow": True, "grid.color": FAINT,
+    "grid.linewidth": 0.4, "legend.frameon": False,
+}  # fmt: skip
+
+
+def delta_plot(
+    verdicts: Sequence[Verdict], limits: Mapping[tuple[str, str, str], tuple[float, float]], name: str
+) -> str:
+    """Differences of claims of one unit, each over its bands; shares of the figure where the bands are shares."""
+    relative = METRICS[verdicts[0].metric].unit != "%"
+
+    def draw(axes: Axes) -> None:
+        for place, verdict in enumerate(verdicts):
+            assert verdict.published is not None
+            assert verdict.delta is not None
+            scale = 100 / float(verdict.published) if relative else 1.0
+            near, far = limits.get((verdict.checkpoint, verdict.metric, verdict.date), (0.0, 0.0))
+            axes.barh(place, 2 * far * scale, left=-far * scale, color=WIDE, height=0.8)
+            axes.barh(place, 2 * near * scale, left=-near * scale, color=BAND, height=0.8)
+            ink, marker = _STATUS_INK.get(verdict.status, _OTHER_INK), _MARKERS.get(verdict.status, "s")
+            axes.plot(verdict.delta * scale, place, color=ink, marker=marker, markersize=5, linestyle="none")
+        axes.axvline(0, color=INK, linewidth=0.8)
+        _name_rows(axes, [claim_name(verdict) for verdict in verdicts])
+        axes.set_xlabel(
+            "measured minus published, " + ("% of the published figure" if relative else "points")
+        )
+
+    return _svg(draw, name, rows=len(verdicts))
+
+
+def memory_plot(verdicts: Sequence[Verdict], name: str) -> str:
+    """Foretold training memory over the published one, with the line on which they agree."""
+    pairs = [(float(v.published), v.measured) for v in verdicts if v.published and v.measured is not None]
+
+    def draw(axes: Axes) -> None:
+        ends = [0, 1.08 * max(value for pair in pairs for value in pair)]
+        axes.plot(ends, ends, color=FAINT, linewidth=1)
+        for published, measured in pairs:
+            axes.plot(published, measured, color=_SERIES[0], marker="o", markersize=6, fillstyle="none")
+        axes.set_xlabel("published, GB")
+        axes.set_ylabel("foretold, GB")
+        axes.set_xlim(*ends)
+        axes.set_ylim(*ends)
+
+    return _svg(draw, name, rows=14)
+
+
+def speed_plot(shape: Shape, name: str) -> str:
+    """How far each row is from the speed that the device's common factor foretells."""
+    rows = sorted(shape.ratio, key=lambda row: shape.ratio[row])
+
+    def draw(axes: Axes) -> None:
+        inks = [_STATUS_INK[Status.REFUTED] if row in shape.inconsistent else _SERIES[0] for row in rows]
+        axes.barh(range(len(rows)), [shape.ratio[row] for row in rows], color=inks, height=0.7)
+        axes.axvline(1, color=INK, linewidth=0.8)
+        _name_rows(axes, rows)
+        axes.set_xlabel(f"row's factor over the common one ({shape.factor:.2f})")
+
+    return _svg(draw, name, rows=len(rows))
+
+
+def class_plot(figures: Sequence[ClassFigures], name: str) -> str:
+    """IoU of every class of one data set, a mark a row."""
+    classes = list(figures[0].iou_percent)
+
+    def draw(axes: Axes) -> None:
+        for number, one in enumerate(figures):
+            ink, marker = _SERIES[number % len(_SERIES)], "osD^vPX*"[number % 8]
+            values = [one.iou_percent.get(key) for key in classes]
+            axes.plot(
+                [math.nan if value is None else value for value in values], range(len(classes)), color=ink,
+                marker=marker, markersize=5, linestyle="none", fillstyle="none", label=one.checkpoint,
+            )  # fmt: skip
+        _name_rows(axes, classes)
+        axes.set_xlim(0, 100)
+        axes.set_xlabel("IoU, %")
+        axes.legend(loc="lower center", bbox_to_anchor=(0.4, 1.0), fontsize=8)
+
+    return _svg(draw, name, rows=len(classes) + len(figures))
+
+
+def claim_name(verdict: Verdict) -> str:
+    """A claim in one line: its row, its metric, and its date where there are several."""
+    date = f" ({verdict.date})" if verdict.date else ""
+    return f"{verdict.checkpoint} {METRICS[verdict.metric].title}{date}"
+
+
+def _name_rows(axes: Axes, names: Sequence[str]) -> None:
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.grid(axis="y", visible=False)
+
+
+def _svg(draw: Callable[[Axes], None], name: str, *, rows: int) -> str:
+    import matplotlib as mpl  # noqa: PLC0415  (only the HTML report draws)
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    with mpl.rc_context({**_STYLE, "svg.hashsalt": name}):
+        figure = Figure(figsize=(8, 1 + _ROW_INCHES * rows), layout="constrained")
+        draw(figure.add_subplot())
+        return _inline(_drawn(figure), name)
+
+
+def _drawn(figure: Figure) -> str:
+    file = io.StringIO()
+    absent: dict[str, Any] = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    figure.savefig(file, format="svg", transparent=True, metadata=absent)
+    return file.getvalue()
+
+
+def _inline(svg: str, name: str) -> str:
+    """Without what only a file of its own needs; identifiers begin with the plot's name."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>|<style[^>]*>.*?</style>|<!--.*?-->", "", svg, flags=re.DOTALL)
+    svg = re.sub(r' xmlns(:xlink)?="[^"]*"| version="[^"]*"', "", svg)
+    svg = svg.replace("xlink:href=", "href=")
+    svg = re.sub(r'\bid="', f'id="{name}-', svg)
+    svg = re.sub(r'href="#|url\(#', lambda found: f"{found[0]}{name}-", svg)
+    svg = re.sub("#0102[01][0-9a-f]", lambda found: _PAGE[found[0]], svg)
+    svg = re.sub(r"\s*\n\s*", "\n", svg)
+    return svg.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1).strip()

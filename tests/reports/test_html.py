@@ -1,0 +1,243 @@
+"""The HTML report: valid, whole in one file, readable by everybody, and opened in a browser where there is one."""
+
+import io
+import re
+import shutil
+from pathlib import Path
+
+import html5lib
+import pytest
+from PIL import Image
+
+from segbench.reports.background import Background, ClassFigures, Scene
+from segbench.reports.html import format_html
+from segbench.reports.table import Row
+from segbench.reports.verdict import Tolerance, judge
+
+SVG = "{http://www.w3.org/2000/svg}"
+TEMPLATE = Path(__file__).resolve().parents[2] / "reports/report.html.j2"
+FPS = {"r0": ("9.0", 31.0), "r1": ("7.0", 24.0), "r2": ("5.0", 17.2), "r3": ("2.0", 14.0), "r4": ("1.5", 5.1)}
+
+
+def verdict(checkpoint, metric, printed, measured, **more):
+    return judge(
+        checkpoint=checkpoint,
+        metric=metric,
+        printed=printed,
+        measured=measured,
+        tolerance=Tolerance(),
+        **more,
+    )
+
+
+def row(checkpoint, miou, memory, **more):
+    printed, fps = FPS[checkpoint]
+    verdicts = (
+        verdict(checkpoint, "miou", "76.63", miou),
+        verdict(checkpoint, "miou_ms_flip", "78.23", None, reason="no <data> & no weights"),
+        verdict(checkpoint, "train_memory", "9.0", memory),
+        verdict(checkpoint, "fps", printed, fps, comparable=False, reason="published for V100"),
+    )
+    fields = {
+        "publisher": "mmsegmentation", "dataset": "Streets", "method": "ISANet", "backbone": f"R-{checkpoint}",
+        "crop": "256x512", "schedule": "800", "device": "V100",
+    }  # fmt: skip
+    return Row(checkpoint=checkpoint, verdicts=verdicts, **fields | more)
+
+
+def jpeg(colour):
+    file = io.BytesIO()
+    Image.new("RGB", (64, 32), colour).save(file, format="JPEG")
+    return file.getvalue()
+
+
+ROWS = [
+    row("r0", 76.63, 9.001), row("r1", 76.50, 9.2), row("r2", 75.0, 8.0), row("r3", None, None, dataset="ADE20K"),
+    row("r4", 76.65, 9.0),
+]  # fmt: skip
+BACKGROUND = Background(
+    title="Tables & figures",
+    note="Made by `zoo report`.",
+    bands=("mIoU: up to 0.05 is reproduced",),
+    environments=("1 x mIoU: cpu",),
+    limits={(one.checkpoint, metric, ""): (0.055, 0.155) for one in ROWS for metric in ("miou", "train_memory")},
+    classes=(
+        ClassFigures(checkpoint="r0", dataset="Streets", iou_percent={"road": 92.5, "pole": None}),
+        ClassFigures(checkpoint="r1", dataset="Streets", iou_percent={"road": 90.1, "pole": 10.0}),
+    ),
+    scenes=(
+        Scene(
+            checkpoint="r0", image="street_001", input=jpeg("blue"), truth=jpeg("red"), prediction=jpeg("green"),
+            errors=jpeg("white"), wrong_percent=5.04, classes=("road", "pole"),
+        ),
+    ),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def page():
+    return format_html(ROWS, BACKGROUND)
+
+
+@pytest.fixture(scope="module")
+def tree(page):
+    """Strictly parsed: the first error of the HTML standard raises."""
+    return html5lib.HTMLParser(strict=True, namespaceHTMLElements=False).parse(page)
+
+
+def test_nothing_is_valid_too():
+    html5lib.HTMLParser(strict=True).parse(format_html([]))
+
+
+def test_nothing_is_fetched(tree, page):
+    """No address but those within the page and data; no import in styles or scripts."""
+    for element in tree.iter():
+        for name in ("src", "href", "srcset", "action", "data", "poster"):
+            assert element.get(name, "#").startswith(("#", "data:")), (element.tag, name, element.get(name))
+    assert not re.search(r"@import|url\((?!#)|https?:|fetch\(|XMLHttpRequest", page)
+
+
+def test_identifiers_are_unique_and_links_lead_somewhere(tree):
+    names = [element.get("id") for element in tree.iter() if element.get("id")]
+    assert len(names) == len(set(names))
+    for element in tree.iter():
+        for link in (element.get("href"), *re.findall(r"url\((#[^)]*)\)", element.get("clip-path", ""))):
+            assert link is None or not link.startswith("#") or link[1:] in names, link
+        for label in element.get("aria-labelledby", "").split():
+            assert label in names
+
+
+def test_tables_speak_to_a_screen_reader(tree):
+    tables = tree.findall(".//table")
+    assert tables
+    for table in tables:
+        assert table.find("caption").text
+        assert {head.get("scope") for head in table.findall("thead/tr/th")} == {"col"}
+        assert all(line.find("th").get("scope") == "row" for line in table.findall("tbody/tr"))
+    sortable = [table for table in tables if table.get("data-sortable") is not None]
+    assert len(sortable) == 2
+    for head in sortable[0].findall("thead/tr/th"):
+        assert head.get("aria-sort") == "none"
+        assert head.find("button").get("type") == "button"
+    regions = [element for element in tree.iter("div") if element.get("role") == "region"]
+    assert all(r.get("tabindex") == "0" for r in regions)
+    assert all(r.get("aria-labelledby") or r.get("aria-label") for r in regions)
+
+
+def test_pictures_say_what_they_show(tree):
+    assert [image.get("alt") for image in tree.iter("img")] == [
+        "The image street_001",
+        "Labels of street_001, mostly road, pole",
+        "What r0 predicts for street_001",
+        "Pixels of street_001 predicted wrong: 5.0 % of the labelled ones",
+    ]
+
+
+def test_every_plot_has_its_numbers_as_a_table(tree):
+    figures = [figure for figure in tree.iter("figure") if figure.find(f".//{SVG}svg") is not None]
+    assert [figure.find("h3").text for figure in figures] == [
+        "Accuracy: measured minus published",
+        "Training memory: measured minus published",
+        "Training memory: foretold against published",
+        "Shape of the speed column",
+        "IoU of every class, Streets",
+    ]
+    speed = figures[3].findall("figcaption//tbody/tr")
+    assert [[cell.text for cell in line] for line in speed if line[-1].text == "no"] == [["r3", "2.03", "no"]]
+    deltas = figures[0].findall("figcaption//tbody/tr")
+    assert [[cell.text for cell in line] for line in deltas][2] == ["r2 mIoU", "76.63", "-1.63", "refuted"]
+
+
+def test_plots_keep_text_as_text_and_take_the_pages_colours(tree, page):
+    words = {"".join(text.itertext()).strip() for text in tree.iter(f"{SVG}text")}
+    assert {"r0 mIoU", "measured minus published, points", "road"} <= words
+    assert "#0102" not in page
+    assert "var(--reproduced)" in page
+
+
+def test_the_same_report_is_the_same_text(page):
+    assert format_html(ROWS, BACKGROUND) == page
+
+
+def test_what_people_wrote_is_escaped(page):
+    assert "no &lt;data&gt; &amp; no weights" in page
+    assert "<data>" not in page
+
+
+def luminance(colour):
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
+def test_words_stand_out_from_the_paper(scheme):
+    """WCAG's 4.5 to 1 in both schemes."""
+    colours = dict(
+        re.findall(r"--([\w-]+): (#[0-9a-f]{6})", TEMPLATE.read_text().split(":root {")[1 + scheme])
+    )
+    paper = luminance(colours["paper"])
+    for name in ("ink", "quiet", "link", "reproduced", "drift", "refuted", "other"):
+        lighter, darker = sorted((luminance(colours[name]), paper), reverse=True)
+        assert (lighter + 0.05) / (darker + 0.05) >= 4.5, name
+
+
+# --- in a browser ---------------------------------------------------------------------------------------
+
+CHROMIUM = next(
+    filter(
+        None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chromium-headless-shell"))
+    ),
+    None,
+)
+
+
+@pytest.fixture
+def open_page(tmp_path, page):
+    """A function from a width and a colour scheme to the opened page and what its console said."""
+    if CHROMIUM is None:
+        pytest.skip("Chromium is not installed: no chromium, chromium-browser or google-chrome on PATH")
+    from playwright.sync_api import sync_playwright
+
+    (tmp_path / "report.html").write_text(page, encoding="utf-8")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM)
+
+        def opened(width, scheme):
+            tab = browser.new_page(
+                viewport={"width": width, "height": 800}, color_scheme=scheme, offline=True
+            )
+            said = []
+            tab.on("console", lambda message: said.append(message.text))
+            tab.on("pageerror", lambda error: said.append(str(error)))
+            tab.goto((tmp_path / "report.html").as_uri())
+            return tab, said
+
+        yield opened
+        browser.close()
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+def test_a_browser_shows_it_without_a_word(open_page, width, scheme):
+    """No error, no sideways scrolling of the page, pictures decoded, plots with a size."""
+    tab, said = open_page(width, scheme)
+    assert said == []
+    assert tab.evaluate("document.documentElement.scrollWidth") == width
+    assert set(tab.evaluate("[...document.images].map((image) => image.naturalWidth)")) == {64}
+    assert min(tab.evaluate("[...document.querySelectorAll('svg')].map((s) => s.clientHeight)")) > 50
+
+
+def test_headings_sort_by_keyboard(open_page):
+    tab, said = open_page(1280, "light")
+    heads = "[...document.querySelectorAll('table')[0].tHead.rows[0].cells]"
+    names = "[...document.querySelectorAll('table')[0].tBodies[0].rows].map((row) => row.cells[0].title)"
+    column = tab.evaluate(f"{heads}.findIndex((head) => head.textContent.startsWith('Mem'))")
+    button = tab.locator("table").first.locator("thead button").nth(column)
+    button.focus()
+    tab.keyboard.press("Enter")
+    assert tab.evaluate(names) == ["r2", "r4", "r0", "r1"]
+    assert tab.evaluate(f"{heads}[{column}].ariaSort") == "ascending"
+    tab.keyboard.press("Space")
+    assert tab.evaluate(names) == ["r1", "r0", "r4", "r2"]
+    assert tab.evaluate(f"{heads}[{column}].ariaSort") == "descending"
+    assert said == []

@@ -1,0 +1,208 @@
+"""Regression against a stored state: each kind of change, its exit code, and where it is told."""
+
+import json
+import shutil
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from segbench.zoo.baseline import Change, State, StoredClaim, compare, exit_code
+from segbench.zoo.cli import main
+from segbench.zoo.demo import STREETS
+
+DEMO = "isanet_r50-d8_w16_256x512_0.8k_streets"
+
+
+def claim(metric="miou", measured=76.63, *, checkpoint="a", **more):
+    fields = {"published": "76.63", "digest": f"{checkpoint} {metric} {measured}"} | more
+    return StoredClaim(checkpoint=checkpoint, metric=metric, measured=measured, **fields)
+
+
+def changes(before, now, **more):
+    return [one.change for one in compare(State(claims=tuple(before)), now, **more)]
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "change", "code"),
+    [
+        (76.63, 76.63, Change.UNCHANGED, 0),
+        (76.63, 76.6300005, Change.UNCHANGED, 0),
+        (76.63, 76.629, Change.WORSE, 1),
+        (76.63, 76.631, Change.BETTER, 0),
+        (76.63, None, Change.LOST, 3),
+        (None, 76.63, Change.NEW, 0),
+        (None, None, Change.UNCHANGED, 0),
+    ],
+)
+def test_accuracy_is_exact(before, now, change, code):
+    (found,) = compare(State(claims=(claim(measured=before),)), [claim(measured=now)])
+    assert (found.change, exit_code([found])) == (change, code)
+
+
+def test_a_claim_that_nobody_stored_is_new_or_cannot_be_measured():
+    assert changes([], [claim()]) == [Change.NEW]
+    assert changes([], [claim(measured=None)]) == [Change.LOST]
+
+
+def test_a_claim_is_gone_with_its_row_its_entry_or_its_figure():
+    stored = [claim(), claim("miou_ms_flip"), claim(checkpoint="b")]
+    assert changes(stored, [claim()]) == [Change.UNCHANGED, Change.GONE, Change.GONE]
+    assert changes([claim()], [claim(published=None)]) == [Change.GONE]
+    assert changes(stored, [claim()], is_asked=lambda one: one.checkpoint == "a") == [
+        Change.UNCHANGED, Change.GONE,
+    ]  # fmt: skip
+
+
+def test_foretold_memory_is_better_where_it_is_nearer_to_the_printed_figure():
+    before = [claim("train_memory", 9.1, published="9.0")]
+    assert changes(before, [claim("train_memory", 8.95, published="9.0")]) == [Change.BETTER]
+    assert changes(before, [claim("train_memory", 8.5, published="9.0")]) == [Change.WORSE]
+
+
+SPEEDS = {"a": 10.0, "b": 7.0, "c": 4.0, "d": 2.0, "e": 1.0}
+
+
+def speeds(factor=1.0, **slower):
+    return [
+        claim("fps", value * factor * slower.get(row, 1.0), checkpoint=row, published=str(value))
+        for row, value in SPEEDS.items()
+    ]
+
+
+def test_another_device_is_no_regression():
+    """All rows twice as slow: the shape is the same."""
+    assert set(changes(speeds(), speeds(0.5))) == {Change.UNCHANGED}
+
+
+def test_a_row_that_is_slow_twice_is_worse_and_once_is_not():
+    asked = []
+
+    def confirm(rows, again):
+        asked.append(list(rows))
+        return {row: SPEEDS[row] * again for row in rows}
+
+    slow = speeds(c=0.5)
+    worse = compare(State(claims=tuple(speeds())), slow, confirm=lambda rows: confirm(rows, 0.5))
+    well = compare(State(claims=tuple(speeds())), slow, confirm=lambda rows: confirm(rows, 1.0))
+    assert [one.checkpoint for one in worse if one.change is Change.WORSE] == ["c"]
+    assert {one.change for one in well} == {Change.UNCHANGED}
+    assert asked == [["c"], ["c"]]
+
+
+def test_the_worst_change_decides():
+    lost, gone, worse = claim(measured=None), claim("miou_flip"), claim("miou_ms_flip", 76.0)
+    stored = State(claims=(claim(), gone, claim("miou_ms_flip")))
+    assert exit_code(compare(stored, [lost])) == 6
+    assert exit_code(compare(stored, [lost, worse])) == 1
+
+
+# --- the command on the demo zoo ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def demo(tmp_path, monkeypatch):
+    """A writable copy of the demo zoo in the working folder, weights fetched, as on a runner of GitHub's."""
+    shutil.copytree(STREETS, tmp_path / "demo")
+    weights = next((tmp_path / "demo/weights").glob("isanet*"))
+    cached = tmp_path / "zoo-home/weights" / DEMO / weights.name
+    cached.parent.mkdir(parents=True)
+    shutil.copy(weights, cached)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_WORKSPACE", str(tmp_path))
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
+    return tmp_path / "demo"
+
+
+def verify(capsys, *arguments, data_root="demo"):
+    code = main(["verify", DEMO, "--manifest", "demo/zoo.yaml", "--data-root", data_root, "-q", "--offline",
+                 *arguments])  # fmt: skip
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def line_of(path, text):
+    return next(n for n, line in enumerate(path.read_text().splitlines(), start=1) if text in line)
+
+
+def errors(err):
+    return [line for line in err.splitlines() if line.startswith("::")]
+
+
+def test_planted_regressions_have_their_own_codes_and_lines(capsys, demo):
+    """One mIoU 0.2 lower than it was; one claim gone; one row not measurable."""
+    assert verify(capsys, "--metric", "miou", "--save-baseline", "base.json")[0] == 0
+    state = json.loads(Path("base.json").read_text())
+    code, out, err = verify(capsys, "--metric", "miou", "--baseline", "base.json")
+    assert (code, errors(err)) == (0, [])
+    assert out.endswith("against the stored state: 1 unchanged\n")
+
+    lower = json.loads(json.dumps(state))
+    lower["claims"][0] |= {"measured": state["claims"][0]["measured"] + 0.2, "digest": "then"}
+    Path("lower.json").write_text(json.dumps(lower))
+    code, out, err = verify(capsys, "--metric", "miou", "--baseline", "lower.json")
+    line = line_of(demo / "zoo.yaml", '"76.63"')
+    said = f"{DEMO} mIoU: worse, 76.83 → 76.63 (-0.20)"
+    assert code == 1
+    assert errors(err) == [f"::error file=demo/zoo.yaml,line={line},title={DEMO} miou worse::{said}"]
+    assert said in out
+    assert said in Path("summary.md").read_text()
+
+    gone = json.loads(json.dumps(state))
+    gone["claims"].append(gone["claims"][0] | {"date": "2020-01-01"})
+    Path("gone.json").write_text(json.dumps(gone))
+    code, _, err = verify(capsys, "--metric", "miou", "--baseline", "gone.json")
+    line = line_of(demo / "zoo.yaml", f"id: {DEMO}")
+    assert code == 6
+    assert errors(err)[0].startswith(f"::error file=demo/zoo.yaml,line={line},title={DEMO} miou gone::")
+
+    code, _, err = verify(capsys, "--metric", "miou", "--baseline", "base.json", data_root="nowhere")
+    line = line_of(demo / "zoo.yaml", '"76.63"')
+    assert code == 3
+    assert errors(err)[0].startswith(
+        f"::error file=demo/zoo.yaml,line={line},title={DEMO} miou could not measure::"
+    )
+
+
+def test_the_ledger_is_a_state_too_even_the_one_that_grows(capsys, demo):
+    assert verify(capsys, "--metric", "miou")[0] == 0
+    code, out, _ = verify(capsys, "--metric", "miou", "--baseline", "results/measurements.jsonl")
+    assert (code, out.splitlines()[-1]) == (0, "against the stored state: 1 unchanged")
+
+
+def test_changes_keep_out_of_what_programs_read(capsys, demo):
+    code, out, err = verify(capsys, "--metric", "miou", "--save-baseline", "base.json", "--json")
+    code, out, err = verify(capsys, "--metric", "miou", "--baseline", "base.json", "--json")
+    assert (code, json.loads(out)[0]["status"]) == (0, "reproduced")
+    assert "1 unchanged" in err
+
+
+def test_a_refuted_claim_is_annotated_without_a_baseline(capsys, demo):
+    manifest = demo / "zoo.yaml"
+    manifest.write_text(manifest.read_text().replace('"76.63"', '"77.63"'))
+    code, _, err = verify(capsys, "--metric", "miou")
+    assert code == 1
+    assert errors(err)[0].startswith(f"::error file=demo/zoo.yaml,line={line_of(manifest, '77.63')},")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "--baseline base.json: cannot read the stored state: No such file or directory"),
+        ('{"version": 2, "claims": []}', "--baseline base.json: state version 2, this segbench reads 1"),
+        ('{"version": 1}', "--baseline base.json: not a state that zoo verify --save-baseline wrote"),
+        ("not JSON\n", "--baseline base.json:1: expected one Measurement as a JSON object"),
+    ],
+)
+def test_a_state_that_cannot_be_used_is_named_before_anything_is_measured(capsys, demo, text, message):
+    if text is not None:
+        Path("base.json").write_text(text)
+    code, out, err = verify(capsys, "--metric", "miou", "--baseline", "base.json")
+    assert (code, out) == (2, "")
+    assert message in err
+
+
+def test_states_keep_every_digit(tmp_path):
+    stored = State(claims=(claim(measured=76.6284764748448),))
+    assert msgspec.json.decode(msgspec.json.encode(stored), type=State) == stored

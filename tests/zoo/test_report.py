@@ -1,0 +1,86 @@
+"""`zoo report`: the tables again from the repository's own ledger, and whether a written file still agrees."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from segbench.zoo.cli import main
+
+ROOT = Path(__file__).resolve().parents[2]
+LEDGER = ROOT / "results/measurements.jsonl"
+TABLES = ROOT / "results/README.md"
+
+
+def report(capsys, *arguments):
+    """Exit code, stdout and stderr of `zoo report` on the repository's ledger."""
+    code = main(["report", "--ledger", str(LEDGER), *map(str, arguments)])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def test_the_tables_in_the_repository_are_what_its_ledger_gives(capsys):
+    assert report(capsys, "--check", TABLES) == (0, "", "")
+
+
+def test_a_changed_table_fails_the_check_with_the_line(capsys, tmp_path):
+    copy = tmp_path / "README.md"
+    copy.write_text(TABLES.read_text().replace("| 79.58 [1] |", "| 79.85 [1] |"))
+    code, out, err = report(capsys, "--check", copy)
+    assert code == 1
+    found, expected = (line for line in out.splitlines() if line.startswith(("-|", "+|")) or line[1:2] == "|")
+    assert found.replace("79.85", "79.58")[1:] == expected[1:]
+    assert f"zoo report --out {copy}" in err
+
+
+def test_a_ledger_without_a_measurement_fails_the_check(capsys, tmp_path):
+    shorter = tmp_path / "measurements.jsonl"
+    shorter.write_text("".join(LEDGER.read_text().splitlines(keepends=True)[1:]))
+    code = main(["report", "--ledger", str(shorter), "--check", str(TABLES)])
+    assert code == 1
+    assert "5.869 [1]" in capsys.readouterr().out
+
+
+def test_a_file_that_is_not_there_cannot_be_checked(capsys, tmp_path):
+    code, out, err = report(capsys, "--check", tmp_path / "none.md")
+    assert (code, out) == (2, "")
+    assert "none.md: cannot read" in err
+
+
+@pytest.mark.parametrize(
+    ("name", "begins"),
+    [
+        ("t.md", "# Published tables"), ("t.csv", "checkpoint,publisher"), ("t.json", "[\n"),
+        ("t.txt", "mmsegmentation, Cityscapes\n"),
+    ],
+)  # fmt: skip
+def test_the_suffix_says_the_format(capsys, tmp_path, name, begins):
+    code, out, _ = report(capsys, "--out", tmp_path / name)
+    assert (code, out) == (0, "")
+    assert (tmp_path / name).read_text().startswith(begins)
+
+
+def test_a_report_never_imports_torch(tmp_path):
+    """Not in any format that needs no weights."""
+    shutil.copytree(ROOT / "results", tmp_path / "results")
+    program = (
+        "import sys; from segbench.zoo.cli import main; code = main(['report', '--format', 'md']);"
+        "heavy = {'torch', 'cv2', 'matplotlib'} & set(sys.modules);"
+        "sys.exit(f'imported {sorted(heavy)}' if heavy else code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_ledger_names_no_machine():
+    """Versions and kinds only: no path, host or build of a kernel."""
+    text = LEDGER.read_text()
+    assert not re.search(r"[\"' ]/(?:home|root|tmp|work|usr|mnt)", text)
+    assert set(re.findall(r'"platform":"([^"]*)"', text)) <= set(
+        re.findall(r"Linux [0-9.]+, glibc [0-9.]+", text)
+    )

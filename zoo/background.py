@@ -1,0 +1,126 @@
+"""What a report says beyond its verdicts, gathered from the manifest and the measurements."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..reports.background import Background, ClassFigures, Place
+from ..reports.metrics import METRICS
+from ..reports.verdict import bands, tolerance_of
+from .manifest import claim_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from ..reports.background import Scene
+    from ..reports.verdict import Tolerance
+    from .manifest import Checkpoint
+    from .measurement import Measurement
+
+TITLE = "Published tables, measured again"
+NOTE = (
+    "Made by `zoo report` from the ledger of measurements; `zoo report --check FILE` tells whether this file still "
+    "agrees with it."
+)
+ClaimKey = tuple[str, str, str]
+"""Checkpoint, metric, and the date of a claim that its authors revised."""
+
+
+def background(
+    checkpoints: Sequence[Checkpoint],
+    measurements: Iterable[Measurement],
+    tolerance: Tolerance | None = None,
+    *,
+    scenes: Sequence[Scene] = (),
+) -> Background:
+    """Bands, environments, places and per-class figures of these rows and what was measured of them."""
+    measurements = list(measurements)
+    judged = [(row.publisher, claim.metric) for row in checkpoints for claim in row.published]
+    return Background(
+        title=TITLE,
+        note=NOTE,
+        bands=tuple(bands(judged, tolerance)),
+        environments=tuple(environment_lines(measurements)),
+        places=places(checkpoints),
+        limits=_limits(checkpoints, tolerance),
+        classes=tuple(_class_figures(checkpoints, measurements)),
+        scenes=tuple(scenes),
+    )
+
+
+def environment_lines(measurements: Iterable[Measurement]) -> list[str]:
+    """One line for every different environment: which figures it gave when, and with what."""
+    grouped: dict[str, list[Measurement]] = {}
+    for record in measurements:
+        grouped.setdefault(_environment_text(record), []).append(record)
+    return [f"{_counts(records)}, {_span(records)}: {text}" for text, records in grouped.items()]
+
+
+def _counts(records: Sequence[Measurement]) -> str:
+    counts = Counter((METRICS[record.metric].title, record.protocol) for record in records)
+    return ", ".join(f"{number} x {title} by {protocol}" for (title, protocol), number in counts.items())
+
+
+def _span(records: Sequence[Measurement]) -> str:
+    days = sorted(record.taken_at[:10] for record in records)
+    return days[0] if days[0] == days[-1] else f"{days[0]} to {days[-1]}"
+
+
+def _environment_text(record: Measurement) -> str:
+    facts: dict[str, Any] = record.environment
+    packages = [f"{name} {version}" for name, version in facts.get("packages", {}).items() if version]
+    parts = [
+        f"{facts.get('device', 'unknown device')}, {record.precision}",
+        facts.get("platform"),
+        f"Python {facts['python']}" if "python" in facts else None,
+        *packages,
+        f"CUDA {facts['cuda']}" if facts.get("cuda") else None,
+        f"cuDNN {facts['cudnn']}" if facts.get("cudnn") else None,
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def places(checkpoints: Iterable[Checkpoint]) -> dict[ClaimKey, Place]:
+    """Where each claim stands in its manifest."""
+    files = {row.manifest: claim_lines(row.manifest) for row in checkpoints if row.manifest is not None}
+    return {
+        (row.id, claim.metric, claim.date or ""): Place(file=shown_path(row.manifest), line=line)
+        for row in checkpoints
+        if row.manifest is not None
+        for claim, line in zip(row.claims, files[row.manifest][row.id].claims, strict=True)
+    }
+
+
+def shown_path(path: Path) -> str:
+    """Relative to the project's folder (`GITHUB_WORKSPACE`, else the working folder), or the name alone."""
+    root = Path(os.environ.get("GITHUB_WORKSPACE") or Path.cwd()).resolve()
+    path = path.resolve()
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
+
+
+def _limits(checkpoints: Iterable[Checkpoint], tolerance: Tolerance | None) -> dict[ClaimKey, Any]:
+    limits: dict[ClaimKey, tuple[float, float]] = {}
+    for row in checkpoints:
+        for claim in row.published:
+            assert claim.printed is not None
+            reproduced, drift = tolerance_of(claim.metric, tolerance, row.publisher).band(claim.printed)
+            limits[row.id, claim.metric, claim.date or ""] = float(reproduced), float(drift)
+    return limits
+
+
+def _class_figures(
+    checkpoints: Iterable[Checkpoint], measurements: Iterable[Measurement]
+) -> list[ClassFigures]:
+    titles = {row.id: row.dataset_spec.title for row in checkpoints}
+    return [
+        ClassFigures(
+            checkpoint=record.checkpoint,
+            dataset=titles[record.checkpoint],
+            iou_percent=record.details["iou_percent"],
+        )
+        for record in measurements
+        if record.metric == "miou" and "iou_percent" in record.details
+    ]

@@ -1,0 +1,156 @@
+"""A verification inside continuous integration: against a stored state, told where a reviewer looks.
+
+On GitHub Actions every fault becomes an annotation on its claim's line of the manifest, and the tables go into the
+job's summary. Both are plain text that the runner reads, so nothing here needs a network or a token.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ..reports.formats import FORMATS
+from ..reports.table import Footnotes, figure
+from ..reports.verdict import Status, Verdict
+from . import baseline
+from .background import background, places, shown_path
+from .baseline import Difference, State, StoredClaim, compare, differences_text, stored_claim
+from .manifest import Manifest, claim_lines
+from .tables import report_row
+from .verify import NOT_THE_FILE, Options, Outcome, verify
+from .verify import exit_code as outcomes_exit_code
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from ..reports.background import Place
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """One verification that is done."""
+
+    outcomes: tuple[Outcome, ...]
+    manifest: Manifest
+    everything: bool
+    """True where no rows were chosen: then a row that the stored state has and the manifest has not is gone."""
+    metrics: tuple[str, ...]
+    """The claims judged; empty for all."""
+    options: Options
+
+
+def differences_of(run: Run, stored: State) -> list[Difference]:
+    """What became of every claim; a speed that looks worse is measured once more before it counts."""
+    now = [stored_claim(outcome.verdict, outcome.measurement) for outcome in run.outcomes]
+    reasons = {claim.key: outcome.verdict.reason for claim, outcome in zip(now, run.outcomes, strict=True)}
+    return compare(
+        stored,
+        now,
+        reasons,
+        is_asked=lambda claim: _is_asked(run, claim),
+        confirm=lambda rows: _again(run, rows),
+    )
+
+
+def _is_asked(run: Run, claim: StoredClaim) -> bool:
+    """Whether a stored claim would have been judged today, if it were still there."""
+    if run.metrics and claim.metric not in run.metrics:
+        return False
+    chosen = {outcome.checkpoint.id for outcome in run.outcomes}
+    return claim.checkpoint in chosen or (run.everything and claim.checkpoint not in run.manifest)
+
+
+def _again(run: Run, rows: Sequence[str]) -> dict[str, float]:
+    """Speeds of these rows, measured a second time."""
+    chosen = {outcome.checkpoint.id: outcome.checkpoint for outcome in run.outcomes}
+    options = msgspec.structs.replace(run.options, metrics=(baseline.SPEED,))
+    outcomes = verify([chosen[row] for row in rows], options)
+    return {o.checkpoint.id: o.verdict.measured for o in outcomes if o.verdict.measured is not None}
+
+
+def exit_code(run: Run, differences: Sequence[Difference] | None) -> int:
+    """Of the verdicts; with a stored state only changes count, and files that are not what they claim to be."""
+    code = outcomes_exit_code(run.outcomes)
+    if differences is None or code == NOT_THE_FILE:
+        return code
+    refuted = baseline.is_new_and_refuted(differences, (outcome.verdict for outcome in run.outcomes))
+    return baseline.exit_code(differences, new_refuted=refuted)
+
+
+# --- where a reviewer looks -----------------------------------------------------------------------------
+
+
+def announce(run: Run, differences: Sequence[Difference] | None) -> None:
+    """Annotations and the job's summary, where the environment asks for them.
+
+    Annotations go to stderr, which the runner reads as well, so that stdout stays the tables'.
+    """
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        for line in annotation_lines(run, differences):
+            print(line, file=sys.stderr)
+    summary = os.environ.get("GITHUB_STEP_SUMMARY")
+    if summary:
+        _append(Path(summary), summary_markdown(run, differences))
+
+
+def _append(path: Path, text: str) -> None:
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        print(f"zoo: warning: {path}: cannot write the summary: {error.strerror or error}", file=sys.stderr)
+
+
+def annotation_lines(run: Run, differences: Sequence[Difference] | None) -> list[str]:
+    """`::error file=zoo.yaml,line=12,title=...::...` for every change that counts, or every refuted claim."""
+    if differences is None:
+        refuted = [o.verdict for o in run.outcomes if o.verdict.status is Status.REFUTED]
+        told = [((v.checkpoint, v.metric, v.date), v.status.value, _refutation(v)) for v in refuted]
+    else:
+        told = [(one.key, one.change.value, one.text()) for one in _counting(differences)]
+    known = places(list({o.checkpoint.id: o.checkpoint for o in run.outcomes}.values()))
+    return [_annotation(run, key, known.get(key), title, text) for key, title, text in told]
+
+
+def _refutation(verdict: Verdict) -> str:
+    return f"{verdict.checkpoint} {figure(verdict, Footnotes()).partition(' [')[0]}: {verdict.reason}"
+
+
+def _counting(differences: Iterable[Difference]) -> list[Difference]:
+    return [one for one in differences if one.exit_code]
+
+
+def _annotation(run: Run, key: baseline.Key, place: Place | None, title: str, text: str) -> str:
+    """A claim that is gone is told at its row, and a row that is gone at the head of the file."""
+    if place is None:
+        lines = claim_lines(run.manifest.path)
+        file, line = shown_path(run.manifest.path), lines[key[0]].entry if key[0] in lines else 1
+    else:
+        file, line = place.file, place.line
+    where = f"file={_property(file)},line={line},title={_property(f'{key[0]} {key[1]} {title}')}"
+    return f"::error {where}::{_data(text)}"
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")
+
+
+def summary_markdown(run: Run, differences: Sequence[Difference] | None) -> str:
+    """The changes and the tables, for the page of a job."""
+    rows = {outcome.checkpoint.id: outcome.checkpoint for outcome in run.outcomes}
+    measured = {id(o.measurement): o.measurement for o in run.outcomes if o.measurement is not None}
+    about = background(list(rows.values()), measured.values(), run.options.tolerance)
+    verdicts = [
+        report_row(row, [o.verdict for o in run.outcomes if o.checkpoint.id == name])
+        for name, row in rows.items()
+    ]
+    told = "\n".join(f"- {line}" for line in differences_text(differences or []).splitlines())
+    changes = f"### Changes\n\n{told}\n\n" if differences is not None else ""
+    return changes + FORMATS["md"](verdicts, msgspec.structs.replace(about, title=""))
