@@ -92,7 +92,7 @@ def test_a_newer_file_is_refused(path):
     with pytest.raises(EvidenceError) as error:
         EvidenceStore(path)
     assert str(error.value) == (
-        f"{path}: evidence format 99 is newer than this segbench reads (1); "
+        f"{path}: evidence format 99 is newer than this segbench reads (2); "
         "update segbench or choose another file with --evidence"
     )
 
