@@ -129,9 +129,7 @@ class EvidenceStore:
     def get(self, key: EvidenceKey, image: Image) -> Matrix | None:
         """One image's counts, or None."""
         with self._errors("read"):
-            query = (
-                "SELECT counts FROM images WHERE series_id = ? AND image_id = ? AND content_sha256 = ?"
-            )
+            query = "SELECT counts FROM images WHERE series_id = ? AND image_id = ? AND content_sha256 = ?"
             found = self._db.execute(query, (self._series(key), *image)).fetchone()
             return decode(found[0], key.num_classes) if found else None
 
@@ -266,11 +264,13 @@ class EvidenceStore:
         query = (
             "INSERT INTO series (weights_sha256, protocol_digest, dataset_rules, precision, device_kind, "
             "num_classes, last_used) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (weights_sha256, "
-            "protocol_digest, dataset_rules, precision, device_kind) DO UPDATE SET last_used = "
-            "excluded.last_used RETURNING id"
+            "protocol_digest, dataset_rules, precision, device_kind) DO UPDATE SET last_used = excluded.last_used"
         )
-        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        return self._db.execute(query, (*msgspec.structs.astuple(key), now)).fetchone()[0]
+        now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        self._db.execute(query, (*msgspec.structs.astuple(key), now))
+        series = self._series(key)
+        assert series is not None, "it was made above"
+        return series
 
     def _split(self, split: Split) -> int:
         """The id of a split, made where it is new."""
@@ -288,9 +288,10 @@ class EvidenceStore:
         )
         insert = (
             "INSERT INTO splits (fingerprint, dataset, subset, classes, categories, images) "
-            "VALUES (?, ?, ?, ?, ?, ?) RETURNING id"
+            "VALUES (?, ?, ?, ?, ?, ?)"
         )
-        return self._db.execute(insert, row).fetchone()[0]
+        self._db.execute(insert, row)
+        return self._db.execute(query, (split.fingerprint,)).fetchone()[0]
 
 
 def _use(row: tuple[Any, ...]) -> Use:
@@ -309,7 +310,11 @@ def _use(row: tuple[Any, ...]) -> Use:
         images=msgspec.json.decode(listed, type=tuple[Image, ...]),
     )
     return Use(
-        checkpoint=checkpoint, metric=metric, protocol=protocol, environment=json.loads(environment), split=split
+        checkpoint=checkpoint,
+        metric=metric,
+        protocol=protocol,
+        environment=json.loads(environment),
+        split=split,
     )
 
 

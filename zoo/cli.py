@@ -30,9 +30,11 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from ..evaluate.evidence import EvidenceStore
     from ..evaluate.protocol import EvalProtocol
     from ..reports.table import Row
     from .manifest import Checkpoint, Claim
+    from .measurement import Measurement
     from .memory import MemoryRow
     from .tables import Answers
     from .verify import Options, Outcome
@@ -157,6 +159,8 @@ def run_verify(arguments: argparse.Namespace) -> int:
         not_comparable=f"measured on {arguments.folder}, not on the claim's data set"
         if arguments.folder
         else "",
+        limit=arguments.limit,
+        shard=arguments.shard,
     )
     return _verify_and_print(chosen, options, arguments)
 
@@ -168,17 +172,27 @@ def _verify_and_print(chosen: Iterable[Checkpoint], options: Options, arguments:
     from .progress import Bars  # noqa: PLC0415
     from .verify import exit_code, verify  # noqa: PLC0415
 
-    outcomes = []
+    outcomes, bars = [], Bars(quiet=arguments.quiet)
     try:
-        for outcome in verify(chosen, options, Bars(quiet=arguments.quiet)):
+        for outcome in verify(chosen, options, bars):
             _say_as_it_comes(outcome, arguments)
             outcomes.append(outcome)
+    except KeyboardInterrupt:
+        raise CommandError(_interrupted(bars.counted, options, arguments), INTERRUPTED) from None
     except (DeviceError, EvidenceError, LedgerError) as error:
         raise CommandError(str(error), CANNOT_MEASURE) from error
     finally:
         if outcomes:
             _print_outcomes(outcomes, arguments)
     return exit_code(outcomes)
+
+
+def _interrupted(counted: int, options: Options, arguments: argparse.Namespace) -> str:
+    """What Ctrl-C leaves behind, and how to go on."""
+    if arguments.command == "demo" and not arguments.keep:
+        return "interrupted; nothing is kept, zoo demo --keep DIR would go on where it stopped"
+    images = f"{counted} image{'s' if counted != 1 else ''}"
+    return f"interrupted; the counts of {images} of this run are kept in {options.evidence}: run the same command to go on"
 
 
 def _say_as_it_comes(outcome: Outcome, arguments: argparse.Namespace) -> None:
@@ -272,30 +286,134 @@ def _training_device(arguments: argparse.Namespace) -> torch.device:
 
 
 def run_report(arguments: argparse.Namespace) -> int:
-    """`zoo report`: the tables again from the ledger, without measuring."""
-    from ..reports import ledger  # noqa: PLC0415
+    """`zoo report`: the tables again from the ledger or from stored counts, without measuring."""
     from ..reports.verdict import Status  # noqa: PLC0415
-    from .measurement import Measurement  # noqa: PLC0415
     from .tables import Answers, judge_ledger  # noqa: PLC0415
 
     chosen = _selected(arguments)
-    if not arguments.ledger.is_file():
-        raise CommandError(
-            f"{arguments.ledger}: no ledger there; run zoo verify first or name one with --ledger", USAGE
-        )
-    try:
-        measurements, torn = ledger.read_with_warnings(arguments.ledger, Measurement)
-    except ledger.LedgerError as error:
-        raise CommandError(str(error), USAGE) from error
-    for warning in torn:
-        print(f"zoo: warning: {warning}", file=sys.stderr)
-    answers = Answers(measurements)
+    answers = Answers(
+        _from_evidence(arguments.evidence) if arguments.evidence else _from_ledger(arguments.ledger)
+    )
     if arguments.definitions:
         return _print_definitions(chosen, answers, arguments)
     rows = [judge_ledger(checkpoint, answers, arguments.tolerance) for checkpoint in chosen]
     _print_tables(rows, arguments)
     refuted = any(verdict.status is Status.REFUTED for row in rows for verdict in row.verdicts)
     return REFUTED if refuted else OK
+
+
+def _from_ledger(path: Path) -> list[Measurement]:
+    from ..reports import ledger  # noqa: PLC0415
+    from .measurement import Measurement  # noqa: PLC0415
+
+    if not path.is_file():
+        raise CommandError(f"{path}: no ledger there; run zoo verify first or name one with --ledger", USAGE)
+    try:
+        measurements, torn = ledger.read_with_warnings(path, Measurement)
+    except ledger.LedgerError as error:
+        raise CommandError(str(error), USAGE) from error
+    for warning in torn:
+        print(f"zoo: warning: {warning}", file=sys.stderr)
+    return measurements
+
+
+def _from_evidence(path: Path) -> list[Measurement]:
+    from ..evaluate.evidence import EvidenceError, EvidenceStore  # noqa: PLC0415
+    from .recount import finished  # noqa: PLC0415
+
+    try:
+        with EvidenceStore(path, read_only=True) as store:
+            return list(finished(store))
+    except EvidenceError as error:
+        raise CommandError(str(error), CANNOT_MEASURE) from error
+
+
+def run_evidence(arguments: argparse.Namespace) -> int:
+    """`zoo evidence`: look after the stored counts."""
+    from ..evaluate.evidence import EvidenceError, EvidenceStore  # noqa: PLC0415
+    from .evidence_command import UnknownSeries  # noqa: PLC0415
+
+    path = arguments.evidence or places.zoo_home() / "evidence.sqlite"
+    reads = arguments.task in ("list", "show", "export") or (arguments.task == "prune" and arguments.dry_run)
+    try:
+        if arguments.task == "prune" and not path.is_file():
+            raise CommandError(f"{path}: no evidence there", CANNOT_MEASURE)
+        with EvidenceStore(path, read_only=reads) as store:
+            return _EVIDENCE_TASKS[arguments.task](store, arguments)
+    except UnknownSeries as error:
+        raise CommandError(str(error), NOTHING_SELECTED) from error
+    except EvidenceError as error:
+        raise CommandError(str(error), CANNOT_MEASURE) from error
+
+
+def _evidence_list(store: EvidenceStore, arguments: argparse.Namespace) -> int:
+    from .evidence_command import chosen, holdings, list_text, record  # noqa: PLC0415
+
+    held = chosen(holdings(store), arguments.series)
+    _write(_json([record(holding) for holding in held]) if arguments.json else list_text(held))
+    return OK
+
+
+def _evidence_show(store: EvidenceStore, arguments: argparse.Namespace) -> int:
+    from .evidence_command import chosen, holdings, record, score, show_text  # noqa: PLC0415
+
+    held = chosen(holdings(store), arguments.series)
+    scores = [score(store, holding) if arguments.scores else None for holding in held]
+    pairs = list(zip(held, scores, strict=True))
+    if arguments.json:
+        _write(_json([record(holding, found) for holding, found in pairs]))
+    else:
+        _write("\n\n\n".join(show_text(holding, found) for holding, found in pairs) or "no evidence yet")
+    incomplete = arguments.scores and any(found is None for found in scores)
+    return CANNOT_MEASURE if incomplete else OK
+
+
+def _evidence_export(store: EvidenceStore, arguments: argparse.Namespace) -> int:
+    from .evidence_command import chosen, give_away, holdings, keys_of  # noqa: PLC0415
+
+    held = chosen(holdings(store), arguments.series)
+    images = give_away(store, arguments.file, held, force=arguments.force)
+    answer = {"file": str(arguments.file), "series": len(keys_of(held)), "images": images}
+    _write(
+        _json(answer)
+        if arguments.json
+        else f"{answer['file']}: {images} images of {answer['series']} series, {arguments.file.stat().st_size} bytes"
+    )
+    return OK
+
+
+def _evidence_merge(store: EvidenceStore, arguments: argparse.Namespace) -> int:
+    from .evidence_command import bring_together  # noqa: PLC0415
+
+    records = bring_together(store, arguments.files)
+    lines = [f"{found['file']}: {found['images']} images, {found['new']} of them new" for found in records]
+    _write(_json(records) if arguments.json else "\n".join(lines))
+    return OK
+
+
+def _evidence_prune(store: EvidenceStore, arguments: argparse.Namespace) -> int:
+    from .evidence_command import chosen, holdings, keys_of, list_text, older, record  # noqa: PLC0415
+
+    if not arguments.series and arguments.older is None:
+        raise CommandError("zoo evidence prune: name series, or give --older DAYS", USAGE)
+    held = chosen(holdings(store), arguments.series)
+    held = held if arguments.older is None else older(held, arguments.older)
+    if not arguments.dry_run and held:
+        store.forget(keys_of(held))
+    _write(_json([record(holding) for holding in held]) if arguments.json else list_text(held))
+    images = sum({holding.series: holding.images for holding in held}.values())
+    verb = "would be deleted" if arguments.dry_run else "deleted"
+    print(f"zoo: {images} images of {len(keys_of(held))} series {verb}", file=sys.stderr)
+    return OK
+
+
+_EVIDENCE_TASKS: dict[str, Callable[[EvidenceStore, argparse.Namespace], int]] = {
+    "list": _evidence_list,
+    "show": _evidence_show,
+    "export": _evidence_export,
+    "merge": _evidence_merge,
+    "prune": _evidence_prune,
+}
 
 
 def _print_definitions(chosen: Iterable[Checkpoint], answers: Answers, arguments: argparse.Namespace) -> int:
@@ -521,6 +639,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "verify": run_verify,
     "memory": run_memory,
     "report": run_report,
+    "evidence": run_evidence,
     "predict": run_predict,
     "diagnose": run_diagnose,
     "demo": run_demo,

@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import time
 from contextlib import AbstractContextManager, nullcontext
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from ..evaluate.accuracy import count_missing, counts_from_evidence, matrix_from_evidence, missing
-from ..evaluate.confusion import accuracy_scores, areas
+from ..evaluate.accuracy import count_missing, missing
 from ..evaluate.datasets import Dataset, DatasetError, DatasetSpec, ImageFault, Sample, locate
-from ..evaluate.definitions import all_definitions
 from ..evaluate.device import Precision, device_kind, environment, numerics, resolve_device
-from ..evaluate.evidence import EvidenceKey, EvidenceStore
+from ..evaluate.evidence import EvidenceKey, EvidenceStore, Split, Use
+from ..evaluate.label_areas import label_areas
+from ..evaluate.out_of_memory import OutOfMemoryError, out_of_memory_named
 from ..evaluate.protocol import EvalProtocol
+from ..evaluate.subsets import pinned_order, slice_of
 from ..models.weights import WeightsError
 from ..reports import ledger
 from ..reports.verdict import Tolerance, Verdict, judge, tolerance_of
@@ -29,13 +29,12 @@ from .manifest import Checkpoint, Claim
 from .measurement import Measurement
 from .memory import METRIC as TRAIN_MEMORY
 from .memory import NotTrainable, measure_claim
+from .recount import lacking, recount
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     import torch
-
-    from ..evaluate.confusion import Scores
 
 ACCURACY_METRICS = ("miou", "miou_ms_flip", "miou_flip")
 CANNOT_MEASURE, NOT_THE_FILE = 3, 4
@@ -60,6 +59,10 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """Of accuracies, in points; training memory has its own (`reports.verdict.tolerance_of`)."""
     not_comparable: str = ""
     """Why the published figures are not about this data; empty where they are."""
+    limit: int | None = None
+    """Measure the pinned subset of so many images only; never compared with a claim."""
+    shard: tuple[int, int] | None = None
+    """(I, N), from 1: predict only every N-th image; whoever finds all images counted computes the score."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +74,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     measurement: Measurement | None = None
     exit_code: int = 0
     """What this outcome alone would end the command with."""
+    is_share: bool = False
+    """True where a shard did its part and the number waits for the others."""
 
 
 class Watcher(Protocol):
@@ -90,6 +95,10 @@ class Watcher(Protocol):
         stored: int,
     ) -> Iterable[Sample | ImageFault]:
         """Pass `found` on; `stored` of `total` images need no work."""
+        ...
+
+    def labels(self, dataset: Dataset) -> Iterable[Sample]:
+        """Pass on the samples of a data set whose labels are about to be read."""
         ...
 
 
@@ -114,6 +123,10 @@ class Silent:
         del checkpoint, claim, total, stored
         return found
 
+    def labels(self, dataset: Dataset) -> Iterable[Sample]:
+        """Pass on the data set's samples."""
+        return dataset.samples
+
 
 class NotMeasured(Exception):  # noqa: N818  (an answer, not a fault of the program)
     """Why a claim has no measurement, and the exit code that stands for it."""
@@ -122,6 +135,18 @@ class NotMeasured(Exception):  # noqa: N818  (an answer, not a fault of the prog
         super().__init__(reason)
         self.reason = reason
         self.exit_code = exit_code
+
+
+class ShareDone(NotMeasured):
+    """A shard has counted its images and others' are missing: no number yet, and nothing went wrong."""
+
+    def __init__(self, shard: tuple[int, int] | None, total: int, left: int) -> None:
+        mine = f"shard {shard[0]}/{shard[1]} is done" if shard else "this run is done"
+        super().__init__(
+            f"{mine}; {left} of {total} images are still to be counted by other shards (zoo verify without --shard "
+            "counts them and computes the score)",
+            0,
+        )
 
 
 class Subject(msgspec.Struct, frozen=True, kw_only=True):
@@ -203,7 +228,8 @@ class RowVerifier:
         try:
             measurement = self.measure(claim)
         except NotMeasured as absence:
-            return self._judged(claim, None, reason=absence.reason, exit_code=absence.exit_code)
+            outcome = self._judged(claim, None, reason=absence.reason, exit_code=absence.exit_code)
+            return msgspec.structs.replace(outcome, is_share=isinstance(absence, ShareDone))
         return self._judged(claim, measurement)
 
     def _judged(
@@ -216,7 +242,10 @@ class RowVerifier:
             measured=None if measurement is None else measurement.value,
             tolerance=tolerance_of(claim.metric, self.options.tolerance),
             reason=reason or self._caveat(measurement),
-            comparable=not (self.options.not_comparable and claim.metric in ACCURACY_METRICS),
+            comparable=not (
+                (self.options.not_comparable or (measurement and measurement.subset))
+                and claim.metric in ACCURACY_METRICS
+            ),
             images=(measurement.image_count or None) if measurement else None,
             date=claim.date or "",
         )
@@ -234,7 +263,8 @@ class RowVerifier:
             return ""
         stray = measurement.stray_pixels
         wrong = f"{stray} pixels have label values outside the classes; see zoo data --full" if stray else ""
-        return "; ".join(part for part in (self.options.not_comparable, wrong) if part)
+        part = f"a pinned subset, {measurement.subset}: no reproduction" if measurement.subset else ""
+        return "; ".join(caveat for caveat in (self.options.not_comparable, part, wrong) if caveat)
 
     def measure(self, claim: Claim) -> Measurement:
         """Our number for a claim, taken now, or from stored evidence as far as that goes.
@@ -300,38 +330,75 @@ class RowVerifier:
     def _measure_accuracy(self, claim: Claim, protocol: EvalProtocol, subject: Subject) -> Measurement:
         started = time.monotonic()
         key = self.key(protocol, subject)
-        dataset, samples, contents = subject.dataset, subject.dataset.samples, subject.contents
-        lacking = len(missing(samples, contents, self.store, key))
+        whole = self._part(subject)
+        use = self._use(claim, protocol, subject, whole)
+        self.store.describe(key, use)
+        new = self._count(claim, protocol, subject, self._share(whole))
+        left = lacking(self.store, key, use.split)
+        if left:
+            raise ShareDone(self.options.shard, len(whole), left)
+        return recount(self.store, key, use, seconds=round(time.monotonic() - started, 3), new_images=new)
+
+    def _count(
+        self, claim: Claim, protocol: EvalProtocol, subject: Subject, samples: tuple[Sample, ...]
+    ) -> int:
+        """Count those of `samples` that lack evidence; returns how many they were."""
+        key, contents = self.key(protocol, subject), subject.contents
+        dataset = msgspec.structs.replace(subject.dataset, samples=samples)
+        new = len(missing(samples, contents, self.store, key))
         found = count_missing(subject.model, dataset, contents, protocol, self.store, key)
-        stored = len(samples) - lacking
-        watched = self.watcher.images(found, self.checkpoint, claim, total=len(samples), stored=stored)
-        faults = [result for result in watched if isinstance(result, ImageFault)]
+        watched = self.watcher.images(
+            found, self.checkpoint, claim, total=len(samples), stored=len(samples) - new
+        )
+        try:
+            with out_of_memory_named():
+                faults = [result for result in watched if isinstance(result, ImageFault)]
+        except OutOfMemoryError as error:
+            raise NotMeasured(str(error)) from error
         if faults:
             raise NotMeasured(_faults_reason(faults, len(samples)))
-        matrix = matrix_from_evidence(contents, self.store, key)
-        scores = accuracy_scores(matrix)
-        others = all_definitions(
-            counts_from_evidence(contents, self.store, key), dataset.spec.category_indices()
-        )
-        return Measurement(
+        return new
+
+    def _part(self, subject: Subject) -> tuple[Sample, ...]:
+        """The images the number is about: the split, or its pinned subset, in the split's order."""
+        samples, limit = subject.dataset.samples, self.options.limit
+        if limit is None or limit >= len(samples):
+            return samples
+        chosen = set(self._order(subject)[:limit])
+        return tuple(sample for sample in samples if sample.id in chosen)
+
+    def _order(self, subject: Subject) -> list[str]:
+        """The ids of the whole split in their pinned order."""
+        try:
+            return pinned_order(self._label_areas(subject))
+        except DatasetError as error:
+            raise NotMeasured(f"a subset is chosen by its labels, and one cannot be read: {error}") from error
+
+    def _label_areas(self, subject: Subject) -> dict[str, Any]:
+        samples = self.watcher.labels(subject.dataset)
+        return label_areas(subject.dataset, subject.contents, self.store, samples)
+
+    def _share(self, samples: tuple[Sample, ...]) -> tuple[Sample, ...]:
+        """What of it this process predicts."""
+        return tuple(slice_of(samples, *self.options.shard)) if self.options.shard else samples
+
+    def _use(self, claim: Claim, protocol: EvalProtocol, subject: Subject, part: tuple[Sample, ...]) -> Use:
+        dataset, spec = subject.dataset, subject.dataset.spec
+        contents = {sample.id: subject.contents[sample.id] for sample in part}
+        subset = "" if len(part) == len(dataset.samples) else f"{len(part)} of {len(dataset.samples)} images"
+        return Use(
             checkpoint=self.checkpoint.id,
             metric=claim.metric,
-            value=scores.miou_percent,
-            details=_details(scores, dataset.spec.classes) | {"definitions": others},
             protocol=protocol.name,
-            protocol_digest=key.protocol_digest,
-            weights_sha256=key.weights_sha256,
-            dataset=dataset.spec.name,
-            dataset_fingerprint=dataset.fingerprint(contents),
-            dataset_ids_sha256=dataset.ids_sha256(),
-            stray_pixels=int(matrix[-1].sum()),
-            label_pixels=dict(zip(dataset.spec.classes, areas(matrix)[3].tolist(), strict=True)),
-            image_count=len(samples),
-            seconds=round(time.monotonic() - started, 3),
-            new_images=lacking,
-            precision=key.precision,
             environment=environment(self.device),
-            taken_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            split=Split(
+                fingerprint=dataset.fingerprint(contents),
+                dataset=spec.name,
+                subset=subset,
+                classes=spec.classes,
+                categories=spec.category_indices(),
+                images=tuple(contents.items()),
+            ),
         )
 
     def key(self, protocol: EvalProtocol, subject: Subject) -> EvidenceKey:
@@ -351,14 +418,6 @@ def _faults_reason(faults: list[ImageFault], total: int) -> str:
     shown = "; ".join(fault.message for fault in faults[:3])
     more = f" (and {len(faults) - 3} more)" if len(faults) > 3 else ""
     return f"{len(faults)} of {total} images could not be used, the rest is kept: {shown}{more}"
-
-
-def _details(scores: Scores, classes: tuple[str, ...]) -> dict[str, Any]:
-    return {
-        "macc_percent": scores.macc_percent,
-        "aacc_percent": scores.aacc_percent,
-        "iou_percent": dict(zip(classes, scores.iou_percent, strict=True)),
-    }
 
 
 def _is_recorded(measurement: Measurement, path: Path) -> bool:
@@ -385,4 +444,5 @@ def exit_code(outcomes: Iterable[Outcome]) -> int:
     known = list(outcomes)
     if any(outcome.exit_code == NOT_THE_FILE for outcome in known):
         return NOT_THE_FILE
-    return verdicts_exit_code(outcome.verdict for outcome in known)
+    judged = [outcome.verdict for outcome in known if not outcome.is_share]
+    return verdicts_exit_code(judged) if judged or not known else 0
