@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sqlite3
 import zlib
 from contextlib import contextmanager
 from datetime import datetime, timezone
@@ -23,6 +22,7 @@ from .confusion import Matrix, decode, encode
 from .evidence_file import SCHEMA_VERSION, EvidenceError, connect, connect_read_only, errors, transaction
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterable, Iterator, Mapping
     from contextlib import AbstractContextManager
     from pathlib import Path

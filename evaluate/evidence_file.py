@@ -150,15 +150,18 @@ def _refuse_newer(database: sqlite3.Connection, path: Path) -> int:
 def _use_wal(database: sqlite3.Connection) -> None:
     """Switch to a write-ahead log; SQLite's own wait does not cover this step when several processes begin."""
     deadline = time.monotonic() + LOCK_WAIT_SECONDS
-    while True:
-        try:
-            database.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)
-        else:
-            return
+    while not _switched(database, last=time.monotonic() > deadline):
+        time.sleep(0.01)
+
+
+def _switched(database: sqlite3.Connection, *, last: bool) -> bool:
+    try:
+        database.execute("PRAGMA journal_mode = WAL")
+    except sqlite3.OperationalError as error:
+        if last or "locked" not in str(error):
+            raise
+        return False
+    return True
 
 
 def _migrate(database: sqlite3.Connection, path: Path) -> None:
