@@ -149,6 +149,7 @@ def run_verify(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         return _plan(chosen, arguments)
     _require_metrics(chosen, arguments.metric)
+    _require_parts_that_go_together(arguments)
     _require_file_place("--out", arguments.out)
     _require_file_place("--ledger", arguments.ledger)
     options = _options(
@@ -161,6 +162,9 @@ def run_verify(arguments: argparse.Namespace) -> int:
         else "",
         limit=arguments.limit,
         shard=arguments.shard,
+        until_sure=arguments.until_sure,
+        engine=arguments.engine,
+        address=arguments.address,
     )
     return _verify_and_print(chosen, options, arguments)
 
@@ -169,6 +173,7 @@ def _verify_and_print(chosen: Iterable[Checkpoint], options: Options, arguments:
     from ..evaluate.device import DeviceError  # noqa: PLC0415
     from ..evaluate.evidence import EvidenceError  # noqa: PLC0415
     from ..reports.ledger import LedgerError  # noqa: PLC0415
+    from .engine import EngineError  # noqa: PLC0415
     from .progress import Bars  # noqa: PLC0415
     from .verify import exit_code, verify  # noqa: PLC0415
 
@@ -179,7 +184,7 @@ def _verify_and_print(chosen: Iterable[Checkpoint], options: Options, arguments:
             outcomes.append(outcome)
     except KeyboardInterrupt:
         raise CommandError(_interrupted(bars.counted, options, arguments), INTERRUPTED) from None
-    except (DeviceError, EvidenceError, LedgerError) as error:
+    except (DeviceError, EngineError, EvidenceError, LedgerError) as error:
         raise CommandError(str(error), CANNOT_MEASURE) from error
     finally:
         if outcomes:
@@ -713,6 +718,16 @@ def _require_file_place(flag: str, path: Path | None) -> None:
     if path.is_dir() or not (existing.is_dir() or existing == path) or not os.access(existing, os.W_OK):
         found = "a folder" if path.is_dir() else f"{existing}, which cannot take it"
         raise CommandError(f"{flag} {path}: expected a file that can be written, found {found}", USAGE)
+
+
+def _require_parts_that_go_together(arguments: argparse.Namespace) -> None:
+    if arguments.until_sure and (arguments.limit or arguments.shard or arguments.folder):
+        raise CommandError(
+            "--until-sure judges a claim from all the images of its data set; leave out --limit, --shard and --folder",
+            USAGE,
+        )
+    if arguments.address and arguments.engine != "ray":
+        raise CommandError("--address is a Ray cluster's; add --engine ray", USAGE)
 
 
 def _require_metrics(chosen: Iterable[Checkpoint], metrics: Iterable[str]) -> None:

@@ -399,6 +399,20 @@ def _add_parts(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--shard", type=_shard, metavar="I/N", help="predict only the I-th of N slices of the images"
     )
+    command.add_argument(
+        "--until-sure",
+        action="store_true",
+        help="stop a claim once no prediction of its remaining images can change its verdict",
+    )
+    command.add_argument(
+        "--engine", default="local", choices=["local", "ray"], help="where to predict (default: local)"
+    )
+    command.add_argument(
+        "--address",
+        default="",
+        metavar="HOST:PORT",
+        help="a Ray cluster, or auto for this node's (default: one of this machine's cores and GPUs)",
+    )
 
 
 def _shard(text: str) -> tuple[int, int]:

@@ -8,13 +8,14 @@ from __future__ import annotations
 import time
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
+import torch
 
-from ..evaluate.accuracy import count_missing, missing
+from ..evaluate.accuracy import missing
 from ..evaluate.datasets import Dataset, DatasetError, DatasetSpec, ImageFault, Sample, locate
-from ..evaluate.device import Precision, device_kind, environment, numerics, resolve_device
+from ..evaluate.device import Precision, numerics
 from ..evaluate.evidence import EvidenceKey, EvidenceStore, Split, Use
 from ..evaluate.label_areas import label_areas
 from ..evaluate.out_of_memory import OutOfMemoryError, out_of_memory_named
@@ -24,6 +25,8 @@ from ..models.weights import WeightsError
 from ..reports import ledger
 from ..reports.verdict import Tolerance, Verdict, judge, tolerance_of
 from ..reports.verdict import exit_code as verdicts_exit_code
+from .early import Foresight
+from .engine import Engine, Local, opened
 from .fetch import FetchError, IntegrityError, Progress, check_hash, fetch
 from .manifest import Checkpoint, Claim
 from .measurement import Measurement
@@ -33,8 +36,6 @@ from .recount import lacking, recount
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-
-    import torch
 
 ACCURACY_METRICS = ("miou", "miou_ms_flip", "miou_flip")
 CANNOT_MEASURE, NOT_THE_FILE = 3, 4
@@ -63,6 +64,11 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """Measure the pinned subset of so many images only; never compared with a claim."""
     shard: tuple[int, int] | None = None
     """(I, N), from 1: predict only every N-th image; whoever finds all images counted computes the score."""
+    until_sure: bool = False
+    """Stop a claim's measurement once its verdict is certain, whatever the remaining images bring."""
+    engine: Literal["local", "ray"] = "local"
+    address: str = ""
+    """Of a Ray cluster; empty to start one of this machine."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -149,6 +155,14 @@ class ShareDone(NotMeasured):
         )
 
 
+class Certain(NotMeasured):
+    """A claim's verdict is known before its number is."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        super().__init__(verdict.reason, verdict.status.exit_code)
+        self.verdict = verdict
+
+
 class Subject(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a row's accuracy claims are measured with."""
 
@@ -166,14 +180,18 @@ def verify(
 
     Raises:
         DeviceError: the device does not exist.
+        EngineError: the cluster cannot be used, or not any more.
         EvidenceError: the evidence file cannot be used.
         LedgerError: the ledger cannot be written.
     """
-    device = resolve_device(options.device)
-    shelf = DatasetShelf(options.data_root)
-    with EvidenceStore(options.evidence) as store, numerics(options.precision):
+    shelf, watcher = DatasetShelf(options.data_root), watcher or Silent()
+    with (
+        opened(options) as engine,
+        EvidenceStore(options.evidence) as store,
+        numerics(options.precision),
+    ):
         for checkpoint in checkpoints:
-            yield from RowVerifier(checkpoint, options, store, shelf, device, watcher or Silent()).outcomes()
+            yield from RowVerifier(checkpoint, options, store, shelf, engine, watcher).outcomes()
 
 
 class DatasetShelf:
@@ -204,14 +222,14 @@ class RowVerifier:
         options: Options,
         store: EvidenceStore,
         shelf: DatasetShelf,
-        device: torch.device,
+        engine: Engine | torch.device,
         watcher: Watcher,
     ) -> None:
         self.checkpoint = checkpoint
         self.options = options
         self.store = store
         self.shelf = shelf
-        self.device = device
+        self.engine = engine if not isinstance(engine, torch.device) else Local(engine)
         self.watcher = watcher
         self._subject: Subject | NotMeasured | None = None
         self._measured: dict[tuple[str, str], Measurement] = {}
@@ -227,6 +245,9 @@ class RowVerifier:
             return self._judged(claim, None, reason=claim.note or "the source prints no number")
         try:
             measurement = self.measure(claim)
+        except Certain as known:
+            code = known.verdict.status.exit_code
+            return Outcome(checkpoint=self.checkpoint, claim=claim, verdict=known.verdict, exit_code=code)
         except NotMeasured as absence:
             outcome = self._judged(claim, None, reason=absence.reason, exit_code=absence.exit_code)
             return msgspec.structs.replace(outcome, is_share=isinstance(absence, ShareDone))
@@ -319,7 +340,7 @@ class RowVerifier:
                 checkpoint=self.checkpoint,
                 dataset=dataset,
                 contents=contents,
-                model=self.checkpoint.load(path).to(self.device),
+                model=self.engine.prepare(self.checkpoint, path),
                 weights_sha256=check_hash(path, self.checkpoint.weights),
             )
         except (IntegrityError, WeightsError) as error:
@@ -333,20 +354,34 @@ class RowVerifier:
         whole = self._part(subject)
         use = self._use(claim, protocol, subject, whole)
         self.store.describe(key, use)
-        new = self._count(claim, protocol, subject, self._share(whole))
+        foresight = self._foresight(claim, key, subject) if self.options.until_sure else None
+        new = self._count(claim, protocol, subject, self._share(whole), foresight)
         left = lacking(self.store, key, use.split)
+        certain = foresight.verdict() if foresight and left else None
+        if certain:
+            raise Certain(certain)
         if left:
             raise ShareDone(self.options.shard, len(whole), left)
         return recount(self.store, key, use, seconds=round(time.monotonic() - started, 3), new_images=new)
 
     def _count(
-        self, claim: Claim, protocol: EvalProtocol, subject: Subject, samples: tuple[Sample, ...]
+        self,
+        claim: Claim,
+        protocol: EvalProtocol,
+        subject: Subject,
+        samples: tuple[Sample, ...],
+        foresight: Foresight | None = None,
     ) -> int:
-        """Count those of `samples` that lack evidence; returns how many they were."""
+        """Count those of `samples` that lack evidence, until foresight has seen enough; returns how many lacked."""
         key, contents = self.key(protocol, subject), subject.contents
+        if foresight:
+            place = {name: index for index, name in enumerate(self._order(subject))}
+            samples = tuple(sorted(samples, key=lambda sample: place[sample.id]))
         dataset = msgspec.structs.replace(subject.dataset, samples=samples)
         new = len(missing(samples, contents, self.store, key))
-        found = count_missing(subject.model, dataset, contents, protocol, self.store, key)
+        found = self.engine.count(subject, dataset, contents, protocol, self.store, key)
+        if foresight:
+            found = foresight.watch(found, lambda name: self.store.get(key, (name, contents[name])))
         watched = self.watcher.images(
             found, self.checkpoint, claim, total=len(samples), stored=len(samples) - new
         )
@@ -358,6 +393,30 @@ class RowVerifier:
         if faults:
             raise NotMeasured(_faults_reason(faults, len(samples)))
         return new
+
+    def _foresight(self, claim: Claim, key: EvidenceKey, subject: Subject) -> Foresight:
+        contents = subject.contents
+        try:
+            areas = self._label_areas(subject)
+        except DatasetError as error:
+            raise NotMeasured(f"bounds need every label, and one cannot be read: {error}") from error
+        counted = {
+            name: matrix
+            for (name, content), matrix in self.store.counts(key)
+            if contents.get(name) == content
+        }
+        return Foresight(areas, counted, lambda miou: self._verdict(claim, miou))
+
+    def _verdict(self, claim: Claim, miou_percent: float) -> Verdict:
+        return judge(
+            checkpoint=self.checkpoint.id,
+            metric=claim.metric,
+            printed=claim.printed,
+            measured=miou_percent,
+            tolerance=tolerance_of(claim.metric, self.options.tolerance),
+            comparable=not self.options.not_comparable,
+            date=claim.date or "",
+        )
 
     def _part(self, subject: Subject) -> tuple[Sample, ...]:
         """The images the number is about: the split, or its pinned subset, in the split's order."""
@@ -390,7 +449,7 @@ class RowVerifier:
             checkpoint=self.checkpoint.id,
             metric=claim.metric,
             protocol=protocol.name,
-            environment=environment(self.device),
+            environment=self.engine.environment(),
             split=Split(
                 fingerprint=dataset.fingerprint(contents),
                 dataset=spec.name,
@@ -408,7 +467,7 @@ class RowVerifier:
             protocol_digest=protocol.digest(),
             dataset_rules=subject.dataset.rules_digest(),
             precision=self.options.precision,
-            device_kind=device_kind(self.device),
+            device_kind=self.engine.device_kind(),
             num_classes=len(subject.dataset.spec.classes),
         )
 

@@ -81,7 +81,10 @@ def test_the_pinned_order_covers_the_classes_then_spreads():
     areas["2"] = np.array([1, 0, 1, 3])
     order = pinned_order(areas)
     assert pinned_order(dict(reversed(areas.items()))) == order
-    assert order[:2] == ["2", "6"]  # class 2 is rarest; of class 1 image 6 has most; they hold class 0 as well
+    assert order[:2] == [
+        "2",
+        "6",
+    ]  # class 2 is rarest; of class 1 image 6 has most; they hold class 0 as well
     assert order[2:] == ["0", "5", "3", "1", "7", "4"]
     assert pinned_order({}) == []
 
@@ -117,5 +120,8 @@ def test_a_step_that_cannot_shrink_says_what_to_do():
         "the device's memory does not suffice even with a tile of 8 (CUDA out of memory); close what else uses "
         "it or take --device cpu: the images counted so far are kept"
     )
-    with pytest.raises(OutOfMemoryError, match="does not suffice \\(CUDA out of memory\\)"), out_of_memory_named():
+    with (
+        pytest.raises(OutOfMemoryError, match="does not suffice \\(CUDA out of memory\\)"),
+        out_of_memory_named(),
+    ):
         work(1)

@@ -253,7 +253,9 @@ def test_a_full_disk_is_named_and_what_was_stored_stays(path):
         store.add(big, A, rule.randint(1, 9, (151, 150)))
         pages = store._db.execute("PRAGMA page_count").fetchone()[0]
         store._db.execute(f"PRAGMA max_page_count = {pages + 3}")
-        with pytest.raises(EvidenceError, match=r"the disk is full; make room and run the same command again"):
+        with pytest.raises(
+            EvidenceError, match=r"the disk is full; make room and run the same command again"
+        ):
             store.add(big, B, rule.randint(1, 9, (151, 150)))
         store._db.execute("PRAGMA max_page_count = 1000000")
         assert store.measured(big) == {A}
@@ -305,7 +307,9 @@ def test_a_contradiction_names_both_and_takes_over_nothing(path, tmp_path):
             merge(store, second)
         assert store.measured(KEY) == {B}
     said = str(error.value)
-    assert said.startswith(f"{path}: series {KEY.digest()[:12]}, image b (contents hash of b): two different counts")
+    assert said.startswith(
+        f"{path}: series {KEY.digest()[:12]}, image b (contents hash of b): two different counts"
+    )
     assert f"({other}); nothing was merged" in said
 
 

@@ -122,6 +122,7 @@ def test_a_hundred_kills_change_no_count(scenes, tmp_path):
 @pytest.mark.parametrize("kind", ["SIGKILL", "SIGINT"])
 def test_the_command_itself_survives_a_kill(tmp_path, kind):
     """`zoo demo --keep` killed twice and run to its end: the numbers, and the same counts as in one go."""
+
     def run(place):
         command = [sys.executable, "-c", "import sys; from segbench.zoo.cli import main; sys.exit(main())"]
         arguments = ["demo", "--json", "-q", "--keep", str(tmp_path / place)]
