@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from .verify import Options
 
 
+_NO_RAY = (
+    "--engine ray needs Ray, which is not installed here; install segbench[ray] (pip install 'segbench[ray]') on "
+    "every node, or leave --engine out to measure in this process"
+)
+
+
 class EngineError(Exception):
     """The engine cannot predict, or not any more; the message says why. What was counted is kept."""
 
@@ -105,7 +111,11 @@ def opened(options: Options) -> Iterator[Engine]:
     if options.engine == "local":
         yield Local(resolve_device(options.device))
         return
-    from .ray_engine import cluster  # noqa: PLC0415
-
+    try:
+        from .ray_engine import cluster  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        if error.name != "ray":
+            raise
+        raise EngineError(_NO_RAY) from error
     with cluster(options) as engine:
         yield engine

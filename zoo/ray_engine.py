@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import ray
+from ray.exceptions import RayError, RayTaskError
 
 from ..evaluate.accuracy import count_missing
 from ..evaluate.confusion import decode
@@ -34,21 +36,11 @@ if TYPE_CHECKING:
     from .engine import Job
     from .verify import Options
 
-try:
-    import ray
-except ImportError:
-    ray = None
-
 RETRIES = 5
 """How often a task runs again after its worker or node was lost."""
 LARGEST_SLICE = 32
 """Images; what a lost node can cost at most."""
 _TASKS_A_SLOT = 2
-_MISSING = (
-    "--engine ray needs Ray, which is not installed here; install segbench[ray] (pip install 'segbench[ray]') on "
-    "every node, or leave --engine out to measure in this process"
-)
-
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker is sent."""
@@ -153,10 +145,8 @@ def cluster(options: Options) -> Iterator[RayEngine]:
     """Join the cluster at `options.address`, or start one of this machine's cores and GPUs.
 
     Raises:
-        EngineError: ray is not installed, nobody answers at the address, or there is no such device.
+        EngineError: nobody answers at the address, or there is no such device.
     """
-    if ray is None:
-        raise EngineError(_MISSING)
     plain = {"log_to_driver": False, "logging_level": "error"}
     try:
         if options.address:
@@ -263,14 +253,14 @@ class RayEngine:
                     yield answer
         finally:
             for reference in under_way:
-                with suppress(ray.exceptions.RayError):
+                with suppress(RayError):
                     ray.cancel(reference)
 
 
 def _ready(reference: Any) -> Any:
     try:
         return ray.get(reference)
-    except ray.exceptions.RayError as error:
+    except RayError as error:
         raise EngineError(
             f"the Ray cluster lost a task {RETRIES + 1} times, or broke it: {_first_line(error)}; what came back is "
             "kept, run the same command to go on"
@@ -280,7 +270,7 @@ def _ready(reference: Any) -> Any:
 def _first_line(error: Exception) -> str:
     lines = [line for line in str(error).splitlines() if line.strip()]
     return (
-        lines[-1].strip() if isinstance(error, ray.exceptions.RayTaskError) and lines else "".join(lines[:1])
+        lines[-1].strip() if isinstance(error, RayTaskError) and lines else "".join(lines[:1])
     )
 
 

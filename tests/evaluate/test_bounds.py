@@ -1,5 +1,7 @@
 """Hard bounds of a data set's mIoU, pinned subsets, slices, and steps that halve."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -43,7 +45,7 @@ def test_the_final_number_lies_within_the_bounds_at_every_moment(seed):
         assert 0 <= lowest <= final <= highest <= 100
         widths.append(highest - lowest)
     assert widths[-1] < 1e-6
-    assert all(later <= earlier + 1e-6 for earlier, later in zip(widths, widths[1:], strict=False))
+    assert all(later <= earlier + 1e-6 for earlier, later in itertools.pairwise(widths))
 
 
 @pytest.mark.parametrize("seed", range(20))
