@@ -42,6 +42,7 @@ LARGEST_SLICE = 32
 """Images; what a lost node can cost at most."""
 _TASKS_A_SLOT = 2
 
+
 class Task(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker is sent."""
 
@@ -269,9 +270,7 @@ def _ready(reference: Any) -> Any:
 
 def _first_line(error: Exception) -> str:
     lines = [line for line in str(error).splitlines() if line.strip()]
-    return (
-        lines[-1].strip() if isinstance(error, RayTaskError) and lines else "".join(lines[:1])
-    )
+    return lines[-1].strip() if isinstance(error, RayTaskError) and lines else "".join(lines[:1])
 
 
 def slices(samples: Sequence[Sample], slots: int) -> list[tuple[Sample, ...]]:

@@ -46,7 +46,11 @@ def test_a_lost_node_changes_no_count(tmp_path):
         second = cluster.add_node(num_cpus=1)
         cluster.wait_for_nodes()
         options = msgspec.structs.replace(
-            alone, engine="ray", address=cluster.address, evidence=tmp_path / "ray.sqlite", ledger=tmp_path / "l"
+            alone,
+            engine="ray",
+            address=cluster.address,
+            evidence=tmp_path / "ray.sqlite",
+            ledger=tmp_path / "l",
         )
         watcher = KillsANode(lambda: cluster.remove_node(second, allow_graceful=False))
         outcomes = list(verify(rows, options, watcher))
