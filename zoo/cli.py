@@ -333,6 +333,30 @@ def _from_evidence(path: Path) -> list[Measurement]:
         raise CommandError(str(error), CANNOT_MEASURE) from error
 
 
+def run_plan(arguments: argparse.Namespace) -> int:
+    """`zoo plan`: what a verification will take."""
+    from .plan import estimates, plan_record, plan_text, speeds  # noqa: PLC0415
+
+    chosen = _selected(arguments)
+    records = _from_ledger(arguments.ledger) if arguments.ledger.is_file() else []
+    known = speeds(records, load_manifest(arguments.manifest), arguments.on)
+    if arguments.on and not known.seconds_per_image:
+        raise CommandError(f"--on {arguments.on}: {arguments.ledger} has no measurement on it", USAGE)
+    if not known.seconds_per_image and not arguments.tflops:
+        raise CommandError(
+            f"{arguments.ledger}: no measured speed there; run zoo verify --limit 20 on one row first, or state "
+            "your device's throughput with --tflops",
+            CANNOT_MEASURE,
+        )
+    found = estimates(chosen, known, arguments.tflops)
+    _write(
+        _json(plan_record(found, known, arguments.gpus))
+        if arguments.json
+        else plan_text(found, known, arguments.gpus, arguments.tflops)
+    )
+    return OK
+
+
 def run_evidence(arguments: argparse.Namespace) -> int:
     """`zoo evidence`: look after the stored counts."""
     from ..evaluate.evidence import EvidenceError, EvidenceStore  # noqa: PLC0415
@@ -644,6 +668,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "verify": run_verify,
     "memory": run_memory,
     "report": run_report,
+    "plan": run_plan,
     "evidence": run_evidence,
     "predict": run_predict,
     "diagnose": run_diagnose,

@@ -71,6 +71,24 @@ def _verify(command: argparse.ArgumentParser) -> None:
     _add_talk(command)
 
 
+def _plan(command: argparse.ArgumentParser) -> None:
+    _add_selection(command)
+    command.add_argument(
+        "--gpus", type=_count, default=1, metavar="N", help="devices that share the work (default: 1)"
+    )
+    command.add_argument(
+        "--on", metavar="NAME", help="the device whose measurements count (default: the ledger's last)"
+    )
+    command.add_argument(
+        "--tflops",
+        type=_positive,
+        metavar="N",
+        help="10^12 operations a second to reckon with where the ledger has no measurement",
+    )
+    _add_ledger(command)
+    _add_json(command)
+
+
 def _evidence(command: argparse.ArgumentParser) -> None:
     tasks = command.add_subparsers(dest="task", required=True, metavar="TASK", parser_class=_Parser)
     for name, (summary, add_arguments) in _EVIDENCE_TASKS.items():
@@ -114,7 +132,7 @@ def _evidence_merge(command: argparse.ArgumentParser) -> None:
 def _evidence_prune(command: argparse.ArgumentParser) -> None:
     _add_series(command)
     command.add_argument(
-        "--older", type=_seconds, metavar="DAYS", help="only series not written to for so many days"
+        "--older", type=_positive, metavar="DAYS", help="only series not written to for so many days"
     )
     command.add_argument("--dry-run", action="store_true", help="say what would be deleted and stop")
 
@@ -363,13 +381,17 @@ def _add_cache_tasks(command: argparse.ArgumentParser) -> None:
 
 
 def _seconds(text: str) -> float:
+    return _positive(text, "seconds")
+
+
+def _positive(text: str, what: str = "a number") -> float:
     try:
-        seconds = float(text)
+        number = float(text)
     except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected seconds above 0, such as 60, found {text!r}")
-    return seconds
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected {what} above 0, such as 60, found {text!r}")
+    return number
 
 
 def _add_talk(command: argparse.ArgumentParser) -> None:
@@ -506,6 +528,7 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "verify": ("measure by the published protocols and judge the claims", _verify),
     "memory": ("training memory, foretold on any machine; by default of every row that prints one", _memory),
     "report": ("print the tables again from the ledger", _report),
+    "plan": ("how long a verification will take, from measured speeds", _plan),
     "evidence": ("the stored counts: list, show, export, merge, prune", _evidence),
     "predict": ("label maps and overlays of your own pictures", _predict),
     "diagnose": ("find the known mistake that explains a number", _diagnose),
