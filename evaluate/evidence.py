@@ -1,55 +1,40 @@
 """Per-image confusion counts in SQLite: every number can be computed again from them, without a GPU.
 
 One row an image, keyed by what the counts depend on. A measurement asks only for the images that are
-missing, so an interrupted run goes on where it stopped.
+missing, so an interrupted run goes on where it stopped. Beside the counts stands what they were made for
+(`Use`): checkpoint, metric, classes, and the list of images that the number is defined on, so that the table
+follows from the file alone and a finished row proves that each image counted exactly once.
 """
 
 from __future__ import annotations
 
-import sqlite3
+import hashlib
+import json
+import zlib
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+import numpy as np
 
 from .confusion import Matrix, decode, encode
+from .evidence_file import SCHEMA_VERSION, EvidenceError, connect, connect_read_only, errors, transaction
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import sqlite3
+    from collections.abc import Iterable, Iterator, Mapping
+    from contextlib import AbstractContextManager
     from pathlib import Path
     from types import TracebackType
 
+    from numpy.typing import NDArray
     from typing_extensions import Self
 
-SCHEMA_VERSION = 1
-_LOCK_WAIT_SECONDS = 30
+__all__ = ["SCHEMA_VERSION", "EvidenceError", "EvidenceKey", "EvidenceStore", "Image", "Split", "Use"]
 
 Image = tuple[str, str]
 """(id, SHA-256 of the image's and label's bytes): counts belong to contents, not to names."""
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS series (
-    id INTEGER PRIMARY KEY,
-    weights_sha256 TEXT NOT NULL,
-    protocol_digest TEXT NOT NULL,
-    dataset_rules TEXT NOT NULL,
-    precision TEXT NOT NULL,
-    device_kind TEXT NOT NULL,
-    num_classes INTEGER NOT NULL,
-    UNIQUE (weights_sha256, protocol_digest, dataset_rules, precision, device_kind)
-);
-CREATE TABLE IF NOT EXISTS images (
-    series_id INTEGER NOT NULL REFERENCES series (id),
-    image_id TEXT NOT NULL,
-    content_sha256 TEXT NOT NULL,
-    counts BLOB NOT NULL,
-    PRIMARY KEY (series_id, image_id, content_sha256)
-) WITHOUT ROWID;
-"""
-
-
-class EvidenceError(Exception):
-    """The evidence file cannot be used; the message says why and what to do."""
 
 
 class EvidenceKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,34 +50,44 @@ class EvidenceKey(msgspec.Struct, frozen=True, kw_only=True):
     """`cpu`, or the GPU's product name: kernels differ between them in the last bits."""
     num_classes: int
 
+    def digest(self) -> str:
+        """SHA-256 (hex) of all of it: a series' name, the same in every evidence file."""
+        return hashlib.sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()
+
+
+class Split(msgspec.Struct, frozen=True, kw_only=True):
+    """The images a number is defined on, and how their classes are called."""
+
+    fingerprint: str
+    """SHA-256 (hex) of rules, ids and contents."""
+    dataset: str
+    subset: str = ""
+    """Empty for the full split; else what part of it, in words."""
+    classes: tuple[str, ...]
+    categories: dict[str, tuple[int, ...]] = {}
+    images: tuple[Image, ...]
+    """Every image once, in the split's order."""
+
+
+class Use(msgspec.Struct, frozen=True, kw_only=True):
+    """What a series was measured for."""
+
+    checkpoint: str
+    metric: str
+    protocol: str
+    """Its name; the series knows its digest."""
+    environment: dict[str, Any] = {}
+    """Of the run that described it last."""
+    split: Split
+
 
 class EvidenceStore:
-    """An open evidence file; use it as a context manager. One process writes at a time."""
+    """An open evidence file; use it as a context manager. Writers take turns, image by image."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self.path = path
         with self._errors("open"):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(path, timeout=_LOCK_WAIT_SECONDS, isolation_level=None)
-            try:
-                self._prepare()
-            except BaseException:
-                self._db.close()
-                raise
-
-    def _prepare(self) -> None:
-        # WAL with synchronous=NORMAL: a killed process loses nothing, a power cut at most the last images.
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = NORMAL")
-        version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if version > SCHEMA_VERSION:
-            raise EvidenceError(
-                f"{self.path}: evidence format {version} is newer than this segbench reads ({SCHEMA_VERSION}); "
-                "update segbench or choose another file with --evidence"
-            )
-        if version < SCHEMA_VERSION:
-            self._db.executescript(_SCHEMA)
-            self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            self._db = connect_read_only(path) if read_only else connect(path)
 
     def __enter__(self) -> Self:
         return self
@@ -102,43 +97,41 @@ class EvidenceStore:
     ) -> None:
         self._db.close()
 
+    def _errors(self, verb: str) -> AbstractContextManager[None]:
+        return errors(self.path, verb)
+
     @contextmanager
-    def _errors(self, verb: str) -> Iterator[None]:
-        """Turn the database's errors into ours, with the file's name and a next step."""
-        try:
-            yield
-        except sqlite3.OperationalError as error:
-            raise EvidenceError(
-                f"{self.path}: cannot {verb} the evidence: {error}; another zoo process may hold it, the disk may "
-                "be full or read-only; nothing that was stored is lost"
-            ) from error
-        except (sqlite3.DatabaseError, ValueError) as error:
-            raise EvidenceError(
-                f"{self.path}: the evidence is damaged or no evidence file ({error}); move it away and measure again"
-            ) from error
-        except OSError as error:
-            raise EvidenceError(
-                f"{self.path}: cannot {verb} the evidence: {error.strerror or error}"
-            ) from error
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """The database within a transaction: all that the body writes is kept, or nothing."""
+        with self._errors("write"), transaction(self._db):
+            yield self._db
 
     def add(self, key: EvidenceKey, image: Image, matrix: Matrix) -> None:
         """Store one image's counts, whole or not at all; counts of the same image are replaced."""
-        with self._errors("write"):
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                row = (self._series(key, create=True), *image, encode(matrix))
-                self._db.execute("INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?)", row)
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
-            self._db.execute("COMMIT")
+        with self.writing() as database:
+            row = (self._use_series(key), *image, encode(matrix))
+            database.execute("INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?)", row)
 
     def counts(self, key: EvidenceKey) -> Iterator[tuple[Image, Matrix]]:
         """Every stored matrix of a series, one at a time (2000 of 150 classes are 360 MB), by image id."""
+        for image, data in self.encoded(key):
+            with self._errors("read"):
+                matrix = decode(data, key.num_classes)
+            yield image, matrix
+
+    def encoded(self, key: EvidenceKey) -> Iterator[tuple[Image, bytes]]:
+        """Every stored image of a series with its counts as `confusion.encode` wrote them, by image id."""
         with self._errors("read"):
             query = "SELECT image_id, content_sha256, counts FROM images WHERE series_id = ?"
             for name, content, counts in self._db.execute(query, (self._series(key),)):
-                yield (name, content), decode(counts, key.num_classes)
+                yield (name, content), counts
+
+    def get(self, key: EvidenceKey, image: Image) -> Matrix | None:
+        """One image's counts, or None."""
+        with self._errors("read"):
+            query = "SELECT counts FROM images WHERE series_id = ? AND image_id = ? AND content_sha256 = ?"
+            found = self._db.execute(query, (self._series(key), *image)).fetchone()
+            return decode(found[0], key.num_classes) if found else None
 
     def measured(self, key: EvidenceKey) -> set[Image]:
         """The images whose counts a series already holds."""
@@ -146,17 +139,200 @@ class EvidenceStore:
             query = "SELECT image_id, content_sha256 FROM images WHERE series_id = ?"
             return set(self._db.execute(query, (self._series(key),)))
 
-    def _series(self, key: EvidenceKey, *, create: bool = False) -> int | None:
-        *names, num_classes = msgspec.structs.astuple(key)
-        if create:
-            query = (
-                "INSERT OR IGNORE INTO series (weights_sha256, protocol_digest, dataset_rules, precision, "
-                "device_kind, num_classes) VALUES (?, ?, ?, ?, ?, ?)"
+    # --- what the counts were made for ---------------------------------------------------------------
+
+    def describe(self, key: EvidenceKey, use: Use) -> None:
+        """Write down what a series is measured for; the same again changes the environment alone."""
+        with self.writing() as database:
+            row = (
+                self._use_series(key),
+                self._split(use.split),
+                use.checkpoint,
+                use.metric,
+                use.protocol,
+                json.dumps(use.environment, sort_keys=True),
             )
-            self._db.execute(query, (*names, num_classes))
+            database.execute("INSERT OR REPLACE INTO uses VALUES (?, ?, ?, ?, ?, ?)", row)
+
+    def series(self) -> list[EvidenceKey]:
+        """Every series, in the order in which they were begun."""
+        with self._errors("read"):
+            query = (
+                "SELECT weights_sha256, protocol_digest, dataset_rules, precision, device_kind, num_classes "
+                "FROM series ORDER BY id"
+            )
+            fields = EvidenceKey.__struct_fields__
+            return [EvidenceKey(**dict(zip(fields, row, strict=True))) for row in self._db.execute(query)]
+
+    def last_used(self, key: EvidenceKey) -> str:
+        """When counts or a description were last written to a series: UTC, ISO 8601."""
+        with self._errors("read"):
+            query = "SELECT last_used FROM series WHERE id = ?"
+            found = self._db.execute(query, (self._series(key),)).fetchone()
+            return found[0] if found else ""
+
+    def uses(self, key: EvidenceKey) -> list[Use]:
+        """What a series was measured for, by checkpoint and metric; nothing where format 1 wrote it."""
+        with self._errors("read"):
+            query = (
+                "SELECT checkpoint, metric, protocol, environment, fingerprint, dataset, subset, classes, "
+                "categories, images FROM uses JOIN splits ON splits.id = split_id WHERE series_id = ? "
+                "ORDER BY checkpoint, metric, fingerprint"
+            )
+            return [_use(row) for row in self._db.execute(query, (self._series(key),))]
+
+    # --- areas of labels, which owe nothing to a network ---------------------------------------------
+
+    def add_label_areas(self, dataset_rules: str, content: str, areas: NDArray[np.int64]) -> None:
+        """Keep the pixels of each class, (C + 1,) with those outside the classes last, of one image's label."""
+        with self.writing() as database:
+            row = (dataset_rules, content, areas.astype("<i8").tobytes())
+            database.execute("INSERT OR REPLACE INTO labels VALUES (?, ?, ?)", row)
+
+    def label_areas(self, dataset_rules: str) -> dict[str, NDArray[np.int64]]:
+        """Content -> pixels of each class, (C + 1,), of every label that was looked at under these rules."""
+        with self._errors("read"):
+            query = "SELECT content_sha256, areas FROM labels WHERE dataset_rules = ?"
+            rows = self._db.execute(query, (dataset_rules,))
+            return {content: np.frombuffer(areas, dtype="<i8") for content, areas in rows}
+
+    # --- several series at once -----------------------------------------------------------------------
+
+    def take(self, key: EvidenceKey, images: Iterable[tuple[Image, bytes]], uses: Iterable[Use]) -> int:
+        """Add another file's counts of a series within `writing`; returns how many images are new.
+
+        Raises:
+            EvidenceError: the same image has other counts here.
+        """
+        series, new = self._use_series(key), 0
+        query = "SELECT counts FROM images WHERE series_id = ? AND image_id = ? AND content_sha256 = ?"
+        for image, counts in images:
+            found = self._db.execute(query, (series, *image)).fetchone()
+            if found is None:
+                self._db.execute("INSERT INTO images VALUES (?, ?, ?, ?)", (series, *image, counts))
+                new += 1
+            elif found[0] != counts:
+                raise EvidenceError(_conflict(self.path, key, image, found[0], counts))
+        for use in uses:
+            row = (series, self._split(use.split), use.checkpoint, use.metric, use.protocol)
+            environment = json.dumps(use.environment, sort_keys=True)
+            self._db.execute("INSERT OR IGNORE INTO uses VALUES (?, ?, ?, ?, ?, ?)", (*row, environment))
+        return new
+
+    def forget(self, keys: Iterable[EvidenceKey]) -> int:
+        """Delete series with their counts and descriptions; returns how many images went."""
+        gone = 0
+        with self.writing() as database:
+            for key in keys:
+                series = (self._series(key),)
+                gone += database.execute("DELETE FROM images WHERE series_id = ?", series).rowcount
+                database.execute("DELETE FROM uses WHERE series_id = ?", series)
+                database.execute("DELETE FROM series WHERE id = ?", series)
+            database.execute("DELETE FROM splits WHERE id NOT IN (SELECT split_id FROM uses)")
+        with self._errors("write"):
+            self._db.execute("VACUUM")
+        return gone
+
+    def settle(self) -> None:
+        """Make the file complete in itself, without a log beside it, so that it can be copied or sent."""
+        with self._errors("write"):
+            self._db.execute("PRAGMA journal_mode = DELETE")
+
+    def check(self) -> None:
+        """Read every page.
+
+        Raises:
+            EvidenceError: some of them are damaged.
+        """
+        with self._errors("read"):
+            found = self._db.execute("PRAGMA integrity_check(1)").fetchone()[0]
+            if found != "ok":
+                raise ValueError(found)
+
+    # --- rows of the small tables ----------------------------------------------------------------------
+
+    def _series(self, key: EvidenceKey) -> int | None:
         query = (
             "SELECT id FROM series WHERE weights_sha256 = ? AND protocol_digest = ? AND dataset_rules = ? "
             "AND precision = ? AND device_kind = ?"
         )
-        found = self._db.execute(query, names).fetchone()
+        found = self._db.execute(query, msgspec.structs.astuple(key)[:-1]).fetchone()
         return found[0] if found else None
+
+    def _use_series(self, key: EvidenceKey) -> int:
+        """The id of a series, made where it is new, and the moment noted."""
+        query = (
+            "INSERT INTO series (weights_sha256, protocol_digest, dataset_rules, precision, device_kind, "
+            "num_classes, last_used) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (weights_sha256, "
+            "protocol_digest, dataset_rules, precision, device_kind) DO UPDATE SET last_used = excluded.last_used"
+        )
+        now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        self._db.execute(query, (*msgspec.structs.astuple(key), now))
+        series = self._series(key)
+        assert series is not None, "it was made above"
+        return series
+
+    def _split(self, split: Split) -> int:
+        """The id of a split, made where it is new."""
+        query = "SELECT id FROM splits WHERE fingerprint = ?"
+        found = self._db.execute(query, (split.fingerprint,)).fetchone()
+        if found:
+            return found[0]
+        row = (
+            split.fingerprint,
+            split.dataset,
+            split.subset,
+            json.dumps(split.classes),
+            json.dumps(split.categories),
+            zlib.compress(msgspec.json.encode(split.images)),
+        )
+        insert = (
+            "INSERT INTO splits (fingerprint, dataset, subset, classes, categories, images) "
+            "VALUES (?, ?, ?, ?, ?, ?)"
+        )
+        self._db.execute(insert, row)
+        return self._db.execute(query, (split.fingerprint,)).fetchone()[0]
+
+
+def _use(row: tuple[Any, ...]) -> Use:
+    """A `Use` from the columns that `EvidenceStore.uses` asks for."""
+    checkpoint, metric, protocol, environment, fingerprint, dataset, subset, classes, categories, images = row
+    try:
+        listed = zlib.decompress(images)
+    except zlib.error as error:
+        raise ValueError(f"the list of images of {dataset} cannot be read: {error}") from error
+    split = Split(
+        fingerprint=fingerprint,
+        dataset=dataset,
+        subset=subset,
+        classes=tuple(json.loads(classes)),
+        categories={name: tuple(members) for name, members in json.loads(categories).items()},
+        images=msgspec.json.decode(listed, type=tuple[Image, ...]),
+    )
+    return Use(
+        checkpoint=checkpoint,
+        metric=metric,
+        protocol=protocol,
+        environment=json.loads(environment),
+        split=split,
+    )
+
+
+def _conflict(path: Path, key: EvidenceKey, image: Image, ours: bytes, theirs: bytes) -> str:
+    found = [f"{hashlib.sha256(counts).hexdigest()[:12]}" for counts in (ours, theirs)]
+    return (
+        f"{path}: series {key.digest()[:12]}, image {image[0]} (contents {image[1][:12]}): two different counts, "
+        f"{found[0]} here and {found[1]} in the other file"
+    )
+
+
+def contents_of(split: Split) -> Mapping[str, str]:
+    """Contents by image id.
+
+    Raises:
+        ValueError: an id stands there twice.
+    """
+    contents = dict(split.images)
+    if len(contents) != len(split.images):
+        raise ValueError(f"{split.dataset}: {len(split.images) - len(contents)} images are listed twice")
+    return contents

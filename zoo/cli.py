@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from ..evaluate.evidence import EvidenceStore
     from ..evaluate.protocol import EvalProtocol
     from ..reports.background import Background, Scene
     from ..reports.table import Row
@@ -152,6 +153,7 @@ def run_verify(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         return _plan(chosen, arguments)
     _require_metrics(chosen, arguments.metric)
+    _require_parts_that_go_together(arguments)
     _require_file_place("--out", arguments.out)
     _require_file_place("--ledger", arguments.ledger)
     _require_file_place("--save-baseline", arguments.save_baseline)
@@ -163,6 +165,11 @@ def run_verify(arguments: argparse.Namespace) -> int:
         not_comparable=f"measured on {arguments.folder}, not on the claim's data set"
         if arguments.folder
         else "",
+        limit=arguments.limit,
+        shard=arguments.shard,
+        until_sure=arguments.until_sure,
+        engine=arguments.engine,
+        address=arguments.address,
     )
     stored = _stored_state(arguments)  # read first: it may be the very ledger that grows
     return _compared(_verified(chosen, options, arguments), stored, options, arguments)
@@ -179,15 +186,18 @@ def _verified(chosen: Iterable[Checkpoint], options: Options, arguments: argpars
     from ..evaluate.device import DeviceError  # noqa: PLC0415
     from ..evaluate.evidence import EvidenceError  # noqa: PLC0415
     from ..reports.ledger import LedgerError  # noqa: PLC0415
+    from .engine import EngineError  # noqa: PLC0415
     from .progress import Bars  # noqa: PLC0415
     from .verify import verify  # noqa: PLC0415
 
-    outcomes = []
+    outcomes, bars = [], Bars(quiet=arguments.quiet)
     try:
-        for outcome in verify(chosen, options, Bars(quiet=arguments.quiet)):
+        for outcome in verify(chosen, options, bars):
             _say_as_it_comes(outcome, arguments)
             outcomes.append(outcome)
-    except (DeviceError, EvidenceError, LedgerError) as error:
+    except KeyboardInterrupt:
+        raise CommandError(_interrupted(bars.counted, options, arguments), INTERRUPTED) from None
+    except (DeviceError, EngineError, EvidenceError, LedgerError) as error:
         raise CommandError(str(error), CANNOT_MEASURE) from error
     finally:
         if outcomes:
@@ -232,6 +242,14 @@ def _compared(
         except BaselineError as error:
             raise CommandError(f"--save-baseline {error}", USAGE) from error
     return exit_code(run, differences)
+
+
+def _interrupted(counted: int, options: Options, arguments: argparse.Namespace) -> str:
+    """What Ctrl-C leaves behind, and how to go on."""
+    if arguments.command == "demo" and not arguments.keep:
+        return "interrupted; nothing is kept, zoo demo --keep DIR would go on where it stopped"
+    images = f"{counted} image{'s' if counted != 1 else ''}"
+    return f"interrupted; the counts of {images} of this run are kept in {options.evidence}: run the same command to go on"
 
 
 def _say_as_it_comes(outcome: Outcome, arguments: argparse.Namespace) -> None:
@@ -389,13 +407,13 @@ def _speed_runs(rows: Iterable[Checkpoint], arguments: argparse.Namespace) -> li
 
 
 def run_report(arguments: argparse.Namespace) -> int:
-    """`zoo report`: the tables again from the ledger, without measuring."""
+    """`zoo report`: the tables again from the ledger or from stored counts, without measuring."""
     from ..reports.verdict import Status  # noqa: PLC0415
     from .background import background  # noqa: PLC0415
     from .tables import Answers, answering, judge_ledger, report_row  # noqa: PLC0415
 
     chosen = _selected(arguments)
-    answers = Answers(_ledger(arguments.ledger))
+    answers = Answers(_from_evidence(arguments.evidence) if arguments.evidence else _ledger(arguments.ledger))
     if arguments.definitions:
         return _print_definitions(chosen, answers, arguments)
     judged = judge_ledger(chosen, answers, arguments.tolerance)
@@ -448,6 +466,129 @@ def _scenes(
         else:
             made.append(found)
     return made
+
+
+def _from_evidence(path: Path) -> list[Measurement]:
+    from ..evaluate.evidence import EvidenceError, EvidenceStore  # noqa: PLC0415
+    from .recount import finished  # noqa: PLC0415
+
+    try:
+        with EvidenceStore(path, read_only=True) as store:
+            return list(finished(store))
+    except EvidenceError as error:
+        raise CommandError(str(error), CANNOT_MEASURE) from error
+
+
+def run_plan(arguments: argparse.Namespace) -> int:
+    """`zoo plan`: what a verification will take."""
+    from .plan import estimates, plan_record, plan_text, speeds  # noqa: PLC0415
+
+    chosen = _selected(arguments)
+    records = _ledger(arguments.ledger) if arguments.ledger.is_file() else []
+    known = speeds(records, load_manifest(arguments.manifest), arguments.on)
+    if arguments.on and not known.seconds_per_image:
+        raise CommandError(f"--on {arguments.on}: {arguments.ledger} has no measurement on it", USAGE)
+    if not known.seconds_per_image and not arguments.tflops:
+        raise CommandError(
+            f"{arguments.ledger}: no measured speed there; run zoo verify --limit 20 on one row first, or state "
+            "your device's throughput with --tflops",
+            CANNOT_MEASURE,
+        )
+    found = estimates(chosen, known, arguments.tflops)
+    _write(
+        _json(plan_record(found, known, arguments.gpus))
+        if arguments.json
+        else plan_text(found, known, arguments.gpus, arguments.tflops)
+    )
+    return OK
+
+
+def run_evidence(arguments: argparse.Namespace) -> int:
+    """`zoo evidence`: look after the stored counts."""
+    from ..evaluate.evidence import EvidenceError, EvidenceStore  # noqa: PLC0415
+    from .evidence_command import UnknownSeries  # noqa: PLC0415
+
+    path = arguments.evidence or places.zoo_home() / "evidence.sqlite"
+    reads = arguments.task in ("list", "show", "export") or (arguments.task == "prune" and arguments.dry_run)
+    try:
+        if arguments.task == "prune" and not path.is_file():
+            raise CommandError(f"{path}: no evidence there", CANNOT_MEASURE)
+        with EvidenceStore(path, read_only=reads) as store:
+            return _EVIDENCE_TASKS[arguments.task](store, arguments)
+    except UnknownSeries as error:
+        raise CommandError(str(error), NOTHING_SELECTED) from error
+    except EvidenceError as error:
+        raise CommandError(str(error), CANNOT_MEASURE) from error
+
+
+def _evidence_list(store: EvidenceStore, arguments: argparse.Namespace) -> int:
+    from .evidence_command import chosen, holdings, list_text, record  # noqa: PLC0415
+
+    held = chosen(holdings(store), arguments.series)
+    _write(_json([record(holding) for holding in held]) if arguments.json else list_text(held))
+    return OK
+
+
+def _evidence_show(store: EvidenceStore, arguments: argparse.Namespace) -> int:
+    from .evidence_command import chosen, holdings, record, score, show_text  # noqa: PLC0415
+
+    held = chosen(holdings(store), arguments.series)
+    scores = [score(store, holding) if arguments.scores else None for holding in held]
+    pairs = list(zip(held, scores, strict=True))
+    if arguments.json:
+        _write(_json([record(holding, found) for holding, found in pairs]))
+    else:
+        _write("\n\n\n".join(show_text(holding, found) for holding, found in pairs) or "no evidence yet")
+    incomplete = arguments.scores and any(found is None for found in scores)
+    return CANNOT_MEASURE if incomplete else OK
+
+
+def _evidence_export(store: EvidenceStore, arguments: argparse.Namespace) -> int:
+    from .evidence_command import chosen, give_away, holdings, keys_of  # noqa: PLC0415
+
+    held = chosen(holdings(store), arguments.series)
+    images = give_away(store, arguments.file, held, force=arguments.force)
+    answer = {"file": str(arguments.file), "series": len(keys_of(held)), "images": images}
+    _write(
+        _json(answer)
+        if arguments.json
+        else f"{answer['file']}: {images} images of {answer['series']} series, {arguments.file.stat().st_size} bytes"
+    )
+    return OK
+
+
+def _evidence_merge(store: EvidenceStore, arguments: argparse.Namespace) -> int:
+    from .evidence_command import bring_together  # noqa: PLC0415
+
+    records = bring_together(store, arguments.files)
+    lines = [f"{found['file']}: {found['images']} images, {found['new']} of them new" for found in records]
+    _write(_json(records) if arguments.json else "\n".join(lines))
+    return OK
+
+
+def _evidence_prune(store: EvidenceStore, arguments: argparse.Namespace) -> int:
+    from .evidence_command import chosen, holdings, keys_of, list_text, older, record  # noqa: PLC0415
+
+    if not arguments.series and arguments.older is None:
+        raise CommandError("zoo evidence prune: name series, or give --older DAYS", USAGE)
+    held = chosen(holdings(store), arguments.series)
+    held = held if arguments.older is None else older(held, arguments.older)
+    if not arguments.dry_run and held:
+        store.forget(keys_of(held))
+    _write(_json([record(holding) for holding in held]) if arguments.json else list_text(held))
+    images = sum({holding.series: holding.images for holding in held}.values())
+    verb = "would be deleted" if arguments.dry_run else "deleted"
+    print(f"zoo: {images} images of {len(keys_of(held))} series {verb}", file=sys.stderr)
+    return OK
+
+
+_EVIDENCE_TASKS: dict[str, Callable[[EvidenceStore, argparse.Namespace], int]] = {
+    "list": _evidence_list,
+    "show": _evidence_show,
+    "export": _evidence_export,
+    "merge": _evidence_merge,
+    "prune": _evidence_prune,
+}
 
 
 def _print_definitions(chosen: Iterable[Checkpoint], answers: Answers, arguments: argparse.Namespace) -> int:
@@ -736,6 +877,8 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "memory": run_memory,
     "speed": run_speed,
     "report": run_report,
+    "plan": run_plan,
+    "evidence": run_evidence,
     "predict": run_predict,
     "diagnose": run_diagnose,
     "demo": run_demo,
@@ -812,6 +955,16 @@ def _require_file_place(flag: str, path: Path | None) -> None:
     if path.is_dir() or not (existing.is_dir() or existing == path) or not os.access(existing, os.W_OK):
         found = "a folder" if path.is_dir() else f"{existing}, which cannot take it"
         raise CommandError(f"{flag} {path}: expected a file that can be written, found {found}", USAGE)
+
+
+def _require_parts_that_go_together(arguments: argparse.Namespace) -> None:
+    if arguments.until_sure and (arguments.limit or arguments.shard or arguments.folder):
+        raise CommandError(
+            "--until-sure judges a claim from all the images of its data set; leave out --limit, --shard and --folder",
+            USAGE,
+        )
+    if arguments.address and arguments.engine != "ray":
+        raise CommandError("--address is a Ray cluster's; add --engine ray", USAGE)
 
 
 def _require_metrics(chosen: Iterable[Checkpoint], metrics: Iterable[str]) -> None:

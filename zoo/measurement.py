@@ -20,6 +20,8 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     protocol_digest: str
     weights_sha256: str
     dataset: str
+    subset: str = ""
+    """Which part of the split was measured, in words; empty for all of it. A part never answers a claim."""
     dataset_fingerprint: str
     dataset_ids_sha256: str = ""
     """SHA-256 (hex) of the split's ids in order, one a line; empty in records older than this field."""

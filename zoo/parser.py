@@ -68,9 +68,85 @@ def _verify(command: argparse.ArgumentParser) -> None:
     _add_selection(command)
     _add_fetching(command)
     _add_measuring(command)
+    _add_parts(command)
     _add_tables(command)
     _add_baseline(command)
     _add_talk(command)
+
+
+def _plan(command: argparse.ArgumentParser) -> None:
+    _add_selection(command)
+    command.add_argument(
+        "--gpus", type=_count, default=1, metavar="N", help="devices that share the work (default: 1)"
+    )
+    command.add_argument(
+        "--on", metavar="NAME", help="the device whose measurements count (default: the ledger's last)"
+    )
+    command.add_argument(
+        "--tflops",
+        type=_positive,
+        metavar="N",
+        help="10^12 operations a second to reckon with where the ledger has no measurement",
+    )
+    _add_ledger(command)
+    _add_json(command)
+
+
+def _evidence(command: argparse.ArgumentParser) -> None:
+    tasks = command.add_subparsers(dest="task", required=True, metavar="TASK", parser_class=_Parser)
+    for name, (summary, add_arguments) in _EVIDENCE_TASKS.items():
+        task = tasks.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+        add_arguments(task)
+        task.add_argument(
+            "--evidence", type=Path, metavar="FILE", help="the evidence file (default: in ZOO_HOME)"
+        )
+        _add_json(task)
+
+
+def _add_series(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "series", nargs="*", metavar="SERIES", help="beginning of a series' name, or a checkpoint or glob"
+    )
+
+
+def _evidence_show(command: argparse.ArgumentParser) -> None:
+    _add_series(command)
+    command.add_argument(
+        "--scores", action="store_true", help="compute the numbers again from the stored counts"
+    )
+
+
+def _evidence_export(command: argparse.ArgumentParser) -> None:
+    command.add_argument("file", type=Path, metavar="FILE", help="evidence file to write")
+    _add_series(command)
+    command.add_argument("--force", action="store_true", help="replace FILE where it exists")
+
+
+def _evidence_merge(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "files",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="evidence files to take over; they stay as they are",
+    )
+
+
+def _evidence_prune(command: argparse.ArgumentParser) -> None:
+    _add_series(command)
+    command.add_argument(
+        "--older", type=_positive, metavar="DAYS", help="only series not written to for so many days"
+    )
+    command.add_argument("--dry-run", action="store_true", help="say what would be deleted and stop")
+
+
+_EVIDENCE_TASKS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
+    "list": ("every series with what is there of it", _add_series),
+    "show": ("everything known of a series; with --scores its number, from the counts alone", _evidence_show),
+    "export": ("write series into a file of their own, for others", _evidence_export),
+    "merge": ("take over other files' counts; contradictions are refused", _evidence_merge),
+    "prune": ("delete series, by name or by age", _evidence_prune),
+}
 
 
 def _memory(command: argparse.ArgumentParser) -> None:
@@ -148,6 +224,9 @@ def _report(command: argparse.ArgumentParser) -> None:
     )
     _add_data_root(command)
     _add_device(command)
+    command.add_argument(
+        "--evidence", type=Path, metavar="FILE", help="compute the numbers from stored counts, not the ledger"
+    )
     _add_ledger(command)
     _add_tolerance(command)
     _add_tables(command)
@@ -407,13 +486,17 @@ def _add_cache_tasks(command: argparse.ArgumentParser) -> None:
 
 
 def _seconds(text: str) -> float:
+    return _positive(text, "seconds")
+
+
+def _positive(text: str, what: str = "a number") -> float:
     try:
-        seconds = float(text)
+        number = float(text)
     except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected seconds above 0, such as 60, found {text!r}")
-    return seconds
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected {what} above 0, such as 60, found {text!r}")
+    return number
 
 
 def _add_talk(command: argparse.ArgumentParser) -> None:
@@ -446,6 +529,36 @@ def _add_baseline(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--save-baseline", type=Path, metavar="FILE", help="write what the claims are today, for --baseline"
     )
+
+
+def _add_parts(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--limit", type=_count, metavar="N", help="the pinned subset of N images; never called a reproduction"
+    )
+    command.add_argument(
+        "--shard", type=_shard, metavar="I/N", help="predict only the I-th of N slices of the images"
+    )
+    command.add_argument(
+        "--until-sure",
+        action="store_true",
+        help="stop a claim once no prediction of its remaining images can change its verdict",
+    )
+    command.add_argument(
+        "--engine", default="local", choices=["local", "ray"], help="where to predict (default: local)"
+    )
+    command.add_argument(
+        "--address",
+        default="",
+        metavar="HOST:PORT",
+        help="a Ray cluster, or auto for this node's (default: one of this machine's cores and GPUs)",
+    )
+
+
+def _shard(text: str) -> tuple[int, int]:
+    index, slash, count = text.partition("/")
+    if not (slash and index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count)):
+        raise argparse.ArgumentTypeError(f"expected I/N with I from 1 to N, such as 2/4, found {text!r}")
+    return int(index), int(count)
 
 
 def _add_places(command: argparse.ArgumentParser) -> None:
@@ -532,6 +645,8 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "memory": ("training memory, foretold on any machine; by default of every row that prints one", _memory),
     "speed": ("images a second by the publisher's protocol; by default of every row that prints it", _speed),
     "report": ("print the tables again from the ledger", _report),
+    "plan": ("how long a verification will take, from measured speeds", _plan),
+    "evidence": ("the stored counts: list, show, export, merge, prune", _evidence),
     "predict": ("label maps and overlays of your own pictures", _predict),
     "diagnose": ("find the known mistake that explains a number", _diagnose),
     "demo": ("reproduce the embedded demo zoo on this machine", _demo),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from ..evaluate.datasets import Sample
+    from ..evaluate.datasets import Dataset, Sample
     from .diagnose import Diagnosis
     from .fetch import Progress
     from .manifest import Checkpoint, Claim
@@ -113,6 +113,8 @@ class Bars:
 
     def __init__(self, *, quiet: bool = False) -> None:
         self.quiet = quiet
+        self.counted = 0
+        """Images whose counts were stored since the start."""
 
     def timing(self, steps: Iterator[tuple[int, int, SpeedRun | None]], checkpoint: Checkpoint) -> SpeedRun:
         """A bar that counts timed images."""
@@ -139,4 +141,18 @@ class Bars:
             for result in bar:
                 if isinstance(result, ImageFault):
                     tqdm.write(f"zoo: {result.message}", file=sys.stderr)
+                else:
+                    self.counted += 1
                 yield result
+
+    def labels(self, dataset: Dataset) -> Iterable[Sample]:
+        """A bar that counts labels read, once that takes longer than a moment."""
+        return tqdm(
+            dataset.samples,
+            desc=f"{dataset.spec.name} labels",
+            unit="img",
+            file=sys.stderr,
+            delay=0.5,
+            leave=False,
+            disable=self.quiet,
+        )

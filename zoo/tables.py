@@ -36,12 +36,13 @@ def report_row(checkpoint: Checkpoint, verdicts: Iterable[Verdict]) -> Row:
 
 
 class Answers:
-    """Recorded measurements by the claim that they answer; the newest of each protocol counts."""
+    """Recorded measurements by the claim that they answer: of full splits, the newest of each protocol."""
 
     def __init__(self, measurements: Iterable[Measurement]) -> None:
         self._newest = {
             (record.checkpoint, record.metric, record.protocol_digest, record.dataset): record
             for record in measurements
+            if not record.subset
         }
 
     def to(self, checkpoint: Checkpoint, claim: Claim) -> Measurement | None:

@@ -7,38 +7,38 @@ from __future__ import annotations
 
 import time
 from contextlib import AbstractContextManager, nullcontext
-from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
+import torch
 
-from ..evaluate.accuracy import count_missing, counts_from_evidence, matrix_from_evidence, missing
-from ..evaluate.confusion import accuracy_scores, areas
+from ..evaluate.accuracy import missing
 from ..evaluate.datasets import Dataset, DatasetError, DatasetSpec, ImageFault, Sample, locate
-from ..evaluate.definitions import all_definitions
-from ..evaluate.device import Precision, device_kind, environment, numerics, resolve_device
-from ..evaluate.evidence import EvidenceKey, EvidenceStore
+from ..evaluate.device import Precision, numerics, resolve_device
+from ..evaluate.evidence import EvidenceKey, EvidenceStore, Split, Use
+from ..evaluate.label_areas import label_areas
+from ..evaluate.out_of_memory import OutOfMemoryError, out_of_memory_named
 from ..evaluate.protocol import EvalProtocol
+from ..evaluate.subsets import pinned_order, slice_of
 from ..models.weights import WeightsError
 from ..reports import ledger
 from ..reports.verdict import Tolerance, Verdict, judge, tolerance_of
 from ..reports.verdict import exit_code as verdicts_exit_code
+from .early import Foresight
+from .engine import Engine, Local, opened
 from .fetch import FetchError, IntegrityError, Progress, check_hash, fetch
 from .manifest import Checkpoint, Claim
 from .measurement import Measurement
 from .memory import METRIC as TRAIN_MEMORY
 from .memory import NotTrainable, measure_claim
+from .recount import lacking, recount
 from .speed import NoSpeed, SpeedOptions, SpeedRun, time_row
 from .speed_verdicts import METRIC as FPS
 from .speed_verdicts import judge_speed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-
-    import torch
-
-    from ..evaluate.confusion import Scores
 
 ACCURACY_METRICS = ("miou", "miou_ms_flip", "miou_flip")
 CANNOT_MEASURE, NOT_THE_FILE = 3, 4
@@ -63,6 +63,15 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """Of accuracies, in points; None for the publishers' own (`reports.verdict.tolerance_of`)."""
     not_comparable: str = ""
     """Why the published figures are not about this data; empty where they are."""
+    limit: int | None = None
+    """Measure the pinned subset of so many images only; never compared with a claim."""
+    shard: tuple[int, int] | None = None
+    """(I, N), from 1: predict only every N-th image; whoever finds all images counted computes the score."""
+    until_sure: bool = False
+    """Stop a claim's measurement once its verdict is certain, whatever the remaining images bring."""
+    engine: Literal["local", "ray"] = "local"
+    address: str = ""
+    """Of a Ray cluster; empty to start one of this machine."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +83,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     measurement: Measurement | None = None
     exit_code: int = 0
     """What this outcome alone would end the command with."""
+    is_share: bool = False
+    """True where a shard did its part and the number waits for the others."""
 
 
 class Watcher(Protocol):
@@ -97,6 +108,10 @@ class Watcher(Protocol):
 
     def timing(self, steps: Iterator[tuple[int, int, SpeedRun | None]], checkpoint: Checkpoint) -> SpeedRun:
         """Exhaust the steps of a timed run and give its end."""
+        ...
+
+    def labels(self, dataset: Dataset) -> Iterable[Sample]:
+        """Pass on the samples of a data set whose labels are about to be read."""
         ...
 
 
@@ -126,6 +141,10 @@ class Silent:
         del checkpoint
         return next(run for _, _, run in steps if run is not None)
 
+    def labels(self, dataset: Dataset) -> Iterable[Sample]:
+        """Pass on the data set's samples."""
+        return dataset.samples
+
 
 class NotMeasured(Exception):  # noqa: N818  (an answer, not a fault of the program)
     """Why a claim has no measurement, and the exit code that stands for it."""
@@ -134,6 +153,26 @@ class NotMeasured(Exception):  # noqa: N818  (an answer, not a fault of the prog
         super().__init__(reason)
         self.reason = reason
         self.exit_code = exit_code
+
+
+class ShareDone(NotMeasured):
+    """A shard has counted its images and others' are missing: no number yet, and nothing went wrong."""
+
+    def __init__(self, shard: tuple[int, int] | None, total: int, left: int) -> None:
+        mine = f"shard {shard[0]}/{shard[1]} is done" if shard else "this run is done"
+        super().__init__(
+            f"{mine}; {left} of {total} images are still to be counted by other shards (zoo verify without --shard "
+            "counts them and computes the score)",
+            0,
+        )
+
+
+class Certain(NotMeasured):
+    """A claim's verdict is known before its number is."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        super().__init__(verdict.reason, verdict.status.exit_code)
+        self.verdict = verdict
 
 
 class Subject(msgspec.Struct, frozen=True, kw_only=True):
@@ -153,14 +192,18 @@ def verify(
 
     Raises:
         DeviceError: the device does not exist.
+        EngineError: the cluster cannot be used, or not any more.
         EvidenceError: the evidence file cannot be used.
         LedgerError: the ledger cannot be written.
     """
-    device = resolve_device(options.device)
-    shelf = DatasetShelf(options.data_root)
-    with EvidenceStore(options.evidence) as store, numerics(options.precision):
+    shelf, watcher = DatasetShelf(options.data_root), watcher or Silent()
+    with (
+        opened(options) as engine,
+        EvidenceStore(options.evidence) as store,
+        numerics(options.precision),
+    ):
         for checkpoint in checkpoints:
-            yield from RowVerifier(checkpoint, options, store, shelf, device, watcher or Silent()).outcomes()
+            yield from RowVerifier(checkpoint, options, store, shelf, engine, watcher).outcomes()
 
 
 class DatasetShelf:
@@ -191,14 +234,14 @@ class RowVerifier:
         options: Options,
         store: EvidenceStore,
         shelf: DatasetShelf,
-        device: torch.device,
+        engine: Engine | torch.device,
         watcher: Watcher,
     ) -> None:
         self.checkpoint = checkpoint
         self.options = options
         self.store = store
         self.shelf = shelf
-        self.device = device
+        self.engine = engine if not isinstance(engine, torch.device) else Local(engine)
         self.watcher = watcher
         self._subject: Subject | NotMeasured | None = None
         self._measured: dict[tuple[str, str], Measurement] = {}
@@ -214,8 +257,12 @@ class RowVerifier:
             return self._judged(claim, None, reason=claim.note or "the source prints no number")
         try:
             measurement = self.measure(claim)
+        except Certain as known:
+            code = known.verdict.status.exit_code
+            return Outcome(checkpoint=self.checkpoint, claim=claim, verdict=known.verdict, exit_code=code)
         except NotMeasured as absence:
-            return self._judged(claim, None, reason=absence.reason, exit_code=absence.exit_code)
+            outcome = self._judged(claim, None, reason=absence.reason, exit_code=absence.exit_code)
+            return msgspec.structs.replace(outcome, is_share=isinstance(absence, ShareDone))
         return self._judged(claim, measurement)
 
     def _judged(
@@ -240,7 +287,7 @@ class RowVerifier:
             measured=None if measurement is None else measurement.value,
             tolerance=tolerance_of(claim.metric, self.options.tolerance, self.checkpoint.publisher),
             reason=reason or self._caveat(claim, measurement),
-            comparable=measurement is None or not self._why_not_comparable(claim),
+            comparable=measurement is None or not self._why_not_comparable(claim, measurement),
             images=(measurement.image_count or None) if measurement else None,
             date=claim.date or "",
         )
@@ -250,13 +297,15 @@ class RowVerifier:
         if measurement is None or measurement.metric not in ACCURACY_METRICS:
             return ""
         return "; ".join(
-            part for part in (self._why_not_comparable(claim), measurement.data_caveat()) if part
+            part for part in (self._why_not_comparable(claim, measurement), measurement.data_caveat()) if part
         )
 
-    def _why_not_comparable(self, claim: Claim) -> str:
-        """Other data than the claim's, or another protocol."""
+    def _why_not_comparable(self, claim: Claim, measurement: Measurement | None) -> str:
+        """Other data than the claim's, a part of it, or another protocol."""
         if claim.metric not in ACCURACY_METRICS:
             return ""
+        if measurement is not None and measurement.subset:
+            return f"a pinned subset, {measurement.subset}: no reproduction"
         other = self.options.protocol
         if self.options.not_comparable or other is None:
             return self.options.not_comparable
@@ -289,11 +338,11 @@ class RowVerifier:
 
     def _measure_speed(self) -> Measurement:
         """Timed on a GPU only: a CPU would take an hour a row and say nothing of the published device."""
-        if self.device.type == "cpu":
+        if resolve_device(self.options.device).type == "cpu":
             raise NotMeasured(
                 "speed is timed on a GPU (--device cuda); zoo speed --device cpu times it here all the same"
             )
-        options = SpeedOptions(device=str(self.device), data_root=self.options.data_root)
+        options = SpeedOptions(device=self.options.device, data_root=self.options.data_root)
         try:
             run = self.watcher.timing(time_row(self.checkpoint, options), self.checkpoint)
         except NoSpeed as error:
@@ -334,7 +383,7 @@ class RowVerifier:
                 checkpoint=self.checkpoint,
                 dataset=dataset,
                 contents=contents,
-                model=self.checkpoint.load(path).to(self.device),
+                model=self.engine.prepare(self.checkpoint, path),
                 weights_sha256=check_hash(path, self.checkpoint.weights),
             )
         except (IntegrityError, WeightsError) as error:
@@ -345,38 +394,114 @@ class RowVerifier:
     def _measure_accuracy(self, claim: Claim, protocol: EvalProtocol, subject: Subject) -> Measurement:
         started = time.monotonic()
         key = self.key(protocol, subject)
-        dataset, samples, contents = subject.dataset, subject.dataset.samples, subject.contents
-        lacking = len(missing(samples, contents, self.store, key))
-        found = count_missing(subject.model, dataset, contents, protocol, self.store, key)
-        stored = len(samples) - lacking
-        watched = self.watcher.images(found, self.checkpoint, claim, total=len(samples), stored=stored)
-        faults = [result for result in watched if isinstance(result, ImageFault)]
+        whole = self._part(subject)
+        use = self._use(claim, protocol, subject, whole)
+        self.store.describe(key, use)
+        foresight = self._foresight(claim, key, subject) if self.options.until_sure else None
+        new = self._count(claim, protocol, subject, self._share(whole), foresight)
+        left = lacking(self.store, key, use.split)
+        certain = foresight.verdict() if foresight and left else None
+        if certain:
+            raise Certain(certain)
+        if left:
+            raise ShareDone(self.options.shard, len(whole), left)
+        return recount(self.store, key, use, seconds=round(time.monotonic() - started, 3), new_images=new)
+
+    def _count(
+        self,
+        claim: Claim,
+        protocol: EvalProtocol,
+        subject: Subject,
+        samples: tuple[Sample, ...],
+        foresight: Foresight | None = None,
+    ) -> int:
+        """Count those of `samples` that lack evidence, until foresight has seen enough; returns how many lacked."""
+        key, contents = self.key(protocol, subject), subject.contents
+        if foresight:
+            place = {name: index for index, name in enumerate(self._order(subject))}
+            samples = tuple(sorted(samples, key=lambda sample: place[sample.id]))
+        dataset = msgspec.structs.replace(subject.dataset, samples=samples)
+        new = len(missing(samples, contents, self.store, key))
+        found = self.engine.count(subject, dataset, contents, protocol, self.store, key)
+        if foresight:
+            found = foresight.watch(found, lambda name: self.store.get(key, (name, contents[name])))
+        watched = self.watcher.images(
+            found, self.checkpoint, claim, total=len(samples), stored=len(samples) - new
+        )
+        try:
+            with out_of_memory_named():
+                faults = [result for result in watched if isinstance(result, ImageFault)]
+        except OutOfMemoryError as error:
+            raise NotMeasured(str(error)) from error
         if faults:
             raise NotMeasured(_faults_reason(faults, len(samples)))
-        matrix = matrix_from_evidence(contents, self.store, key)
-        scores = accuracy_scores(matrix)
-        others = all_definitions(
-            counts_from_evidence(contents, self.store, key), dataset.spec.category_indices()
-        )
-        return Measurement(
+        return new
+
+    def _foresight(self, claim: Claim, key: EvidenceKey, subject: Subject) -> Foresight:
+        contents = subject.contents
+        try:
+            areas = self._label_areas(subject)
+        except DatasetError as error:
+            raise NotMeasured(f"bounds need every label, and one cannot be read: {error}") from error
+        counted = {
+            name: matrix
+            for (name, content), matrix in self.store.counts(key)
+            if contents.get(name) == content
+        }
+        return Foresight(areas, counted, lambda miou: self._foreseen(claim, miou))
+
+    def _foreseen(self, claim: Claim, miou_percent: float) -> Verdict:
+        """The verdict that a number would get."""
+        return judge(
             checkpoint=self.checkpoint.id,
             metric=claim.metric,
-            value=scores.miou_percent,
-            details=_details(scores, dataset.spec.classes) | {"definitions": others},
+            printed=claim.printed,
+            measured=miou_percent,
+            tolerance=tolerance_of(claim.metric, self.options.tolerance, self.checkpoint.publisher),
+            comparable=not self._why_not_comparable(claim, None),
+            date=claim.date or "",
+        )
+
+    def _part(self, subject: Subject) -> tuple[Sample, ...]:
+        """The images the number is about: the split, or its pinned subset, in the split's order."""
+        samples, limit = subject.dataset.samples, self.options.limit
+        if limit is None or limit >= len(samples):
+            return samples
+        chosen = set(self._order(subject)[:limit])
+        return tuple(sample for sample in samples if sample.id in chosen)
+
+    def _order(self, subject: Subject) -> list[str]:
+        """The ids of the whole split in their pinned order."""
+        try:
+            return pinned_order(self._label_areas(subject))
+        except DatasetError as error:
+            raise NotMeasured(f"a subset is chosen by its labels, and one cannot be read: {error}") from error
+
+    def _label_areas(self, subject: Subject) -> dict[str, Any]:
+        samples = self.watcher.labels(subject.dataset)
+        return label_areas(subject.dataset, subject.contents, self.store, samples)
+
+    def _share(self, samples: tuple[Sample, ...]) -> tuple[Sample, ...]:
+        """What of it this process predicts."""
+        return tuple(slice_of(samples, *self.options.shard)) if self.options.shard else samples
+
+    def _use(self, claim: Claim, protocol: EvalProtocol, subject: Subject, part: tuple[Sample, ...]) -> Use:
+        dataset, spec = subject.dataset, subject.dataset.spec
+        contents = {sample.id: subject.contents[sample.id] for sample in part}
+        subset = "" if len(part) == len(dataset.samples) else f"{len(part)} of {len(dataset.samples)} images"
+        return Use(
+            checkpoint=self.checkpoint.id,
+            metric=claim.metric,
             protocol=protocol.name,
-            protocol_digest=key.protocol_digest,
-            weights_sha256=key.weights_sha256,
-            dataset=dataset.spec.name,
-            dataset_fingerprint=dataset.fingerprint(contents),
-            dataset_ids_sha256=dataset.ids_sha256(),
-            stray_pixels=int(matrix[-1].sum()),
-            label_pixels=dict(zip(dataset.spec.classes, areas(matrix)[3].tolist(), strict=True)),
-            image_count=len(samples),
-            seconds=round(time.monotonic() - started, 3),
-            new_images=lacking,
-            precision=key.precision,
-            environment=environment(self.device),
-            taken_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            environment=self.engine.environment(),
+            split=Split(
+                fingerprint=dataset.fingerprint(contents),
+                dataset=spec.name,
+                subset=subset,
+                classes=spec.classes,
+                categories=spec.category_indices(),
+                images=tuple(contents.items()),
+            ),
         )
 
     def key(self, protocol: EvalProtocol, subject: Subject) -> EvidenceKey:
@@ -386,7 +511,7 @@ class RowVerifier:
             protocol_digest=protocol.digest(),
             dataset_rules=subject.dataset.rules_digest(),
             precision=self.options.precision,
-            device_kind=device_kind(self.device),
+            device_kind=self.engine.device_kind(),
             num_classes=len(subject.dataset.spec.classes),
         )
 
@@ -396,14 +521,6 @@ def _faults_reason(faults: list[ImageFault], total: int) -> str:
     shown = "; ".join(fault.message for fault in faults[:3])
     more = f" (and {len(faults) - 3} more)" if len(faults) > 3 else ""
     return f"{len(faults)} of {total} images could not be used, the rest is kept: {shown}{more}"
-
-
-def _details(scores: Scores, classes: tuple[str, ...]) -> dict[str, Any]:
-    return {
-        "macc_percent": scores.macc_percent,
-        "aacc_percent": scores.aacc_percent,
-        "iou_percent": dict(zip(classes, scores.iou_percent, strict=True)),
-    }
 
 
 def _is_recorded(measurement: Measurement, path: Path) -> bool:
@@ -430,4 +547,5 @@ def exit_code(outcomes: Iterable[Outcome]) -> int:
     known = list(outcomes)
     if any(outcome.exit_code == NOT_THE_FILE for outcome in known):
         return NOT_THE_FILE
-    return verdicts_exit_code(outcome.verdict for outcome in known)
+    judged = [outcome.verdict for outcome in known if not outcome.is_share]
+    return verdicts_exit_code(judged) if judged or not known else 0

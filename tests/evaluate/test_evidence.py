@@ -8,7 +8,16 @@ import msgspec
 import numpy as np
 import pytest
 
-from segbench.evaluate.evidence import EvidenceError, EvidenceKey, EvidenceStore
+from segbench.evaluate.confusion import encode
+from segbench.evaluate.evidence import (
+    SCHEMA_VERSION,
+    EvidenceError,
+    EvidenceKey,
+    EvidenceStore,
+    Split,
+    Use,
+)
+from segbench.evaluate.evidence_exchange import export, merge
 
 KEY = EvidenceKey(
     weights_sha256="w",
@@ -92,7 +101,7 @@ def test_a_newer_file_is_refused(path):
     with pytest.raises(EvidenceError) as error:
         EvidenceStore(path)
     assert str(error.value) == (
-        f"{path}: evidence format 99 is newer than this segbench reads (1); "
+        f"{path}: evidence format 99 is newer than this segbench reads (2); "
         "update segbench or choose another file with --evidence"
     )
 
@@ -119,3 +128,215 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(EvidenceError, match="cannot open the evidence"):
         EvidenceStore(tmp_path / "file" / "evidence.sqlite")
+
+
+# --- formats, and trouble with a name -------------------------------------------------------------------
+
+VERSION_1 = """
+CREATE TABLE IF NOT EXISTS series (
+    id INTEGER PRIMARY KEY,
+    weights_sha256 TEXT NOT NULL,
+    protocol_digest TEXT NOT NULL,
+    dataset_rules TEXT NOT NULL,
+    precision TEXT NOT NULL,
+    device_kind TEXT NOT NULL,
+    num_classes INTEGER NOT NULL,
+    UNIQUE (weights_sha256, protocol_digest, dataset_rules, precision, device_kind)
+);
+CREATE TABLE IF NOT EXISTS images (
+    series_id INTEGER NOT NULL REFERENCES series (id),
+    image_id TEXT NOT NULL,
+    content_sha256 TEXT NOT NULL,
+    counts BLOB NOT NULL,
+    PRIMARY KEY (series_id, image_id, content_sha256)
+) WITHOUT ROWID;
+PRAGMA user_version = 1;
+"""
+"""The first format's own text."""
+
+USE = Use(
+    checkpoint="row",
+    metric="miou",
+    protocol="plain",
+    environment={"device": "cpu"},
+    split=Split(fingerprint="f", dataset="streets", classes=("x", "y", "z"), images=(A, B)),
+)
+
+
+@pytest.fixture
+def old(path):
+    """A file of format 1 with two images."""
+    path.parent.mkdir()
+    database = sqlite3.connect(path)
+    database.executescript(VERSION_1)
+    database.execute("INSERT INTO series VALUES (7, 'w', 'p', 'd', 'fp32', 'cpu', 3)")
+    for image, seed in ((A, 1), (B, 2)):
+        database.execute("INSERT INTO images VALUES (7, ?, ?, ?)", (*image, encode(matrix(seed))))
+    database.commit()
+    database.close()
+    return path
+
+
+def version_of(path):
+    database = sqlite3.connect(path)
+    version = database.execute("PRAGMA user_version").fetchone()[0]
+    database.close()
+    return version
+
+
+def test_the_first_format_is_brought_up_with_every_count(old):
+    with EvidenceStore(old) as store:
+        assert store.series() == [KEY]
+        assert store.uses(KEY) == []
+        assert store.last_used(KEY)
+        np.testing.assert_array_equal(store.get(KEY, A), matrix(1))
+        store.describe(KEY, USE)
+        store.add(KEY, A, matrix(3))
+        assert store.uses(KEY) == [USE]
+        assert [image for image, _ in store.encoded(KEY)] == [A, B]
+    assert version_of(old) == SCHEMA_VERSION == 2
+
+
+def test_the_first_format_is_read_without_touching_it(old):
+    before = old.read_bytes()
+    with EvidenceStore(old, read_only=True) as store:
+        assert store.measured(KEY) == {A, B}
+        assert store.uses(KEY) == []
+    assert old.read_bytes() == before
+
+
+def test_a_description_comes_back_and_is_stored_once(path):
+    with EvidenceStore(path) as store:
+        store.describe(KEY, USE)
+        store.describe(KEY, USE)
+        assert store.uses(KEY) == [USE]
+        assert store.measured(KEY) == set()
+
+
+def test_reading_needs_a_file(path):
+    with pytest.raises(EvidenceError) as error:
+        EvidenceStore(path, read_only=True)
+    assert str(error.value) == (
+        f"{path}: no evidence there; run zoo verify first or name a file with --evidence"
+    )
+    assert not path.exists()
+
+
+def test_a_reader_writes_nothing(path):
+    with EvidenceStore(path) as store:
+        store.add(KEY, A, matrix(1))
+    with EvidenceStore(path, read_only=True) as store, pytest.raises(EvidenceError) as error:
+        store.add(KEY, B, matrix(1))
+    assert str(error.value) == (
+        f"{path}: cannot write the evidence: attempt to write a readonly database: it is read-only; make it "
+        "writable or name another file with --evidence"
+    )
+
+
+def test_a_writer_that_holds_the_file_is_named(path, monkeypatch):
+    monkeypatch.setattr("segbench.evaluate.evidence_file.LOCK_WAIT_SECONDS", 0.2)
+    with EvidenceStore(path) as store:
+        holder = sqlite3.connect(path, isolation_level=None)
+        holder.execute("BEGIN IMMEDIATE")
+        with pytest.raises(EvidenceError, match="another process has been writing to it"):
+            store.add(KEY, A, matrix(1))
+        holder.close()
+        store.add(KEY, A, matrix(1))
+        assert store.measured(KEY) == {A}
+
+
+def test_a_full_disk_is_named_and_what_was_stored_stays(path):
+    """SQLite's own limit of pages stands for the disk's: the same error, from the same place."""
+    rule = np.random.RandomState(0)
+    big = msgspec.structs.replace(KEY, num_classes=150)
+    with EvidenceStore(path) as store:
+        store.add(big, A, rule.randint(1, 9, (151, 150)))
+        pages = store._db.execute("PRAGMA page_count").fetchone()[0]
+        store._db.execute(f"PRAGMA max_page_count = {pages + 3}")
+        with pytest.raises(
+            EvidenceError, match=r"the disk is full; make room and run the same command again"
+        ):
+            store.add(big, B, rule.randint(1, 9, (151, 150)))
+        store._db.execute("PRAGMA max_page_count = 1000000")
+        assert store.measured(big) == {A}
+        store.add(big, B, rule.randint(1, 9, (151, 150)))
+        assert store.measured(big) == {A, B}
+
+
+def test_a_damaged_page_is_found_before_anything_is_taken_over(path, tmp_path):
+    with EvidenceStore(path) as store:
+        for number in range(200):
+            store.add(KEY, (f"{number:03}", "c"), matrix(number))
+        store.settle()
+    data = bytearray(path.read_bytes())
+    data[-3000:-1000] = bytes(2000)
+    path.write_bytes(data)
+    with (
+        EvidenceStore(tmp_path / "other.sqlite") as target,
+        EvidenceStore(path, read_only=True) as source,
+        pytest.raises(EvidenceError, match="damaged"),
+    ):
+        merge(target, source)
+
+
+# --- several files ----------------------------------------------------------------------------------------
+
+
+def test_files_come_together(path, tmp_path):
+    """Each shard's own file, merged: every image once, the description too; merging again adds nothing."""
+    other = tmp_path / "other.sqlite"
+    with EvidenceStore(path) as store, EvidenceStore(other) as second:
+        store.describe(KEY, USE)
+        second.describe(KEY, USE)
+        store.add(KEY, A, matrix(1))
+        second.add(KEY, A, matrix(1))
+        second.add(KEY, B, matrix(2))
+        assert merge(store, second) == 1
+        assert merge(store, second) == 0
+        assert store.measured(KEY) == {A, B}
+        assert store.uses(KEY) == [USE]
+
+
+def test_a_contradiction_names_both_and_takes_over_nothing(path, tmp_path):
+    other = tmp_path / "other.sqlite"
+    with EvidenceStore(path) as store, EvidenceStore(other) as second:
+        store.add(KEY, B, matrix(1))
+        second.add(KEY, A, matrix(1))
+        second.add(KEY, B, matrix(2))
+        with pytest.raises(EvidenceError) as error:
+            merge(store, second)
+        assert store.measured(KEY) == {B}
+    said = str(error.value)
+    assert said.startswith(
+        f"{path}: series {KEY.digest()[:12]}, image b (contents hash of b): two different counts"
+    )
+    assert f"({other}); nothing was merged" in said
+
+
+def test_an_export_is_one_file_that_merges_back(path, tmp_path):
+    """Chosen series only, no log beside it, readable in a folder that takes no file."""
+    second = msgspec.structs.replace(KEY, protocol_digest="q")
+    place = tmp_path / "given"
+    place.mkdir()
+    with EvidenceStore(path) as store:
+        store.describe(KEY, USE)
+        store.add(KEY, A, matrix(1))
+        store.add(second, A, matrix(2))
+        assert export(store, place / "away.sqlite", [KEY]) == 1
+    assert [file.name for file in place.iterdir()] == ["away.sqlite"]
+    with EvidenceStore(place / "away.sqlite", read_only=True) as given, EvidenceStore(tmp_path / "n") as new:
+        assert given.series() == [KEY]
+        assert merge(new, given) == 1
+        assert new.uses(KEY) == [USE]
+
+
+def test_forgotten_series_leave_nothing(path):
+    second = msgspec.structs.replace(KEY, protocol_digest="q")
+    with EvidenceStore(path) as store:
+        for key in (KEY, second):
+            store.describe(key, USE)
+            store.add(key, A, matrix(1))
+        assert store.forget([KEY]) == 1
+        assert store.series() == [second]
+        assert store.uses(second) == [USE]
+        assert store.measured(KEY) == set()

@@ -1,0 +1,222 @@
+"""The evidence file as a database: opening, format versions, migration, and what its errors mean."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SCHEMA_VERSION = 2
+LOCK_WAIT_SECONDS = 30.0
+
+_VERSION_1 = (
+    """
+CREATE TABLE IF NOT EXISTS series (
+    id INTEGER PRIMARY KEY,
+    weights_sha256 TEXT NOT NULL,
+    protocol_digest TEXT NOT NULL,
+    dataset_rules TEXT NOT NULL,
+    precision TEXT NOT NULL,
+    device_kind TEXT NOT NULL,
+    num_classes INTEGER NOT NULL,
+    UNIQUE (weights_sha256, protocol_digest, dataset_rules, precision, device_kind)
+)""",
+    """
+CREATE TABLE IF NOT EXISTS images (
+    series_id INTEGER NOT NULL REFERENCES series (id),
+    image_id TEXT NOT NULL,
+    content_sha256 TEXT NOT NULL,
+    counts BLOB NOT NULL,
+    PRIMARY KEY (series_id, image_id, content_sha256)
+) WITHOUT ROWID""",
+)
+_VERSION_2 = (
+    "ALTER TABLE series ADD COLUMN last_used TEXT NOT NULL DEFAULT ''",
+    "UPDATE series SET last_used = strftime('%Y-%m-%dT%H:%M:%SZ', 'now')",
+    """
+CREATE TABLE splits (
+    id INTEGER PRIMARY KEY,
+    fingerprint TEXT NOT NULL UNIQUE,
+    dataset TEXT NOT NULL,
+    subset TEXT NOT NULL,
+    classes TEXT NOT NULL,
+    categories TEXT NOT NULL,
+    images BLOB NOT NULL
+)""",
+    """
+CREATE TABLE uses (
+    series_id INTEGER NOT NULL REFERENCES series (id),
+    split_id INTEGER NOT NULL REFERENCES splits (id),
+    checkpoint TEXT NOT NULL,
+    metric TEXT NOT NULL,
+    protocol TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    PRIMARY KEY (series_id, split_id, checkpoint, metric)
+) WITHOUT ROWID""",
+    """
+CREATE TABLE labels (
+    dataset_rules TEXT NOT NULL,
+    content_sha256 TEXT NOT NULL,
+    areas BLOB NOT NULL,
+    PRIMARY KEY (dataset_rules, content_sha256)
+) WITHOUT ROWID""",
+)
+_STEPS = (_VERSION_1, _VERSION_2)
+"""What makes format N of format N - 1, in order; an empty file has format 0."""
+
+
+class EvidenceError(Exception):
+    """The evidence file cannot be used; the message says why and what to do."""
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open an evidence file for reading and writing; it is made, or brought to the present format.
+
+    Raises:
+        EvidenceError: it is of a newer segbench.
+        sqlite3.Error, OSError: see `errors`.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    database = sqlite3.connect(path, timeout=LOCK_WAIT_SECONDS, isolation_level=None)
+    try:
+        _refuse_newer(database, path)
+        # WAL with synchronous=NORMAL: a killed process loses nothing, a power cut at most the last images.
+        _use_wal(database)
+        database.execute("PRAGMA synchronous = NORMAL")
+        _migrate(database, path)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def connect_read_only(path: Path) -> sqlite3.Connection:
+    """Open an evidence file without changing a byte of it; one of an older format is brought up in memory.
+
+    Raises:
+        EvidenceError: it is not there, or of a newer segbench.
+        sqlite3.Error, OSError: see `errors`.
+    """
+    if not path.is_file():
+        raise EvidenceError(f"{path}: no evidence there; run zoo verify first or name a file with --evidence")
+    log = path.with_name(f"{path.name}-wal")
+    # Reading a WAL file makes a helper file beside it; in a folder that takes none, a file at rest is read as it is.
+    settled = not (log.is_file() and log.stat().st_size)
+    database = _read(path, "mode=ro")
+    try:
+        try:
+            version = _refuse_newer(database, path)
+        except sqlite3.OperationalError:
+            if not settled:
+                raise
+            database.close()
+            database = _read(path, "mode=ro&immutable=1")
+            version = _refuse_newer(database, path)
+        return database if version == SCHEMA_VERSION else _migrated_copy(database, path)
+    except BaseException:
+        database.close()
+        raise
+
+
+def _read(path: Path, mode: str) -> sqlite3.Connection:
+    address = f"file:{quote(str(path.absolute()))}?{mode}"
+    return sqlite3.connect(address, uri=True, timeout=LOCK_WAIT_SECONDS, isolation_level=None)
+
+
+def _migrated_copy(database: sqlite3.Connection, path: Path) -> sqlite3.Connection:
+    copy = sqlite3.connect(":memory:", isolation_level=None)
+    database.backup(copy)
+    database.close()
+    _migrate(copy, path)
+    return copy
+
+
+def _refuse_newer(database: sqlite3.Connection, path: Path) -> int:
+    version = database.execute("PRAGMA user_version").fetchone()[0]
+    if version > SCHEMA_VERSION:
+        raise EvidenceError(
+            f"{path}: evidence format {version} is newer than this segbench reads ({SCHEMA_VERSION}); "
+            "update segbench or choose another file with --evidence"
+        )
+    return version
+
+
+def _use_wal(database: sqlite3.Connection) -> None:
+    """Switch to a write-ahead log; SQLite's own wait does not cover this step when several processes begin."""
+    deadline = time.monotonic() + LOCK_WAIT_SECONDS
+    while not _switched(database, last=time.monotonic() > deadline):
+        time.sleep(0.01)
+
+
+def _switched(database: sqlite3.Connection, *, last: bool) -> bool:
+    try:
+        database.execute("PRAGMA journal_mode = WAL")
+    except sqlite3.OperationalError as error:
+        if last or "locked" not in str(error):
+            raise
+        return False
+    return True
+
+
+def _migrate(database: sqlite3.Connection, path: Path) -> None:
+    """Bring a file to the present format, whole or not at all."""
+    if _refuse_newer(database, path) == SCHEMA_VERSION:
+        return
+    with transaction(database):
+        version = _refuse_newer(database, path)  # another process may have been faster
+        for step in _STEPS[version:]:
+            for statement in step:
+                database.execute(statement)
+        database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+@contextmanager
+def transaction(database: sqlite3.Connection) -> Iterator[None]:
+    """Everything in the body is written, or nothing; waits for other writers at its start."""
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        database.execute("COMMIT")
+    except BaseException:
+        if database.in_transaction:
+            database.execute("ROLLBACK")
+        raise
+
+
+@contextmanager
+def errors(path: Path, verb: str) -> Iterator[None]:
+    """Turn the database's errors into ours, with the file's name, the cause and a next step."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise EvidenceError(f"{path}: cannot {verb} the evidence: {_cause(error)}") from error
+    except (sqlite3.DatabaseError, ValueError) as error:
+        raise EvidenceError(
+            f"{path}: the evidence is damaged or no evidence file ({error}); move it away and measure again"
+        ) from error
+    except OSError as error:
+        raise EvidenceError(f"{path}: cannot {verb} the evidence: {error.strerror or error}") from error
+
+
+_CAUSES = {
+    "locked": (
+        f"another process has been writing to it for more than {LOCK_WAIT_SECONDS:g} s; "
+        "wait for it, or name another file with --evidence and merge them later"
+    ),
+    "full": "the disk is full; make room and run the same command again, nothing that was stored is lost",
+    "readonly": "it is read-only; make it writable or name another file with --evidence",
+    "unable to open": "it cannot be opened there; check the folder and its permissions",
+}
+"""What SQLite's message contains -> what it means here. `sqlite_errorcode` needs Python 3.11."""
+
+
+def _cause(error: sqlite3.OperationalError) -> str:
+    said = str(error)
+    known = next((meaning for part, meaning in _CAUSES.items() if part in said), None)
+    return f"{said}: {known}" if known else f"{said}; nothing that was stored is lost"

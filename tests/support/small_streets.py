@@ -1,0 +1,41 @@
+"""The demo's rows on shrunken scenes, measured within fractions of a second, for tests that measure often."""
+
+import msgspec
+from PIL import Image
+
+from segbench.evaluate.protocol import EvalProtocol
+from segbench.zoo.demo import STREETS, demo_checkpoints, serve
+from segbench.zoo.fetch import fetch
+from segbench.zoo.verify import Options
+
+PROTOCOL = EvalProtocol(name="small", base_scale=(64, 32))
+
+
+def small_streets(root, home):
+    """Write the scenes at an eighth of their size below `root`, weights into `home`; the demo's rows."""
+    for folder in ("images", "annotations"):
+        for path in sorted((STREETS / folder).rglob("*.*")):
+            target = root / path.relative_to(STREETS)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with Image.open(path) as picture:
+                picture.resize((64, 32), Image.Resampling.NEAREST).save(target)
+    with serve(STREETS) as server:
+        rows = demo_checkpoints(server)
+        for row in rows:
+            fetch(row, home=home, offline=False)
+    return rows
+
+
+def small_options(root, home, **changes):
+    """Options that measure the plain mIoU of the small scenes; `changes` on top."""
+    plain = Options(
+        data_root=root,
+        home=home,
+        offline=True,
+        evidence=root / "evidence.sqlite",
+        ledger=root / "ledger.jsonl",
+        protocol=PROTOCOL,
+        metrics=("miou",),
+        not_comparable="shrunken scenes",
+    )
+    return msgspec.structs.replace(plain, **changes)

@@ -1,0 +1,253 @@
+"""`zoo evidence`, `zoo report --evidence`, and verify on a part of the images or of the work."""
+
+import json
+import shutil
+from fractions import Fraction
+
+import msgspec
+import pytest
+from small_streets import small_options, small_streets
+
+from segbench.evaluate.evidence import EvidenceStore
+from segbench.reports.verdict import Status, Tolerance
+from segbench.zoo.cli import main
+from segbench.zoo.demo import STREETS
+from segbench.zoo.verify import exit_code, verify
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    """Rows and options of a finished measurement of the small scenes; take a `copy` to change it."""
+    place = tmp_path_factory.mktemp("measured")
+    rows = small_streets(place / "streets", place / "home")
+    options = small_options(place / "streets", place / "home", protocol=None)
+    return rows, options, list(verify(rows, options))
+
+
+@pytest.fixture
+def copy(measured, tmp_path):
+    """Options like those of `measured` with an evidence file and ledger of their own."""
+    _, options, _ = measured
+    shutil.copy(options.evidence, tmp_path / "evidence.sqlite")
+    return msgspec.structs.replace(
+        options, evidence=tmp_path / "evidence.sqlite", ledger=tmp_path / "ledger.jsonl"
+    )
+
+
+def fresh(options, tmp_path):
+    return msgspec.structs.replace(options, evidence=tmp_path / "new.sqlite", ledger=tmp_path / "new.jsonl")
+
+
+def zoo(capsys, *arguments):
+    code = main([str(argument) for argument in arguments])
+    return code, capsys.readouterr()
+
+
+def test_the_list_says_what_is_complete(copy, capsys):
+    code, said = zoo(capsys, "evidence", "list", "--json", "--evidence", copy.evidence)
+    records = json.loads(said.out)
+    assert code == 0
+    assert [(r["checkpoint"], r["metric"], r["images"], r["split_images"], r["state"]) for r in records] == [
+        ("isanet_r50-d8_w16_256x512_0.8k_streets", "miou", 12, 12, "complete"),
+        ("isnet_resnet50os8_w16_streets", "miou", 12, 12, "complete"),
+    ]
+    code, said = zoo(capsys, "evidence", "list", "--evidence", copy.evidence)
+    assert [line.split()[-3:-1] for line in said.out.splitlines()[2:]] == [["12/12", "complete"]] * 2
+
+
+def test_numbers_follow_from_the_file_alone(measured, tmp_path, capsys):
+    """Exported and taken to where there is neither data set nor weights: the same numbers and the same table."""
+    rows, options, outcomes = measured
+    away = tmp_path / "away.sqlite"
+    code, said = zoo(capsys, "evidence", "export", away, "--evidence", options.evidence)
+    assert code == 0
+    assert said.out.startswith(f"{away}: 24 images of 2 series, ")
+    code, said = zoo(capsys, "evidence", "show", "--scores", "--json", "--evidence", away)
+    shown = [record["measurement"] for record in json.loads(said.out)]
+    assert code == 0
+    for record, outcome in zip(shown, outcomes, strict=True):
+        plain = msgspec.to_builtins(outcome.measurement)
+        free = {"seconds", "new_images", "taken_at"}
+        assert {k: v for k, v in record.items() if k not in free} == {
+            k: v for k, v in plain.items() if k not in free
+        }
+    manifest = ["--manifest", STREETS / "zoo.yaml", "--json"]
+    _, again = zoo(capsys, "report", *manifest, "--evidence", away)
+    _, ledger = zoo(capsys, "report", *manifest, "--ledger", options.ledger)
+    assert json.loads(again.out)
+    reasons = [{k: v for k, v in record.items() if k != "reason"} for record in json.loads(again.out)]
+    assert reasons == [
+        {k: v for k, v in record.items() if k != "reason"} for record in json.loads(ledger.out)
+    ]
+    del rows
+
+
+def test_missing_and_foreign_images_are_named(measured, copy, capsys):
+    """An image whose counts are gone, and one whose file changed since, keep a row from being complete."""
+    with EvidenceStore(copy.evidence) as store:
+        key = store.series()[0]
+        images = [image for image, _ in store.encoded(key)]
+        with store.writing() as database:
+            database.execute("DELETE FROM images WHERE series_id = 1 AND image_id = ?", (images[0][0],))
+            database.execute(
+                "UPDATE images SET content_sha256 = 'x' WHERE series_id = 1 AND image_id = ?", (images[1][0],)
+            )
+    code, said = zoo(
+        capsys, "evidence", "show", key.digest()[:10], "--scores", "--json", "--evidence", copy.evidence
+    )
+    (record,) = json.loads(said.out)
+    assert code == 3
+    assert (record["state"], record["missing"], record["other_contents"]) == (
+        "2 missing",
+        [images[0][0], images[1][0]],
+        [images[1][0]],
+    )
+    assert "measurement" not in record
+    rows, _, outcomes = measured
+    again = list(verify(rows, copy))
+    assert [outcome.measurement.new_images for outcome in again] == [2, 0]
+    assert [o.measurement.value for o in again] == [o.measurement.value for o in outcomes]
+
+
+def test_merging_two_halves_makes_a_row(measured, tmp_path, capsys):
+    """Two machines take a shard each into files of their own; merged, the number is that of one run."""
+    rows, options, outcomes = measured
+    files = []
+    for index in (2, 1):
+        half = msgspec.structs.replace(
+            options,
+            evidence=tmp_path / f"{index}.sqlite",
+            ledger=tmp_path / f"{index}.jsonl",
+            shard=(index, 2),
+        )
+        parts = list(verify(rows[:1], half))
+        assert [part.is_share for part in parts] == [True]
+        assert parts[0].verdict.reason == (
+            f"shard {index}/2 is done; 6 of 12 images are still to be counted by other shards (zoo verify without "
+            "--shard counts them and computes the score)"
+        )
+        assert exit_code(parts) == 0
+        files.append(half.evidence)
+    code, said = zoo(capsys, "evidence", "merge", *files, "--evidence", tmp_path / "all.sqlite")
+    assert (code, said.out) == (
+        0,
+        f"{files[0]}: 6 images, 6 of them new\n{files[1]}: 6 images, 6 of them new\n",
+    )
+    whole = msgspec.structs.replace(fresh(options, tmp_path), evidence=tmp_path / "all.sqlite")
+    (outcome,) = verify(rows[:1], whole)
+    assert outcome.measurement.new_images == 0
+    assert outcome.measurement.value == outcomes[0].measurement.value
+
+
+def test_shards_into_one_file_finish_the_row(measured, tmp_path):
+    """The shard that comes last finds every image counted and computes the score."""
+    rows, options, outcomes = measured
+    for index in (3, 1, 2):
+        part = msgspec.structs.replace(fresh(options, tmp_path), shard=(index, 3))
+        (outcome,) = verify(rows[:1], part)
+    assert outcome.measurement.value == outcomes[0].measurement.value
+    assert outcome.measurement.new_images == 4
+
+
+def test_pruning_says_first_what_it_would_do(copy, capsys):
+    place = ["--evidence", copy.evidence]
+    name = "isnet_resnet50os8_w16_streets"
+    code, said = zoo(capsys, "evidence", "prune", name, "--dry-run", *place)
+    assert (code, said.err) == (0, "zoo: 12 images of 1 series would be deleted\n")
+    with EvidenceStore(copy.evidence) as store:
+        assert len(store.series()) == 2
+    assert (
+        zoo(capsys, "evidence", "prune", "--older", "1", *place)[1].err
+        == "zoo: 0 images of 0 series deleted\n"
+    )
+    assert zoo(capsys, "evidence", "prune", name, *place)[1].err == "zoo: 12 images of 1 series deleted\n"
+    with EvidenceStore(copy.evidence) as store:
+        assert [use.checkpoint for use in store.uses(*store.series())] == [
+            "isanet_r50-d8_w16_256x512_0.8k_streets"
+        ]
+    code, said = zoo(capsys, "evidence", "prune", "nothing", *place)
+    assert (code, said.err) == (
+        5,
+        "zoo: no series or checkpoint 'nothing' in the evidence; zoo evidence list shows what there is\n",
+    )
+    assert zoo(capsys, "evidence", "prune", *place)[0] == 2
+
+
+def test_a_subset_is_never_a_reproduction(measured, tmp_path, capsys):
+    """Five pinned images: a number with its caveat; `zoo report` does not take it, from ledger or evidence."""
+    rows, options, _ = measured
+    options = msgspec.structs.replace(fresh(options, tmp_path), limit=5, not_comparable="")
+    (outcome,) = verify(rows[:1], options)
+    assert outcome.verdict.status is Status.NOT_COMPARABLE
+    assert outcome.verdict.reason == "a pinned subset, 5 of 12 images: no reproduction"
+    assert outcome.measurement.subset == "5 of 12 images"
+    assert outcome.measurement.dataset == "streets (5 of 12 images)"
+    manifest = ["--manifest", STREETS / "zoo.yaml", "--json", rows[0].id]
+    for source in (["--ledger", options.ledger], ["--evidence", options.evidence]):
+        _, said = zoo(capsys, "report", *manifest, *source)
+        assert {record["measured"] for record in json.loads(said.out)} == {None}
+    with EvidenceStore(options.evidence) as store:
+        (use,) = store.uses(store.series()[0])
+    larger = msgspec.structs.replace(options, limit=7)
+    (outcome,) = verify(rows[:1], larger)
+    assert outcome.measurement.new_images == 2  # the five are among the seven
+    assert len(use.split.images) == 5
+
+
+def printed(row, text):
+    claims = tuple(
+        msgspec.structs.replace(claim, printed=text) for claim in row.claims if claim.metric == "miou"
+    )
+    return msgspec.structs.replace(row, claims=claims)
+
+
+def test_a_hopeless_claim_is_refuted_before_the_end(measured, tmp_path):
+    """99.99 is out of reach once some pixels are wrong: refuted without a number, and nothing in the ledger."""
+    rows, options, _ = measured
+    options = msgspec.structs.replace(fresh(options, tmp_path), until_sure=True, not_comparable="")
+    outcomes = list(verify([printed(rows[0], "99.99")], options))
+    (outcome,) = outcomes
+    verdict = outcome.verdict
+    assert (verdict.status, verdict.measured, exit_code(outcomes)) == (Status.REFUTED, None, 1)
+    assert 0 < verdict.images < 12
+    assert verdict.reason.startswith(f"certain after {verdict.images} of 12 images: whatever the rest brings")
+    assert not options.ledger.exists()
+    with EvidenceStore(options.evidence) as store:
+        assert len(store.measured(store.series()[0])) == verdict.images
+
+
+def test_a_claim_within_a_wide_band_is_certain_before_the_end(measured, tmp_path):
+    rows, options, outcomes = measured
+    options = msgspec.structs.replace(
+        fresh(options, tmp_path), until_sure=True, not_comparable="", tolerance=Tolerance.of(30)
+    )
+    claim = str(round(Fraction(outcomes[0].measurement.value), 0))
+    (outcome,) = verify([printed(rows[0], f"{int(Fraction(claim))}.00")], options)
+    assert outcome.verdict.status is Status.REPRODUCED
+    assert outcome.verdict.images < 12
+
+
+def test_a_close_claim_is_measured_to_its_end(measured, tmp_path):
+    """No bound is tight enough before the last image: the number itself decides."""
+    rows, options, outcomes = measured
+    options = msgspec.structs.replace(fresh(options, tmp_path), until_sure=True, not_comparable="")
+    (outcome,) = verify([printed(rows[0], f"{outcomes[0].measurement.value:.2f}")], options)
+    assert outcome.verdict.status is Status.REPRODUCED
+    assert outcome.measurement.value == outcomes[0].measurement.value
+    assert outcome.measurement.new_images == 12
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--shard", "3/2"], "expected I/N with I from 1 to N, such as 2/4, found '3/2'"),
+        (["--until-sure", "--limit", "5"], "--until-sure judges a claim from all the images of its data set"),
+    ],
+)
+def test_parts_that_make_no_sense_are_refused(capsys, arguments, sentence):
+    try:
+        code = main(["verify", "isanet_r50-d8_512x1024_40k_cityscapes", *arguments])
+    except SystemExit as end:
+        code = end.code
+    assert code == 2
+    assert sentence in capsys.readouterr().err

@@ -1,0 +1,159 @@
+"""Kill it anywhere: the same command again goes on, and the counts are those of an undisturbed run."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+from small_streets import small_options, small_streets
+
+from segbench.evaluate.device import numerics
+from segbench.evaluate.evidence import EvidenceStore
+from segbench.zoo.verify import DatasetShelf, RowVerifier, Silent
+
+KILLS = 100
+
+
+@pytest.fixture
+def scenes(tmp_path):
+    """Options, and the rows with their models loaded: only what comes after that is to be interrupted."""
+    root, home = tmp_path / "streets", tmp_path / "home"
+    rows = small_streets(root, home)
+    options = small_options(root, home)
+    shelf, device = DatasetShelf(root), torch.device("cpu")
+    return options, [
+        (row, RowVerifier(row, options, None, shelf, device, Silent()).subject()) for row in rows
+    ]
+
+
+def stored(path):
+    """Series -> image -> counts as bytes, and that every image has exactly one row."""
+    with EvidenceStore(path, read_only=True) as store:
+        found = {key.digest(): list(store.encoded(key)) for key in store.series()}
+        for key in store.series():
+            (use,) = store.uses(key)
+            assert {image for image, _ in found[key.digest()]} == set(use.split.images)
+    assert all(len(rows) == len({name for (name, _), _ in rows}) == 12 for rows in found.values())
+    return found
+
+
+def measure(rows, options):
+    with EvidenceStore(options.evidence) as store, numerics(options.precision):
+        for row, subject in rows:
+            shelf, device = DatasetShelf(options.data_root), torch.device("cpu")
+            verifier = RowVerifier(row, options, store, shelf, device, Silent())
+            verifier._subject = subject
+            yield from verifier.outcomes()
+
+
+def start(rows, options):
+    """A process of its own that measures; forked, for torch takes seconds to import."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            code = 0 if all(o.is_share or o.measurement for o in measure(rows, options)) else 1
+        finally:
+            os._exit(code)
+    return child
+
+
+def ended(child, seconds):
+    """Exit status of a child that is killed unless it ends by itself in time; None where it was killed."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.002)
+    os.kill(child, signal.SIGKILL)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return None if status == -signal.SIGKILL else status
+
+
+def is_complete(path):
+    if not path.is_file():
+        return False
+    with EvidenceStore(path) as store:
+        return [len(store.measured(key)) for key in store.series()] == [12, 12]
+
+
+def one_run(rows, options, chance, most):
+    """Measure with killed shards until all is counted, then compute the numbers; returns the kills."""
+    kills = 0
+    while kills < most and not is_complete(options.evidence):
+        shards = chance.choice([1, 2, 3])
+        order = chance.sample(range(1, shards + 1), shards)
+        children = [
+            start(rows, msgspec.structs.replace(options, shard=(index, shards) if shards > 1 else None))
+            for index in order
+        ]
+        ends = [ended(child, chance.uniform(0.01, 0.12)) for child in children]
+        assert all(end in (0, None) for end in ends)
+        kills += ends.count(None)
+    assert ended(start(rows, options), 300) == 0
+    return kills
+
+
+def test_a_hundred_kills_change_no_count(scenes, tmp_path):
+    """1, 2 and 3 shards at once in random order, each killed at a random moment, into one evidence file."""
+    undisturbed, rows = scenes
+    assert ended(start(rows, undisturbed), 300) == 0
+    expected = stored(undisturbed.evidence)
+    assert len(expected) == 2
+    chance, kills, runs = random.Random(8), 0, 0
+    while kills < KILLS:
+        place = tmp_path / f"run{runs}"
+        options = msgspec.structs.replace(
+            undisturbed, evidence=place / "evidence.sqlite", ledger=place / "ledger.jsonl"
+        )
+        kills += one_run(rows, options, chance, KILLS - kills)
+        runs += 1
+        assert stored(options.evidence) == expected
+    print(f"{kills} kills over {runs} runs")
+
+
+@pytest.mark.parametrize("kind", ["SIGKILL", "SIGINT"])
+def test_the_command_itself_survives_a_kill(tmp_path, kind):
+    """`zoo demo --keep` killed twice and run to its end: the numbers, and the same counts as in one go."""
+
+    def run(place):
+        command = [sys.executable, "-c", "import sys; from segbench.zoo.cli import main; sys.exit(main())"]
+        arguments = ["demo", "--json", "-q", "--keep", str(tmp_path / place)]
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+        return subprocess.Popen(
+            [*command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+        )
+
+    for images in (3, 20):
+        process = run("killed")
+        wait_for_images(tmp_path / "killed/evidence.sqlite", images)
+        process.send_signal(getattr(signal, kind))
+        said = process.communicate(timeout=60)[1]
+        assert process.returncode == (-signal.SIGKILL if kind == "SIGKILL" else 130)
+        if kind == "SIGINT":
+            assert "of this run are kept in" in said
+            assert said.endswith("run the same command to go on\n")
+    process = run("killed")
+    assert '"reproduced"' in process.communicate(timeout=600)[0]
+    assert process.returncode == 0
+    before = stored(tmp_path / "killed/evidence.sqlite")
+    assert len(before) == 4
+    assert all(np.frombuffer(counts, "<i8").sum() for rows in before.values() for _, counts in rows)
+
+
+def wait_for_images(path, count):
+    deadline = time.monotonic() + 300
+    while time.monotonic() < deadline:
+        if path.is_file() and path.stat().st_size:
+            with EvidenceStore(path, read_only=True) as store:
+                if sum(len(store.measured(key)) for key in store.series()) >= count:
+                    return
+        time.sleep(0.05)
+    pytest.fail("no images were counted")

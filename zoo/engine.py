@@ -1,0 +1,121 @@
+"""Where images are predicted: in this process, or on a cluster (`zoo.ray_engine`)."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..evaluate.accuracy import count_missing
+from ..evaluate.device import device_kind, environment, resolve_device
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    import torch
+
+    from ..evaluate.datasets import Dataset, ImageFault, Sample
+    from ..evaluate.evidence import EvidenceKey, EvidenceStore
+    from ..evaluate.protocol import EvalProtocol
+    from .manifest import Checkpoint
+    from .verify import Options
+
+
+_NO_RAY = (
+    "--engine ray needs Ray, which is not installed here; install segbench[ray] (pip install 'segbench[ray]') on "
+    "every node, or leave --engine out to measure in this process"
+)
+
+
+class EngineError(Exception):
+    """The engine cannot predict, or not any more; the message says why. What was counted is kept."""
+
+
+class Job(Protocol):
+    """What one claim of one row is counted with; `verify.Subject` with a protocol and a key."""
+
+    @property
+    def checkpoint(self) -> Checkpoint: ...  # noqa: D102
+
+    @property
+    def model(self) -> Any: ...  # noqa: D102
+
+
+class Engine(Protocol):
+    """Predicts images and has their counts stored; only the process that holds the store writes to it."""
+
+    def device_kind(self) -> str:
+        """As in an `EvidenceKey`."""
+        ...
+
+    def environment(self) -> dict[str, Any]:
+        """What the numbers may depend on, where they are made."""
+        ...
+
+    def prepare(self, checkpoint: Checkpoint, weights: Path) -> Any:
+        """The row's model, or None where it is loaded elsewhere."""
+        ...
+
+    def count(
+        self,
+        job: Job,
+        dataset: Dataset,
+        contents: Mapping[str, str],
+        protocol: EvalProtocol,
+        store: EvidenceStore,
+        key: EvidenceKey,
+    ) -> Iterator[Sample | ImageFault]:
+        """Count every image of `dataset` that `store` lacks, yielding each as it is stored or found faulty."""
+        ...
+
+
+class Local:
+    """This process on one device."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+
+    def device_kind(self) -> str:
+        """`cpu` or the GPU's product name."""
+        return device_kind(self.device)
+
+    def environment(self) -> dict[str, Any]:
+        """Of this process."""
+        return environment(self.device)
+
+    def prepare(self, checkpoint: Checkpoint, weights: Path) -> Any:
+        """The model with its weights, on the device."""
+        return checkpoint.load(weights).to(self.device)
+
+    def count(
+        self,
+        job: Job,
+        dataset: Dataset,
+        contents: Mapping[str, str],
+        protocol: EvalProtocol,
+        store: EvidenceStore,
+        key: EvidenceKey,
+    ) -> Iterator[Sample | ImageFault]:
+        """One image after the other."""
+        return count_missing(job.model, dataset, contents, protocol, store, key)
+
+
+@contextmanager
+def opened(options: Options) -> Iterator[Engine]:
+    """The engine that the options ask for.
+
+    Raises:
+        DeviceError: the device does not exist.
+        EngineError: ray is not installed, or the cluster cannot be used.
+    """
+    if options.engine == "local":
+        yield Local(resolve_device(options.device))
+        return
+    try:
+        from .ray_engine import cluster  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        if error.name != "ray":
+            raise
+        raise EngineError(_NO_RAY) from error
+    with cluster(options) as engine:
+        yield engine

@@ -1,0 +1,251 @@
+"""`zoo evidence`: what the evidence file holds, given away, brought together, thinned out."""
+
+from __future__ import annotations
+
+import fnmatch
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from tabulate import tabulate
+
+from ..evaluate.evidence import EvidenceError, EvidenceKey, EvidenceStore, Split, Use
+from ..evaluate.evidence_exchange import export, merge
+from .recount import recount
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from .measurement import Measurement
+
+SHOWN_DIGITS = 12
+
+
+class UnknownSeries(LookupError):  # noqa: N818  (named for what is the case, as LookupErrors are)
+    """No series goes by this name; the message says what there is."""
+
+
+class Holding(msgspec.Struct, frozen=True, kw_only=True):
+    """A series and one thing it was measured for, with what is there of it."""
+
+    series: str
+    """SHA-256 (hex) of the key: the same in every evidence file."""
+    key: EvidenceKey
+    use: Use | None = None
+    """None where format 1 wrote the counts, which did not say what for."""
+    images: int
+    """Counted images, of whatever contents."""
+    missing: tuple[str, ...] = ()
+    """Ids of the split without counts for their contents."""
+    other_contents: tuple[str, ...] = ()
+    """Ids with counts whose contents are not the split's: files that changed; they count nowhere."""
+    last_used: str
+
+    @property
+    def state(self) -> str:
+        """In a few words: whether each image of the split counts exactly once."""
+        if self.use is None:
+            return "not described"
+        total = len(self.use.split.images)
+        if len({name for name, _ in self.use.split.images}) < total:
+            return "images listed twice"
+        if self.missing:
+            return f"{len(self.missing)} missing"
+        return "complete"
+
+    @property
+    def progress(self) -> str:
+        """`8/12`, or the count alone where the split is unknown."""
+        if self.use is None:
+            return str(self.images)
+        total = len(self.use.split.images)
+        return f"{total - len(self.missing)}/{total}"
+
+
+def holdings(store: EvidenceStore) -> list[Holding]:
+    """Every series with everything it was measured for."""
+    return [
+        holding
+        for key in store.series()
+        for holding in (_holding(store, key, use) for use in store.uses(key) or [None])
+    ]
+
+
+def _holding(store: EvidenceStore, key: EvidenceKey, use: Use | None) -> Holding:
+    measured = store.measured(key)
+    wanted = use.split.images if use else ()
+    ids = {name for name, _ in wanted}
+    return Holding(
+        series=key.digest(),
+        key=key,
+        use=use,
+        images=len(measured),
+        missing=tuple(name for name, content in wanted if (name, content) not in measured),
+        other_contents=tuple(sorted(name for name, _ in measured - set(wanted) if name in ids)),
+        last_used=store.last_used(key),
+    )
+
+
+def chosen(held: Sequence[Holding], names: Iterable[str]) -> list[Holding]:
+    """Those whose series begins with a name, or whose checkpoint matches it as a glob; all without names.
+
+    Raises:
+        UnknownSeries: a name fits nothing.
+    """
+    patterns = list(names)
+    for pattern in patterns:
+        if not any(_fits(holding, pattern) for holding in held):
+            raise UnknownSeries(
+                f"no series or checkpoint {pattern!r} in the evidence; zoo evidence list shows what there is"
+            )
+    return [holding for holding in held if not patterns or any(_fits(holding, name) for name in patterns)]
+
+
+def _fits(holding: Holding, pattern: str) -> bool:
+    checkpoint = holding.use.checkpoint if holding.use else ""
+    return holding.series.startswith(pattern.lower()) or fnmatch.fnmatchcase(checkpoint, pattern)
+
+
+def older(held: Sequence[Holding], days: float) -> list[Holding]:
+    """Those whose series nothing was written to for so many days."""
+    limit = datetime.now(timezone.utc) - timedelta(days=days)
+    return [
+        holding
+        for holding in held
+        if datetime.fromisoformat(holding.last_used.replace("Z", "+00:00")) <= limit
+    ]
+
+
+def keys_of(held: Iterable[Holding]) -> list[EvidenceKey]:
+    """Their series, each once."""
+    return list({holding.series: holding.key for holding in held}.values())
+
+
+def score(store: EvidenceStore, holding: Holding) -> Measurement | None:
+    """The number of a complete series; None where images are missing or nobody said which they are."""
+    complete = holding.use is not None and holding.state == "complete"
+    return recount(store, holding.key, holding.use) if complete and holding.use else None
+
+
+def give_away(store: EvidenceStore, target: Path, held: Sequence[Holding], *, force: bool) -> int:
+    """Write the series of `held` into a file of their own; returns its images.
+
+    Raises:
+        EvidenceError: the file exists and `force` is not set, or cannot be written.
+    """
+    if target.exists() and not force:
+        raise EvidenceError(f"{target}: exists; choose another name, or replace it with --force")
+    return export(store, target, keys_of(held))
+
+
+def bring_together(target: EvidenceStore, files: Iterable[Path]) -> list[dict[str, Any]]:
+    """Merge files into `target`, one after the other; a record of each.
+
+    Raises:
+        EvidenceError: a file cannot be used, or contradicts what is there; those before it are merged.
+    """
+    records = []
+    for path in files:
+        with EvidenceStore(path, read_only=True) as source:
+            total = sum(len(source.measured(key)) for key in source.series())
+            records.append({"file": str(path), "images": total, "new": merge(target, source)})
+    return records
+
+
+# --- for people and programs ---------------------------------------------------------------------------
+
+
+def list_text(held: Sequence[Holding]) -> str:
+    """One line a holding."""
+    if not held:
+        return "no evidence yet"
+    rows = [_list_row(holding) for holding in held]
+    header = [
+        "series",
+        "checkpoint",
+        "metric",
+        "data set",
+        "device",
+        "precision",
+        "images",
+        "state",
+        "last used",
+    ]
+    return tabulate(rows, header, disable_numparse=True)
+
+
+def _list_row(holding: Holding) -> list[str]:
+    use, key = holding.use, holding.key
+    named = (use.checkpoint, use.metric, _data_name(use.split)) if use else ("–", "–", "–")
+    progress = (holding.progress, holding.state, holding.last_used)
+    return [holding.series[:SHOWN_DIGITS], *named, key.device_kind, key.precision, *progress]
+
+
+def _data_name(split: Split) -> str:
+    return f"{split.dataset} ({split.subset})" if split.subset else split.dataset
+
+
+def show_text(holding: Holding, measurement: Measurement | None) -> str:
+    """Everything known of a holding; with its number where one was computed."""
+    facts = [
+        (name.replace("_", " "), str(value)) for name, value in msgspec.structs.asdict(holding.key).items()
+    ]
+    if holding.use:
+        use = holding.use
+        facts[:0] = [
+            ("checkpoint", use.checkpoint),
+            ("metric", use.metric),
+            ("protocol", use.protocol),
+            ("data set", _data_name(use.split)),
+            ("fingerprint", use.split.fingerprint),
+        ]
+    facts += [("last used", holding.last_used), ("images", f"{holding.progress}, {holding.state}")]
+    facts += [("missing", _some(holding.missing))] if holding.missing else []
+    facts += [("other contents", _some(holding.other_contents))] if holding.other_contents else []
+    text = f"series {holding.series}\n" + tabulate(facts, tablefmt="plain", disable_numparse=True)
+    return f"{text}\n\n{_score_text(measurement)}" if measurement else text
+
+
+def _some(names: Sequence[str], limit: int = 5) -> str:
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more
+
+
+def _score_text(measurement: Measurement) -> str:
+    details = measurement.details
+    classes = [
+        (name, "–" if iou is None else f"{iou:.2f}", measurement.label_pixels[name])
+        for name, iou in details["iou_percent"].items()
+    ]
+    summary = (
+        f"mIoU {measurement.value:.4f}, mAcc {details['macc_percent']:.4f}, aAcc {details['aacc_percent']:.4f} "
+        f"over {measurement.image_count} images, each counted once"
+    )
+    return f"{summary}\n" + tabulate(classes, ["class", "IoU", "labelled pixels"], disable_numparse=True)
+
+
+def record(holding: Holding, measurement: Measurement | None = None) -> dict[str, Any]:
+    """A holding as plain data; the list of images is left out, what is wrong with it is not."""
+    use = holding.use
+    named = {
+        "checkpoint": use.checkpoint,
+        "metric": use.metric,
+        "protocol": use.protocol,
+        "dataset": use.split.dataset,
+        "subset": use.split.subset,
+        "dataset_fingerprint": use.split.fingerprint,
+        "split_images": len(use.split.images),
+    } if use else {}  # fmt: skip
+    scores = {"measurement": msgspec.to_builtins(measurement)} if measurement else {}
+    return {
+        "series": holding.series,
+        **named,
+        **msgspec.to_builtins(holding.key),
+        "images": holding.images,
+        "state": holding.state,
+        "missing": list(holding.missing),
+        "other_contents": list(holding.other_contents),
+        "last_used": holding.last_used,
+        **scores,
+    }

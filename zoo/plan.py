@@ -1,0 +1,198 @@
+"""`zoo plan`: how long a verification will take, before anything runs, and what that estimate rests on."""
+
+from __future__ import annotations
+
+import statistics
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+from tabulate import tabulate
+
+from ..evaluate.geometry import sliding_windows, view_size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from ..evaluate.geometry import Size
+    from ..evaluate.protocol import EvalProtocol
+    from .manifest import Checkpoint
+    from .measurement import Measurement
+
+ACCURACY_METRICS = ("miou", "miou_ms_flip", "miou_flip")
+Basis = Literal["measured", "scaled", "stated", "unknown"]
+
+MEANINGS: dict[Basis, str] = {
+    "measured": "seconds an image of this row and protocol, from the ledger",
+    "scaled": "operations of this row at the median speed of the ledger's measurements",
+    "stated": "operations of this row at the throughput given with --tflops; nothing was measured",
+    "unknown": "neither measured nor are its operations counted; not in the total",
+}
+
+
+class Speeds(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a device."""
+
+    device: str
+    """Product name, or `cpu`; empty where nothing was measured."""
+    seconds_per_image: dict[tuple[str, str], float] = {}
+    """By checkpoint and protocol digest."""
+    gflops_per_second: float | None = None
+    """Median over the measurements whose operations are known; None without any."""
+
+
+class Estimate(msgspec.Struct, frozen=True, kw_only=True):
+    """One accuracy claim's share of the work."""
+
+    checkpoint: str
+    metric: str
+    images: int
+    gflops_per_image: float | None
+    """All views and windows of a typical image; operations are taken as proportional to pixels."""
+    seconds_per_image: float | None
+    basis: Basis
+
+    @property
+    def seconds(self) -> float:
+        """On one device; 0 where unknown."""
+        return self.images * (self.seconds_per_image or 0.0)
+
+
+def work_gflops(checkpoint: Checkpoint, protocol: EvalProtocol) -> float | None:
+    """10^9 operations on a typical image, over all views; None where the manifest has no cost."""
+    cost = checkpoint.cost
+    if cost is None:
+        return None
+    size = checkpoint.dataset_spec.typical_size or cost.size
+    pixels = sum(_pixels(size, protocol, ratio) for ratio in protocol.scales) * (2 if protocol.flip else 1)
+    return cost.gflops * pixels / (cost.size[0] * cost.size[1])
+
+
+def _pixels(size: Size, protocol: EvalProtocol, ratio: float) -> int:
+    """Pixels that one view of an image puts through the network."""
+    height, width = view_size(size, protocol, ratio)
+    if protocol.views == "tensor":
+        height, width = int(height * ratio), int(width * ratio)
+    if protocol.window is None:
+        return height * width
+    windows = sliding_windows((height, width), protocol.window)
+    return sum((place.bottom - place.top) * (place.right - place.left) for place in windows)
+
+
+def speeds(records: Iterable[Measurement], rows: Iterable[Checkpoint], device: str | None = None) -> Speeds:
+    """What measurements say of a device, by default of the one that was measured on last."""
+    timed = [record for record in records if record.new_images and record.seconds and _device(record)]
+    device = device or (_device(timed[-1]) if timed else "")
+    found = {
+        (record.checkpoint, record.protocol_digest): _seconds_per_image(record)
+        for record in timed
+        if _device(record) == device
+    }
+    work = {
+        (row.id, protocol.digest()): work_gflops(row, protocol)
+        for row in rows
+        for protocol in _protocols(row).values()
+    }
+    rates = [gflops / found[name] for name, gflops in work.items() if gflops and name in found]
+    return Speeds(
+        device=device,
+        seconds_per_image=found,
+        gflops_per_second=statistics.median(rates) if rates else None,
+    )
+
+
+def _device(record: Measurement) -> str:
+    return str(record.environment.get("device", ""))
+
+
+def _seconds_per_image(record: Measurement) -> float:
+    """Of one device: a cluster's wall time is shared by its slots."""
+    return record.seconds * record.environment.get("slots", 1) / record.new_images
+
+
+def _protocols(row: Checkpoint) -> dict[str, EvalProtocol]:
+    """Metric -> protocol of the accuracies that a row claims, each once."""
+    return {
+        claim.metric: row.protocol(claim.metric)
+        for claim in row.claims
+        if claim.metric in ACCURACY_METRICS and claim.protocol and claim.printed is not None
+    }
+
+
+def estimates(rows: Iterable[Checkpoint], known: Speeds, tflops: float | None) -> list[Estimate]:
+    """The work of every accuracy that the rows claim."""
+    return [
+        _estimate(row, metric, protocol, known, tflops)
+        for row in rows
+        for metric, protocol in _protocols(row).items()
+    ]
+
+
+def _estimate(
+    row: Checkpoint, metric: str, protocol: EvalProtocol, known: Speeds, tflops: float | None
+) -> Estimate:
+    gflops = work_gflops(row, protocol)
+    seconds, basis = known.seconds_per_image.get((row.id, protocol.digest())), "measured"
+    if seconds is None and gflops is not None and known.gflops_per_second:
+        seconds, basis = gflops / known.gflops_per_second, "scaled"
+    elif seconds is None and gflops is not None and tflops:
+        seconds, basis = gflops / (1000 * tflops), "stated"
+    return Estimate(
+        checkpoint=row.id,
+        metric=metric,
+        images=row.dataset_spec.image_count,
+        gflops_per_image=gflops,
+        seconds_per_image=seconds,
+        basis=basis if seconds is not None else "unknown",
+    )
+
+
+def plan_text(found: Sequence[Estimate], known: Speeds, gpus: int, tflops: float | None) -> str:
+    """A line a claim, the total, and what it rests on."""
+    rows = [
+        [
+            estimate.checkpoint,
+            estimate.metric,
+            estimate.images,
+            "–" if estimate.gflops_per_image is None else f"{estimate.gflops_per_image:,.0f}",
+            "–" if estimate.seconds_per_image is None else f"{estimate.seconds_per_image:.3g}",
+            "–" if estimate.seconds_per_image is None else duration(estimate.seconds),
+            estimate.basis,
+        ]
+        for estimate in found
+    ]
+    header = ["id", "metric", "images", "GFLOPs an image", "s an image", "on one device", "basis"]
+    notes = [f"{basis}: {MEANINGS[basis]}" for basis in MEANINGS if any(e.basis == basis for e in found)]
+    return "\n\n".join(
+        [tabulate(rows, header, disable_numparse=True), _total(found, known, gpus, tflops), *notes]
+    )
+
+
+def _total(found: Sequence[Estimate], known: Speeds, gpus: int, tflops: float | None) -> str:
+    seconds = sum(estimate.seconds for estimate in found)
+    on = known.device or (f"devices of {tflops:g} TFLOP/s" if tflops else "unknown devices")
+    devices = "1 device" if gpus == 1 else f"{gpus} devices"
+    return (
+        f"{duration(seconds / gpus)} on {devices} ({duration(seconds)} of device time, {on}); without downloads "
+        "and loading, and as if work could be shared out evenly"
+    )
+
+
+def duration(seconds: float) -> str:
+    """`3 h 05 min`, `12 min`, `40 s`."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60:02} min" if minutes >= 60 else f"{minutes} min"
+
+
+def plan_record(found: Sequence[Estimate], known: Speeds, gpus: int) -> dict[str, Any]:
+    """The plan as plain data."""
+    seconds = sum(estimate.seconds for estimate in found)
+    return {
+        "gpus": gpus,
+        "device": known.device,
+        "device_seconds": seconds,
+        "wall_seconds": seconds / gpus,
+        "unknown": sum(estimate.basis == "unknown" for estimate in found),
+        "claims": [msgspec.to_builtins(estimate) | {"seconds": estimate.seconds} for estimate in found],
+    }

@@ -1,0 +1,83 @@
+"""Measurements from stored evidence alone: no network, no weights, no data set, no GPU."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from ..evaluate.accuracy import counts_from_evidence, matrix_from_evidence
+from ..evaluate.confusion import accuracy_scores, areas
+from ..evaluate.definitions import all_definitions
+from ..evaluate.evidence import contents_of
+from .measurement import Measurement
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..evaluate.confusion import Scores
+    from ..evaluate.evidence import EvidenceKey, EvidenceStore, Split, Use
+
+
+def recount(
+    store: EvidenceStore, key: EvidenceKey, use: Use, *, seconds: float = 0.0, new_images: int = 0
+) -> Measurement:
+    """The measurement that a described series stands for; `verify` takes its numbers from here too.
+
+    Raises:
+        LookupError: some of the split's images have no counts.
+        ValueError: an image is listed twice, or not one labelled pixel was counted.
+    """
+    split, contents = use.split, contents_of(use.split)
+    matrix = matrix_from_evidence(contents, store, key)
+    scores = accuracy_scores(matrix)
+    others = all_definitions(counts_from_evidence(contents, store, key), split.categories)
+    return Measurement(
+        checkpoint=use.checkpoint,
+        metric=use.metric,
+        value=scores.miou_percent,
+        details=_details(scores, split.classes) | {"definitions": others},
+        protocol=use.protocol,
+        protocol_digest=key.protocol_digest,
+        weights_sha256=key.weights_sha256,
+        dataset=f"{split.dataset} ({split.subset})" if split.subset else split.dataset,
+        subset=split.subset,
+        dataset_fingerprint=split.fingerprint,
+        dataset_ids_sha256=_ids_sha256(split),
+        stray_pixels=int(matrix[-1].sum()),
+        label_pixels=dict(zip(split.classes, areas(matrix)[3].tolist(), strict=True)),
+        image_count=len(contents),
+        seconds=seconds,
+        new_images=new_images,
+        precision=key.precision,
+        environment=use.environment,
+        taken_at=datetime.now(timezone.utc).isoformat(timespec="seconds")
+        if new_images
+        else store.last_used(key),
+    )
+
+
+def finished(store: EvidenceStore) -> Iterator[Measurement]:
+    """The measurement of every described series whose split is complete, the one used last at the end."""
+    for key in sorted(store.series(), key=store.last_used):
+        for use in store.uses(key):
+            if lacking(store, key, use.split) == 0:
+                yield recount(store, key, use)
+
+
+def lacking(store: EvidenceStore, key: EvidenceKey, split: Split) -> int:
+    """How many of a split's images have no counts."""
+    return len(set(split.images) - store.measured(key))
+
+
+def _details(scores: Scores, classes: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "macc_percent": scores.macc_percent,
+        "aacc_percent": scores.aacc_percent,
+        "iou_percent": dict(zip(classes, scores.iou_percent, strict=True)),
+    }
+
+
+def _ids_sha256(split: Split) -> str:
+    lines = "".join(f"{name}\n" for name, _ in split.images)
+    return hashlib.sha256(lines.encode("utf-8", "surrogateescape")).hexdigest()
