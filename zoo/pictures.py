@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from ..evaluate.datasets import Dataset, DatasetSpec, Sample
     from .manifest import Checkpoint
 
-TOTAL_BYTES = 1_800_000
-"""Of all JPEGs together: base64 makes 2.4 MB of them, and the page stays below 3 MB."""
+TOTAL_BYTES = 1_500_000
+"""Of all JPEGs together: base64 makes 2 MB of them, and the page stays below 3 MB."""
 WIDTH = 400
 """Of a picture in pixels where it fits; smaller ones are made until a scene keeps to its share."""
 _STEPS = ((1.0, 80), (0.8, 75), (0.6, 70), (0.45, 60), (0.3, 50), (0.2, 40))
