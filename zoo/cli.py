@@ -1,7 +1,7 @@
 """The `zoo` command: one function a subcommand, errors to one message and an exit code.
 
-Exit codes: 0 all fine; 1 a claim was refuted; 2 usage; 3 could not measure; 4 integrity; 5 nothing
-selected; 130 interrupted. Data go to stdout, progress and messages to stderr. torch is imported only by
+Exit codes: 0 all fine; 1 a claim was refuted or is worse; 2 usage; 3 could not measure; 4 integrity; 5 nothing
+selected; 6 a claim is gone; 130 interrupted. Data go to stdout, progress and messages to stderr. torch is imported only by
 the commands that need it.
 """
 

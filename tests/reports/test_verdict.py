@@ -245,10 +245,14 @@ def test_each_band_is_told_once_with_its_reason():
     ]  # fmt: skip
     assert bands(claims) == [
         f"mmsegmentation mIoU: {Tolerance().describe()}",
-        "sssegmentation mIoU: A difference up to 0.1 is reproduced, up to 0.15 is drift, each plus half a unit of "
-        "the last printed digit; beyond is refuted: its authors promise 0.1 between versions of PyTorch and GPUs.",
-        "Mem (GB): A difference up to 2 % is reproduced, up to 5 % is drift, each plus half a unit of the last "
-        "printed digit; beyond is refuted.",
+        (
+            "sssegmentation mIoU: A difference up to 0.1 is reproduced, up to 0.15 is drift, each plus half a unit of "
+            "the last printed digit; beyond is refuted: its authors promise 0.1 between versions of PyTorch and GPUs."
+        ),
+        (
+            "Mem (GB): A difference up to 2 % is reproduced, up to 5 % is drift, each plus half a unit of the last "
+            "printed digit; beyond is refuted."
+        ),
     ]
     assert bands(claims[:3], Tolerance.of(0.3)) == [
         f"mmsegmentation mIoU, sssegmentation mIoU: {Tolerance.of(0.3).describe()}"
