@@ -1,8 +1,8 @@
 """The `zoo` command: one function a subcommand, errors to one message and an exit code.
 
 Exit codes: 0 all fine; 1 a claim was refuted or is worse; 2 usage; 3 could not measure; 4 integrity; 5 nothing
-selected; 6 a claim is gone; 130 interrupted. Data go to stdout, progress and messages to stderr. torch is imported only by
-the commands that need it.
+selected; 6 a claim is gone; 130 interrupted. Data go to stdout, progress and messages to stderr. torch is
+imported only by the commands that need it.
 """
 
 from __future__ import annotations
@@ -336,6 +336,8 @@ def run_report(arguments: argparse.Namespace) -> int:
     from .measurement import Measurement  # noqa: PLC0415
     from .tables import Answers, answering, judge_ledger  # noqa: PLC0415
 
+    if arguments.check and arguments.out:
+        raise CommandError("--check writes nothing; leave --out out", USAGE)
     chosen = _selected(arguments)
     if not arguments.ledger.is_file():
         raise CommandError(

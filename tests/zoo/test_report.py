@@ -55,6 +55,11 @@ def test_a_file_that_is_not_there_cannot_be_checked(capsys, tmp_path):
     assert "none.md: cannot read" in err
 
 
+def test_checking_writes_nothing(capsys, tmp_path):
+    code, out, err = report(capsys, "--check", TABLES, "--out", tmp_path / "t.md")
+    assert (code, out, err) == (2, "", "zoo: --check writes nothing; leave --out out\n")
+
+
 @pytest.mark.parametrize(
     ("name", "begins"),
     [
