@@ -391,6 +391,8 @@ def _print_definitions(chosen: Iterable[Checkpoint], answers: Answers, arguments
     from ..reports.records import format_records  # noqa: PLC0415
     from .tables import definition_records  # noqa: PLC0415
 
+    if _format_name(arguments) in {"html", "junit"}:
+        raise CommandError("--definitions is a plain table: --format text, md, csv or json", USAGE)
     records = definition_records(chosen, answers)
     if not records:
         raise CommandError(

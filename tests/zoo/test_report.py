@@ -55,6 +55,13 @@ def test_a_file_that_is_not_there_cannot_be_checked(capsys, tmp_path):
     assert "none.md: cannot read" in err
 
 
+@pytest.mark.parametrize("name", ["html", "junit"])
+def test_other_definitions_are_a_plain_table(capsys, name):
+    code, out, err = report(capsys, "--definitions", "--format", name)
+    assert (code, out) == (2, "")
+    assert err == "zoo: --definitions is a plain table: --format text, md, csv or json\n"
+
+
 def test_checking_writes_nothing(capsys, tmp_path):
     code, out, err = report(capsys, "--check", TABLES, "--out", tmp_path / "t.md")
     assert (code, out, err) == (2, "", "zoo: --check writes nothing; leave --out out\n")
