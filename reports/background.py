@@ -39,8 +39,8 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     errors: bytes
     wrong_percent: float
     """Share of the labelled pixels that are predicted wrong."""
-    classes: tuple[str, ...] = ()
-    """The classes of truth and prediction, most pixels first."""
+    classes: dict[str, str] = {}
+    """Class that is predicted -> its colour as `#rrggbb`, most pixels first."""
 
 
 class Background(msgspec.Struct, frozen=True, kw_only=True):

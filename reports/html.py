@@ -243,7 +243,7 @@ def _data_uri(jpeg: bytes) -> str:
 
 def _alt(scene: Scene, panel: str) -> str:
     """What a picture shows, for those who do not see it."""
-    classes = ", ".join(scene.classes[:5])
+    classes = ", ".join(list(scene.classes)[:5])
     return {
         "input": f"The image {scene.image}",
         "truth": f"Labels of {scene.image}, mostly {classes}",

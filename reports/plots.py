@@ -35,6 +35,8 @@ _PAGE = {
 }  # fmt: skip
 _MARKERS = {Status.REPRODUCED: "o", Status.DRIFT: "D", Status.REFUTED: "X"}
 """A shape as well as a colour: not everybody tells red from green."""
+_SERIES_MARKERS = "osD^vPX*"
+"""Turned on by one every eight rows, so that 64 rows have a mark of their own."""
 MARKER_NAMES = {Status.REPRODUCED: "disc", Status.DRIFT: "diamond", Status.REFUTED: "cross"}
 _ROW_INCHES = 0.22
 _STYLE: dict[Any, Any] = {
@@ -107,7 +109,7 @@ def class_plot(figures: Sequence[ClassFigures], name: str) -> str:
 
     def draw(axes: Axes) -> None:
         for number, one in enumerate(figures):
-            ink, marker = _SERIES[number % len(_SERIES)], "osD^vPX*"[number % 8]
+            ink, marker = _SERIES[number % 8], _SERIES_MARKERS[(number + number // 8) % 8]
             values = [one.iou_percent.get(key) for key in classes]
             axes.plot(
                 [math.nan if value is None else value for value in values], range(len(classes)), color=ink,

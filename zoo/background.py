@@ -83,14 +83,15 @@ def _environment_text(record: Measurement) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def places(checkpoints: Iterable[Checkpoint]) -> dict[ClaimKey, Place]:
+def places(checkpoints: Sequence[Checkpoint]) -> dict[ClaimKey, Place]:
     """Where each claim stands in its manifest."""
-    files = {row.manifest: claim_lines(row.manifest) for row in checkpoints if row.manifest is not None}
+    rows = [(row, row.manifest) for row in checkpoints if row.manifest is not None]
+    files = {path: claim_lines(path) for path in {path for _, path in rows}}
     return {
-        (row.id, claim.metric, claim.date or ""): Place(file=shown_path(row.manifest), line=line)
-        for row in checkpoints
-        if row.manifest is not None
-        for claim, line in zip(row.claims, files[row.manifest][row.id].claims, strict=True)
+        (row.id, metric, date): Place(file=shown_path(path), line=line)
+        for row, path in rows
+        if row.id in files[path]
+        for (metric, date), line in files[path][row.id].claims.items()
     }
 
 

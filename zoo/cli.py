@@ -1,8 +1,8 @@
 """The `zoo` command: one function a subcommand, errors to one message and an exit code.
 
-Exit codes: 0 all fine; 1 a claim was refuted; 2 usage; 3 could not measure; 4 integrity; 5 nothing
-selected; 130 interrupted. Data go to stdout, progress and messages to stderr. torch is imported only by
-the commands that need it.
+Exit codes: 0 all fine; 1 a claim was refuted or is worse; 2 usage; 3 could not measure; 4 integrity; 5 nothing
+selected; 6 a claim is gone; 130 interrupted. Data go to stdout, progress and messages to stderr. torch is
+imported only by the commands that need it.
 """
 
 from __future__ import annotations
@@ -412,6 +412,8 @@ def run_report(arguments: argparse.Namespace) -> int:
     from .background import background  # noqa: PLC0415
     from .tables import Answers, answering, judge_ledger, report_row  # noqa: PLC0415
 
+    if arguments.check and arguments.out:
+        raise CommandError("--check writes nothing; leave --out out", USAGE)
     chosen = _selected(arguments)
     answers = Answers(_from_evidence(arguments.evidence) if arguments.evidence else _ledger(arguments.ledger))
     if arguments.definitions:
@@ -595,6 +597,8 @@ def _print_definitions(chosen: Iterable[Checkpoint], answers: Answers, arguments
     from ..reports.records import format_records  # noqa: PLC0415
     from .tables import definition_records  # noqa: PLC0415
 
+    if _format_name(arguments) in {"html", "junit"}:
+        raise CommandError("--definitions is a plain table: --format text, md, csv or json", USAGE)
     records = definition_records(chosen, answers)
     if not records:
         raise CommandError(

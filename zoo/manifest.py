@@ -334,28 +334,31 @@ class EntryLines(NamedTuple):
     """Where a checkpoint stands in its file, counted from 1."""
 
     entry: int
-    claims: tuple[int, ...]
-    """Of the printed figures, in the order of `Checkpoint.claims`."""
+    claims: dict[tuple[str, str], int]
+    """(metric, date or nothing) of a claim -> line of its printed figure."""
 
 
 def claim_lines(path: str | Path) -> dict[str, EntryLines]:
     """The lines of every checkpoint of a manifest that `load_manifest` accepts, by id."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(Path(path).read_bytes())
     try:
-        entries = _value(loader.get_single_node(), "checkpoints").value
+        entries = _nodes(loader.get_single_node())["checkpoints"].value
     finally:
         loader.dispose()
-    return {
-        _value(entry, "id").value: EntryLines(
-            _line(entry),
-            tuple(_line(_value(claim, "printed")) for claim in _value(entry, "claims").value),
-        )
-        for entry in entries
+    return {(nodes := _nodes(entry))["id"].value: _entry_lines(entry, nodes) for entry in entries}
+
+
+def _entry_lines(entry: Any, nodes: dict[str, Any]) -> EntryLines:
+    claims = [_nodes(claim) for claim in nodes["claims"].value]
+    lines = {
+        (claim["metric"].value, claim["date"].value if "date" in claim else ""): _line(claim["printed"])
+        for claim in claims
     }
+    return EntryLines(_line(entry), lines)
 
 
-def _value(node: Any, key: str) -> Any:
-    return next(value for name, value in node.value if name.value == key)
+def _nodes(mapping: Any) -> dict[str, Any]:
+    return {key.value: value for key, value in mapping.value}
 
 
 def _line(node: Any) -> int:

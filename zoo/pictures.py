@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from ..evaluate.datasets import Dataset, DatasetSpec, Sample
     from .manifest import Checkpoint
 
-TOTAL_BYTES = 1_800_000
-"""Of all JPEGs together: base64 makes 2.4 MB of them, and the page stays below 3 MB."""
+TOTAL_BYTES = 1_500_000
+"""Of all JPEGs together: base64 makes 2 MB of them, and the page stays below 3 MB."""
 WIDTH = 400
 """Of a picture in pixels where it fits; smaller ones are made until a scene keeps to its share."""
 _STEPS = ((1.0, 80), (0.8, 75), (0.6, 70), (0.45, 60), (0.3, 50), (0.2, 40))
@@ -92,7 +92,7 @@ def _scene(checkpoint: Checkpoint, dataset: Dataset, model: Any, sample: Sample,
         prediction=jpegs[2],
         errors=jpegs[3],
         wrong_percent=100 * float(wrong.sum()) / max(1, int(counted.sum())),
-        classes=tuple(class_shares(labels, spec.classes)),
+        classes=_colours(class_shares(labels, spec.classes), spec),
     )
 
 
@@ -101,6 +101,11 @@ def _coloured(labels: NDArray[Any], spec: DatasetSpec) -> Image.Image:
     palette = spec.palette or colour_map(len(spec.classes))
     black = ((0, 0, 0),) * (256 - len(palette))
     return palette_image(labels.astype(np.uint8), (*palette, *black)).convert("RGB")
+
+
+def _colours(names: Iterable[str], spec: DatasetSpec) -> dict[str, str]:
+    palette = dict(zip(spec.classes, spec.palette or colour_map(len(spec.classes)), strict=True))
+    return {name: "#" + bytes(palette[name]).hex() for name in names}
 
 
 def _errors(counted: NDArray[np.bool_], wrong: NDArray[np.bool_]) -> Image.Image:

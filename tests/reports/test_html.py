@@ -68,7 +68,7 @@ BACKGROUND = Background(
     scenes=(
         Scene(
             checkpoint="r0", image="street_001", input=jpeg("blue"), truth=jpeg("red"), prediction=jpeg("green"),
-            errors=jpeg("white"), wrong_percent=5.04, classes=("road", "pole"),
+            errors=jpeg("white"), wrong_percent=5.04, classes={"road": "#804080", "pole": "#999999"},
         ),
     ),
 )  # fmt: skip
@@ -224,7 +224,7 @@ def test_a_browser_shows_it_without_a_word(open_page, width, scheme):
     assert said == []
     assert tab.evaluate("document.documentElement.scrollWidth") == width
     assert set(tab.evaluate("[...document.images].map((image) => image.naturalWidth)")) == {64}
-    assert min(tab.evaluate("[...document.querySelectorAll('svg')].map((s) => s.clientHeight)")) > 50
+    assert min(tab.evaluate("[...document.querySelectorAll('.scroll svg')].map((s) => s.clientHeight)")) > 50
 
 
 def test_headings_sort_by_keyboard(open_page):

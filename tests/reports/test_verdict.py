@@ -12,6 +12,7 @@ from segbench.reports.verdict import (
     Tolerance,
     ToleranceError,
     Verdict,
+    bands,
     exit_code,
     half_unit,
     judge,
@@ -142,7 +143,8 @@ def test_relative_limits_are_said_in_percent():
     )
     assert limits.describe() == (
         "A difference up to 2 % is reproduced, up to 5 % is drift, each plus half a unit of the last printed "
-        "digit; beyond is refuted."
+        "digit; beyond is refuted: a column taken for GiB would be 2.3 % off and one for GB 4.9 %, and neither "
+        "may count as reproduced."
     )
 
 
@@ -227,6 +229,34 @@ def test_a_tolerance_says_its_limits_and_why():
     )
 
 
+def test_a_publisher_is_held_to_what_it_states():
+    """Sssegmentation promises 0.1; others get the default, a user's limit comes before both."""
+    own = tolerance_of("miou", publisher="sssegmentation")
+    assert own.band("42.60") == (Decimal("0.105"), Decimal("0.155"))
+    assert tolerance_of("miou", publisher="mmsegmentation") == Tolerance()
+    assert tolerance_of("miou", Tolerance.of(0.3), "sssegmentation") == Tolerance.of(0.3)
+    assert judged("42.60", 42.5, own).status is Status.REPRODUCED
+    assert judged("42.60", 42.49, own).status is Status.DRIFT
+
+
+def test_each_band_is_told_once_with_its_reason():
+    claims = [
+        ("mmsegmentation", "miou"), ("mmsegmentation", "miou_ms_flip"), ("sssegmentation", "miou"),
+        ("mmsegmentation", "train_memory"), ("mmsegmentation", "fps"),
+    ]  # fmt: skip
+    assert bands(claims) == [
+        f"mmsegmentation mIoU: {Tolerance().describe()}",
+        (
+            "sssegmentation mIoU: A difference up to 0.1 is reproduced, up to 0.15 is drift, each plus half a unit of "
+            "the last printed digit; beyond is refuted: its authors promise 0.1 between versions of PyTorch and GPUs."
+        ),
+        f"Mem (GB): {tolerance_of('train_memory').describe()}",
+    ]
+    assert bands(claims[:3], Tolerance.of(0.3)) == [
+        f"mmsegmentation mIoU, sssegmentation mIoU: {Tolerance.of(0.3).describe()}"
+    ]
+
+
 @pytest.mark.parametrize(
     ("statuses", "code"),
     [
@@ -246,7 +276,7 @@ def test_the_worst_verdict_decides_the_exit_code(statuses, code):
     assert exit_code(verdicts) == code
 
 
-@pytest.mark.parametrize("module", ["verdict", "metrics", "ledger", "table"])
+@pytest.mark.parametrize("module", ["verdict", "metrics", "ledger", "table", "formats"])
 def test_judging_costs_no_heavy_import(module):
     """The heavy pandas comes with the first table, torch never."""
     program = (

@@ -165,6 +165,17 @@ def test_planted_regressions_have_their_own_codes_and_lines(capsys, demo):
     )
 
 
+def test_a_row_that_the_manifest_lost_is_told_at_its_head_and_only_where_all_rows_were_asked(capsys, demo):
+    stored = {"checkpoint": "isanet_lost", "metric": "miou", "published": "70.00", "measured": 70.0}
+    Path("base.json").write_text(json.dumps({"version": 1, "claims": [stored]}))
+    every = ["verify", "--manifest", "demo/zoo.yaml", "--data-root", "nowhere", "-q", "--offline", "--baseline",
+             "base.json"]  # fmt: skip
+    assert main(every) == 6
+    assert "::error file=demo/zoo.yaml,line=1,title=isanet_lost miou gone::" in capsys.readouterr().err
+    assert main([*every, DEMO]) == 3
+    assert "isanet_lost" not in capsys.readouterr().err
+
+
 def test_the_ledger_is_a_state_too_even_the_one_that_grows(capsys, demo):
     assert verify(capsys, "--metric", "miou")[0] == 0
     code, out, _ = verify(capsys, "--metric", "miou", "--baseline", "results/measurements.jsonl")

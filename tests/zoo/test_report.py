@@ -6,9 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import html5lib
 import pytest
 
+from segbench.reports.ledger import append
 from segbench.zoo.cli import main
+from segbench.zoo.manifest import load_manifest
+from segbench.zoo.measurement import Measurement
+from segbench.zoo.pictures import TOTAL_BYTES
 
 ROOT = Path(__file__).resolve().parents[2]
 LEDGER = ROOT / "results/measurements.jsonl"
@@ -50,6 +55,18 @@ def test_a_file_that_is_not_there_cannot_be_checked(capsys, tmp_path):
     assert "none.md: cannot read" in err
 
 
+@pytest.mark.parametrize("name", ["html", "junit"])
+def test_other_definitions_are_a_plain_table(capsys, name):
+    code, out, err = report(capsys, "--definitions", "--format", name)
+    assert (code, out) == (2, "")
+    assert err == "zoo: --definitions is a plain table: --format text, md, csv or json\n"
+
+
+def test_checking_writes_nothing(capsys, tmp_path):
+    code, out, err = report(capsys, "--check", TABLES, "--out", tmp_path / "t.md")
+    assert (code, out, err) == (2, "", "zoo: --check writes nothing; leave --out out\n")
+
+
 @pytest.mark.parametrize(
     ("name", "begins"),
     [
@@ -84,3 +101,31 @@ def test_the_ledger_names_no_machine():
     assert set(re.findall(r'"platform":"([^"]*)"', text)) <= set(
         re.findall(r"Linux [0-9.]+, glibc [0-9.]+", text)
     )
+
+
+def full_measurement(row, claim):
+    """As if the claim had been measured: its own figure, and every class somewhere."""
+    spec = row.dataset_spec
+    protocol = row.protocol(claim.metric) if claim.protocol else None
+    classes = {name: 100.0 * number / len(spec.classes) for number, name in enumerate(spec.classes)}
+    return Measurement(
+        checkpoint=row.id, metric=claim.metric, value=float(claim.printed), details={"iou_percent": classes},
+        protocol=protocol.name if protocol else "", protocol_digest=protocol.digest() if protocol else "",
+        weights_sha256="", dataset=row.dataset, dataset_fingerprint="", image_count=500, seconds=1.0, new_images=500,
+        precision="fp32", environment={"device": "cpu"}, taken_at="2026-01-01T00:00:00+00:00",
+    )  # fmt: skip
+
+
+def test_the_page_of_a_whole_measured_zoo_is_valid_and_small(capsys, tmp_path):
+    """All 34 rows with every class, and room for the most that pictures may take."""
+    ledger = tmp_path / "measurements.jsonl"
+    for row in load_manifest():
+        for claim in row.published:
+            if claim.protocol:
+                append(ledger, full_measurement(row, claim))
+    out = tmp_path / "report.html"
+    assert main(["report", "--ledger", str(ledger), "--out", str(out)]) in {0, 1}
+    page = out.read_text()
+    html5lib.HTMLParser(strict=True).parse(page)
+    assert page.count("<svg") == 6
+    assert len(page.encode()) + TOTAL_BYTES * 4 / 3 < 3_000_000
