@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import ray
-from ray.exceptions import RayError, RayTaskError
+import ray  # pyright: ignore[reportMissingImports]  (an extra)
+from ray.exceptions import RayError, RayTaskError  # pyright: ignore[reportMissingImports]
 
 from ..evaluate.accuracy import count_missing
 from ..evaluate.confusion import decode

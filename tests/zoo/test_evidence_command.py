@@ -22,7 +22,9 @@ def measured(tmp_path_factory):
     place = tmp_path_factory.mktemp("measured")
     rows = small_streets(place / "streets", place / "home")
     options = small_options(place / "streets", place / "home", protocol=None)
-    return rows, options, list(verify(rows, options))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ZOO_LOCK", str(place / "zoo.lock"))
+        return rows, options, list(verify(rows, options))
 
 
 @pytest.fixture
