@@ -77,7 +77,7 @@ class Use(msgspec.Struct, frozen=True, kw_only=True):
     protocol: str
     """Its name; the series knows its digest."""
     environment: dict[str, Any] = {}
-    """Of the run that described it last."""
+    """Of the last run that had images to count."""
     split: Split
 
 
@@ -142,7 +142,9 @@ class EvidenceStore:
     # --- what the counts were made for ---------------------------------------------------------------
 
     def describe(self, key: EvidenceKey, use: Use) -> None:
-        """Write down what a series is measured for; the same again changes the environment alone."""
+        """Write down what a series is measured for; the same again replaces the environment, if counts are missing."""
+        complete = set(use.split.images) <= self.measured(key)
+        verb = "INSERT OR IGNORE" if complete else "INSERT OR REPLACE"
         with self.writing() as database:
             row = (
                 self._use_series(key),
@@ -152,7 +154,7 @@ class EvidenceStore:
                 use.protocol,
                 json.dumps(use.environment, sort_keys=True),
             )
-            database.execute("INSERT OR REPLACE INTO uses VALUES (?, ?, ?, ?, ?, ?)", row)
+            database.execute(f"{verb} INTO uses VALUES (?, ?, ?, ?, ?, ?)", row)
 
     def series(self) -> list[EvidenceKey]:
         """Every series, in the order in which they were begun."""

@@ -210,6 +210,7 @@ _CAUSES = {
         "wait for it, or name another file with --evidence and merge them later"
     ),
     "full": "the disk is full; make room and run the same command again, nothing that was stored is lost",
+    "disk I/O": "the disk is full or fails; look after it and run the same command again, nothing stored is lost",
     "readonly": "it is read-only; make it writable or name another file with --evidence",
     "unable to open": "it cannot be opened there; check the folder and its permissions",
 }

@@ -15,15 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import ray
-from ray.exceptions import RayError, RayTaskError
+import ray  # pyright: ignore[reportMissingImports]  (an extra)
+from ray.exceptions import RayError, RayTaskError  # pyright: ignore[reportMissingImports]
 
 from ..evaluate.accuracy import count_missing
 from ..evaluate.confusion import decode
 from ..evaluate.datasets import Dataset, DatasetError, ImageFault, Sample
 from ..evaluate.device import DeviceError, Precision, device_kind, environment, numerics, resolve_device
+from ..evaluate.device_trouble import OutOfMemoryError, device_trouble_named
 from ..evaluate.evidence import EvidenceError, EvidenceKey, EvidenceStore, Image
-from ..evaluate.out_of_memory import OutOfMemoryError, out_of_memory_named
 from ..evaluate.protocol import EvalProtocol
 from ..models.weights import WeightsError
 from .engine import EngineError
@@ -77,7 +77,7 @@ def count_slice(task: Task) -> Answer:
     """Count a slice with this process's model; an answer in any case."""
     try:
         return _counted(task)
-    except (DeviceError, EvidenceError, FetchError, OutOfMemoryError, WeightsError) as error:
+    except (DatasetError, DeviceError, EvidenceError, FetchError, OutOfMemoryError, WeightsError) as error:
         return Answer(counts=[], faults=[], failure=f"node {socket.gethostname()}: {error}")
 
 
@@ -92,7 +92,7 @@ def _counted(task: Task) -> Answer:
     dataset, strangers = _same_files(task)
     # A store of its own: the same loop as in one process, and nothing on a shared disk.
     with tempfile.TemporaryDirectory() as folder, EvidenceStore(Path(folder) / "slice.sqlite") as store:
-        with numerics(task.precision), out_of_memory_named():
+        with numerics(task.precision), device_trouble_named():
             found = list(count_missing(model, dataset, task.contents, task.protocol, store, task.key))
         faults = [result for result in found if isinstance(result, ImageFault)]
         return Answer(counts=list(store.encoded(task.key)), faults=strangers + faults)

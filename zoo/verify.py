@@ -16,9 +16,9 @@ import torch
 from ..evaluate.accuracy import missing
 from ..evaluate.datasets import Dataset, DatasetError, DatasetSpec, ImageFault, Sample, locate
 from ..evaluate.device import Precision, numerics, resolve_device
+from ..evaluate.device_trouble import OutOfMemoryError, device_trouble_named
 from ..evaluate.evidence import EvidenceKey, EvidenceStore, Split, Use
 from ..evaluate.label_areas import label_areas
-from ..evaluate.out_of_memory import OutOfMemoryError, out_of_memory_named
 from ..evaluate.protocol import EvalProtocol
 from ..evaluate.subsets import pinned_order, slice_of
 from ..models.weights import WeightsError
@@ -429,7 +429,7 @@ class RowVerifier:
             found, self.checkpoint, claim, total=len(samples), stored=len(samples) - new
         )
         try:
-            with out_of_memory_named():
+            with device_trouble_named():
                 faults = [result for result in watched if isinstance(result, ImageFault)]
         except OutOfMemoryError as error:
             raise NotMeasured(str(error)) from error

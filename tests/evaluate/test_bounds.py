@@ -8,8 +8,9 @@ import torch
 
 from segbench.evaluate.bounds import miou_bounds
 from segbench.evaluate.confusion import accuracy_scores, confusion_matrix
+from segbench.evaluate.device import DeviceError
+from segbench.evaluate.device_trouble import Halving, OutOfMemoryError, device_trouble_named
 from segbench.evaluate.label_areas import areas_of
-from segbench.evaluate.out_of_memory import Halving, OutOfMemoryError, out_of_memory_named
 from segbench.evaluate.subsets import pinned_order, slice_of
 
 
@@ -124,6 +125,18 @@ def test_a_step_that_cannot_shrink_says_what_to_do():
     )
     with (
         pytest.raises(OutOfMemoryError, match="does not suffice \\(CUDA out of memory\\)"),
-        out_of_memory_named(),
+        device_trouble_named(),
     ):
         work(1)
+
+
+def test_a_lost_gpu_is_named_and_other_errors_are_not():
+    """Torch reports a GPU that fell off its bus as a RuntimeError; a mistake in a model is one as well."""
+    with pytest.raises(DeviceError) as error, device_trouble_named():
+        raise RuntimeError("CUDA error: unspecified launch failure\nCUDA kernel errors might be ...")
+    assert str(error.value) == (
+        "the GPU failed (CUDA error: unspecified launch failure); look at it with nvidia-smi and run the same "
+        "command again: the images counted so far are kept"
+    )
+    with pytest.raises(RuntimeError, match="shapes differ"), device_trouble_named():
+        raise RuntimeError("shapes differ")

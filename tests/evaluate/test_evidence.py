@@ -340,3 +340,30 @@ def test_forgotten_series_leave_nothing(path):
         assert store.series() == [second]
         assert store.uses(second) == [USE]
         assert store.measured(KEY) == set()
+
+
+def test_a_disk_that_takes_no_more_is_named_by_the_real_system(path):
+    """A process that may write no larger file: the system's own refusal, and what was stored stays."""
+    program = (
+        "import resource, signal, sys; sys.path[:0] = eval(sys.argv[2]);"
+        "import numpy as np; from pathlib import Path;"
+        "from segbench.evaluate.evidence import EvidenceKey, EvidenceStore;"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (900000,) * 2);"
+        "key = EvidenceKey(weights_sha256='w', protocol_digest='p', dataset_rules='d', precision='fp32',"
+        "device_kind='cpu', num_classes=150); store = EvidenceStore(Path(sys.argv[1]));"
+        "[store.add(key, (str(n), 'c'), np.ones((151, 150), np.int64)) for n in range(9)]"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(path), repr(sys.path)],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert "cannot write the evidence: " in done.stderr
+    assert "the disk is full" in done.stderr
+    with EvidenceStore(path) as store:
+        (key,) = store.series()
+        kept = sorted(name for name, _ in store.measured(key))
+    assert kept == [str(number) for number in range(len(kept))]
+    assert 1 <= len(kept) < 9

@@ -1,6 +1,7 @@
 """The demo's rows on shrunken scenes, measured within fractions of a second, for tests that measure often."""
 
 import msgspec
+import pytest
 from PIL import Image
 
 from segbench.evaluate.protocol import EvalProtocol
@@ -19,7 +20,8 @@ def small_streets(root, home):
             target.parent.mkdir(parents=True, exist_ok=True)
             with Image.open(path) as picture:
                 picture.resize((64, 32), Image.Resampling.NEAREST).save(target)
-    with serve(STREETS) as server:
+    with serve(STREETS) as server, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ZOO_LOCK", str(home / "zoo.lock"))
         rows = demo_checkpoints(server)
         for row in rows:
             fetch(row, home=home, offline=False)

@@ -6,13 +6,14 @@ from fractions import Fraction
 
 import msgspec
 import pytest
+import torch
 from small_streets import small_options, small_streets
 
 from segbench.evaluate.evidence import EvidenceStore
 from segbench.reports.verdict import Status, Tolerance
 from segbench.zoo.cli import main
 from segbench.zoo.demo import STREETS
-from segbench.zoo.verify import exit_code, verify
+from segbench.zoo.verify import DatasetShelf, RowVerifier, Silent, exit_code, verify
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +22,9 @@ def measured(tmp_path_factory):
     place = tmp_path_factory.mktemp("measured")
     rows = small_streets(place / "streets", place / "home")
     options = small_options(place / "streets", place / "home", protocol=None)
-    return rows, options, list(verify(rows, options))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ZOO_LOCK", str(place / "zoo.lock"))
+        return rows, options, list(verify(rows, options))
 
 
 @pytest.fixture
@@ -251,3 +254,43 @@ def test_parts_that_make_no_sense_are_refused(capsys, arguments, sentence):
         code = end.code
     assert code == 2
     assert sentence in capsys.readouterr().err
+
+
+def test_a_device_without_memory_left_keeps_what_was_counted(measured, tmp_path):
+    """A model that runs out of memory at its fourth image: the row has a reason, three images are stored."""
+    rows, options, outcomes = measured
+    options = fresh(options, tmp_path)
+    calls = []
+
+    def greedy(images):
+        calls.append(images.shape)
+        if len(calls) > 3:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 9.00 GiB.")
+        return torch.zeros(len(images), 8, 4, 8)
+
+    with EvidenceStore(options.evidence) as store:
+        device = torch.device("cpu")
+        verifier = RowVerifier(rows[0], options, store, DatasetShelf(options.data_root), device, Silent())
+        verifier._subject = msgspec.structs.replace(verifier.subject(), model=greedy)
+        (outcome,) = verifier.outcomes()
+        assert len(store.measured(store.series()[0])) == 3
+    assert (outcome.verdict.status, outcome.exit_code) == (Status.NOT_MEASURED, 3)
+    assert outcome.verdict.reason == (
+        "the device's memory does not suffice (CUDA out of memory); close what else uses it or take --device cpu: "
+        "the images counted so far are kept"
+    )
+    del outcomes
+
+
+def test_a_second_look_does_not_change_where_counts_were_made(measured, tmp_path):
+    """The environment on record is that of the run that counted, not of one that found all there."""
+    rows, options, _ = measured
+    options = fresh(options, tmp_path)
+    (first,) = verify(rows[:1], options)
+    with EvidenceStore(options.evidence) as store, store.writing() as database:
+        database.execute('UPDATE uses SET environment = \'{"device": "another"}\'')
+    (again,) = verify(rows[:1], options)
+    with EvidenceStore(options.evidence) as store:
+        (use,) = store.uses(store.series()[0])
+    assert use.environment == {"device": "another"}
+    assert again.measurement.value == first.measurement.value

@@ -1,4 +1,4 @@
-"""A device that has no memory left: smaller steps instead of an end, and a sentence where none is small enough."""
+"""Trouble with a device: smaller steps where memory ends, and a sentence where nothing helps."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 import torch
+
+from .device import DeviceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -56,12 +58,24 @@ def release() -> None:
 
 
 @contextmanager
-def out_of_memory_named() -> Iterator[None]:
-    """Turn torch's own error, from wherever it comes, into ours."""
+def device_trouble_named() -> Iterator[None]:
+    """Turn torch's own errors about a device, from wherever they come, into ours.
+
+    Raises:
+        OutOfMemoryError: its memory does not suffice; the next, smaller work may succeed.
+        DeviceError: it failed or was lost: after that, nothing on it works within this process.
+    """
     try:
         yield
     except torch.cuda.OutOfMemoryError as error:
         raise OutOfMemoryError(_message(error)) from error
+    except RuntimeError as error:
+        if "CUDA error" not in str(error) and "cuDNN error" not in str(error):
+            raise
+        raise DeviceError(
+            f"the GPU failed ({str(error).splitlines()[0]}); look at it with nvidia-smi and run the same command "
+            "again: the images counted so far are kept"
+        ) from error
 
 
 def _message(error: torch.cuda.OutOfMemoryError, even: str = "") -> str:
