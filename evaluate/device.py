@@ -6,6 +6,7 @@ import importlib.metadata
 import platform
 import re
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -93,6 +94,7 @@ def environment(device: torch.device) -> dict[str, Any]:
         "machine": platform.machine(),
         "packages": {name: _version(name) for name in _PACKAGES},
         "device": device_kind(device),
+        "cpu": _cpu_model(),
         "threads": torch.get_num_threads(),
         **_settings(),
         **(_cuda_facts(device) if device.type == "cuda" else {}),
@@ -104,6 +106,16 @@ def _platform() -> str:
     kernel = re.match(r"[0-9.]*", platform.release())
     parts = (f"{platform.system()} {kernel[0] if kernel else ''}", " ".join(platform.libc_ver()))
     return ", ".join(part.strip() for part in parts if part.strip())
+
+
+def _cpu_model() -> str:
+    """As Linux names it; elsewhere what Python knows."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor())
 
 
 def _version(package: str) -> str | None:

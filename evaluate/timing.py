@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -86,9 +87,10 @@ def time_protocol(
     differing = 0
     for index, image in enumerate(images):
         size = (image.shape[0], image.shape[1])
-        view = _host_view(image, protocol, speed)
-        with torch.inference_mode(), clock.span(counted=index >= speed.warm_up), _autocast(device, speed):
-            labels = _labels(model, view.to(device), protocol, size)
+        view = _host_view(image, protocol, speed, device)
+        span = clock.span(counted=index >= speed.warm_up)
+        with _current(device), torch.inference_mode(), span, _autocast(device, speed):
+            labels = _labels(model, view.to(device, non_blocking=True), protocol, size)
         if index >= speed.warm_up:
             sizes.append(size)
         if index in checked:
@@ -109,11 +111,20 @@ def time_protocol(
         )
 
 
-def _host_view(image: Pixels, protocol: EvalProtocol, speed: SpeedProtocol) -> torch.Tensor:
-    """(batch, 3, h, w) on the host: the same image `batch` times."""
+def _host_view(
+    image: Pixels, protocol: EvalProtocol, speed: SpeedProtocol, device: torch.device
+) -> torch.Tensor:
+    """(batch, 3, h, w) on the host: the same image `batch` times; in pinned memory for a GPU, as data loaders have it."""
     view = next(views(image, protocol, torch.device("cpu")))
     repeated = view.expand(speed.batch, -1, -1, -1).contiguous()
-    return repeated.contiguous(memory_format=torch.channels_last) if speed.channels_last else repeated
+    if speed.channels_last:
+        repeated = repeated.contiguous(memory_format=torch.channels_last)
+    return repeated.pin_memory() if device.type == "cuda" else repeated
+
+
+def _current(device: torch.device) -> AbstractContextManager[object]:
+    """Make a GPU the current one: events are recorded on the current device's stream."""
+    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
 
 def _labels(model: Any, view: torch.Tensor, protocol: EvalProtocol, size: Size) -> NDArray[np.int64]:

@@ -270,13 +270,9 @@ def _print_outcomes(
         (row, [one.verdict for one in outcomes if one.checkpoint.id == row.id]) for row in rows.values()
     ]
     measured = {id(o.measurement): o.measurement for o in outcomes if o.measurement is not None}
-    devices = {
-        record.checkpoint: str(record.environment.get("device", ""))
-        for record in measured.values()
-        if record.metric == "fps"
-    }
+    speeds = [record for record in measured.values() if record.metric == "fps"]
     _print_tables(
-        [report_row(row, verdicts) for row, verdicts in tell_shapes(judged, devices)],
+        [report_row(row, verdicts) for row, verdicts in tell_shapes(judged, speeds)],
         background(list(rows.values()), measured.values(), tolerance),
         arguments,
     )
@@ -305,9 +301,7 @@ def run_memory(arguments: argparse.Namespace) -> int:
     from .memory import METRIC  # noqa: PLC0415
     from .memory_table import breakdown_text, memory_records, memory_table  # noqa: PLC0415
 
-    if not arguments.ids and not arguments.where:
-        arguments.where = f"metric={METRIC}"
-    rows = _memory_rows(_selected(arguments), arguments)
+    rows = _memory_rows(_rows_that_print(METRIC, arguments), arguments)
     if arguments.json:
         _write(_json(memory_records(rows, fits_gib=arguments.fits)))
     else:
@@ -356,26 +350,35 @@ def run_speed(arguments: argparse.Namespace) -> int:
     """`zoo speed`: images a second by the publisher's protocol, or by another one of its own name."""
     from ..reports.verdict import exit_code  # noqa: PLC0415
     from .speed_table import speed_records, speed_table  # noqa: PLC0415
-    from .speed_verdicts import METRIC, judge_speed, with_shape  # noqa: PLC0415
+    from .speed_verdicts import METRIC, conditions, judge_speed, network_of, with_shape  # noqa: PLC0415
 
-    if not arguments.ids and not arguments.where:
-        arguments.where = f"metric={METRIC}"
-    chosen = {row.id: row for row in _selected(arguments)}
+    chosen = {row.id: row for row in _rows_that_print(METRIC, arguments)}
     _require_file_place("--ledger", arguments.ledger)
     runs = _speed_runs(chosen.values(), arguments)
     judged = [
-        judge_speed(row, claim, run.measurement)
+        (row, claim, run.measurement)
         for run in runs
-        if run.protocol.is_the_claims or arguments.limit
+        if run.protocol.is_the_claims
         for row in [chosen[run.measurement.checkpoint]]
         for claim in row.claims
         if claim.metric == METRIC
     ]
-    devices = {run.measurement.checkpoint: str(run.measurement.environment["device"]) for run in runs}
-    told, shapes = with_shape(judged, devices)
+    told, shapes = with_shape(
+        [judge_speed(*one) for one in judged],
+        {one[0].id: conditions(*one) for one in judged},
+        {one[0].id: network_of(one[0]) for one in judged},
+    )
     verdicts = {verdict.checkpoint: verdict for verdict in told}
     _write(_json(speed_records(runs, verdicts)) if arguments.json else speed_table(runs, verdicts, shapes))
     return exit_code(told) if told else OK
+
+
+def _rows_that_print(metric: str, arguments: argparse.Namespace) -> list[Checkpoint]:
+    """The selected rows; where nothing selects, those that print the metric, or all where none does."""
+    if arguments.ids or arguments.where:
+        return _selected(arguments)
+    rows = _selected(arguments)
+    return [row for row in rows if any(claim.metric == metric for claim in row.published)] or rows
 
 
 def _speed_runs(rows: Iterable[Checkpoint], arguments: argparse.Namespace) -> list[SpeedRun]:

@@ -19,6 +19,7 @@ import torch
 
 from ..evaluate.datasets import DatasetError, Sample, locate
 from ..evaluate.device import environment, numerics, resolve_device
+from ..evaluate.device_trouble import release
 from ..evaluate.geometry import sliding_windows, view_size
 from ..evaluate.gpu_state import gpu_state, peak_gflops, warnings_of
 from ..evaluate.pixels import Pixels, read_image
@@ -78,13 +79,20 @@ def time_row(checkpoint: Checkpoint, options: SpeedOptions) -> Iterator[tuple[in
         speed, images = _plan(checkpoint, options, batch)
         try:
             yield from _timed(checkpoint, images, speed, device)
-        except torch.OutOfMemoryError as error:
+        except RuntimeError as error:
+            if not _is_out_of_memory(error):
+                raise
             if batch == 1:
                 raise NoSpeed(f"{checkpoint.id}: out of memory at batch 1: {error}") from error
             batch //= 2
-            torch.cuda.empty_cache()
         else:
             return
+        release()  # outside the handler: there the failed call's frames would still hold their tensors
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    """A GPU has an error of its own for it; the CPU's allocator only words."""
+    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
 
 
 def sweep(
@@ -194,7 +202,15 @@ def _timed(
                 checkpoint=checkpoint.id,
                 metric=METRIC,
                 value=timing.images_per_second,
-                details=_details(checkpoint, timing, device, before, after, random=not weights_sha256),
+                details=_details(
+                    checkpoint,
+                    timing,
+                    device,
+                    before,
+                    after,
+                    random=not weights_sha256,
+                    float32=speed.precision == "fp32",
+                ),
                 protocol=speed.name(),
                 protocol_digest=speed.digest(),
                 weights_sha256=weights_sha256,
@@ -223,7 +239,10 @@ def _model(checkpoint: Checkpoint, speed: SpeedProtocol, device: torch.device) -
     model = model.to(device)
     if speed.channels_last:
         model = model.to(memory_format=torch.channels_last)
-    return (torch.compile(model) if speed.compiled else model), digest
+    if speed.compiled:
+        torch.compiler.reset()  # graphs of the row before count against this one's limit
+        return torch.compile(model), digest
+    return model, digest
 
 
 def _details(
@@ -234,6 +253,7 @@ def _details(
     after: dict[str, Any],
     *,
     random: bool,
+    float32: bool,
 ) -> dict[str, Any]:
     gflops = _gflops(checkpoint)
     achieved = None if gflops is None else gflops * timing.images_per_second
@@ -248,7 +268,7 @@ def _details(
         "differing_pixels": timing.differing_pixels,
         "gflops_per_image": gflops,
         "achieved_gflops_per_second": achieved,
-        "share_of_float32_peak": achieved / peak if achieved and peak else None,
+        "share_of_float32_peak": achieved / peak if achieved and peak and float32 else None,
         "gpu_before": before,
         "gpu_after": after,
         "sizes": sorted({f"{height}x{width}" for height, width in timing.sizes}),

@@ -25,7 +25,7 @@ def speed_table(
     runs: Sequence[SpeedRun], verdicts: Mapping[str, Verdict], shapes: Mapping[str, Shape]
 ) -> str:
     """One line a run and the notes below."""
-    lines = [_line(run, verdicts.get(run.measurement.checkpoint)) for run in runs]
+    lines = [_line(run, _verdict_of(run, verdicts)) for run in runs]
     table = tabulate(
         [list(line.values()) for line in lines],
         list(lines[0]) if lines else [],
@@ -55,6 +55,11 @@ def _line(run: SpeedRun, verdict: Verdict | None) -> dict[str, str]:
     }
 
 
+def _verdict_of(run: SpeedRun, verdicts: Mapping[str, Verdict]) -> Verdict | None:
+    """A row's verdict, for the run that it is about: other settings are measurements of their own."""
+    return verdicts.get(run.measurement.checkpoint) if run.protocol.is_the_claims else None
+
+
 def _reasons(verdicts: Mapping[str, Verdict]) -> list[str]:
     return [f"{name}: {verdict.reason}" for name, verdict in verdicts.items() if verdict.reason]
 
@@ -78,7 +83,7 @@ def speed_records(runs: Sequence[SpeedRun], verdicts: Mapping[str, Verdict]) -> 
             "measurement": msgspec.to_builtins(run.measurement),
             "settings": msgspec.to_builtins(run.protocol),
             "warnings": list(run.warnings),
-            "verdict": _verdict_record(verdicts.get(run.measurement.checkpoint)),
+            "verdict": _verdict_record(_verdict_of(run, verdicts)),
         }
         for run in runs
     ]

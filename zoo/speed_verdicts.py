@@ -28,63 +28,105 @@ def claim_digest(checkpoint: Checkpoint, dataset: str) -> str:
     return SpeedProtocol(accuracy_protocol=accuracy, source="data set" if dataset else "synthetic").digest()
 
 
-def not_comparable(claim: Claim, measurement: Measurement) -> str:
+def why_not_comparable(checkpoint: Checkpoint, claim: Claim, measurement: Measurement) -> str:
     """Why a measured speed cannot be held against a published one; empty where it can."""
+    if measurement.protocol_digest != claim_digest(checkpoint, measurement.dataset):
+        return f"not as published: {measurement.protocol}"
+    wrong = measurement.details.get("differing_pixels", 0)
+    if wrong:
+        return f"the timed loop computed other labels than the accuracy path in {wrong} pixels"
     found = str(measurement.environment.get("device", "an unknown device"))
+    made_of = "" if measurement.dataset else " on synthetic images"
     if claim.device and claim.device.lower() not in found.lower():
-        return f"measured on {found}, published for {claim.device}"
-    return "" if measurement.dataset else "measured on synthetic images"
+        return f"measured on {found}{made_of}, published for {claim.device}"
+    return f"measured{made_of}" if made_of else ""
 
 
 def judge_speed(checkpoint: Checkpoint, claim: Claim, measurement: Measurement) -> Verdict:
     """One row by itself; a column's shape comes after all rows are known."""
-    why = not_comparable(claim, measurement)
-    is_claims = measurement.protocol_digest == claim_digest(checkpoint, measurement.dataset)
+    why = why_not_comparable(checkpoint, claim, measurement)
     return judge(
         checkpoint=checkpoint.id,
         metric=METRIC,
         printed=claim.printed,
         measured=measurement.value,
         tolerance=tolerance_of(METRIC),
-        reason=why if is_claims else f"not as published: {measurement.protocol}",
+        reason=why,
         images=measurement.image_count,
-        comparable=is_claims and not why,
+        comparable=not why,
+    )
+
+
+def conditions(checkpoint: Checkpoint, claim: Claim, measurement: Measurement) -> str:
+    """What rows must share for their speeds to have one shape; empty where a figure is not to be used for one.
+
+    Two CPUs are two devices: their model, threads and platform count.
+    """
+    why = why_not_comparable(checkpoint, claim, measurement)
+    if not why.startswith("measured"):
+        return ""
+    environment = measurement.environment
+    parts = [environment.get("device", "")]
+    if parts == ["cpu"]:
+        parts += [
+            environment.get("cpu") or environment.get("machine", ""),
+            f"{environment.get('threads')} threads",
+        ]
+        parts.append(environment.get("platform", ""))
+    return " ".join(
+        str(part) for part in [*parts, "" if measurement.dataset else "on synthetic images"] if part
+    )
+
+
+def network_of(checkpoint: Checkpoint) -> str:
+    """What schedules of one network share, so that they print one speed."""
+    return " ".join(
+        [checkpoint.publisher, str(checkpoint.architecture), checkpoint.protocol("miou").digest()]
     )
 
 
 def with_shape(
-    verdicts: Sequence[Verdict], devices: Mapping[str, str]
+    verdicts: Sequence[Verdict], conditions: Mapping[str, str], networks: Mapping[str, str]
 ) -> tuple[list[Verdict], dict[str, Shape]]:
-    """Verdicts with each device's shape told where absolute figures do not compare, and the shapes by device.
+    """Verdicts with the shape told where absolute figures do not compare, and the shapes by conditions.
 
     Args:
         verdicts: on speed, at most one a row.
-        devices: checkpoint id -> the device it was measured on.
+        conditions: checkpoint id -> what it was measured under; empty where that is not to be used.
+        networks: checkpoint id -> the network it is.
     """
     shapes = {
-        device: shape for device in set(devices.values()) if (shape := _shape(verdicts, devices, device))
+        one: shape
+        for one in set(conditions.values())
+        if one and (shape := _shape(verdicts, conditions, networks, one))
     }
-    return [_told(verdict, shapes.get(devices.get(verdict.checkpoint, ""))) for verdict in verdicts], shapes
+    return [
+        _told(verdict, shapes.get(conditions.get(verdict.checkpoint, ""))) for verdict in verdicts
+    ], shapes
 
 
-def _shape(verdicts: Iterable[Verdict], devices: Mapping[str, str], device: str) -> Shape | None:
+def _shape(
+    verdicts: Iterable[Verdict], conditions: Mapping[str, str], networks: Mapping[str, str], one: str
+) -> Shape | None:
     rows = [
         verdict
         for verdict in verdicts
-        if verdict.status is Status.NOT_COMPARABLE
-        and devices.get(verdict.checkpoint) == device
-        and not verdict.reason.startswith("not as published")
+        if verdict.status is Status.NOT_COMPARABLE and conditions.get(verdict.checkpoint) == one
     ]
     return fit_shape(
         {verdict.checkpoint: float(verdict.published) for verdict in rows if verdict.published},
         {verdict.checkpoint: verdict.measured for verdict in rows if verdict.measured},
+        networks,
     )
 
 
 def _told(verdict: Verdict, shape: Shape | None) -> Verdict:
     """A verdict with what the shape says of its row."""
-    if shape is None or verdict.checkpoint not in shape.ratio:
+    if shape is None or verdict.checkpoint not in shape.ratio or verdict.status is not Status.NOT_COMPARABLE:
         return verdict
+    if verdict.checkpoint in shape.disagreeing:
+        said = "schedules of one network measured differently here: time them again"
+        return msgspec.structs.replace(verdict, reason=f"{verdict.reason}; {said}")
     ratio = shape.ratio[verdict.checkpoint]
     said = f"the column's typical row runs {shape.factor:.2f} times as fast here, this one {ratio * shape.factor:.2f} times"
     if verdict.checkpoint in shape.inconsistent:
@@ -97,6 +139,6 @@ def _told(verdict: Verdict, shape: Shape | None) -> Verdict:
 
 
 SHAPE_NOTE = (
-    f"From {LEAST_ROWS} distinct published figures on, one factor for the device is fitted to all measured rows; a row "
+    f"From {LEAST_ROWS} networks on, one factor for the device is fitted to all measured rows; a row "
     "that it does not explain contradicts the rest of its own column."
 )

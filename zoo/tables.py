@@ -10,10 +10,17 @@ from ..reports.verdict import Tolerance, Verdict, judge, tolerance_of
 from .memory import METRIC as TRAIN_MEMORY
 from .memory import claim_protocol
 from .speed_verdicts import METRIC as FPS
-from .speed_verdicts import claim_digest, judge_speed, with_shape
+from .speed_verdicts import (
+    claim_digest,
+    conditions,
+    judge_speed,
+    network_of,
+    why_not_comparable,
+    with_shape,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from .manifest import Checkpoint, Claim
     from .measurement import Measurement
@@ -36,22 +43,32 @@ def report_row(checkpoint: Checkpoint, verdicts: Iterable[Verdict]) -> Row:
 
 
 class Answers:
-    """Recorded measurements by the claim that they answer: of full splits, the newest of each protocol."""
+    """Recorded measurements by the claim that they answer; the newest of each protocol counts.
+
+    Of speeds, one that can be held against the published figure comes before newer ones that cannot.
+    """
 
     def __init__(self, measurements: Iterable[Measurement]) -> None:
-        self._newest = {
-            (record.checkpoint, record.metric, record.protocol_digest, record.dataset): record
-            for record in measurements
-            if not record.subset
-        }
+        self._records: dict[tuple[str, str, str, str], list[Measurement]] = {}
+        for record in measurements:
+            key = (record.checkpoint, record.metric, record.protocol_digest, record.dataset)
+            self._records.setdefault(key, []).append(record)
 
     def to(self, checkpoint: Checkpoint, claim: Claim) -> Measurement | None:
         """The measurement of a claim: on its data set, or on none where it needs none; never on one's own."""
-        found = (
-            self._newest.get((checkpoint.id, claim.metric, _digest(checkpoint, claim, dataset), dataset))
+        for_dataset = [
+            self._records.get((checkpoint.id, claim.metric, _digest(checkpoint, claim, dataset), dataset), [])
             for dataset in (checkpoint.dataset, "")
-        )
-        return next((record for record in found if record is not None), None)
+        ]
+        if claim.metric == FPS:
+            candidates = [record for records in for_dataset for record in records]
+            return max(candidates, key=lambda one: _rank(checkpoint, claim, one), default=None)
+        return next((records[-1] for records in for_dataset if records), None)
+
+
+def _rank(checkpoint: Checkpoint, claim: Claim, measurement: Measurement) -> tuple[bool, str, bool]:
+    comparable = not why_not_comparable(checkpoint, claim, measurement)
+    return comparable, measurement.taken_at, bool(measurement.dataset)
 
 
 def judge_ledger(
@@ -60,25 +77,29 @@ def judge_ledger(
     """Checkpoints with their verdicts, from recorded measurements alone."""
     rows = list(checkpoints)
     judged = [(row, [_verdict(row, claim, answers, tolerance) for claim in row.claims]) for row in rows]
-    return tell_shapes(judged, {row.id: _device(row, answers) for row in rows})
+    recorded = [answers.to(row, claim) for row in rows for claim in row.claims if claim.metric == FPS]
+    return tell_shapes(judged, [record for record in recorded if record is not None])
 
 
 def tell_shapes(
-    judged: Sequence[tuple[Checkpoint, list[Verdict]]], devices: Mapping[str, str]
+    judged: Sequence[tuple[Checkpoint, list[Verdict]]], speeds: Iterable[Measurement]
 ) -> list[tuple[Checkpoint, list[Verdict]]]:
-    """The same verdicts, those on speed with what the whole column says; `devices` is by checkpoint id."""
-    told, _ = with_shape([one for _, verdicts in judged for one in verdicts if one.metric == FPS], devices)
+    """The same verdicts, those on speed with what the whole column says; `speeds` are the measurements behind them."""
+    rows = {row.id: row for row, _ in judged}
+    under = {
+        record.checkpoint: conditions(rows[record.checkpoint], claim, record)
+        for record in speeds
+        for claim in rows[record.checkpoint].claims
+        if claim.metric == FPS
+    }
+    on_speed = [one for _, verdicts in judged for one in verdicts if one.metric == FPS]
+    told, _ = with_shape(
+        on_speed, under, {name: network_of(row) for name, row in rows.items() if name in under}
+    )
     by_row = {verdict.checkpoint: verdict for verdict in told}
     return [
         (row, [by_row[row.id] if one.metric == FPS else one for one in verdicts]) for row, verdicts in judged
     ]
-
-
-def _device(checkpoint: Checkpoint, answers: Answers) -> str:
-    """The device that a row's speed was measured on; empty where it was not."""
-    claims = [claim for claim in checkpoint.claims if claim.metric == FPS]
-    found = answers.to(checkpoint, claims[0]) if claims else None
-    return str(found.environment.get("device", "")) if found else ""
 
 
 def answering(checkpoints: Iterable[Checkpoint], answers: Answers) -> list[Measurement]:

@@ -109,9 +109,49 @@ def test_on_another_device_the_shape_decides(tmp_path, capsys):
     assert set(statuses.values()) == {"source inconsistent", "not comparable"}
     told = {one["checkpoint"]: one["reason"] for one in verdicts}
     assert told["isanet_r50-d8_512x1024_40k_cityscapes"] == (
-        "measured on NVIDIA H200, published for V100; the column's typical row runs 4.00 times as fast here, "
+        "measured on NVIDIA H200 on synthetic images, published for V100; the column's typical row runs 4.00 times as fast here, "
         "this one 4.00 times"
     )
+
+
+def test_a_loop_that_computed_other_labels_proves_no_speed(tmp_path, capsys):
+    found = [
+        msgspec.structs.replace(record, details={"differing_pixels": 7})
+        for record in records("Tesla V100-SXM2-32GB", 1.0, dataset="own")
+    ]
+    code, verdicts = reported(tmp_path, capsys, found)
+    assert (code, {one["status"] for one in verdicts}) == (0, {"not comparable"})
+    assert verdicts[0]["reason"] == "the timed loop computed other labels than the accuracy path in 7 pixels"
+
+
+def test_a_later_run_elsewhere_does_not_hide_the_published_device(tmp_path, capsys):
+    """A V100's figure on the data set stands, whatever a CPU measured since."""
+    later = [
+        msgspec.structs.replace(one, taken_at="2027-01-01") for one in records("cpu", 0.1, dataset="own")
+    ]
+    found = [*records("Tesla V100-SXM2-32GB", 1.0, dataset="own"), *later]
+    _, verdicts = reported(tmp_path, capsys, found)
+    assert {one["status"] for one in verdicts} == {"reproduced"}
+
+
+def test_devices_and_sources_have_shapes_of_their_own(tmp_path, capsys):
+    """Half the rows on one CPU and half on another one ten times as fast: no row is accused."""
+    found = [
+        msgspec.structs.replace(
+            record,
+            value=record.value * (10 if "r101" in record.checkpoint else 1),
+            environment={"device": "cpu", "cpu": "fast" if "r101" in record.checkpoint else "slow"},
+        )
+        for record in records("cpu", 0.02)
+    ]
+    _, verdicts = reported(tmp_path, capsys, found)
+    assert {one["status"] for one in verdicts} == {"not comparable"}
+
+
+def test_without_a_row_that_prints_speed_all_rows_are_timed(tmp_path):
+    place = tmp_path / "ledger.jsonl"
+    assert speed(*DEMO, "--device", "cpu", "--limit", "3", place=place) == 0
+    assert len(ledger.read(place, Measurement)) == 2
 
 
 def test_verify_on_a_cpu_says_how_speed_is_measured(tmp_path, capsys, monkeypatch):
