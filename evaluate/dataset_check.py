@@ -212,7 +212,9 @@ def _is_empty(sample: Sample) -> bool:
 
 def _fingerprint(dataset: Dataset, tally: Tally) -> Fingerprint:
     sampled = [sample for sample in dataset.samples if sample.id in tally.files]
-    contents = [[sample.id, content_sha256(sample)] for sample in sampled]
+    contents = [
+        [sample.id.encode("utf-8", "surrogateescape").hex(), content_sha256(sample)] for sample in sampled
+    ]
     classes, ignored, stray = tally.class_pixels()
     return Fingerprint(
         ids_sha256=dataset.ids_sha256(),

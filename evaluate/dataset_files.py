@@ -379,7 +379,7 @@ def _several_forms(inventory: Inventory) -> Iterator[Finding]:
 
 def _counts(inventory: Inventory) -> Iterator[Finding]:
     spec, ids = inventory.spec, set(inventory.ids)
-    if not ids and spec.id_list:
+    if not ids and spec.id_list and not _is_blank(inventory.place.root / spec.id_list):
         return  # the list could not be read, which is said already
     lost = {name for name in ids if name not in inventory.images and name not in inventory.labels}
     if spec.id_list and len(ids) != spec.image_count:
@@ -391,6 +391,10 @@ def _counts(inventory: Inventory) -> Iterator[Finding]:
     orphans = 0 if spec.id_list else len(inventory.labels - inventory.images)
     if len(ids) != spec.image_count and len(ids) + orphans != spec.image_count:
         yield _wrong_count(inventory, len(ids), "")
+
+
+def _is_blank(path: Path) -> bool:
+    return path.is_file() and not path.read_bytes().strip()
 
 
 def _wrong_list(inventory: Inventory, lost: set[str]) -> Finding:

@@ -75,7 +75,8 @@ def _header(path: Path) -> Picture:
             picture = Picture(
                 size=(image.height, image.width),
                 mode=image.mode,
-                orientation=_orientation(image),
+                # Pillow turns a TIFF's size by itself.
+                orientation=1 if image.format == "TIFF" else _orientation(image),
             )
         if not ends_properly(head + tail):
             read_image(path)  # something odd at its end: only decoding tells whether a part is missing
@@ -83,7 +84,7 @@ def _header(path: Path) -> Picture:
         return Picture(fault=f"{path}: not a picture but {_nature(path)}")
     except DatasetError as error:
         return Picture(fault=str(error))
-    except (OSError, SyntaxError, ValueError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         return Picture(fault=f"{path}: cannot be read: {error}")
     return picture
 

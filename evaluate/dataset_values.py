@@ -27,6 +27,12 @@ _FAR_MORE = 1.5
 _LUMA = (0.299, 0.587, 0.114)
 
 
+_MANY_FILES = 8
+"""Sampled labels from which on a lack of classes means something."""
+_SHARE_OF_CLASSES = 10
+"""A sample with at most one class in so many is suspicious."""
+
+
 class Tally(msgspec.Struct, kw_only=True):
     """Values of the sampled label files, as stored."""
 
@@ -88,7 +94,7 @@ def value_findings(tally: Tally, *, whole: bool) -> list[Finding]:
     fault = _wrong_labels(tally)
     if fault is not None:
         return [fault]  # explains whatever else is odd about the values
-    ignored = list(_ignored(tally))
+    ignored = [*_ignored(tally), *_monotonous(tally)]
     return ignored or (list(_never_present(tally)) if whole else [])
 
 
@@ -111,6 +117,8 @@ def _label_ids_unmapped(tally: Tally) -> Finding | None:
     for form in tally.spec.labels:
         if not form.value_map or not stray & set(form.value_map) or max(stray) > max(form.value_map):
             continue
+        if stray == {len(tally.spec.classes)}:
+            continue  # classes counted from 1, or void written as one more class: no sign of raw ids
         files = [name for name, values in tally.files.items() if stray & values.keys()]
         return Finding(
             kind="labelIds as trainIds",
@@ -149,8 +157,10 @@ def _holding_indices(tally: Tally) -> tuple[list[str], str]:
     marked = [name for name, values in tally.files.items() if {ignore} <= values.keys() <= indices | {ignore}]
     if marked:
         return marked, f"value {ignore}, which raw ids never have, and none above {last}"
-    if tally.pixels.keys() <= indices:
-        return list(tally.files), f"no value above {last}, though raw ids reach {max(tally.form.value_map)}"
+    if tally.pixels.keys() <= indices | {last + 1}:
+        return list(
+            tally.files
+        ), f"no value above {max(tally.pixels)}, though raw ids reach {max(tally.form.value_map)}"
     return [], ""
 
 
@@ -289,6 +299,22 @@ def _ignored(tally: Tally) -> Iterator[Finding]:
         if everything
         else "these images count nowhere: the number rests on the others",
         remedy="use the labels of an annotated split; those of a test split are often empty",
+    )
+
+
+def _monotonous(tally: Tally) -> Iterator[Finding]:
+    """Labels of one class only, or next to none, where a split has many: masks of something else."""
+    found = {name for name, pixels in tally.class_pixels()[0].items() if pixels}
+    few = max(1, len(tally.spec.classes) // _SHARE_OF_CLASSES)
+    if not found or len(found) > few or len(tally.files) < _MANY_FILES or len(tally.spec.classes) < 3:
+        return
+    yield Finding(
+        kind="few classes",
+        gravity="error" if len(found) == 1 else "warning",
+        what=f"{len(tally.files)} sampled labels hold {len(found)} of {len(tally.spec.classes)} classes: "
+        f"{', '.join(sorted(found))}",
+        effect="the number is about these classes alone",
+        remedy="make sure that these are the class labels, not binary, instance or empty masks",
     )
 
 

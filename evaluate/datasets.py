@@ -292,7 +292,19 @@ def _ids(spec: DatasetSpec, place: Place) -> list[str]:
         if len(set(ids)) < len(ids):
             raise DatasetError(f"{place.root / spec.id_list}: ids stand there more than once; see zoo data")
         return ids
-    return sorted(ids_with(spec.image_suffix, files_below(place.images)))
+    ids = sorted(ids_with(spec.image_suffix, files_below(place.images)))
+    strange = next((name for name in ids if not _is_unicode(name)), None)
+    if strange is not None:
+        raise DatasetError(f"{place.images}: the file name {strange!a} is not UTF-8; rename it")
+    return ids
+
+
+def _is_unicode(name: str) -> bool:
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def listed_ids(path: Path) -> list[str]:

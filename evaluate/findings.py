@@ -34,6 +34,7 @@ Kind = Literal[
     "labels reduced twice",
     "labels not reduced",
     "everything ignored",
+    "few classes",
     "class never present",
 ]
 Gravity = Literal["error", "warning", "note"]

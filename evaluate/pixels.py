@@ -52,12 +52,21 @@ def read_image(path: Path) -> Pixels:
         raise DatasetError(f"{path}: cannot read the image: {error.strerror or error}") from error
     if not ends_properly(data):
         _require_complete(path, data)
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    pixels = _decoded(path, data)
     if pixels is None:
         raise DatasetError(
             f"{path}: not an image that cv2 can decode ({len(data)} bytes); copy the file again"
         )
     return np.asarray(pixels, dtype=np.uint8)
+
+
+def _decoded(path: Path, data: bytes) -> Pixels | None:
+    if not data:
+        return None
+    try:
+        return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)  # pyright: ignore[reportReturnType]
+    except cv2.error as error:
+        raise DatasetError(f"{path}: cv2 cannot decode the image: {error.err or error}") from error
 
 
 def ends_properly(data: bytes) -> bool:
@@ -74,7 +83,7 @@ def _require_complete(path: Path, data: bytes) -> None:
     try:
         with Image.open(io.BytesIO(data)) as image:
             image.load()
-    except (OSError, SyntaxError, ValueError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DatasetError(
             f"{path}: the image is truncated or damaged ({error}); copy the file again"
         ) from error
@@ -125,7 +134,7 @@ def _read_indices(path: Path) -> Labels:
             return np.array(image)
     except FileNotFoundError as error:
         raise DatasetError(f"{path}: the label file is missing") from error
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DatasetError(f"{path}: cannot read the labels: {error}; copy the file again") from error
 
 
@@ -152,7 +161,12 @@ def _read_mat(path: Path) -> Labels:
     if "S" not in arrays:
         found = ", ".join(name for name in arrays if not name.startswith("__")) or "nothing"
         raise DatasetError(f"{path}: no label array 'S' in the MATLAB file, found {found}")
-    return np.asarray(arrays["S"])
+    values = np.asarray(arrays["S"])
+    if values.ndim != 2 or not (np.issubdtype(values.dtype, np.number) and np.isfinite(values).all()):
+        raise DatasetError(
+            f"{path}: expected 'S' to be height x width whole numbers, found {values.dtype} of shape {values.shape}"
+        )
+    return values
 
 
 def _mat(path: Path, read: Callable[[str], Any]) -> Any:
@@ -167,9 +181,17 @@ def _mat(path: Path, read: Callable[[str], Any]) -> Any:
 
 
 def resize(pixels: Pixels, size: Size, interpolation: str = "cv2 bilinear") -> Pixels:
-    """Resize H x W x 3 uint8 to `size` (height, width) by a protocol's `interpolation`."""
+    """Resize H x W x 3 uint8 to `size` (height, width) by a protocol's `interpolation`.
+
+    Raises:
+        DatasetError: a side of no pixels, as very long and narrow images get by the publishers' rule.
+    """
     if pixels.shape[:2] == size:
         return pixels
+    if 0 in size:
+        raise DatasetError(
+            f"an image of {pixels.shape[0]} x {pixels.shape[1]} pixels would become {size[0]} x {size[1]} (height x width)"
+        )
     target = (size[1], size[0])
     if interpolation == "antialiased bilinear":
         return np.asarray(Image.fromarray(pixels).resize(target, Image.Resampling.BILINEAR), dtype=np.uint8)

@@ -109,10 +109,11 @@ def predict_pictures(
     for path, name in pictures:
         try:
             image = read_image(path)
+            labels, _ = predict(model, image, protocol)
         except DatasetError as error:
-            yield Prediction(image=str(path), fault=str(error))
+            told = str(error) if str(path) in str(error) else f"{path}: {error}"
+            yield Prediction(image=str(path), fault=told)
             continue
-        labels, _ = predict(model, image, protocol)
         overlaid = overlay(image, labels, spec.classes, palette)
         yield Prediction(
             image=str(path),

@@ -405,7 +405,11 @@ class RowVerifier:
             raise Certain(certain)
         if left:
             raise ShareDone(self.options.shard, len(whole), left)
-        return recount(self.store, key, use, seconds=round(time.monotonic() - started, 3), new_images=new)
+        seconds = round(time.monotonic() - started, 3)
+        try:
+            return recount(self.store, key, use, seconds=seconds, new_images=new)
+        except ValueError as error:
+            raise NotMeasured(f"{subject.dataset.root}: {error}") from error
 
     def _count(
         self,

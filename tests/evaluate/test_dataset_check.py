@@ -603,3 +603,11 @@ def test_what_a_mistake_costs_is_computed():
 )
 def test_a_sample_is_spread_over_the_whole_split(count, expected):
     assert spread(list(range(10)), count) == expected
+
+
+def test_an_empty_list_file_is_an_error(tmp_path):
+    spec = trees.voc(tmp_path)
+    (tmp_path / spec.roots[0] / spec.id_list).write_text("")
+    assert [finding.kind for finding in check(spec, tmp_path).findings if finding.gravity == "error"] == [
+        "id list"
+    ]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy.io import savemat
 
 from segbench.evaluate import EvalProtocol, LabelFiles
 from segbench.evaluate.datasets import DatasetError
@@ -132,3 +133,19 @@ def test_what_is_no_image_is_named(tmp_path, content, message):
     with pytest.raises(DatasetError) as error:
         read_image(path)
     assert str(error.value) == f"{path}: {message}"
+
+
+def test_an_image_that_becomes_no_pixels_high_is_told():
+    """The publishers' rule gives a 5000 x 1 picture no width at all."""
+    with pytest.raises(DatasetError, match="an image of 1 x 5000 pixels would become 0 x 2048"):
+        resize(np.zeros((1, 5000, 3), np.uint8), (0, 2048))
+
+
+@pytest.mark.parametrize(
+    "array", [np.array([["a", 1]], dtype=object), np.zeros((2, 2, 2)), np.array([[np.nan, 1.0]])]
+)
+def test_a_matlab_array_that_is_no_label_map_is_told(tmp_path, array):
+    savemat(tmp_path / "x.mat", {"S": array})
+    form = LabelFiles(folder="", suffix=".mat", format="mat")
+    with pytest.raises(DatasetError, match="expected 'S' to be height x width whole numbers"):
+        read_label(tmp_path / "x.mat", form, 255)
