@@ -7,7 +7,9 @@ the sharing is lost. Logs and configs lie in `logs/<id>` and `configs/<id>`, loc
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -19,11 +21,30 @@ if TYPE_CHECKING:
 
 FOLDERS = ("weights", "logs", "configs")
 PARTIAL_SUFFIX = ".part"
+_PARTIAL = re.compile(r"(.+?)(?:\.from-[0-9a-f]{8})?\.part(?:\.json(?:\.new)?)?")
 
 
-def partial_path(target: Path) -> Path:
-    """Where a file lies while it arrives."""
-    return target.with_name(target.name + PARTIAL_SUFFIX)
+def partial_path(target: Path, url: str = "") -> Path:
+    """Where a file lies while it arrives: from whichever URL, or from this one alone."""
+    origin = f".from-{hashlib.sha256(url.encode()).hexdigest()[:8]}" if url else ""
+    return target.with_name(f"{target.name}{origin}{PARTIAL_SUFFIX}")
+
+
+def partial_paths(target: Path) -> list[Path]:
+    """The partial files of a target that are there, those of single URLs too."""
+    if not target.parent.is_dir():
+        return []
+    return sorted(
+        path
+        for path in target.parent.iterdir()
+        if path.name.endswith(PARTIAL_SUFFIX) and target_name(path.name) == target.name
+    )
+
+
+def target_name(name: str) -> str:
+    """The name of the file that a partial file, or the note beside one, is to become; other names as they are."""
+    found = _PARTIAL.fullmatch(name)
+    return found[1] if found else name
 
 
 def guard_path(target: Path, home: Path) -> Path:
@@ -47,7 +68,8 @@ def adopt(partial: Path, target: Path, sha256: str, home: Path) -> None:
     partial.replace(target)
     if blob.exists() and not blob.samefile(target):
         _link(blob, target)
-    remove_partial(partial)
+    for leftover in (partial, *partial_paths(target)):
+        remove_partial(leftover)
 
 
 def link_known(target: Path, expected: str, home: Path) -> bool:

@@ -165,7 +165,7 @@ def wanted_action(wanted: Wanted) -> Action:
         return Action.REUSE
     if cache.known_blobs(wanted.expected, wanted.home):
         return Action.LINK
-    return Action.RESUME if cache.partial_path(wanted.target).is_file() else Action.DOWNLOAD
+    return Action.RESUME if cache.partial_paths(wanted.target) else Action.DOWNLOAD
 
 
 def weights_path(checkpoint: Checkpoint, home: Path | None = None) -> Path:
@@ -360,7 +360,6 @@ class _Errand:
         say: Callable[[str], object],
     ) -> None:
         self.wanted = wanted
-        self.partial = cache.partial_path(wanted.target)
         self.progress = progress
         self.patience = patience
         self.say = lambda sentence: say(f"{wanted.name}: {sentence}")
@@ -391,17 +390,22 @@ class _Errand:
         arrived = self._arrive(url)
         if arrived.spliced and (fault := self._fault(url, arrived)):
             self.say(f"the joined parts are not the file ({fault}): starting over")
-            remove_partial(self.partial)
+            remove_partial(self._partial(url))
             arrived = self._arrive(url)
         if fault := self._fault(url, arrived):
-            aside = cache.set_aside(self.partial, self.wanted.target, arrived.sha256)
+            aside = cache.set_aside(self._partial(url), self.wanted.target, arrived.sha256)
             raise IntegrityError(f"{fault}: kept as {aside}; try again, or report it to the publisher")
         return arrived
+
+    def _partial(self, url: str) -> Path:
+        """One for all URLs where a hash will tell whether their bytes are the same file's, else one for each."""
+        alone = len(self.wanted.urls) > 1 and not self.wanted.expected
+        return cache.partial_path(self.wanted.target, url if alone else "")
 
     def _arrive(self, url: str) -> Arrived:
         return download(
             url,
-            self.partial,
+            self._partial(url),
             hash_known=bool(self.wanted.expected),
             refuse=page if self.wanted.kind == "weights" else web_page,
             patience=self.patience,
@@ -413,13 +417,17 @@ class _Errand:
         """Why a file that arrived is not the wanted one; None where it is."""
         wanted = self.wanted
         if not arrived.sha256.startswith(wanted.expected):
-            damage = checkpoint_fault(self.partial) or "the file is another one"
+            damage = checkpoint_fault(self._partial(url)) or "the file is another one"
             ellipsis = "…" * (len(wanted.expected) < 64)
             return (
                 f"{url}: sha256 does not agree with {wanted.witness}: expected {wanted.expected}{ellipsis}, "
                 f"found {arrived.sha256}; {damage}{_update_hint(wanted)}"
             )
-        if wanted.kind == "weights" and not wanted.expected and (damage := checkpoint_fault(self.partial)):
+        if (
+            wanted.kind == "weights"
+            and not wanted.expected
+            and (damage := checkpoint_fault(self._partial(url)))
+        ):
             return f"{url}: {damage}"
         return None
 
@@ -427,8 +435,8 @@ class _Errand:
         """Record a file where nobody vouches for it, and give it its names."""
         wanted = self.wanted
         try:
-            _record(wanted, self.partial, arrived.sha256, url)
-            cache.adopt(self.partial, wanted.target, arrived.sha256, wanted.home)
+            _record(wanted, self._partial(url), arrived.sha256, url)
+            cache.adopt(self._partial(url), wanted.target, arrived.sha256, wanted.home)
         except OSError as error:
             raise _cannot_write(wanted, error) from error
         return Fetched(path=wanted.target, sha256=arrived.sha256)

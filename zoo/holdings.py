@@ -41,13 +41,13 @@ def survey(wanted: Wanted) -> Holding:
     """What is there, without reading it."""
     action = wanted_action(wanted)
     path = torchs_file(wanted) if action is Action.REUSE else wanted.target
-    seen = cache.partial_path(wanted.target) if action is Action.RESUME else path
+    seen = cache.partial_paths(wanted.target) if action is Action.RESUME else [path]
     return Holding(
         checkpoint=wanted.checkpoint.id,
         kind=wanted.kind,
         state="not fetched" if action is Action.DOWNLOAD else action.value,
         path=str(path),
-        size_bytes=seen.stat().st_size if seen.is_file() else None,
+        size_bytes=max((one.stat().st_size for one in seen if one.is_file()), default=None),
         expected=wanted.expected,
         witness=wanted.witness if wanted.expected else "",
     )
@@ -117,9 +117,8 @@ def superfluous(home: Path, wanted: Sequence[Wanted]) -> list[Path]:
 
 
 def _is_being_filled(path: Path, home: Path) -> bool:
-    partial = path.name.removesuffix(".json")
-    guard = cache.guard_path(path.with_name(partial.removesuffix(cache.PARTIAL_SUFFIX)), home)
-    if not partial.endswith(cache.PARTIAL_SUFFIX) or not guard.exists():
+    guard = cache.guard_path(path.with_name(cache.target_name(path.name)), home)
+    if cache.target_name(path.name) == path.name or not guard.exists():
         return False
     try:
         with FileLock(guard, timeout=0):

@@ -37,6 +37,8 @@ class Page:
     """Answer 302 to there."""
     permanent: bool = False
     """Answer 301 instead of 302."""
+    always_part: bool = False
+    """Answer 206 though no part was asked for."""
     chunked: bool = False
     """No Content-Length, but chunks."""
 
@@ -113,6 +115,9 @@ def _serve(handler, page, asked):
         handler.send_response(206)
         handler.send_header("Content-Range", f"bytes {begin}-{end - 1}/{len(data)}")
         data = data[:end]
+    elif page.always_part:
+        handler.send_response(206)
+        handler.send_header("Content-Range", f"bytes 0-{len(data) - 1}/{len(data)}")
     else:
         handler.send_response(200)
     _headers(handler, page, len(data) - begin)

@@ -7,7 +7,7 @@ import pytest
 from faulty_server import unused_port
 
 from segbench.zoo.download import Patience
-from segbench.zoo.fetch import FetchError, IntegrityError, fetch, weights_path
+from segbench.zoo.fetch import Action, FetchError, IntegrityError, fetch, fetch_action, weights_path
 
 DATA = b"\x80\x02" + bytes(range(256)) * 9000
 """Begins like a legacy pickle."""
@@ -208,6 +208,38 @@ def test_a_mirror_goes_on_where_the_first_one_broke_off(server, checkpoint, got)
     server.file("/two/model.pth", DATA, etag='"another server"')
     assert got(row).read_bytes() == DATA
     assert server.bodies() == [(0, 700_000), (700_000, len(DATA) - 700_000)]
+
+
+def parts(row):
+    return {path.name: path.stat().st_size for path in weights_path(row).parent.glob("*.part")}
+
+
+def test_what_one_mirror_gave_outlives_the_other(server, checkpoint, got):
+    """Without a hash each URL has its own partial file; whichever breaks, neither loses what arrived."""
+    server.file("/one/model.pth", DATA, cuts=[700_000] + [0] * 9)
+    row = checkpoint(f"{server.url}/one/model.pth", f"{server.url}/two/model.pth")
+    with pytest.raises(FetchError):
+        got(row)
+    assert list(parts(row).values()) == [700_000]
+    server.file("/two/model.pth", DATA, cuts=[300_000] + [0] * 9, etag='"2"')
+    server.pages["/one/model.pth"].cuts = [0] * 4
+    with pytest.raises(FetchError):
+        got(row)
+    assert sorted(parts(row).values()) == [300_000, 700_000]
+    assert fetch_action(row) is Action.RESUME
+    del server.pages["/one/model.pth"]
+    server.pages["/two/model.pth"].cuts.clear()
+    assert got(row).read_bytes() == DATA
+    assert server.bodies()[-1] == (300_000, len(DATA) - 300_000)
+    assert leftovers(row) == ["model.pth"]
+
+
+def test_a_mirror_goes_on_with_bytes_of_unknown_length_where_a_hash_will_tell(server, checkpoint, got):
+    server.file("/one/model.pth", DATA, chunked=True, cuts=[700_000] + [0] * 9)
+    server.file("/two/model.pth", DATA, etag='"2"')
+    row = checkpoint(f"{server.url}/one/model.pth", f"{server.url}/two/model.pth", sha256=SHA256)
+    assert got(row).read_bytes() == DATA
+    assert server.bodies()[-1] == (700_000, len(DATA) - 700_000)
 
 
 def test_parts_that_do_not_fit_together_are_fetched_anew(server, checkpoint, got):
