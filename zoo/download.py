@@ -13,7 +13,7 @@ import hashlib
 import http.client
 import os
 import shutil
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
@@ -99,6 +99,7 @@ def download(
     *,
     hash_known: bool = False,
     refuse: Callable[[bytes], str | None] = page,
+    is_cut_short: Callable[[Path], bool] = lambda _: False,
     patience: Patience | None = None,
     progress: Progress | None = None,
     tell: Callable[[str], object] = lambda _: None,
@@ -110,6 +111,7 @@ def download(
         path: The partial file; what it holds already is kept where it belongs to the same file.
         hash_known: The caller will compare a hash, so bytes may be joined that no validator vouches for.
         refuse: Told the file's beginning; names what it is where that cannot be what is wanted.
+        is_cut_short: Asked of a file whose length the server did not tell, where its answer ended.
         patience: Time-outs and number of attempts.
         progress: Told of bytes.
         tell: Called with a sentence where a download is interrupted or starts over.
@@ -124,6 +126,7 @@ def download(
             partial,
             hash_known=hash_known,
             refuse=refuse,
+            is_cut_short=is_cut_short,
             patience=patience or Patience(),
             progress=progress,
             tell=tell,
@@ -136,7 +139,7 @@ class Partial:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.note_path = path.with_name(f"{path.name}.json")
+        self.note_path = _note_path(path)
         self.note: Note | None = None
         self.size = 0
         self.spliced = False
@@ -148,10 +151,7 @@ class Partial:
         # Unbuffered: what has arrived is in the kernel's hands, and survives a kill.
         self._file = self.path.open("r+b" if self.path.exists() else "w+b", buffering=0)
         self.size = self.path.stat().st_size
-        with suppress(
-            OSError, ValueError, msgspec.DecodeError
-        ):  # bytes without a good note cannot be continued
-            self.note = msgspec.json.decode(self.note_path.read_bytes(), type=Note)
+        self.note = read_note(self.path)  # bytes without a good note cannot be continued
         if self.size:
             self.spliced = True
             self._digest = file_digest(self._file)
@@ -196,9 +196,24 @@ class Partial:
         return self._digest.hexdigest()
 
 
+def _note_path(path: Path) -> Path:
+    return path.with_name(f"{path.name}.json")
+
+
+def read_note(path: Path) -> Note | None:
+    """The note beside a partial file; None where there is none, or one that is torn."""
+    try:
+        note = msgspec.json.decode(_note_path(path).read_bytes(), type=Note)
+    except (OSError, ValueError, msgspec.DecodeError):
+        return None
+    # What is no header's value cannot have come from one, and could not be sent.
+    is_sound = all(one.isascii() and one.isprintable() for one in (note.etag or "", note.last_modified or ""))
+    return note if is_sound else None
+
+
 def remove_partial(path: Path) -> None:
     """Delete a partial file and its note."""
-    for leftover in (path, path.with_name(f"{path.name}.json")):
+    for leftover in (path, _note_path(path)):
         leftover.unlink(missing_ok=True)
 
 
@@ -233,6 +248,7 @@ class _Job:
         *,
         hash_known: bool,
         refuse: Callable[[bytes], str | None],
+        is_cut_short: Callable[[Path], bool],
         patience: Patience,
         progress: Progress | None,
         tell: Callable[[str], object],
@@ -241,6 +257,7 @@ class _Job:
         self.partial = partial
         self.hash_known = hash_known
         self.refuse = refuse
+        self.is_cut_short = is_cut_short
         self.patience = patience
         self.progress = progress
         self.tell = tell
@@ -249,8 +266,6 @@ class _Job:
 
     def run(self) -> None:
         """Attempt until the file is whole, or too many attempts in a row brought nothing."""
-        from urllib3.exceptions import MaxRetryError  # noqa: PLC0415
-
         retry = fresh = _retry(self.patience)
         reached = self.partial.size
         if self.partial.complete and self._may_continue():
@@ -259,16 +274,24 @@ class _Job:
             while True:
                 try:
                     return self._attempt(requests_session)
-                except _Cut as cut:
+                except _Cut as cut:  # noqa: PERF203  (an attempt is a conversation with a server)
                     # Measured from the most that ever was there: the same bytes once more are no progress.
                     if self._has_moved(reached):
                         retry, reached = fresh, self.partial.size
-                    try:
-                        retry = retry.increment("GET", self.url, error=cut)
-                    except MaxRetryError:
-                        raise FetchError(f"{self.url}: {cut}; what arrived is kept, run it again") from cut
-                    self.tell(f"{cut}; trying again")
-                    retry.sleep()
+                    retry = self._pause(cut, retry)
+
+    def _pause(self, cut: _Cut, retry: Retry) -> Retry:
+        """Wait before the next attempt; the count of attempts that is left then."""
+        from urllib3.exceptions import MaxRetryError  # noqa: PLC0415
+
+        try:
+            retry = retry.increment("GET", self.url, error=cut)
+        except MaxRetryError:
+            kept = "what arrived is kept, run it again" if self.partial.size else "run it again"
+            raise FetchError(f"{self.url}: {cut}; {kept}") from cut
+        self.tell(f"{cut}; trying again")
+        retry.sleep()
+        return retry
 
     def _has_moved(self, reached: int) -> bool:
         """True for a gain worth another full count of attempts: a hundredth of the file, or a chunk."""
@@ -411,7 +434,7 @@ class _Job:
             # read1 gives what one call to the network brought; read would hold back up to a chunk of a slow line.
             while chunk := response.raw.read1(CHUNK_BYTES, decode_content=True):
                 self._append(chunk)
-        if length is not None and self.partial.size != length:
+        if self.is_cut_short(self.partial.path) if length is None else self.partial.size != length:
             raise _Cut(f"{_count(self.partial.size, length)}: the connection ended early")
 
     @contextmanager

@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from . import cache, places
-from .contents import checkpoint_fault, page, web_page
+from .contents import checkpoint_fault, is_cut_short, page, web_page
 from .download import (
     Arrived,
     FetchError,
@@ -140,6 +140,7 @@ def fetch_wanted(
 ) -> Fetched:
     """`fetch` for any one file: weights, a log, a config."""
     say = tell or logging.getLogger("segbench").warning
+    cache.remember_manifest(wanted.checkpoint.manifest, wanted.home)
     if found := _fetched(wanted, say) or _reusable(wanted, say):
         return found
     if places.is_offline() if offline is None else offline:
@@ -408,6 +409,7 @@ class _Errand:
             self._partial(url),
             hash_known=bool(self.wanted.expected),
             refuse=page if self.wanted.kind == "weights" else web_page,
+            is_cut_short=is_cut_short if self.wanted.kind == "weights" else lambda _: False,
             patience=self.patience,
             progress=self.progress,
             tell=self.say,

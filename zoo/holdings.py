@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -14,7 +15,6 @@ from .fetch import Action, Wanted, target_fault, torchs_file, wanted_action
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
 
 class Holding(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,17 +103,31 @@ def holding_records(holdings: Iterable[Holding]) -> list[dict[str, Any]]:
 # --- pruning ------------------------------------------------------------------------------------------------
 
 
-def superfluous(home: Path, wanted: Sequence[Wanted]) -> list[Path]:
-    """Files of the cache that belong to no wanted file: other rows', partial and wrong ones, unused blobs.
+class Waste(msgspec.Struct, frozen=True, kw_only=True):
+    """What of a cache no wanted file needs."""
+
+    ours: tuple[Path, ...] = ()
+    """Other rows' files, partial and wrong ones, unused blobs: all of them provably written by `zoo fetch`."""
+    foreign: tuple[Path, ...] = ()
+    """Files that somebody else may have put there."""
+
+
+def superfluous(home: Path, wanted: Sequence[Wanted]) -> Waste:
+    """Files of the cache that belong to no wanted file.
 
     A partial file that a process is filling just now is left alone.
     """
     needed = {one.target for one in wanted}
-    named = [path for path in cache.files(home) if path.parent != cache.blobs_folder(home)]
-    waste = [path for path in named if path not in needed and not _is_being_filled(path, home)]
-    kept = {path.stat().st_ino for path in named if path not in waste}
-    blobs = [path for path in cache.files(home) if path not in named]
-    return [*waste, *(path for path in blobs if path.stat().st_ino not in kept)]
+    blobs = [path for path in cache.blobs_folder(home).glob("*") if cache.is_blob(path)]
+    inodes = {path.stat().st_ino for path in blobs}
+    named = [path for path in cache.files(home) if path not in blobs]
+    unneeded = [path for path in named if path not in needed and not _is_being_filled(path, home)]
+    ours = [path for path in unneeded if cache.is_made_here(path, home, inodes)]
+    kept = {path.stat().st_ino for path in named if path not in ours}
+    return Waste(
+        ours=(*ours, *(path for path in sorted(blobs) if path.stat().st_ino not in kept)),
+        foreign=tuple(path for path in unneeded if path not in ours),
+    )
 
 
 def _is_being_filled(path: Path, home: Path) -> bool:

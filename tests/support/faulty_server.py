@@ -39,6 +39,8 @@ class Page:
     """Answer 301 instead of 302."""
     always_part: bool = False
     """Answer 206 though no part was asked for."""
+    no_length: bool = False
+    """Neither Content-Length nor chunks: the body ends where the connection does."""
     chunked: bool = False
     """No Content-Length, but chunks."""
 
@@ -132,7 +134,7 @@ def _headers(handler, page, length):
     handler.send_header("Connection", "close")
     if page.chunked:
         handler.send_header("Transfer-Encoding", "chunked")
-    else:
+    elif not page.no_length:
         handler.send_header("Content-Length", str(length if page.length is None else page.length))
     for name, value in {"ETag": page.etag, "Last-Modified": page.last_modified, **page.headers}.items():
         if value is not None:

@@ -5,12 +5,13 @@ import json
 
 import pytest
 from faulty_server import unused_port
+from legacy_files import legacy_file
 
 from segbench.zoo.download import Patience
 from segbench.zoo.fetch import Action, FetchError, IntegrityError, fetch, fetch_action, weights_path
 
-DATA = b"\x80\x02" + bytes(range(256)) * 9000
-"""Begins like a legacy pickle."""
+DATA = legacy_file(2_304_002)
+OTHER = legacy_file(2_304_002, seed=1)
 SHA256 = hashlib.sha256(DATA).hexdigest()
 QUICK = Patience(connect_seconds=2, read_seconds=0.3, tries=4, backoff_seconds=0.01)
 
@@ -242,6 +243,22 @@ def test_a_mirror_goes_on_with_bytes_of_unknown_length_where_a_hash_will_tell(se
     assert server.bodies()[-1] == (700_000, len(DATA) - 700_000)
 
 
+@pytest.mark.parametrize("chunked", [True, False], ids=["chunks", "until it closes"])
+def test_a_legacy_file_cut_without_a_length_is_no_file(server, checkpoint, got, tmp_path, chunked):
+    """Its own storages say where it ends; nothing else does."""
+    half = DATA[: len(DATA) // 2]
+    server.file("/model.pth", half, chunked=chunked, no_length=not chunked, ranges=False)
+    row = checkpoint(f"{server.url}/model.pth")
+    with pytest.raises(FetchError, match="the connection ended early; what arrived is kept") as error:
+        got(row)
+    assert not isinstance(error.value, IntegrityError)
+    assert leftovers(row) == ["model.pth.part", "model.pth.part.json"]
+    assert not (tmp_path / "zoo.lock").exists()
+    server.file("/model.pth", DATA)
+    assert got(row).read_bytes() == DATA
+    assert server.bodies()[-1] == (len(half), len(DATA) - len(half))
+
+
 def test_parts_that_do_not_fit_together_are_fetched_anew(server, checkpoint, got):
     """What lay on the disk was damaged; with a known hash that shows, and costs one more download."""
     server.file("/model.pth", DATA, cuts=[100_000] + [0] * 9)
@@ -313,13 +330,13 @@ def test_what_was_recorded_is_required_until_the_lock_is_updated(server, checkpo
     got(row).unlink()
     for blob in (tmp_path / "zoo-home/blobs").iterdir():
         blob.unlink()
-    server.file("/model.pth", DATA + b"new")
+    server.file("/model.pth", OTHER)
     with pytest.raises(
         IntegrityError, match=r"the one recorded in .*zoo.lock: .* or accept it with --update-lock"
     ):
         got(row)
-    assert got(row, update_lock=True).read_bytes() == DATA + b"new"
-    assert got(row).read_bytes() == DATA + b"new"
+    assert got(row, update_lock=True).read_bytes() == OTHER
+    assert got(row).read_bytes() == OTHER
 
 
 def test_a_file_that_is_there_is_recorded_too(server, checkpoint, got, tmp_path):

@@ -11,11 +11,12 @@ import time
 import pytest
 import yaml
 from faulty_server import unused_port
+from legacy_files import legacy_file
 
 from segbench.zoo.cli import main
 from segbench.zoo.demo import STREETS
 
-FILES = {f"row{n}": b"\x80\x02" + bytes([n]) * 300_000 for n in range(4)}
+FILES = {f"row{n}": legacy_file(300_002, seed=n) for n in range(4)}
 SHA256 = {name: hashlib.sha256(data).hexdigest() for name, data in FILES.items()}
 
 
@@ -63,7 +64,7 @@ def in_cache(zoo):
     return sorted(
         str(path.relative_to(zoo.home))
         for path in zoo.home.rglob("*")
-        if path.is_file() and path.parent.name not in ("locks", "blobs")
+        if path.is_file() and path.parent.name not in ("locks", "blobs", "manifests")
     )
 
 
@@ -321,6 +322,38 @@ def test_prune_leaves_a_download_that_is_going_on_alone(zoo, server):
         assert zoo("--prune") == (0, "0 files deleted, 0.0 MiB freed\n", "")
         assert process.wait(timeout=20) == 0
     assert len(server.bodies()) == 1
+
+
+def test_prune_touches_nothing_that_somebody_else_may_have_put_there(zoo):
+    """A ZOO_HOME that is somebody's working folder, with the same names in it."""
+    zoo("row0")
+    theirs = [
+        "configs/my.yaml", "configs/a/deep/er.py", "configs/mine/model.py", "logs/run/train.log", "weights/my/model.pth",
+        "weights/my/movie.part", "weights/my/a.wrong-12345678", "blobs/notes.txt",
+    ]  # fmt: skip
+    for name in theirs:
+        (zoo.home / name).parent.mkdir(parents=True, exist_ok=True)
+        (zoo.home / name).write_text(name)
+    code, out, _ = zoo("--prune")
+    assert (code, out.splitlines()[-1]) == (0, "0 files deleted, 0.0 MiB freed")
+    assert out.splitlines()[:-1] == [
+        f"left alone, not provably zoo's: {zoo.home / name}"
+        for folder in ("weights", "logs", "configs", "blobs")
+        for name in sorted(theirs, key=lambda name: zoo.home / name)
+        if name.startswith(folder)
+    ]
+    assert all((zoo.home / name).read_text() == name for name in theirs)
+
+
+def test_prune_knows_the_manifests_that_used_the_cache(zoo, capsys):
+    zoo("row0", "--with-logs")
+    assert main(["fetch", "--prune"]) == 0
+    assert capsys.readouterr().out == "0 files deleted, 0.0 MiB freed\n"
+    zoo.path.rename(zoo.path.with_name("moved.yaml"))
+    assert main(["fetch", "--prune"]) == 3
+    err = capsys.readouterr().err
+    assert f"zoo: {zoo.path}: this manifest's files lie in the cache, and it cannot be read" in err
+    assert target(zoo, "row0").exists()
 
 
 def test_prune_deletes_what_no_row_needs(zoo, server):
