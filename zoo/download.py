@@ -41,6 +41,10 @@ class FetchError(Exception):
     """The file could not be had (no network, not found, disk): exit code 3."""
 
 
+class LocalError(FetchError):
+    """This machine's disk, cache or lock is at fault, and no server."""
+
+
 class IntegrityError(FetchError):
     """A file is not the published one: exit code 4."""
 
@@ -470,7 +474,7 @@ class _Job:
             return
         missing, free = length - self.partial.size, shutil.disk_usage(self.partial.path.parent).free
         if missing > free:
-            raise FetchError(
+            raise LocalError(
                 f"{self.partial.path.parent}: no room for {self.url}: {missing} bytes are needed, {free} are free; "
                 "make room, or set ZOO_HOME to another disk"
             )
@@ -514,7 +518,7 @@ def _disk_faults_told(path: Path) -> Iterator[None]:
         advice = (
             f"the {kept} bytes that arrived are kept: make room and run it again, or" if kept else "to go on,"
         )
-        raise FetchError(
+        raise LocalError(
             f"{path}: cannot write: {error.strerror or error}; {advice} set ZOO_HOME to another place"
         ) from error
 
@@ -583,10 +587,11 @@ def _content_length(response: requests.Response) -> int | None:
     if response.headers.get("Content-Encoding", "identity") != "identity":
         return None
     length = response.headers.get("Content-Length", "")
-    return _whole(length)
+    return whole_number(length)
 
 
-def _whole(text: str) -> int | None:
+def whole_number(text: str) -> int | None:
+    """A header's decimal number; None for anything else."""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
 
 
@@ -597,7 +602,7 @@ def content_range(response: requests.Response) -> tuple[int | None, int | None]:
     begin = span.partition("-")[0]
     if unit != "bytes":
         return None, None
-    return _whole(begin), _whole(total)
+    return whole_number(begin), whole_number(total)
 
 
 def status_text(response: requests.Response) -> str:
@@ -605,7 +610,9 @@ def status_text(response: requests.Response) -> str:
     text = f"the server answered {response.status_code} {response.reason}".rstrip()
     after = response.headers.get("Retry-After")
     return (
-        f"{text} and asks to come back after {after}{' s' * (_whole(after) is not None)}" if after else text
+        f"{text} and asks to come back after {after}{' s' * (whole_number(after) is not None)}"
+        if after
+        else text
     )
 
 

@@ -7,6 +7,7 @@ the first time, against what its own container says. One process downloads, othe
 from __future__ import annotations
 
 import enum
+import hashlib
 import logging
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ from .download import (
     Arrived,
     FetchError,
     IntegrityError,
+    LocalError,
     Patience,
     Progress,
     download,
@@ -223,7 +225,10 @@ def wanted_papers(checkpoint: Checkpoint, home: Path | None = None) -> list[Want
 
 def raw_url(url: str) -> str:
     """The file itself for GitHub's page about it (`/blob/`); other URLs as they are."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # no URL: asking for it will tell
+        return url
     owner, _, rest = parts.path.lstrip("/").partition("/")
     repository, _, rest = rest.partition("/")
     if parts.netloc == "github.com" and rest.startswith("blob/"):
@@ -250,7 +255,14 @@ def check_hash(path: Path, weights: Weights) -> str:
 
 
 def _file_name(url: str) -> str:
-    return Path(unquote(urlsplit(url).path)).name
+    """The last part of a URL's path; a hash of the URL where that can name no file."""
+    try:
+        name = Path(unquote(urlsplit(url).path)).name
+    except ValueError:  # no URL: asking for it will tell
+        name = ""
+    if name in ("", ".", "..") or not name.isprintable():
+        return f"file-{hashlib.sha256(url.encode()).hexdigest()[:16]}"
+    return name
 
 
 def torchs_file(wanted: Wanted) -> Path:
@@ -260,9 +272,16 @@ def torchs_file(wanted: Wanted) -> Path:
 
 def _fetched(wanted: Wanted, say: Callable[[str], object]) -> Fetched | None:
     """The verified file of the cache, perhaps one that another row brought; else None."""
-    if wanted.target.is_file() or cache.link_known(wanted.target, wanted.expected, wanted.home):
+    if wanted.target.is_file() or _link_known(wanted):
         return Fetched(path=wanted.target, sha256=_require_good(wanted, say))
     return None
+
+
+def _link_known(wanted: Wanted) -> bool:
+    try:
+        return cache.link_known(wanted.target, wanted.expected, wanted.home)
+    except OSError as error:
+        raise _cannot_write(wanted, error) from error
 
 
 def _reusable(wanted: Wanted, say: Callable[[str], object]) -> Fetched | None:
@@ -270,7 +289,11 @@ def _reusable(wanted: Wanted, say: Callable[[str], object]) -> Fetched | None:
     torchs = torchs_file(wanted)
     if not wanted.expected or not torchs.is_file():
         return None
-    found = file_sha256(torchs)
+    try:
+        found = file_sha256(torchs)
+    except OSError as error:
+        say(f"{wanted.name}: {torchs} cannot be read ({error.strerror or error}): not used")
+        return None
     if found.startswith(wanted.expected):
         return Fetched(path=torchs, sha256=found)
     say(f"{wanted.name}: {torchs} is another file of this name (sha256 {found[:8]}…): not used")
@@ -282,7 +305,12 @@ def _require_good(wanted: Wanted, say: Callable[[str], object]) -> str:
 
     A cache and a lock that only others may write are no reason to refuse a file that is there.
     """
-    found = file_sha256(wanted.target)
+    try:
+        found = file_sha256(wanted.target)
+    except OSError as error:
+        raise LocalError(
+            f"{wanted.target}: cannot be read: {error.strerror or error}; mend its permissions"
+        ) from error
     if fault := target_fault(wanted, found):
         raise IntegrityError(fault)
     if not wanted.expected:
@@ -367,6 +395,7 @@ class _Errand:
 
     def run(self) -> Fetched:
         """Try the URLs in order; the first whose bytes verify gives the target."""
+        self._require_places()
         failures: list[FetchError] = []
         for url in self.wanted.urls:
             result = self._result_of(url)
@@ -379,12 +408,26 @@ class _Errand:
         kind = IntegrityError if any(isinstance(one, IntegrityError) for one in failures) else FetchError
         raise kind(f"{self.wanted.name}: no URL gave the file: {reasons}")
 
+    def _require_places(self) -> None:
+        """Tell before the download that its end could not be written."""
+        if self.wanted.target.is_dir():
+            raise LocalError(f"{self.wanted.target}: a folder lies where the file belongs; move it away")
+        if self.wanted.lock is not None and not self.wanted.expected:
+            self.wanted.lock.require_writable()
+
     def _result_of(self, url: str) -> Fetched | FetchError:
-        """The file from one URL, or why it could not be had there."""
+        """The file from one URL, or why it could not be had there.
+
+        Raises:
+            LocalError: this machine is at fault, so that no other URL would help.
+        """
         try:
-            return self._keep(url, self._verified(url))
+            arrived = self._verified(url)
+        except LocalError:
+            raise
         except FetchError as error:
             return error
+        return self._keep(url, arrived)
 
     def _verified(self, url: str) -> Arrived:
         """Complete the partial file until its bytes are the wanted ones; wrong ones are kept aside."""
@@ -444,7 +487,7 @@ class _Errand:
         return Fetched(path=wanted.target, sha256=arrived.sha256)
 
 
-def _cannot_write(wanted: Wanted, error: OSError) -> FetchError:
-    return FetchError(
+def _cannot_write(wanted: Wanted, error: OSError) -> LocalError:
+    return LocalError(
         f"{wanted.target}: cannot write: {error.strerror or error}; set ZOO_HOME to another place"
     )

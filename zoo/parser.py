@@ -389,13 +389,19 @@ def _add_cache_tasks(command: argparse.ArgumentParser) -> None:
         )
 
 
+MAX_TIMEOUT_SECONDS = 86_400
+"""A day: no server is silent for longer, and no clock of the system's overflows."""
+
+
 def _seconds(text: str) -> float:
     try:
         seconds = float(text)
     except ValueError:
         seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected seconds above 0, such as 60, found {text!r}")
+    if not 0 < seconds <= MAX_TIMEOUT_SECONDS:
+        raise argparse.ArgumentTypeError(
+            f"expected seconds above 0 and up to {MAX_TIMEOUT_SECONDS}, such as 60, found {text!r}"
+        )
     return seconds
 
 

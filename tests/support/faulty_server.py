@@ -23,6 +23,8 @@ class Page:
     """False: a Range request is answered with the whole file and 200."""
     head: bool = True
     """False: HEAD is answered with 405."""
+    bad_head: str = ""
+    """What HEAD is answered with: `empty` (length 0), `page` (a page's type), `silent` (nothing)."""
     statuses: list[int] = field(default_factory=list)
     """Error codes for the next answers."""
     headers: dict[str, str] = field(default_factory=dict)
@@ -95,7 +97,14 @@ def _answer(handler, script):
         return _plain(handler, page.statuses.pop(0), page.headers)
     if handler.command == "HEAD" and not page.head:
         return _plain(handler, 405, {})
+    if handler.command == "HEAD" and page.bad_head:
+        return _answer_head_badly(handler, page.bad_head)
     return _serve(handler, page, asked)
+
+
+def _answer_head_badly(handler, how):
+    if how != "silent":
+        _plain(handler, 200, {"Content-Type": "text/html"} if how == "page" else {})
 
 
 def _plain(handler, status, headers):

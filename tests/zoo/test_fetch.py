@@ -301,6 +301,22 @@ def test_a_place_that_cannot_be_written_is_named_before_anything_is_asked(
     assert server.asked == []
 
 
+def test_a_fault_of_this_machine_asks_no_other_mirror_and_loses_nothing(server, checkpoint, got, tmp_path):
+    """The lock cannot be written, a folder lies in the file's place: told before a byte is asked for."""
+    server.file("/model.pth", DATA)
+    row = checkpoint(f"{server.url}/model.pth", f"{server.url}/mirror/model.pth")
+    (tmp_path / ".zoo.lock.guard").mkdir()
+    with pytest.raises(
+        FetchError, match=r"zoo.lock: cannot write: Is a directory; name another file with ZOO_LOCK"
+    ):
+        got(row)
+    (tmp_path / ".zoo.lock.guard").rmdir()
+    weights_path(row).mkdir(parents=True)
+    with pytest.raises(FetchError, match=r"model.pth: a folder lies where the file belongs; move it away"):
+        got(row)
+    assert server.asked == []
+
+
 # zoo.lock ---------------------------------------------------------------------------------------------------
 
 
@@ -355,11 +371,11 @@ def test_a_lock_that_cannot_be_written_keeps_no_file_from_its_user(server, check
     row = checkpoint(f"{server.url}/model.pth")
     weights_path(row).parent.mkdir(parents=True)
     weights_path(row).write_bytes(DATA)
-    (tmp_path / "zoo-home/locks").write_text("a file where a folder should be")
+    (tmp_path / ".zoo.lock.guard").mkdir()
     assert got(row) == weights_path(row)
     assert got.told == [
         (
-            f"{row.id}: used, but not recorded: {tmp_path / 'zoo.lock'}: cannot write: File exists; name another file with "
+            f"{row.id}: used, but not recorded: {tmp_path / 'zoo.lock'}: cannot write: Is a directory; name another file with "
             "ZOO_LOCK"
         )
     ]

@@ -155,6 +155,62 @@ def test_one_failure_does_not_stop_the_others(zoo, server):
     assert in_cache(zoo) == ["weights/row0/row0.pth", "weights/row3/row3.pth"]
 
 
+@pytest.mark.parametrize(
+    "url", ["http://[bad/x.pth", "http://127.0.0.1:1/%00.pth", "{server}/redirected.pth", "{server}/%2e%2e"]
+)
+def test_an_address_that_is_none_stops_nobody_else(zoo, server, url):
+    server.file("/redirected.pth", b"", location="http://[bad/x")
+    zoo.rows["row0"]["weights"]["urls"] = [url.format(server=server.url)]
+    code, out, err = zoo("row0", "row1", "--tries", "1")
+    assert code == 3
+    assert err.startswith("zoo: row0: no URL gave the file: ")
+    assert len(err.splitlines()) == 1
+    assert out.startswith(f"row1: {target(zoo, 'row1')}")
+
+
+def test_a_surprise_in_one_file_stops_nobody_else(zoo, monkeypatch):
+    """A cached file that vanishes or cannot be read, say, in a way that nobody foresaw."""
+    from segbench.zoo import batch
+
+    whole = batch.fetch_wanted
+
+    def fails_for_one(job, **options):
+        if job.checkpoint.id == "row0":
+            raise ZeroDivisionError("what?")
+        return whole(job, **options)
+
+    monkeypatch.setattr(batch, "fetch_wanted", fails_for_one)
+    code, out, err = zoo("row0", "row1")
+    assert code == 3
+    assert err == (
+        f"zoo: row0: {target(zoo, 'row0')}: unforeseen ZeroDivisionError: what?; please report it\n"
+    )
+    assert out.startswith("row1: ")
+
+
+def test_a_home_of_nobody_is_told(zoo, monkeypatch):
+    monkeypatch.setenv("ZOO_HOME", "~nobodyofthisname/x")
+    code, _, err = zoo("row0")
+    assert code == 3
+    assert err.startswith("zoo: ~nobodyofthisname/x: ")
+
+
+def test_two_caches_lose_no_entry_of_one_lock(zoo, tmp_path):
+    """Eight threads that record through eight caches of their own."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from segbench.zoo.lock import Entry, Lock
+
+    entry = Entry(file="f", url="", sha256="0" * 64, size_bytes=1, recorded="2026-01-01")
+    link = tmp_path / "link.lock"
+    link.symlink_to(zoo.lock)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda n: Lock([zoo.lock, link][n % 2]).record(f"row{n}", entry), range(40)))
+    assert len(json.loads(zoo.lock.read_text())["files"]) == 40
+    assert link.is_symlink()
+    assert not list(zoo.lock.parent.glob("*.new")) + list(zoo.lock.parent.glob(".*.new"))
+
+
 def test_a_file_that_cannot_be_had_exits_3(zoo, server):
     server.pages.clear()
     assert zoo("row0")[0] == 3
@@ -220,7 +276,8 @@ def test_a_dry_run_says_what_would_be_done(zoo, server):
     ("arguments", "message"),
     [
         (["--jobs", "0"], "expected a whole number from 1 on, found '0'"),
-        (["--timeout", "nan"], "expected seconds above 0, such as 60, found 'nan'"),
+        (["--timeout", "nan"], "expected seconds above 0 and up to 86400, such as 60, found 'nan'"),
+        (["--timeout", "1e10"], "expected seconds above 0 and up to 86400, such as 60, found '1e10'"),
         (["--list", "--verify"], "not allowed with argument --list"),
         (
             ["--check-links", "--offline"],
