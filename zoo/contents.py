@@ -24,6 +24,7 @@ _TITLE = re.compile(
     rb"<title[^>]*>\s*(.*?)\s*</title|<Message>\s*(.*?)\s*</Message|<Code>\s*(.*?)\s*</Code",
     re.IGNORECASE | re.DOTALL,
 )
+_LOG_FIELDS = ("mode", "iter", "step", "epoch", "env_info", "config", "mIoU")
 _HTML = re.compile(rb"<!doctype html|<html|<head|<body|<title", re.IGNORECASE)
 
 
@@ -56,8 +57,15 @@ def page(head: bytes) -> str | None:
 
 
 def web_page(head: bytes) -> str | None:
-    """`page` for logs and configs, which may begin like JSON: only HTML and XML count."""
-    return page(head) if head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<") else None
+    """`page` for training logs, whose lines may be JSON: an object counts where it is alone and has no log's fields."""
+    try:
+        content = msgspec.json.decode(head, type=dict)
+    except (msgspec.DecodeError, ValueError):
+        content = None
+    is_log = head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{") and (
+        content is None or not content.keys().isdisjoint(_LOG_FIELDS)
+    )
+    return None if is_log else page(head)
 
 
 def _title(text: bytes) -> str:

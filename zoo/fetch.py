@@ -451,7 +451,7 @@ class _Errand:
             url,
             self._partial(url),
             hash_known=bool(self.wanted.expected),
-            refuse=page if self.wanted.kind == "weights" else web_page,
+            refuse=web_page if self.wanted.kind == "log" else page,
             is_cut_short=is_cut_short if self.wanted.kind == "weights" else lambda _: False,
             patience=self.patience,
             progress=self.progress,
@@ -461,6 +461,8 @@ class _Errand:
     def _fault(self, url: str, arrived: Arrived) -> str | None:
         """Why a file that arrived is not the wanted one; None where it is."""
         wanted = self.wanted
+        if not arrived.size:
+            return f"{url}: the server sent an empty file"
         if not arrived.sha256.startswith(wanted.expected):
             damage = checkpoint_fault(self._partial(url)) or "the file is another one"
             ellipsis = "…" * (len(wanted.expected) < 64)

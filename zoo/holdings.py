@@ -37,6 +37,10 @@ class Holding(msgspec.Struct, frozen=True, kw_only=True):
     """Why the file is not to be used, and what to do."""
 
 
+_UNCHECKED = "in torch's cache, not checked"
+_STATES = {Action.DOWNLOAD: "not fetched", Action.REUSE: _UNCHECKED}
+
+
 def survey(wanted: Wanted) -> Holding:
     """What is there, without reading it."""
     action = wanted_action(wanted)
@@ -45,7 +49,7 @@ def survey(wanted: Wanted) -> Holding:
     return Holding(
         checkpoint=wanted.checkpoint.id,
         kind=wanted.kind,
-        state="not fetched" if action is Action.DOWNLOAD else action.value,
+        state=_STATES.get(action, action.value),
         path=str(path),
         size_bytes=max((one.stat().st_size for one in seen if one.is_file()), default=None),
         expected=wanted.expected,
@@ -56,7 +60,9 @@ def survey(wanted: Wanted) -> Holding:
 def examine(wanted: Wanted) -> Holding:
     """`survey`, and the file's bytes hashed and compared."""
     found = survey(wanted)
-    path = torchs_file(wanted) if found.state == Action.REUSE.value else wanted.target
+    if found.state == _UNCHECKED:
+        return _examine_torchs(wanted, found)
+    path = wanted.target
     if not path.is_file():
         return found
     try:
@@ -65,6 +71,17 @@ def examine(wanted: Wanted) -> Holding:
     except OSError as error:
         sha256, fault = None, f"{path}: cannot be read: {error.strerror or error}"
     return msgspec.structs.replace(found, sha256=sha256, fault=fault)
+
+
+def _examine_torchs(wanted: Wanted, found: Holding) -> Holding:
+    """Another tool's file is a holding where its hash agrees, and else none of our business."""
+    try:
+        sha256 = file_sha256(torchs_file(wanted))
+    except OSError:
+        sha256 = None
+    if sha256 is not None and sha256.startswith(wanted.expected):
+        return msgspec.structs.replace(found, state=Action.REUSE.value, sha256=sha256)
+    return msgspec.structs.replace(found, state="not fetched", path=str(wanted.target), size_bytes=None)
 
 
 def damaged_blobs(home: Path) -> list[str]:

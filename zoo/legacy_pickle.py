@@ -42,7 +42,8 @@ def require_whole(path: Path) -> None:
     with path.open("rb") as file:
         if _walk(file)[0] != MAGIC_NUMBER:
             raise LegacyError("a pickle that does not begin with torch's magic number")
-        _walk(file), _walk(file)
+        _walk(file)  # protocol version
+        _walk(file)  # the writer's system
         storages = _walk(file)[1]
         keys = _walk(file)[0]
         end = _end_of_storages(file, storages, keys)

@@ -244,6 +244,29 @@ def test_logs_and_configs_come_along_where_asked_for(zoo):
     ]
 
 
+@pytest.mark.parametrize("suffix", ["log", "py"])
+@pytest.mark.parametrize(
+    ("body", "found"), [(b'{"message": "Not Found"}', "a JSON message"), (b"", "an empty file")]
+)
+def test_an_error_message_is_neither_a_log_nor_a_config(zoo, server, suffix, body, found):
+    server.file(f"/row0.{suffix}", body, kind="application/json")
+    code, _, err = zoo("row0", "--with-logs")
+    assert code == 4
+    assert f"the server sent {found}" in err
+    assert not list(zoo.home.glob(f"*/row0/row0.{suffix}"))
+
+
+def test_another_tools_file_of_the_same_name_is_no_damage(zoo, server):
+    zoo.rows["row0"]["weights"]["sha256"] = SHA256["row0"]
+    torchs = zoo.home.with_name("torch-home") / "hub/checkpoints/row0.pth"
+    torchs.parent.mkdir(parents=True)
+    torchs.write_bytes(b"another tool's")
+    assert "in torch's cache, not checked" in zoo("row0", "--list")[1]
+    assert zoo("row0", "--verify") == (0, "0 files sound, 0 damaged\n", "")
+    torchs.write_bytes(FILES["row0"])
+    assert zoo("row0", "--verify")[1].endswith("1 files sound, 0 damaged\n")
+
+
 def test_json_has_every_file_and_every_error(zoo, server):
     del server.pages["/row1.pth"]
     code, out, _ = zoo("row0", "row1", "--json")
