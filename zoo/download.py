@@ -79,6 +79,10 @@ class Note(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     last_modified: str | None = None
     length: int | None = None
     """Bytes of the whole file, where the server told."""
+    sealed_bytes: int = 0
+    """How many bytes had been written when the seal was made; later ones are not vouched for."""
+    seal: str = ""
+    """Their SHA-256, where no hash of the whole file is known: a disk that lost some of them is found out."""
 
     @property
     def validator(self) -> str | None:
@@ -124,7 +128,7 @@ def download(
         IntegrityError: a page came instead of the file.
         FetchError: the file could not be had, or not written.
     """
-    with _disk_faults_told(path), Partial(path) as partial:
+    with _disk_faults_told(path), Partial(path, sealed=not hash_known) as partial:
         _Job(
             url,
             partial,
@@ -141,8 +145,10 @@ def download(
 class Partial:
     """A file on its way: the bytes so far, their digest, and the note beside them."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, sealed: bool) -> None:
         self.path = path
+        self.sealed = sealed
+        """True where nothing but the note's seal can prove that the bytes on disk are those that came."""
         self.note_path = _note_path(path)
         self.note: Note | None = None
         self.size = 0
@@ -158,8 +164,21 @@ class Partial:
         self.note = read_note(self.path)  # bytes without a good note cannot be continued
         if self.size:
             self.spliced = True
+            if self.sealed:
+                self._require_seal()
             self._digest = file_digest(self._file)
         return self
+
+    def _require_seal(self) -> None:
+        """Cut off what came after the seal; a note whose seal is broken is no note."""
+        if self.note is not None and 0 < self.note.sealed_bytes <= self.size:
+            self.size = self.note.sealed_bytes
+            self._file.truncate(self.size)
+            if file_digest(self._file).hexdigest() == self.note.seal:
+                self._file.seek(0)
+                return
+        self._file.seek(0)
+        self.note = None
 
     def __exit__(self, kind: object, *_: object) -> None:
         self._file.close()
@@ -187,12 +206,20 @@ class Partial:
 
     def append(self, chunk: bytes) -> None:
         """Add bytes at the end, or raise OSError with those kept that could be written."""
-        self._digest.update(chunk)
         rest = memoryview(chunk)
-        while rest:
-            written = self._file.write(rest) or 0
-            self.size += written
-            rest = rest[written:]
+        try:
+            while rest:
+                written = self._file.write(rest) or 0
+                self._digest.update(rest[:written])
+                self.size += written
+                rest = rest[written:]
+        finally:
+            self._renew_seal()
+
+    def _renew_seal(self) -> None:
+        if self.sealed and self.note is not None and self.note.sealed_bytes != self.size:
+            seal = self._digest.hexdigest()
+            self.describe(msgspec.structs.replace(self.note, sealed_bytes=self.size, seal=seal))
 
     def finish(self) -> str:
         """Bring the bytes to the disk; their SHA-256 (hex)."""
@@ -379,7 +406,7 @@ class _Job:
 
     def _why_all(self, new: Note) -> str:
         old = self.partial.note
-        if old is not None and old.url == new.url and old != new:
+        if old is not None and old.url == new.url and not _agree(old, new):
             return "the file on the server has changed"
         return "the server cannot send a part of the file"
 
@@ -497,8 +524,8 @@ def _merged(old: Note, new: Note) -> Note:
     length = old.length if new.length is None else new.length
     if old.url != new.url:
         return msgspec.structs.replace(new, length=length)
-    return Note(
-        url=new.url,
+    return msgspec.structs.replace(
+        old,
         etag=new.etag or old.etag,
         last_modified=new.last_modified or old.last_modified,
         length=length,

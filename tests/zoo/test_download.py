@@ -96,6 +96,7 @@ def begun(get, server, arrived=150_000, **note):
     import msgspec
 
     known = {"url": f"{server.url}/f", "etag": '"v1"', "length": len(DATA)} | note
+    known |= {"sealed_bytes": arrived, "seal": hashlib.sha256(DATA[:arrived]).hexdigest()}
     get.path.write_bytes(DATA[:arrived])
     get.path.with_name("f.part.json").write_bytes(msgspec.json.encode(Note(**known)))
 
@@ -208,6 +209,26 @@ def test_bytes_without_a_note_are_dropped(server, get):
     get.path.write_bytes(b"whatever")
     server.file("/f", DATA)
     assert get() == WHOLE
+
+
+@pytest.mark.parametrize("arrived", [150_000, len(DATA)])
+def test_bytes_that_the_disk_lost_are_found_out_where_no_hash_would(server, get, arrived):
+    """A power failure that left zeros: the seal is broken, and everything comes anew."""
+    begun(get, server, arrived=arrived)
+    data = get.path.read_bytes()
+    get.path.write_bytes(data[:70_000] + bytes(1000) + data[71_000:])
+    server.file("/f", DATA)
+    assert get() == WHOLE
+    assert get.path.read_bytes() == DATA
+
+
+def test_bytes_behind_the_seal_are_fetched_again(server, get):
+    """The process was killed, or the power failed, between the bytes and their seal."""
+    begun(get, server)
+    get.path.write_bytes(get.path.read_bytes() + bytes(500))
+    server.file("/f", DATA)
+    assert get() == SPLICED
+    assert server.bodies() == [(150_000, len(DATA) - 150_000)]
 
 
 def test_a_torn_note_is_no_note(server, get):
