@@ -14,7 +14,7 @@ import os
 import tempfile
 import threading
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 from filelock import FileLock
@@ -42,8 +42,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     file: str
     url: str
     """Where it came from; empty for a file that was found in the cache."""
-    sha256: str
-    size_bytes: int
+    sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+    size_bytes: Annotated[int, msgspec.Meta(ge=0)]
     content_digest: str | None = None
     """`models.health.content_digest`: equal for equal tensors in any container; None until it was computed."""
     recorded: str

@@ -494,6 +494,14 @@ def test_a_broken_lock_is_told_and_nothing_is_fetched(zoo, server):
     assert server.asked == []
 
 
+def test_a_lock_without_a_hash_requires_nothing_and_is_refused(zoo, server):
+    zoo("row0")
+    zoo.lock.write_text(zoo.lock.read_text().replace(SHA256["row0"], ""))
+    code, _, err = zoo("row0")
+    assert code == 3
+    assert f"zoo: {zoo.lock}: cannot read the lock: " in err
+
+
 def test_a_lock_that_came_with_a_manifest_that_cannot_be_written_is_still_required(zoo, server, monkeypatch):
     """Additions go to ZOO_HOME, here because the manifest lies in an installed package."""
     zoo("row0")
