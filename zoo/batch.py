@@ -84,6 +84,11 @@ def fetch_all(
             return Result(wanted=job, fetched=fetched)
         except FetchError as error:
             return Result(wanted=job, error=error)
+        except Exception as error:  # noqa: BLE001  (one file's surprise must not stop the others)
+            told = FetchError(
+                f"{job.name}: {job.target}: unforeseen {type(error).__name__}: {error}; please report it"
+            )
+            return Result(wanted=job, error=told)
         finally:
             shown.done()
 

@@ -2,28 +2,52 @@
 
 The readable name and the blob are hard links to one file, so that two rows that share a file share its bytes, and a
 row whose URL moved finds what it had. A file system without hard links keeps the readable name only: nothing but
-the sharing is lost. Logs and configs lie in `logs/<id>` and `configs/<id>`, lock files in `locks`.
+the sharing is lost. Logs and configs lie in `logs/<id>` and `configs/<id>`, lock files in `locks`; `manifests`
+names the manifests whose files these are.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .download import file_sha256, remove_partial
+from .download import file_sha256, read_note, remove_partial
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Container, Iterator
 
 FOLDERS = ("weights", "logs", "configs")
 PARTIAL_SUFFIX = ".part"
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_WRONG = re.compile(r"\.wrong-([0-9a-f]{8})$")
+_PARTIAL = re.compile(r"(.+?)(?:\.from-[0-9a-f]{8})?\.part(?:\.json(?:\.new)?)?")
 
 
-def partial_path(target: Path) -> Path:
-    """Where a file lies while it arrives."""
-    return target.with_name(target.name + PARTIAL_SUFFIX)
+def partial_path(target: Path, url: str = "") -> Path:
+    """Where a file lies while it arrives: from whichever URL, or from this one alone."""
+    origin = f".from-{hashlib.sha256(url.encode()).hexdigest()[:8]}" if url else ""
+    return target.with_name(f"{target.name}{origin}{PARTIAL_SUFFIX}")
+
+
+def partial_paths(target: Path) -> list[Path]:
+    """The partial files of a target that are there, those of single URLs too."""
+    if not target.parent.is_dir():
+        return []
+    return sorted(
+        path
+        for path in target.parent.iterdir()
+        if path.name.endswith(PARTIAL_SUFFIX) and target_name(path.name) == target.name
+    )
+
+
+def target_name(name: str) -> str:
+    """The name of the file that a partial file, or the note beside one, is to become; other names as they are."""
+    found = _PARTIAL.fullmatch(name)
+    return found[1] if found else name
 
 
 def guard_path(target: Path, home: Path) -> Path:
@@ -47,7 +71,8 @@ def adopt(partial: Path, target: Path, sha256: str, home: Path) -> None:
     partial.replace(target)
     if blob.exists() and not blob.samefile(target):
         _link(blob, target)
-    remove_partial(partial)
+    for leftover in (partial, *partial_paths(target)):
+        remove_partial(leftover)
 
 
 def link_known(target: Path, expected: str, home: Path) -> bool:
@@ -80,6 +105,52 @@ def files(home: Path) -> Iterator[Path]:
     """Every file of the cache's folders, in order."""
     for folder in (*FOLDERS, "blobs"):
         yield from sorted(path for path in (home / folder).rglob("*") if path.is_file())
+
+
+def is_blob(path: Path) -> bool:
+    """True for a file whose name is a SHA-256."""
+    return _SHA256.fullmatch(path.name) is not None and path.is_file()
+
+
+def is_made_here(path: Path, home: Path, blobs: Container[int]) -> bool:
+    """True for a file of the cache's folders that only `zoo fetch` can have written.
+
+    That is a second name of a blob, a partial file with its note, or wrong bytes under their own SHA-256. A file
+    system without hard links leaves fetched files without a proof.
+
+    Args:
+        path: The file.
+        home: The cache.
+        blobs: Inode numbers of the blobs.
+    """
+    parts = path.relative_to(home).parts
+    if len(parts) != 3 or parts[0] not in FOLDERS:
+        return False
+    if path.stat().st_ino in blobs:
+        return True
+    if target_name(path.name) != path.name:
+        end = path.name.rindex(PARTIAL_SUFFIX) + len(PARTIAL_SUFFIX)
+        return read_note(path.with_name(path.name[:end])) is not None
+    wrong = _WRONG.search(path.name)
+    return wrong is not None and file_sha256(path).startswith(wrong[1])
+
+
+def remember_manifest(manifest: Path | None, home: Path) -> None:
+    """Write down that this manifest's files may lie here, so that no other manifest's pruning takes them."""
+    if manifest is None:
+        return
+    name = str(manifest.absolute())
+    marker = home / "manifests" / hashlib.sha256(name.encode()).hexdigest()[:16]
+    with suppress(OSError):  # a cache that only others may write
+        if not marker.exists():
+            marker.parent.mkdir(parents=True, exist_ok=True)
+            marker.write_text(name)
+
+
+def remembered_manifests(home: Path) -> dict[Path, Path]:
+    """Where it is written down -> the manifest that used this cache."""
+    markers = sorted((home / "manifests").glob("*"))
+    return {marker: Path(marker.read_text()) for marker in markers}
 
 
 def _link(blob: Path, target: Path) -> bool:

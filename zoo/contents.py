@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from .legacy_pickle import LegacyError, require_whole
+
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import BinaryIO
 
 HEAD_BYTES = 4096
 """How much of a file's beginning the functions here look at."""
@@ -21,6 +24,7 @@ _TITLE = re.compile(
     rb"<title[^>]*>\s*(.*?)\s*</title|<Message>\s*(.*?)\s*</Message|<Code>\s*(.*?)\s*</Code",
     re.IGNORECASE | re.DOTALL,
 )
+_LOG_FIELDS = ("mode", "iter", "step", "epoch", "env_info", "config", "mIoU")
 _HTML = re.compile(rb"<!doctype html|<html|<head|<body|<title", re.IGNORECASE)
 
 
@@ -37,6 +41,8 @@ def container(head: bytes) -> str | None:
 
 def page(head: bytes) -> str | None:
     """What a server sent instead of a file, with its title: a web page, an XML or JSON message; None for others."""
+    if container(head) is not None:
+        return None  # a safetensors file may begin with any byte, `{` and `<` too
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if text.startswith(b"<"):
         kind = "an HTML page" if _HTML.search(text) else "an XML message"
@@ -51,8 +57,15 @@ def page(head: bytes) -> str | None:
 
 
 def web_page(head: bytes) -> str | None:
-    """`page` for logs and configs, which may begin like JSON: only HTML and XML count."""
-    return page(head) if head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<") else None
+    """`page` for training logs, whose lines may be JSON: an object counts where it is alone and has no log's fields."""
+    try:
+        content = msgspec.json.decode(head, type=dict)
+    except (msgspec.DecodeError, ValueError):
+        content = None
+    is_log = head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{") and (
+        content is None or not content.keys().isdisjoint(_LOG_FIELDS)
+    )
+    return None if is_log else page(head)
 
 
 def _title(text: bytes) -> str:
@@ -67,7 +80,7 @@ def checkpoint_fault(path: Path) -> str | None:
     """Why a file cannot be a whole checkpoint, told without unpickling; None where nothing speaks against it.
 
     A zip archive has its directory at the end and a checksum for every record; a safetensors file says in its
-    header how long it is. A legacy pickle says neither.
+    header how long it is; a legacy pickle's length follows from the storages it names.
     """
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
@@ -77,8 +90,32 @@ def checkpoint_fault(path: Path) -> str | None:
         return f"expected a checkpoint (zip, legacy pickle or safetensors), found {found}"
     if kind == "zip":
         return _zip_fault(path)
+    return _safetensors_fault(path) if kind == "safetensors" else _legacy_fault(path)
+
+
+def is_cut_short(path: Path) -> bool:
+    """True for a checkpoint that lacks its end, by what its container says."""
+    with path.open("rb") as file:
+        kind = container(file.read(HEAD_BYTES))
+    if kind == "zip":
+        return not zipfile.is_zipfile(path)
     if kind == "safetensors":
-        return _safetensors_fault(path)
+        with path.open("rb") as file:
+            promised = _safetensors_length(file)
+        return promised is None or path.stat().st_size < promised
+    try:
+        if kind == "legacy pickle":
+            require_whole(path)
+    except LegacyError as fault:
+        return fault.is_short
+    return False
+
+
+def _legacy_fault(path: Path) -> str | None:
+    try:
+        require_whole(path)
+    except LegacyError as fault:
+        return str(fault)
     return None
 
 
@@ -91,16 +128,22 @@ def _zip_fault(path: Path) -> str | None:
     return f"a zip archive whose record {damaged!r} is damaged" if damaged else None
 
 
+def _safetensors_length(file: BinaryIO) -> int | None:
+    """Bytes that a file's header promises; None where the header is not whole."""
+    header_bytes = int.from_bytes(file.read(8), "little")
+    try:
+        tensors = msgspec.json.decode(file.read(header_bytes), type=dict[str, dict])
+        ends = [entry["data_offsets"][1] for name, entry in tensors.items() if name != "__metadata__"]
+        return 8 + header_bytes + max(ends, default=0)
+    except (msgspec.DecodeError, ValueError, KeyError, IndexError, TypeError):
+        return None
+
+
 def _safetensors_fault(path: Path) -> str | None:
     with path.open("rb") as file:
-        header_bytes = int.from_bytes(file.read(8), "little")
-        header = file.read(header_bytes)
-    try:
-        tensors = msgspec.json.decode(header, type=dict[str, dict])
-        ends = [entry["data_offsets"][1] for name, entry in tensors.items() if name != "__metadata__"]
-        promised = 8 + header_bytes + max(ends, default=0)
-    except (msgspec.DecodeError, KeyError, IndexError, TypeError) as error:
-        return f"a safetensors file whose header is cut short or damaged ({error})"
+        promised = _safetensors_length(file)
+    if promised is None:
+        return "a safetensors file whose header is cut short or damaged"
     size = path.stat().st_size
     return (
         None if size == promised else f"a safetensors file of {size} bytes whose header promises {promised}"

@@ -13,7 +13,7 @@ import hashlib
 import http.client
 import os
 import shutil
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
@@ -39,6 +39,10 @@ RETRIED_STATUSES = (408, 425, 429, 500, 502, 503, 504)
 
 class FetchError(Exception):
     """The file could not be had (no network, not found, disk): exit code 3."""
+
+
+class LocalError(FetchError):
+    """This machine's disk, cache or lock is at fault, and no server."""
 
 
 class IntegrityError(FetchError):
@@ -75,6 +79,10 @@ class Note(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     last_modified: str | None = None
     length: int | None = None
     """Bytes of the whole file, where the server told."""
+    sealed_bytes: int = 0
+    """How many bytes had been written when the seal was made; later ones are not vouched for."""
+    seal: str = ""
+    """Their SHA-256, where no hash of the whole file is known: a disk that lost some of them is found out."""
 
     @property
     def validator(self) -> str | None:
@@ -99,6 +107,7 @@ def download(
     *,
     hash_known: bool = False,
     refuse: Callable[[bytes], str | None] = page,
+    is_cut_short: Callable[[Path], bool] = lambda _: False,
     patience: Patience | None = None,
     progress: Progress | None = None,
     tell: Callable[[str], object] = lambda _: None,
@@ -110,6 +119,7 @@ def download(
         path: The partial file; what it holds already is kept where it belongs to the same file.
         hash_known: The caller will compare a hash, so bytes may be joined that no validator vouches for.
         refuse: Told the file's beginning; names what it is where that cannot be what is wanted.
+        is_cut_short: Asked of a file whose length the server did not tell, where its answer ended.
         patience: Time-outs and number of attempts.
         progress: Told of bytes.
         tell: Called with a sentence where a download is interrupted or starts over.
@@ -118,12 +128,13 @@ def download(
         IntegrityError: a page came instead of the file.
         FetchError: the file could not be had, or not written.
     """
-    with _disk_faults_told(path), Partial(path) as partial:
+    with _disk_faults_told(path), Partial(path, sealed=not hash_known) as partial:
         _Job(
             url,
             partial,
             hash_known=hash_known,
             refuse=refuse,
+            is_cut_short=is_cut_short,
             patience=patience or Patience(),
             progress=progress,
             tell=tell,
@@ -134,9 +145,11 @@ def download(
 class Partial:
     """A file on its way: the bytes so far, their digest, and the note beside them."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, sealed: bool) -> None:
         self.path = path
-        self.note_path = path.with_name(f"{path.name}.json")
+        self.sealed = sealed
+        """True where nothing but the note's seal can prove that the bytes on disk are those that came."""
+        self.note_path = _note_path(path)
         self.note: Note | None = None
         self.size = 0
         self.spliced = False
@@ -148,12 +161,24 @@ class Partial:
         # Unbuffered: what has arrived is in the kernel's hands, and survives a kill.
         self._file = self.path.open("r+b" if self.path.exists() else "w+b", buffering=0)
         self.size = self.path.stat().st_size
-        with suppress(OSError, msgspec.DecodeError):  # bytes without a good note cannot be continued
-            self.note = msgspec.json.decode(self.note_path.read_bytes(), type=Note)
+        self.note = read_note(self.path)  # bytes without a good note cannot be continued
         if self.size:
             self.spliced = True
+            if self.sealed:
+                self._require_seal()
             self._digest = file_digest(self._file)
         return self
+
+    def _require_seal(self) -> None:
+        """Cut off what came after the seal; a note whose seal is broken is no note."""
+        if self.note is not None and 0 < self.note.sealed_bytes <= self.size:
+            self.size = self.note.sealed_bytes
+            self._file.truncate(self.size)
+            if file_digest(self._file).hexdigest() == self.note.seal:
+                self._file.seek(0)
+                return
+        self._file.seek(0)
+        self.note = None
 
     def __exit__(self, kind: object, *_: object) -> None:
         self._file.close()
@@ -181,12 +206,20 @@ class Partial:
 
     def append(self, chunk: bytes) -> None:
         """Add bytes at the end, or raise OSError with those kept that could be written."""
-        self._digest.update(chunk)
         rest = memoryview(chunk)
-        while rest:
-            written = self._file.write(rest) or 0
-            self.size += written
-            rest = rest[written:]
+        try:
+            while rest:
+                written = self._file.write(rest) or 0
+                self._digest.update(rest[:written])
+                self.size += written
+                rest = rest[written:]
+        finally:
+            self._renew_seal()
+
+    def _renew_seal(self) -> None:
+        if self.sealed and self.note is not None and self.note.sealed_bytes != self.size:
+            seal = self._digest.hexdigest()
+            self.describe(msgspec.structs.replace(self.note, sealed_bytes=self.size, seal=seal))
 
     def finish(self) -> str:
         """Bring the bytes to the disk; their SHA-256 (hex)."""
@@ -194,9 +227,24 @@ class Partial:
         return self._digest.hexdigest()
 
 
+def _note_path(path: Path) -> Path:
+    return path.with_name(f"{path.name}.json")
+
+
+def read_note(path: Path) -> Note | None:
+    """The note beside a partial file; None where there is none, or one that is torn."""
+    try:
+        note = msgspec.json.decode(_note_path(path).read_bytes(), type=Note)
+    except (OSError, ValueError, msgspec.DecodeError):
+        return None
+    # What is no header's value cannot have come from one, and could not be sent.
+    is_sound = all(one.isascii() and one.isprintable() for one in (note.etag or "", note.last_modified or ""))
+    return note if is_sound else None
+
+
 def remove_partial(path: Path) -> None:
     """Delete a partial file and its note."""
-    for leftover in (path, path.with_name(f"{path.name}.json")):
+    for leftover in (path, _note_path(path)):
         leftover.unlink(missing_ok=True)
 
 
@@ -231,6 +279,7 @@ class _Job:
         *,
         hash_known: bool,
         refuse: Callable[[bytes], str | None],
+        is_cut_short: Callable[[Path], bool],
         patience: Patience,
         progress: Progress | None,
         tell: Callable[[str], object],
@@ -239,53 +288,62 @@ class _Job:
         self.partial = partial
         self.hash_known = hash_known
         self.refuse = refuse
+        self.is_cut_short = is_cut_short
         self.patience = patience
         self.progress = progress
         self.tell = tell
+        self.distrust = ""
+        """Why the whole file is asked for although a part of it is there; empty where there is no reason."""
 
     def run(self) -> None:
         """Attempt until the file is whole, or too many attempts in a row brought nothing."""
-        from urllib3.exceptions import MaxRetryError  # noqa: PLC0415
-
         retry = fresh = _retry(self.patience)
+        reached = self.partial.size
         if self.partial.complete and self._may_continue():
             return None
         with session(self.patience) as requests_session:
             while True:
-                before = self.partial.size
                 try:
                     return self._attempt(requests_session)
-                except _Cut as cut:
-                    retry = fresh if self._has_moved(before) else retry
-                    try:
-                        retry = retry.increment("GET", self.url, error=cut)
-                    except MaxRetryError:
-                        raise FetchError(f"{self.url}: {cut}; what arrived is kept, run it again") from cut
-                    self.tell(f"{cut}; trying again")
-                    retry.sleep()
+                except _Cut as cut:  # noqa: PERF203  (an attempt is a conversation with a server)
+                    # Measured from the most that ever was there: the same bytes once more are no progress.
+                    if self._has_moved(reached):
+                        retry, reached = fresh, self.partial.size
+                    retry = self._pause(cut, retry)
 
-    def _has_moved(self, before: int) -> bool:
+    def _pause(self, cut: _Cut, retry: Retry) -> Retry:
+        """Wait before the next attempt; the count of attempts that is left then."""
+        from urllib3.exceptions import MaxRetryError  # noqa: PLC0415
+
+        try:
+            retry = retry.increment("GET", self.url, error=cut)
+        except MaxRetryError:
+            kept = "what arrived is kept, run it again" if self.partial.size else "run it again"
+            raise FetchError(f"{self.url}: {cut}; {kept}") from cut
+        self.tell(f"{cut}; trying again")
+        retry.sleep()
+        return retry
+
+    def _has_moved(self, reached: int) -> bool:
         """True for a gain worth another full count of attempts: a hundredth of the file, or a chunk."""
         length = self.partial.note.length if self.partial.note else None
-        return self.partial.size - before >= min(CHUNK_BYTES, (length or CHUNK_BYTES) // 100 + 1)
+        return self.partial.size - reached >= min(CHUNK_BYTES, (length or CHUNK_BYTES) // 100 + 1)
 
     def _attempt(self, requests_session: requests.Session) -> None:
         """Ask for what is missing and write it down."""
-        import requests  # noqa: PLC0415
-
-        self._drop_what_cannot_be_continued()
+        if self.partial.size and not self._may_continue():
+            self.distrust = "nothing vouches for the server's file being still the same"
         timeout = (self.patience.connect_seconds, self.patience.read_seconds)
         try:
             response = requests_session.get(
                 self.url, stream=True, timeout=timeout, headers=self._range_headers()
             )
-        except requests.RequestException as error:
+        except no_answer() as error:
             raise FetchError(f"{self.url}: no answer ({reason(error)})") from error
         with closing(response):
             if self._is_all_there(response):
                 return
-            self._accept(response)
-            self._receive(response)
+            self._take(response)
 
     def _may_continue(self) -> bool:
         """True where the rest of the file can be told to belong to what is there."""
@@ -293,12 +351,8 @@ class _Job:
         if note is None or (note.length is not None and self.partial.size > note.length):
             return False
         if note.url != self.url:  # a mirror of the same file
-            return self.hash_known and note.length is not None
+            return self.hash_known
         return self.hash_known or self.partial.complete or note.validator is not None
-
-    def _drop_what_cannot_be_continued(self) -> None:
-        if self.partial.size and not self._may_continue():
-            self._start_over("nothing vouches for the server's file being still the same")
 
     def _start_over(self, why: str) -> None:
         self.tell(f"{why}: starting over, {self.partial.size} bytes are dropped")
@@ -308,31 +362,66 @@ class _Job:
         # A body that is compressed on the way has neither ranges nor a length that could be checked.
         headers = {"Accept-Encoding": "identity"}
         note = self.partial.note
-        if self.partial.size and note:
+        if self.partial.size and note and not self.distrust:
             headers["Range"] = f"bytes={self.partial.size}-"
             if note.url == self.url and note.validator:
                 headers["If-Range"] = note.validator
         return headers
 
-    def _accept(self, response: requests.Response) -> None:
-        """Bring the partial file into line with the answer's headers."""
-        if response.status_code == 206:
-            return self._accept_part(response)
-        if response.status_code == 416:
-            self._start_over("the server has no such part of the file")
+    def _take(self, response: requests.Response) -> None:
+        """Bring the partial file into line with the answer, and write down what it brings."""
+        if response.status_code == 416 and self.partial.size:
+            self.distrust = "the server has no such part of the file"
             raise _Cut("the file on the server has another length than before")
-        if response.status_code != 200:
+        if response.status_code == 200 or self._is_part_from_the_start(response):
+            return self._take_whole(response)
+        if response.status_code != 206:
             raise FetchError(f"{self.url}: {status_text(response)}")
-        old, new = self.partial.note, self._note(response, _content_length(response))
-        if self.partial.size:
-            changed = old is not None and old.url == new.url and old != new
-            why = (
-                "the file on the server has changed"
-                if changed
-                else "the server cannot send a part of the file"
+        self._accept_part(response)
+        return self._receive(response)
+
+    def _is_part_from_the_start(self, response: requests.Response) -> bool:
+        """True for a server that answers 206 although the whole file was asked for."""
+        asked = "Range" in response.request.headers
+        return response.status_code == 206 and not asked and content_range(response)[0] == 0
+
+    def _take_whole(self, response: requests.Response) -> None:
+        """Write down a file from its beginning; what is there gives way only to a beginning that may be the file's."""
+        length = content_range(response)[1] if response.status_code == 206 else _content_length(response)
+        new = self._note(response, length)
+        first, cut = self._beginning(response)
+        if found := self.refuse(first) if first else None:
+            raise IntegrityError(
+                f"{self.url}: the server sent {found} instead of the file; open the link in a browser to see what it "
+                "says"
             )
-            self._start_over(why)
-        return self.partial.describe(new)
+        if self.partial.size and (cut or not first):
+            raise cut or _Cut("the server sent nothing")
+        self._require_room(length)
+        if self.partial.size:
+            self._start_over(self.distrust or self._why_all(new))
+        self.distrust = ""
+        self.partial.describe(new)
+        self._receive(response, first, cut)
+
+    def _why_all(self, new: Note) -> str:
+        old = self.partial.note
+        if old is not None and old.url == new.url and not _agree(old, new):
+            return "the file on the server has changed"
+        return "the server cannot send a part of the file"
+
+    def _beginning(self, response: requests.Response) -> tuple[bytes, _Cut | None]:
+        """The first bytes of a body, enough to tell what it is, and what ended it before that."""
+        first = b""
+        try:
+            with self._cuts_told(lambda: len(first), _content_length(response)):
+                while len(first) < HEAD_BYTES and (
+                    more := response.raw.read1(CHUNK_BYTES, decode_content=True)
+                ):
+                    first += more
+        except _Cut as cut:
+            return first, cut
+        return first, None
 
     def _is_all_there(self, response: requests.Response) -> bool:
         """True for a 416 that says no more than that: where no length was told, the end shows only so."""
@@ -348,14 +437,11 @@ class _Job:
         old = self.partial.note
         begin, total = content_range(response)
         new = self._note(response, total)
-        same = old is not None and begin == self.partial.size and old.length in (None, total)
-        if same and old and old.url == new.url and old.validator:
-            same = (old.etag, old.last_modified) == (new.etag, new.last_modified)
-        if not same:
-            self._start_over("the server sent a part of another file than before")
+        if old is None or begin != self.partial.size or not _agree(old, new):
+            self.distrust = "the server sent a part of another file than before"
             raise _Cut("the part that came does not continue what is there")
         self.partial.spliced = True
-        self.partial.describe(new)
+        self.partial.describe(_merged(old, new))
 
     def _note(self, response: requests.Response, length: int | None) -> Note:
         headers = response.headers
@@ -366,52 +452,48 @@ class _Job:
             length=length,
         )
 
-    def _receive(self, response: requests.Response) -> None:
-        """Write the body as it comes; every received byte is kept, whatever ends the answer."""
-        import urllib3.exceptions  # noqa: PLC0415
-
+    def _receive(self, response: requests.Response, first: bytes = b"", cut: _Cut | None = None) -> None:
+        """Write `first` and the rest of the body as it comes; every received byte is kept, whatever ends the answer."""
         length = self.partial.note.length if self.partial.note else None
         self._require_room(length)
         if self.progress is not None:
             self.progress.begin(length, self.partial.size)
+        self._append(first)
+        if cut is not None:
+            raise cut
+        with self._cuts_told(lambda: self.partial.size, length):
+            # read1 gives what one call to the network brought; read would hold back up to a chunk of a slow line.
+            while chunk := response.raw.read1(CHUNK_BYTES, decode_content=True):
+                self._append(chunk)
+        if self.is_cut_short(self.partial.path) if length is None else self.partial.size != length:
+            raise _Cut(f"{_count(self.partial.size, length)}: the connection ended early")
+
+    @contextmanager
+    def _cuts_told(self, size: Callable[[], int], length: int | None) -> Iterator[None]:
+        """Tell how a body ended before its time; a fault of the disk is none of that."""
+        import urllib3.exceptions  # noqa: PLC0415
+
         try:
-            self._copy(response)
-        except (urllib3.exceptions.HTTPError, OSError) as error:
+            yield
+        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             if isinstance(error, OSError) and error.errno in _DISK_ERRNOS:
                 raise
-            raise _Cut(f"{self._count(length)}: {self._how_cut(error)}") from error
-        if length is not None and self.partial.size != length:
-            raise _Cut(f"{self._count(length)}: the connection ended early")
+            raise _Cut(f"{_count(size(), length)}: {self._how_cut(error)}") from error
+
+    def _append(self, chunk: bytes) -> None:
+        self.partial.append(chunk)
+        if chunk and self.progress is not None:
+            self.progress.update(len(chunk))
 
     def _how_cut(self, error: Exception) -> str:
         cause = _cause(error)
-        if isinstance(cause, http.client.IncompleteRead):
+        if (
+            isinstance(cause, http.client.IncompleteRead) or type(cause) is ValueError
+        ):  # a torn chunk's length
             return "the connection ended early"
         if isinstance(cause, TimeoutError):
             return f"nothing more came for {self.patience.read_seconds:g} s"
         return f"the connection broke ({cause})"
-
-    def _copy(self, response: requests.Response) -> None:
-        # read1 gives what one call to the network brought; read would hold back up to a chunk of a slow line.
-        at_start = self.partial.size == 0
-        while chunk := response.raw.read1(CHUNK_BYTES, decode_content=True):
-            if at_start:
-                chunk = self._welcome(chunk, response)
-                at_start = False
-            self.partial.append(chunk)
-            if self.progress is not None:
-                self.progress.update(len(chunk))
-
-    def _welcome(self, chunk: bytes, response: requests.Response) -> bytes:
-        """The file's beginning; one that is refused is read on to its title first."""
-        if self.refuse(chunk) is None:
-            return chunk
-        while len(chunk) < HEAD_BYTES and (more := response.raw.read1(HEAD_BYTES, decode_content=True)):
-            chunk += more
-        found = self.refuse(chunk)
-        raise IntegrityError(
-            f"{self.url}: the server sent {found} instead of the file; open the link in a browser to see what it says"
-        )
 
     def _require_room(self, length: int | None) -> None:
         """Refuse a file that cannot fit before its first byte is written."""
@@ -419,13 +501,35 @@ class _Job:
             return
         missing, free = length - self.partial.size, shutil.disk_usage(self.partial.path.parent).free
         if missing > free:
-            raise FetchError(
+            raise LocalError(
                 f"{self.partial.path.parent}: no room for {self.url}: {missing} bytes are needed, {free} are free; "
                 "make room, or set ZOO_HOME to another disk"
             )
 
-    def _count(self, length: int | None) -> str:
-        return f"{self.partial.size} of {'an unknown number of' if length is None else length} bytes arrived"
+
+def _count(size: int, length: int | None) -> str:
+    return f"{size} of {'an unknown number of' if length is None else length} bytes arrived"
+
+
+def _agree(old: Note, new: Note) -> bool:
+    """True unless two answers contradict each other; a 206 need not repeat a validator (RFC 9110, 15.3.7)."""
+    pairs = [(old.length, new.length)]
+    if old.url == new.url:
+        pairs += [(old.etag, new.etag), (old.last_modified, new.last_modified)]
+    return all(None in pair or pair[0] == pair[1] for pair in pairs)
+
+
+def _merged(old: Note, new: Note) -> Note:
+    """The new answer's note, completed by what the same URL said before."""
+    length = old.length if new.length is None else new.length
+    if old.url != new.url:
+        return msgspec.structs.replace(new, length=length)
+    return msgspec.structs.replace(
+        old,
+        etag=new.etag or old.etag,
+        last_modified=new.last_modified or old.last_modified,
+        length=length,
+    )
 
 
 _DISK_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
@@ -441,7 +545,7 @@ def _disk_faults_told(path: Path) -> Iterator[None]:
         advice = (
             f"the {kept} bytes that arrived are kept: make room and run it again, or" if kept else "to go on,"
         )
-        raise FetchError(
+        raise LocalError(
             f"{path}: cannot write: {error.strerror or error}; {advice} set ZOO_HOME to another place"
         ) from error
 
@@ -461,6 +565,17 @@ def session(patience: Patience) -> requests.Session:
     return made
 
 
+def no_answer() -> tuple[type[Exception], ...]:
+    """What asking for a URL may raise.
+
+    requests' errors are OSErrors, as is a missing file of certificates; a redirect to no address raises urllib3's own
+    or ValueError.
+    """
+    from urllib3.exceptions import HTTPError  # noqa: PLC0415
+
+    return OSError, HTTPError, ValueError
+
+
 def _retry(patience: Patience) -> Retry:
     return _retry_class()(
         total=patience.tries - 1,
@@ -473,11 +588,17 @@ def _retry(patience: Patience) -> Retry:
 
 @lru_cache
 def _retry_class() -> type[Retry]:
-    from urllib3.exceptions import MaxRetryError, ResponseError  # noqa: PLC0415
+    from urllib3.exceptions import InvalidHeader, MaxRetryError, ResponseError  # noqa: PLC0415
     from urllib3.util.retry import Retry  # noqa: PLC0415
 
     class PatientRetry(Retry):
         """urllib3's rule, except that nobody sits through a `Retry-After` of an hour."""
+
+        def get_retry_after(self, response):  # noqa: ANN001, ANN202
+            try:
+                return super().get_retry_after(response)
+            except (InvalidHeader, ValueError, OverflowError):  # `soon`: no pause that could be kept
+                return None
 
         def increment(self, method=None, url=None, response=None, error=None, _pool=None, _stacktrace=None):  # noqa: ANN001, ANN202
             wait = self.get_retry_after(response) if response is not None else None
@@ -493,7 +614,12 @@ def _content_length(response: requests.Response) -> int | None:
     if response.headers.get("Content-Encoding", "identity") != "identity":
         return None
     length = response.headers.get("Content-Length", "")
-    return int(length) if length.isdigit() else None
+    return whole_number(length)
+
+
+def whole_number(text: str) -> int | None:
+    """A header's decimal number; None for anything else."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
 
 
 def content_range(response: requests.Response) -> tuple[int | None, int | None]:
@@ -503,23 +629,29 @@ def content_range(response: requests.Response) -> tuple[int | None, int | None]:
     begin = span.partition("-")[0]
     if unit != "bytes":
         return None, None
-    return int(begin) if begin.isdigit() else None, int(total) if total.isdigit() else None
+    return whole_number(begin), whole_number(total)
 
 
 def status_text(response: requests.Response) -> str:
     """`the server answered 404 Not Found`, and when it wants to be asked again."""
     text = f"the server answered {response.status_code} {response.reason}".rstrip()
     after = response.headers.get("Retry-After")
-    return f"{text} and asks to come back after {after}{' s' * after.isdigit()}" if after else text
+    return (
+        f"{text} and asks to come back after {after}{' s' * (whole_number(after) is not None)}"
+        if after
+        else text
+    )
 
 
-def reason(error: requests.RequestException) -> str:
+def reason(error: Exception) -> str:
     """Why there was no answer, without requests' nested messages."""
     import requests  # noqa: PLC0415
 
     if isinstance(error, requests.TooManyRedirects):
         return f"more than {MAX_REDIRECTS} redirects, the last to {error.response.headers.get('Location')}"  # type: ignore[union-attr]
     cause = _cause(error)
+    if isinstance(error, OSError) and not isinstance(error, requests.RequestException):
+        return f"the settings for TLS or proxies: {cause}"
     return f"{type(error).__name__}: {str(cause) or type(cause).__name__}"
 
 

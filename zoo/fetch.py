@@ -7,6 +7,7 @@ the first time, against what its own container says. One process downloads, othe
 from __future__ import annotations
 
 import enum
+import hashlib
 import logging
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,11 +17,12 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from . import cache, places
-from .contents import checkpoint_fault, page, web_page
+from .contents import checkpoint_fault, is_cut_short, page, web_page
 from .download import (
     Arrived,
     FetchError,
     IntegrityError,
+    LocalError,
     Patience,
     Progress,
     download,
@@ -140,6 +142,7 @@ def fetch_wanted(
 ) -> Fetched:
     """`fetch` for any one file: weights, a log, a config."""
     say = tell or logging.getLogger("segbench").warning
+    cache.remember_manifest(wanted.checkpoint.manifest, wanted.home)
     if found := _fetched(wanted, say) or _reusable(wanted, say):
         return found
     if places.is_offline() if offline is None else offline:
@@ -165,7 +168,7 @@ def wanted_action(wanted: Wanted) -> Action:
         return Action.REUSE
     if cache.known_blobs(wanted.expected, wanted.home):
         return Action.LINK
-    return Action.RESUME if cache.partial_path(wanted.target).is_file() else Action.DOWNLOAD
+    return Action.RESUME if cache.partial_paths(wanted.target) else Action.DOWNLOAD
 
 
 def weights_path(checkpoint: Checkpoint, home: Path | None = None) -> Path:
@@ -222,7 +225,10 @@ def wanted_papers(checkpoint: Checkpoint, home: Path | None = None) -> list[Want
 
 def raw_url(url: str) -> str:
     """The file itself for GitHub's page about it (`/blob/`); other URLs as they are."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # no URL: asking for it will tell
+        return url
     owner, _, rest = parts.path.lstrip("/").partition("/")
     repository, _, rest = rest.partition("/")
     if parts.netloc == "github.com" and rest.startswith("blob/"):
@@ -249,7 +255,14 @@ def check_hash(path: Path, weights: Weights) -> str:
 
 
 def _file_name(url: str) -> str:
-    return Path(unquote(urlsplit(url).path)).name
+    """The last part of a URL's path; a hash of the URL where that can name no file."""
+    try:
+        name = Path(unquote(urlsplit(url).path)).name
+    except ValueError:  # no URL: asking for it will tell
+        name = ""
+    if name in ("", ".", "..") or not name.isprintable():
+        return f"file-{hashlib.sha256(url.encode()).hexdigest()[:16]}"
+    return name
 
 
 def torchs_file(wanted: Wanted) -> Path:
@@ -259,9 +272,16 @@ def torchs_file(wanted: Wanted) -> Path:
 
 def _fetched(wanted: Wanted, say: Callable[[str], object]) -> Fetched | None:
     """The verified file of the cache, perhaps one that another row brought; else None."""
-    if wanted.target.is_file() or cache.link_known(wanted.target, wanted.expected, wanted.home):
+    if wanted.target.is_file() or _link_known(wanted):
         return Fetched(path=wanted.target, sha256=_require_good(wanted, say))
     return None
+
+
+def _link_known(wanted: Wanted) -> bool:
+    try:
+        return cache.link_known(wanted.target, wanted.expected, wanted.home)
+    except OSError as error:
+        raise _cannot_write(wanted, error) from error
 
 
 def _reusable(wanted: Wanted, say: Callable[[str], object]) -> Fetched | None:
@@ -269,7 +289,11 @@ def _reusable(wanted: Wanted, say: Callable[[str], object]) -> Fetched | None:
     torchs = torchs_file(wanted)
     if not wanted.expected or not torchs.is_file():
         return None
-    found = file_sha256(torchs)
+    try:
+        found = file_sha256(torchs)
+    except OSError as error:
+        say(f"{wanted.name}: {torchs} cannot be read ({error.strerror or error}): not used")
+        return None
     if found.startswith(wanted.expected):
         return Fetched(path=torchs, sha256=found)
     say(f"{wanted.name}: {torchs} is another file of this name (sha256 {found[:8]}…): not used")
@@ -281,7 +305,12 @@ def _require_good(wanted: Wanted, say: Callable[[str], object]) -> str:
 
     A cache and a lock that only others may write are no reason to refuse a file that is there.
     """
-    found = file_sha256(wanted.target)
+    try:
+        found = file_sha256(wanted.target)
+    except OSError as error:
+        raise LocalError(
+            f"{wanted.target}: cannot be read: {error.strerror or error}; mend its permissions"
+        ) from error
     if fault := target_fault(wanted, found):
         raise IntegrityError(fault)
     if not wanted.expected:
@@ -360,13 +389,13 @@ class _Errand:
         say: Callable[[str], object],
     ) -> None:
         self.wanted = wanted
-        self.partial = cache.partial_path(wanted.target)
         self.progress = progress
         self.patience = patience
         self.say = lambda sentence: say(f"{wanted.name}: {sentence}")
 
     def run(self) -> Fetched:
         """Try the URLs in order; the first whose bytes verify gives the target."""
+        self._require_places()
         failures: list[FetchError] = []
         for url in self.wanted.urls:
             result = self._result_of(url)
@@ -379,31 +408,51 @@ class _Errand:
         kind = IntegrityError if any(isinstance(one, IntegrityError) for one in failures) else FetchError
         raise kind(f"{self.wanted.name}: no URL gave the file: {reasons}")
 
+    def _require_places(self) -> None:
+        """Tell before the download that its end could not be written."""
+        if self.wanted.target.is_dir():
+            raise LocalError(f"{self.wanted.target}: a folder lies where the file belongs; move it away")
+        if self.wanted.lock is not None and not self.wanted.expected:
+            self.wanted.lock.require_writable()
+
     def _result_of(self, url: str) -> Fetched | FetchError:
-        """The file from one URL, or why it could not be had there."""
+        """The file from one URL, or why it could not be had there.
+
+        Raises:
+            LocalError: this machine is at fault, so that no other URL would help.
+        """
         try:
-            return self._keep(url, self._verified(url))
+            arrived = self._verified(url)
+        except LocalError:
+            raise
         except FetchError as error:
             return error
+        return self._keep(url, arrived)
 
     def _verified(self, url: str) -> Arrived:
         """Complete the partial file until its bytes are the wanted ones; wrong ones are kept aside."""
         arrived = self._arrive(url)
         if arrived.spliced and (fault := self._fault(url, arrived)):
             self.say(f"the joined parts are not the file ({fault}): starting over")
-            remove_partial(self.partial)
+            remove_partial(self._partial(url))
             arrived = self._arrive(url)
         if fault := self._fault(url, arrived):
-            aside = cache.set_aside(self.partial, self.wanted.target, arrived.sha256)
+            aside = cache.set_aside(self._partial(url), self.wanted.target, arrived.sha256)
             raise IntegrityError(f"{fault}: kept as {aside}; try again, or report it to the publisher")
         return arrived
+
+    def _partial(self, url: str) -> Path:
+        """One for all URLs where a hash will tell whether their bytes are the same file's, else one for each."""
+        alone = len(self.wanted.urls) > 1 and not self.wanted.expected
+        return cache.partial_path(self.wanted.target, url if alone else "")
 
     def _arrive(self, url: str) -> Arrived:
         return download(
             url,
-            self.partial,
+            self._partial(url),
             hash_known=bool(self.wanted.expected),
-            refuse=page if self.wanted.kind == "weights" else web_page,
+            refuse=web_page if self.wanted.kind == "log" else page,
+            is_cut_short=is_cut_short if self.wanted.kind == "weights" else lambda _: False,
             patience=self.patience,
             progress=self.progress,
             tell=self.say,
@@ -412,14 +461,20 @@ class _Errand:
     def _fault(self, url: str, arrived: Arrived) -> str | None:
         """Why a file that arrived is not the wanted one; None where it is."""
         wanted = self.wanted
+        if not arrived.size:
+            return f"{url}: the server sent an empty file"
         if not arrived.sha256.startswith(wanted.expected):
-            damage = checkpoint_fault(self.partial) or "the file is another one"
+            damage = checkpoint_fault(self._partial(url)) or "the file is another one"
             ellipsis = "…" * (len(wanted.expected) < 64)
             return (
                 f"{url}: sha256 does not agree with {wanted.witness}: expected {wanted.expected}{ellipsis}, "
                 f"found {arrived.sha256}; {damage}{_update_hint(wanted)}"
             )
-        if wanted.kind == "weights" and not wanted.expected and (damage := checkpoint_fault(self.partial)):
+        if (
+            wanted.kind == "weights"
+            and not wanted.expected
+            and (damage := checkpoint_fault(self._partial(url)))
+        ):
             return f"{url}: {damage}"
         return None
 
@@ -427,14 +482,14 @@ class _Errand:
         """Record a file where nobody vouches for it, and give it its names."""
         wanted = self.wanted
         try:
-            _record(wanted, self.partial, arrived.sha256, url)
-            cache.adopt(self.partial, wanted.target, arrived.sha256, wanted.home)
+            _record(wanted, self._partial(url), arrived.sha256, url)
+            cache.adopt(self._partial(url), wanted.target, arrived.sha256, wanted.home)
         except OSError as error:
             raise _cannot_write(wanted, error) from error
         return Fetched(path=wanted.target, sha256=arrived.sha256)
 
 
-def _cannot_write(wanted: Wanted, error: OSError) -> FetchError:
-    return FetchError(
+def _cannot_write(wanted: Wanted, error: OSError) -> LocalError:
+    return LocalError(
         f"{wanted.target}: cannot write: {error.strerror or error}; set ZOO_HOME to another place"
     )

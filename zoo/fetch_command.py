@@ -8,8 +8,9 @@ import msgspec
 
 from . import places
 from .batch import Result, fetch_all
-from .fetch import Patience, Wanted, wanted_action, wanted_papers, wanted_weights
-from .manifest import load_manifest
+from .cache import remembered_manifests
+from .fetch import FetchError, Patience, Wanted, wanted_action, wanted_papers, wanted_weights
+from .manifest import ManifestError, load_manifest
 from .progress import DownloadBars
 
 if TYPE_CHECKING:
@@ -138,27 +139,36 @@ def verify_cache(wanted: Iterable[Wanted], home: Path) -> Answer:
 
 
 def prune_cache(manifest: Iterable[Checkpoint], *, dry_run: bool) -> Answer:
-    """`--prune`: delete what belongs to no row of the manifest nor of the packaged zoo."""
+    """`--prune`: delete what belongs to no row of the manifest, of the packaged zoo or of a manifest that used the cache.
+
+    Raises:
+        FetchError: one of these cannot be read, so that nobody knows which files are its.
+    """
     from .holdings import prune, superfluous  # noqa: PLC0415
 
     home = places.zoo_home()
-    waste = superfluous(home, wanted_of(_with_packaged(manifest), papers=True))
-    if dry_run:
-        lines = [f"would delete {path}" for path in waste]
-        return Answer(
-            text="\n".join([*lines, f"{len(waste)} files would go"]), records=[str(path) for path in waste]
-        )
-    freed = prune(waste, home)
-    lines = [f"deleted {path}" for path in waste]
+    found = superfluous(home, wanted_of(_all_rows(manifest, home), papers=True))
+    waste = found.ours
+    freed = 0 if dry_run else prune(waste, home)
+    end = "would go" if dry_run else f"deleted, {freed / 2**20:.1f} MiB freed"
+    lines = [f"{'would delete' if dry_run else 'deleted'} {path}" for path in waste]
+    foreign = [f"left alone, not provably zoo's: {path}" for path in found.foreign]
     return Answer(
-        text="\n".join([*lines, f"{len(waste)} files deleted, {freed / 2**20:.1f} MiB freed"]),
-        records=[str(path) for path in waste],
+        text="\n".join([*foreign, *lines, f"{len(waste)} files {end}"]), records=[str(path) for path in waste]
     )
 
 
-def _with_packaged(manifest: Iterable[Checkpoint]) -> Iterator[Checkpoint]:
+def _all_rows(manifest: Iterable[Checkpoint], home: Path) -> Iterator[Checkpoint]:
     yield from manifest
     yield from load_manifest()
+    for marker, path in remembered_manifests(home).items():
+        try:
+            yield from load_manifest(path)
+        except ManifestError as error:  # noqa: PERF203  (a few manifests)
+            raise FetchError(
+                f"{path}: this manifest's files lie in the cache, and it cannot be read ({error}); mend it, or delete "
+                f"{marker} to give its files up"
+            ) from error
 
 
 def check_links(chosen: Iterable[Checkpoint], manifest: Manifest, arguments: argparse.Namespace) -> Answer:

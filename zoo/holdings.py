@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -14,7 +15,6 @@ from .fetch import Action, Wanted, target_fault, torchs_file, wanted_action
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
 
 class Holding(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,17 +37,21 @@ class Holding(msgspec.Struct, frozen=True, kw_only=True):
     """Why the file is not to be used, and what to do."""
 
 
+_UNCHECKED = "in torch's cache, not checked"
+_STATES = {Action.DOWNLOAD: "not fetched", Action.REUSE: _UNCHECKED}
+
+
 def survey(wanted: Wanted) -> Holding:
     """What is there, without reading it."""
     action = wanted_action(wanted)
     path = torchs_file(wanted) if action is Action.REUSE else wanted.target
-    seen = cache.partial_path(wanted.target) if action is Action.RESUME else path
+    seen = cache.partial_paths(wanted.target) if action is Action.RESUME else [path]
     return Holding(
         checkpoint=wanted.checkpoint.id,
         kind=wanted.kind,
-        state="not fetched" if action is Action.DOWNLOAD else action.value,
+        state=_STATES.get(action, action.value),
         path=str(path),
-        size_bytes=seen.stat().st_size if seen.is_file() else None,
+        size_bytes=max((one.stat().st_size for one in seen if one.is_file()), default=None),
         expected=wanted.expected,
         witness=wanted.witness if wanted.expected else "",
     )
@@ -56,7 +60,9 @@ def survey(wanted: Wanted) -> Holding:
 def examine(wanted: Wanted) -> Holding:
     """`survey`, and the file's bytes hashed and compared."""
     found = survey(wanted)
-    path = torchs_file(wanted) if found.state == Action.REUSE.value else wanted.target
+    if found.state == _UNCHECKED:
+        return _examine_torchs(wanted, found)
+    path = wanted.target
     if not path.is_file():
         return found
     try:
@@ -65,6 +71,17 @@ def examine(wanted: Wanted) -> Holding:
     except OSError as error:
         sha256, fault = None, f"{path}: cannot be read: {error.strerror or error}"
     return msgspec.structs.replace(found, sha256=sha256, fault=fault)
+
+
+def _examine_torchs(wanted: Wanted, found: Holding) -> Holding:
+    """Another tool's file is a holding where its hash agrees, and else none of our business."""
+    try:
+        sha256 = file_sha256(torchs_file(wanted))
+    except OSError:
+        sha256 = None
+    if sha256 is not None and sha256.startswith(wanted.expected):
+        return msgspec.structs.replace(found, state=Action.REUSE.value, sha256=sha256)
+    return msgspec.structs.replace(found, state="not fetched", path=str(wanted.target), size_bytes=None)
 
 
 def damaged_blobs(home: Path) -> list[str]:
@@ -103,23 +120,36 @@ def holding_records(holdings: Iterable[Holding]) -> list[dict[str, Any]]:
 # --- pruning ------------------------------------------------------------------------------------------------
 
 
-def superfluous(home: Path, wanted: Sequence[Wanted]) -> list[Path]:
-    """Files of the cache that belong to no wanted file: other rows', partial and wrong ones, unused blobs.
+class Waste(msgspec.Struct, frozen=True, kw_only=True):
+    """What of a cache no wanted file needs."""
+
+    ours: tuple[Path, ...] = ()
+    """Other rows' files, partial and wrong ones, unused blobs: all of them provably written by `zoo fetch`."""
+    foreign: tuple[Path, ...] = ()
+    """Files that somebody else may have put there."""
+
+
+def superfluous(home: Path, wanted: Sequence[Wanted]) -> Waste:
+    """Files of the cache that belong to no wanted file.
 
     A partial file that a process is filling just now is left alone.
     """
     needed = {one.target for one in wanted}
-    named = [path for path in cache.files(home) if path.parent != cache.blobs_folder(home)]
-    waste = [path for path in named if path not in needed and not _is_being_filled(path, home)]
-    kept = {path.stat().st_ino for path in named if path not in waste}
-    blobs = [path for path in cache.files(home) if path not in named]
-    return [*waste, *(path for path in blobs if path.stat().st_ino not in kept)]
+    blobs = [path for path in cache.blobs_folder(home).glob("*") if cache.is_blob(path)]
+    inodes = {path.stat().st_ino for path in blobs}
+    named = [path for path in cache.files(home) if path not in blobs]
+    unneeded = [path for path in named if path not in needed and not _is_being_filled(path, home)]
+    ours = [path for path in unneeded if cache.is_made_here(path, home, inodes)]
+    kept = {path.stat().st_ino for path in named if path not in ours}
+    return Waste(
+        ours=(*ours, *(path for path in sorted(blobs) if path.stat().st_ino not in kept)),
+        foreign=tuple(path for path in unneeded if path not in ours),
+    )
 
 
 def _is_being_filled(path: Path, home: Path) -> bool:
-    partial = path.name.removesuffix(".json")
-    guard = cache.guard_path(path.with_name(partial.removesuffix(cache.PARTIAL_SUFFIX)), home)
-    if not partial.endswith(cache.PARTIAL_SUFFIX) or not guard.exists():
+    guard = cache.guard_path(path.with_name(cache.target_name(path.name)), home)
+    if cache.target_name(path.name) == path.name or not guard.exists():
         return False
     try:
         with FileLock(guard, timeout=0):

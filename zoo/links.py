@@ -6,7 +6,7 @@ HEAD first; where a server refuses that, GET for one byte. Hosts are asked side 
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urljoin, urlsplit
 
@@ -14,7 +14,7 @@ import msgspec
 from tabulate import tabulate
 
 from .batch import in_threads
-from .download import Patience, content_range, reason, session, status_text
+from .download import Patience, content_range, no_answer, reason, session, status_text, whole_number
 from .fetch import wanted_weights
 
 if TYPE_CHECKING:
@@ -60,13 +60,14 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
 def to_check(checkpoints: Iterable[Checkpoint], manifest: Manifest) -> list[Link]:
     """The URLs of rows (weights, logs, configs), of the documents their claims stand in, and of their data sets."""
     owners: dict[tuple[LinkKind, str], list[str]] = {}
-    sizes: dict[str, int | None] = {}
+    sizes: dict[str, int] = {}
     for checkpoint in checkpoints:
         for kind, url, owner in _urls(checkpoint, manifest):
             named = owners.setdefault((kind, url), [])
             if owner not in named:
                 named.append(owner)
-        sizes |= dict.fromkeys(checkpoint.weights.urls, _known_size(checkpoint))
+        if (size := _known_size(checkpoint)) is not None:
+            sizes |= dict.fromkeys(checkpoint.weights.urls, size)
     return [
         Link(url=url, kind=kind, owners=tuple(names), size_bytes=sizes.get(url))
         for (kind, url), names in owners.items()
@@ -131,7 +132,7 @@ def _lanes(links: Iterable[Link]) -> list[list[Link]]:
     """The links in groups to be asked one after another: a few groups a host, so that none is stormed."""
     hosts: dict[str, list[Link]] = {}
     for link in links:
-        hosts.setdefault(urlsplit(link.url).netloc, []).append(link)
+        hosts.setdefault(_host(link.url), []).append(link)
     lanes = [
         group[start::CONNECTIONS_PER_HOST]
         for group in hosts.values()
@@ -140,33 +141,44 @@ def _lanes(links: Iterable[Link]) -> list[list[Link]]:
     return [lane for lane in lanes if lane]
 
 
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).netloc
+    except ValueError:  # no URL: asking for it will tell
+        return ""
+
+
 def check(link: Link, connection: requests.Session, patience: Patience) -> Checked:
     """Ask for one link."""
     import requests  # noqa: PLC0415
 
     try:
-        with closing(_ask(link.url, connection, patience)) as response:
+        with closing(_ask(link, connection, patience)) as response:
             return _judged(link, response)
     except requests.TooManyRedirects as error:
         return Checked(link=link, state="gone", note=reason(error))
-    except requests.RequestException as error:
+    except no_answer() as error:
         return Checked(link=link, state="no answer", note=reason(error))
 
 
-def _ask(url: str, connection: requests.Session, patience: Patience) -> requests.Response:
-    """The headers of an answer: HEAD's, or those of a GET for one byte where HEAD brings an error."""
+def _ask(link: Link, connection: requests.Session, patience: Patience) -> requests.Response:
+    """The headers of an answer: HEAD's where nothing is wrong with them, else those of a GET for one byte.
+
+    Servers that never test HEAD answer it with an empty body's length, a page's type, or not at all.
+    """
     timeout = (patience.connect_seconds, patience.read_seconds)
     identity = {"Accept-Encoding": "identity"}
-    response = connection.head(url, allow_redirects=True, timeout=timeout, headers=identity)
-    if response.ok:
-        return response
-    return connection.get(url, stream=True, timeout=timeout, headers=identity | {"Range": "bytes=0-0"})
+    with suppress(*no_answer()):
+        response = connection.head(link.url, allow_redirects=True, timeout=timeout, headers=identity)
+        if _judged(link, response).state in _THERE:
+            return response
+    return connection.get(link.url, stream=True, timeout=timeout, headers=identity | {"Range": "bytes=0-0"})
 
 
 def _judged(link: Link, response: requests.Response) -> Checked:
     if response.status_code in _GONE:
         return Checked(link=link, state="gone", note=status_text(response))
-    if not response.ok:
+    if not response.ok and not (response.status_code == 416 and _size(response) == 0):  # no first byte: empty
         return Checked(link=link, state="refused", note=status_text(response))
     if fault := _type_fault(link, response):
         return Checked(link=link, state="wrong type", note=fault)
@@ -193,10 +205,10 @@ def _size_fault(link: Link, response: requests.Response) -> str:
 
 
 def _size(response: requests.Response) -> int | None:
-    if response.status_code == 206:
+    if response.status_code in (206, 416):
         return content_range(response)[1]
     length = response.headers.get("Content-Length", "")
-    return int(length) if length.isdigit() else None
+    return whole_number(length)
 
 
 def _moved_to(response: requests.Response) -> str | None:

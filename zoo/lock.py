@@ -10,16 +10,17 @@ and completes the entry.
 
 from __future__ import annotations
 
-import hashlib
 import os
+import tempfile
+import threading
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 from filelock import FileLock
 
 from . import places
-from .download import FetchError
+from .download import LocalError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +32,7 @@ NAME = "zoo.lock"
 VERSION = 1
 
 
-class LockError(FetchError):
+class LockError(LocalError):
     """The lock file cannot be read or written."""
 
 
@@ -41,8 +42,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     file: str
     url: str
     """Where it came from; empty for a file that was found in the cache."""
-    sha256: str
-    size_bytes: int
+    sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+    size_bytes: Annotated[int, msgspec.Meta(ge=0)]
     content_digest: str | None = None
     """`models.health.content_digest`: equal for equal tensors in any container; None until it was computed."""
     recorded: str
@@ -59,9 +60,9 @@ class Lock:
     """The lock of a manifest: read from where it was published, written where writing is possible."""
 
     def __init__(self, path: Path, published: Path | None = None) -> None:
-        self.path = path
+        self.path = path.resolve()
         """The file that is written; what it says comes first."""
-        self.published = None if published == path else published
+        self.published = None if published is None or published.resolve() == self.path else published
 
     def get(self, checkpoint_id: str) -> Entry | None:
         """What was recorded of a checkpoint's file.
@@ -95,19 +96,38 @@ class Lock:
         if entry and entry.sha256 == sha256 and entry.content_digest is None:
             self.record(checkpoint_id, msgspec.structs.replace(entry, content_digest=content_digest))
 
-    def _change(self, change: Callable[[_Content], object]) -> None:
-        key = hashlib.sha256(str(self.path.absolute()).encode()).hexdigest()[:16]
-        guard = places.zoo_home() / "locks" / f"{NAME}-{key}.lock"
+    def require_writable(self) -> None:
+        """Find out before a download that its hash could not be recorded.
+
+        Raises:
+            LockError: the lock file cannot be read or written.
+        """
+        _read(self.path)
         try:
-            guard.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(guard):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with _guard(self.path), tempfile.TemporaryFile(dir=self.path.parent):
+                pass
+        except OSError as error:
+            raise _cannot_write(self.path, error) from error
+
+    def _change(self, change: Callable[[_Content], object]) -> None:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with _guard(self.path):
                 content = _read(self.path)
                 change(content)
                 _write(self.path, content)
         except OSError as error:
-            raise LockError(
-                f"{self.path}: cannot write: {error.strerror or error}; name another file with ZOO_LOCK"
-            ) from error
+            raise _cannot_write(self.path, error) from error
+
+
+def _guard(path: Path) -> FileLock:
+    """What whoever writes `path` must hold: beside it, so that it is the same one for every cache."""
+    return FileLock(path.with_name(f".{path.name}.guard"))
+
+
+def _cannot_write(path: Path, error: OSError) -> LockError:
+    return LockError(f"{path}: cannot write: {error.strerror or error}; name another file with ZOO_LOCK")
 
 
 def entry_of(path: Path, sha256: str, url: str) -> Entry:
@@ -141,7 +161,7 @@ def _read(path: Path) -> _Content:
         content = msgspec.json.decode(path.read_bytes(), type=_Content)
     except FileNotFoundError:
         return _Content()
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, ValueError, msgspec.DecodeError) as error:
         raise LockError(
             f"{path}: cannot read the lock: {error}; mend it, or take it back from version control"
         ) from error
@@ -152,7 +172,12 @@ def _read(path: Path) -> _Content:
 
 def _write(path: Path, content: _Content) -> None:
     ordered = msgspec.structs.replace(content, files=dict(sorted(content.files.items())))
-    fresh = path.with_name(f"{path.name}.new")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh.write_bytes(msgspec.json.format(msgspec.json.encode(ordered), indent=2) + b"\n")
-    fresh.replace(path)
+    fresh = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.new")
+    try:
+        with fresh.open("wb") as file:
+            file.write(msgspec.json.format(msgspec.json.encode(ordered), indent=2) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)

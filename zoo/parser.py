@@ -485,8 +485,17 @@ def _add_cache_tasks(command: argparse.ArgumentParser) -> None:
         )
 
 
+MAX_TIMEOUT_SECONDS = 86_400
+"""A day: no server is silent for longer, and no clock of the system's overflows."""
+
+
 def _seconds(text: str) -> float:
-    return _positive(text, "seconds")
+    seconds = _positive(text, "seconds")
+    if seconds > MAX_TIMEOUT_SECONDS:
+        raise argparse.ArgumentTypeError(
+            f"expected seconds above 0 and up to {MAX_TIMEOUT_SECONDS}, such as 60, found {text!r}"
+        )
+    return seconds
 
 
 def _positive(text: str, what: str = "a number") -> float:

@@ -113,7 +113,7 @@ def parse_log(text: str, source: str = "log") -> TrainingLog:
     Raises:
         LogError: nothing in it is from a training log.
     """
-    lines = list(enumerate(text.splitlines(), start=1))
+    lines = list(enumerate(text.removeprefix("\ufeff").split("\n"), start=1))
     first = next(((number, line) for number, line in lines if line.strip()), None)
     if first is None:
         raise LogError(f"{source}: expected a training log, found an empty file")
@@ -169,7 +169,7 @@ def _json_object(line: str) -> tuple[dict[str, Any] | None, str]:
     """The object of a line, or None and why not."""
     try:
         found = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return None, f"not JSON: {error}"
     return (
         (found, "")
@@ -241,7 +241,7 @@ def _devices(environment: str) -> tuple[str | None, int | None]:
 
 _NUMBER = r"(?:[a-z_.]*\w*\()?([-+]?(?:nan|inf|[0-9.]+(?:e[-+]?[0-9]+)?))"
 """A float, alone or as numpy's repr: `np.float64(0.79)`."""
-_RESULT = re.compile(rf"'miou': {_NUMBER}", re.IGNORECASE)
+_RESULT = re.compile(rf"'miou': {_NUMBER}(?=\)?\s*[,}}])", re.IGNORECASE)
 _BEGIN = re.compile(r"Evaluate (EMA of )?\S+ at epoch (\d+)")
 _PROGRESS_2021 = re.compile(
     r"\[EPOCH\]: (?P<cur_epoch>\d+)/(?P<max_epochs>\d+), \[BATCH\]: (?P<batch>\d+)/(?P<batches>\d+), "
@@ -274,6 +274,8 @@ class _TextState:
             self.rates += [float(rate) for rate in _RATE.findall(line)]
         elif result := _RESULT.search(line):
             self._result(number, float(result[1]))
+        elif "'miou':" in line:
+            self.faults.append(Fault(line=number, message="a result that is torn or no number"))
         elif "'scheduler':" in line:
             self.config = line
 
@@ -289,8 +291,8 @@ class _TextState:
         self.rates.append(float(found["learning_rate"]))
 
     def _result(self, number: int, miou: float) -> None:
-        if not math.isfinite(miou):
-            self.faults.append(Fault(line=number, message=f"miou is no number: {miou}"))
+        if not 0 <= miou <= 1:
+            self.faults.append(Fault(line=number, message=f"miou is no fraction: {miou}"))
             return
         epoch, averaged = self.evaluated or (self.counts.get("cur_epoch"), False)
         self.evaluations.append(
@@ -307,7 +309,10 @@ class _TextState:
 def _parse_text(lines: Iterable[tuple[int, str]]) -> TrainingLog:
     state = _TextState()
     for number, line in lines:
-        state.read(number, line)
+        try:
+            state.read(number, line)
+        except (ValueError, OverflowError) as error:  # noqa: PERF203  (a torn number)
+            state.faults.append(Fault(line=number, message=f"not to be read: {error}"))
     config = state.config
     policy = _text_after(r"'scheduler': \{[^{}]*?'type': ", config)
     return TrainingLog(

@@ -23,6 +23,8 @@ class Page:
     """False: a Range request is answered with the whole file and 200."""
     head: bool = True
     """False: HEAD is answered with 405."""
+    bad_head: str = ""
+    """What HEAD is answered with: `empty` (length 0), `page` (a page's type), `silent` (nothing)."""
     statuses: list[int] = field(default_factory=list)
     """Error codes for the next answers."""
     headers: dict[str, str] = field(default_factory=dict)
@@ -37,6 +39,10 @@ class Page:
     """Answer 302 to there."""
     permanent: bool = False
     """Answer 301 instead of 302."""
+    always_part: bool = False
+    """Answer 206 though no part was asked for."""
+    no_length: bool = False
+    """Neither Content-Length nor chunks: the body ends where the connection does."""
     chunked: bool = False
     """No Content-Length, but chunks."""
 
@@ -91,7 +97,14 @@ def _answer(handler, script):
         return _plain(handler, page.statuses.pop(0), page.headers)
     if handler.command == "HEAD" and not page.head:
         return _plain(handler, 405, {})
+    if handler.command == "HEAD" and page.bad_head:
+        return _answer_head_badly(handler, page.bad_head)
     return _serve(handler, page, asked)
+
+
+def _answer_head_badly(handler, how):
+    if how != "silent":
+        _plain(handler, 200, {"Content-Type": "text/html"} if how == "page" else {})
 
 
 def _plain(handler, status, headers):
@@ -113,6 +126,9 @@ def _serve(handler, page, asked):
         handler.send_response(206)
         handler.send_header("Content-Range", f"bytes {begin}-{end - 1}/{len(data)}")
         data = data[:end]
+    elif page.always_part:
+        handler.send_response(206)
+        handler.send_header("Content-Range", f"bytes 0-{len(data) - 1}/{len(data)}")
     else:
         handler.send_response(200)
     _headers(handler, page, len(data) - begin)
@@ -127,7 +143,7 @@ def _headers(handler, page, length):
     handler.send_header("Connection", "close")
     if page.chunked:
         handler.send_header("Transfer-Encoding", "chunked")
-    else:
+    elif not page.no_length:
         handler.send_header("Content-Length", str(length if page.length is None else page.length))
     for name, value in {"ETag": page.etag, "Last-Modified": page.last_modified, **page.headers}.items():
         if value is not None:

@@ -2,11 +2,14 @@
 
 import io
 import json
+import pickle
 import zipfile
 
 import pytest
+import torch
+from legacy_files import legacy_file
 
-from segbench.zoo.contents import checkpoint_fault, container, page, web_page
+from segbench.zoo.contents import checkpoint_fault, container, is_cut_short, page, web_page
 
 
 def archive():
@@ -69,7 +72,7 @@ def fault(tmp_path, data):
 
 
 @pytest.mark.parametrize(
-    "data", [archive(), safetensors(), b"\x80\x02anything"], ids=["zip", "safetensors", "pickle"]
+    "data", [archive(), safetensors(), legacy_file(1000)], ids=["zip", "safetensors", "pickle"]
 )
 def test_nothing_speaks_against_whole_files(tmp_path, data):
     assert fault(tmp_path, data) is None
@@ -90,9 +93,57 @@ def test_a_safetensors_file_tells_that_it_is_cut_or_too_long(tmp_path):
     for size in (10, 20):
         found = fault(tmp_path, safetensors(size))
         assert found == f"a safetensors file of {whole - 16 + size} bytes whose header promises {whole}"
-    assert fault(tmp_path, safetensors()[:30]).startswith(
-        "a safetensors file whose header is cut short or damaged (Input data was truncated"
+    found = fault(tmp_path, safetensors()[:30])
+    assert found == "a safetensors file whose header is cut short or damaged"
+
+
+def legacy(content, protocol=2):
+    file = io.BytesIO()
+    torch.save(content, file, _use_new_zipfile_serialization=False, pickle_protocol=protocol)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4])
+def test_a_legacy_pickle_says_where_it_ends(tmp_path, protocol):
+    weights = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4)).state_dict()
+    content = {
+        "meta": {"classes": ("road", "sky"), "lr": 0.01, "hooks": [[], {}]},
+        "state_dict": weights,
+        "a part of one": weights["0.weight"][1:],
+        "halves": torch.zeros(5, dtype=torch.float16),
+    }
+    assert fault(tmp_path, legacy(content, protocol)) is None
+
+
+def test_a_legacy_pickle_cut_anywhere_is_seen(tmp_path):
+    data = legacy({"w": torch.arange(10), "meta": {"epoch": 3}})
+    path = tmp_path / "f"
+    for size in range(2, len(data)):
+        path.write_bytes(data[:size])
+        assert checkpoint_fault(path) is not None, size
+        assert is_cut_short(path), size
+    path.write_bytes(data + b"x")
+    assert checkpoint_fault(path) == (
+        f"a legacy pickle of {len(data) + 1} bytes whose storages end at byte {len(data)}"
     )
+    assert not is_cut_short(path)
+
+
+def test_a_pickle_that_is_not_torchs_is_none(tmp_path):
+    assert fault(tmp_path, pickle.dumps({"w": 1})) == "a pickle that does not begin with torch's magic number"
+
+
+@pytest.mark.parametrize("data", [archive(), safetensors()], ids=["zip", "safetensors"])
+def test_what_lacks_its_end_is_cut_short(tmp_path, data):
+    path = tmp_path / "f"
+    for cut, is_short in ((data, False), (data[:-1], True), (data[:70], True)):
+        path.write_bytes(cut)
+        assert is_cut_short(path) == is_short
+
+
+def test_a_safetensors_file_may_begin_like_json():
+    assert page((0x7B20).to_bytes(8, "big")[::-1] + b'{"w": {}}') is None
+    assert page(b"{" + bytes(7) + b'{"w": {}}') is None
 
 
 def test_other_files_are_named_by_what_they_begin_with(tmp_path):

@@ -96,6 +96,7 @@ def begun(get, server, arrived=150_000, **note):
     import msgspec
 
     known = {"url": f"{server.url}/f", "etag": '"v1"', "length": len(DATA)} | note
+    known |= {"sealed_bytes": arrived, "seal": hashlib.sha256(DATA[:arrived]).hexdigest()}
     get.path.write_bytes(DATA[:arrived])
     get.path.with_name("f.part.json").write_bytes(msgspec.json.encode(Note(**known)))
 
@@ -157,7 +158,7 @@ def test_a_file_that_changed_is_fetched_anew(server, get, changed):
     found = get()
     assert found.sha256 == hashlib.sha256(data).hexdigest()
     assert get.path.read_bytes() == data
-    assert "starting over, 150000 bytes are dropped" in get.told[0]
+    assert "starting over, 150000 bytes are dropped" in get.told[-1]
 
 
 def test_a_file_that_changes_between_two_tries_is_not_sewn_together(server, get):
@@ -177,7 +178,7 @@ def test_a_file_that_became_shorter_than_the_part_is_fetched_anew(server, get):
     begun(get, server)
     server.file("/f", DATA[:1000])
     assert get().sha256 == hashlib.sha256(DATA[:1000]).hexdigest()
-    assert get.told[0] == "the server has no such part of the file: starting over, 150000 bytes are dropped"
+    assert get.told[1] == "the server has no such part of the file: starting over, 150000 bytes are dropped"
 
 
 def test_a_file_of_unknown_length_is_known_to_be_whole_by_a_416(server, get):
@@ -201,7 +202,7 @@ def test_a_part_with_another_etag_than_asked_for_is_refused(server, get):
     begun(get, server)
     server.file("/f", DATA, etag=None, headers={"ETag": '"v2"'}, last_modified='"v1"')
     assert get() == WHOLE
-    assert get.told[0].startswith("the server sent a part of another file than before: starting over")
+    assert get.told[1].startswith("the server sent a part of another file than before: starting over")
 
 
 def test_bytes_without_a_note_are_dropped(server, get):
@@ -210,11 +211,113 @@ def test_bytes_without_a_note_are_dropped(server, get):
     assert get() == WHOLE
 
 
+@pytest.mark.parametrize("arrived", [150_000, len(DATA)])
+def test_bytes_that_the_disk_lost_are_found_out_where_no_hash_would(server, get, arrived):
+    """A power failure that left zeros: the seal is broken, and everything comes anew."""
+    begun(get, server, arrived=arrived)
+    data = get.path.read_bytes()
+    get.path.write_bytes(data[:70_000] + bytes(1000) + data[71_000:])
+    server.file("/f", DATA)
+    assert get() == WHOLE
+    assert get.path.read_bytes() == DATA
+
+
+def test_bytes_behind_the_seal_are_fetched_again(server, get):
+    """The process was killed, or the power failed, between the bytes and their seal."""
+    begun(get, server)
+    get.path.write_bytes(get.path.read_bytes() + bytes(500))
+    server.file("/f", DATA)
+    assert get() == SPLICED
+    assert server.bodies() == [(150_000, len(DATA) - 150_000)]
+
+
 def test_a_torn_note_is_no_note(server, get):
     begun(get, server)
     get.path.with_name("f.part.json").write_text('{"url": "http')
     server.file("/f", DATA)
     assert get() == WHOLE
+
+
+def test_a_line_that_always_breaks_at_the_same_byte_ends(server, get):
+    """The same bytes once more are no progress, though the file had to start over."""
+    page = server.file("/f", DATA, cuts=[100_000] * 99, ranges=False)
+    with pytest.raises(FetchError, match=r"100000 of \d+ bytes arrived: the connection ended early"):
+        get()
+    assert len(page.cuts) == 99 - QUICK.tries
+    assert get.path.stat().st_size == 100_000
+
+
+def test_replicas_that_never_agree_end(server, get):
+    """Each answer has an ETag of its own, and a part is sent whatever If-Range says."""
+    page = server.file("/f", DATA, cuts=[100_000] * 99, etag=None, last_modified="x")
+    page.headers["ETag"] = '"v0"'
+
+    def change(sentence):
+        get.told.append(sentence)
+        page.headers["ETag"] = f'"v{len(get.told)}"'
+
+    begun(get, server, arrived=100_000, etag='"other"', last_modified="x")
+    with pytest.raises(FetchError, match="what arrived is kept"):
+        get(tell=change)
+    assert get.path.stat().st_size == 100_000
+
+
+def test_a_part_need_not_repeat_a_validator(server, get):
+    """RFC 9110, 15.3.7: an answer to If-Range leaves out Last-Modified where there is an ETag."""
+    begun(get, server, last_modified="Wed, 01 Sep 2021 05:47:39 GMT")
+    server.file("/f", DATA)
+    assert get() == SPLICED
+    assert server.bodies() == [(150_000, len(DATA) - 150_000)]
+
+
+def test_a_sign_in_page_leaves_what_arrived(server, get):
+    begun(get, server)
+    server.file("/f", b"<html><title>Hotel</title>", etag=None, kind="text/html", ranges=False)
+    with pytest.raises(IntegrityError, match="an HTML page titled 'Hotel'"):
+        get()
+    assert get.told == []
+    assert get.path.read_bytes() == DATA[:150_000]
+    server.file("/f", DATA)
+    assert get() == SPLICED
+    assert server.bodies()[-1] == (150_000, len(DATA) - 150_000)
+
+
+def test_an_answer_that_breaks_at_once_leaves_what_arrived(server, get):
+    begun(get, server)
+    server.file("/f", DATA, ranges=False, cuts=[100] * 9)
+    with pytest.raises(FetchError):
+        get()
+    assert get.path.read_bytes() == DATA[:150_000]
+
+
+def test_a_part_of_everything_is_everything(server, get):
+    """A server that answers 206 to a request without a range."""
+    server.file("/f", DATA, always_part=True)
+    assert get() == WHOLE
+    assert get.told == []
+
+
+def test_digits_of_other_scripts_are_no_length(server, get):
+    server.file("/f", DATA, chunked=True, headers={"Content-Range": "bytes ²-9/²"})
+    assert get() == WHOLE
+
+
+def test_a_retry_after_that_is_no_time_is_passed_over(server, get):
+    server.file("/f", DATA, statuses=[503], headers={"Retry-After": "soon"})
+    assert get() == WHOLE
+
+
+def test_a_redirect_to_no_address_is_no_answer(server, get):
+    for place in ("http://[bad/x", "http://.example/x"):
+        server.file("/f", b"", location=place)
+        with pytest.raises(FetchError, match="no answer"):
+            get()
+
+
+def test_missing_certificates_are_no_fault_of_the_disk(server, get, monkeypatch):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/no/such/bundle.pem")
+    with pytest.raises(FetchError, match=r"no answer \(the settings for TLS or proxies: .*bundle.pem"):
+        download("https://127.0.0.1:9/f", get.path, patience=QUICK)
 
 
 # answers that are none --------------------------------------------------------------------------------------

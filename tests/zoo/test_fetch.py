@@ -5,12 +5,13 @@ import json
 
 import pytest
 from faulty_server import unused_port
+from legacy_files import legacy_file
 
 from segbench.zoo.download import Patience
-from segbench.zoo.fetch import FetchError, IntegrityError, fetch, weights_path
+from segbench.zoo.fetch import Action, FetchError, IntegrityError, fetch, fetch_action, weights_path
 
-DATA = b"\x80\x02" + bytes(range(256)) * 9000
-"""Begins like a legacy pickle."""
+DATA = legacy_file(2_304_002)
+OTHER = legacy_file(2_304_002, seed=1)
 SHA256 = hashlib.sha256(DATA).hexdigest()
 QUICK = Patience(connect_seconds=2, read_seconds=0.3, tries=4, backoff_seconds=0.01)
 
@@ -210,6 +211,54 @@ def test_a_mirror_goes_on_where_the_first_one_broke_off(server, checkpoint, got)
     assert server.bodies() == [(0, 700_000), (700_000, len(DATA) - 700_000)]
 
 
+def parts(row):
+    return {path.name: path.stat().st_size for path in weights_path(row).parent.glob("*.part")}
+
+
+def test_what_one_mirror_gave_outlives_the_other(server, checkpoint, got):
+    """Without a hash each URL has its own partial file; whichever breaks, neither loses what arrived."""
+    server.file("/one/model.pth", DATA, cuts=[700_000] + [0] * 9)
+    row = checkpoint(f"{server.url}/one/model.pth", f"{server.url}/two/model.pth")
+    with pytest.raises(FetchError):
+        got(row)
+    assert list(parts(row).values()) == [700_000]
+    server.file("/two/model.pth", DATA, cuts=[300_000] + [0] * 9, etag='"2"')
+    server.pages["/one/model.pth"].cuts = [0] * 4
+    with pytest.raises(FetchError):
+        got(row)
+    assert sorted(parts(row).values()) == [300_000, 700_000]
+    assert fetch_action(row) is Action.RESUME
+    del server.pages["/one/model.pth"]
+    server.pages["/two/model.pth"].cuts.clear()
+    assert got(row).read_bytes() == DATA
+    assert server.bodies()[-1] == (300_000, len(DATA) - 300_000)
+    assert leftovers(row) == ["model.pth"]
+
+
+def test_a_mirror_goes_on_with_bytes_of_unknown_length_where_a_hash_will_tell(server, checkpoint, got):
+    server.file("/one/model.pth", DATA, chunked=True, cuts=[700_000] + [0] * 9)
+    server.file("/two/model.pth", DATA, etag='"2"')
+    row = checkpoint(f"{server.url}/one/model.pth", f"{server.url}/two/model.pth", sha256=SHA256)
+    assert got(row).read_bytes() == DATA
+    assert server.bodies()[-1] == (700_000, len(DATA) - 700_000)
+
+
+@pytest.mark.parametrize("chunked", [True, False], ids=["chunks", "until it closes"])
+def test_a_legacy_file_cut_without_a_length_is_no_file(server, checkpoint, got, tmp_path, chunked):
+    """Its own storages say where it ends; nothing else does."""
+    half = DATA[: len(DATA) // 2]
+    server.file("/model.pth", half, chunked=chunked, no_length=not chunked, ranges=False)
+    row = checkpoint(f"{server.url}/model.pth")
+    with pytest.raises(FetchError, match="the connection ended early; what arrived is kept") as error:
+        got(row)
+    assert not isinstance(error.value, IntegrityError)
+    assert leftovers(row) == ["model.pth.part", "model.pth.part.json"]
+    assert not (tmp_path / "zoo.lock").exists()
+    server.file("/model.pth", DATA)
+    assert got(row).read_bytes() == DATA
+    assert server.bodies()[-1] == (len(half), len(DATA) - len(half))
+
+
 def test_parts_that_do_not_fit_together_are_fetched_anew(server, checkpoint, got):
     """What lay on the disk was damaged; with a known hash that shows, and costs one more download."""
     server.file("/model.pth", DATA, cuts=[100_000] + [0] * 9)
@@ -252,6 +301,22 @@ def test_a_place_that_cannot_be_written_is_named_before_anything_is_asked(
     assert server.asked == []
 
 
+def test_a_fault_of_this_machine_asks_no_other_mirror_and_loses_nothing(server, checkpoint, got, tmp_path):
+    """The lock cannot be written, a folder lies in the file's place: told before a byte is asked for."""
+    server.file("/model.pth", DATA)
+    row = checkpoint(f"{server.url}/model.pth", f"{server.url}/mirror/model.pth")
+    (tmp_path / ".zoo.lock.guard").mkdir()
+    with pytest.raises(
+        FetchError, match=r"zoo.lock: cannot write: Is a directory; name another file with ZOO_LOCK"
+    ):
+        got(row)
+    (tmp_path / ".zoo.lock.guard").rmdir()
+    weights_path(row).mkdir(parents=True)
+    with pytest.raises(FetchError, match=r"model.pth: a folder lies where the file belongs; move it away"):
+        got(row)
+    assert server.asked == []
+
+
 # zoo.lock ---------------------------------------------------------------------------------------------------
 
 
@@ -281,13 +346,13 @@ def test_what_was_recorded_is_required_until_the_lock_is_updated(server, checkpo
     got(row).unlink()
     for blob in (tmp_path / "zoo-home/blobs").iterdir():
         blob.unlink()
-    server.file("/model.pth", DATA + b"new")
+    server.file("/model.pth", OTHER)
     with pytest.raises(
         IntegrityError, match=r"the one recorded in .*zoo.lock: .* or accept it with --update-lock"
     ):
         got(row)
-    assert got(row, update_lock=True).read_bytes() == DATA + b"new"
-    assert got(row).read_bytes() == DATA + b"new"
+    assert got(row, update_lock=True).read_bytes() == OTHER
+    assert got(row).read_bytes() == OTHER
 
 
 def test_a_file_that_is_there_is_recorded_too(server, checkpoint, got, tmp_path):
@@ -306,11 +371,11 @@ def test_a_lock_that_cannot_be_written_keeps_no_file_from_its_user(server, check
     row = checkpoint(f"{server.url}/model.pth")
     weights_path(row).parent.mkdir(parents=True)
     weights_path(row).write_bytes(DATA)
-    (tmp_path / "zoo-home/locks").write_text("a file where a folder should be")
+    (tmp_path / ".zoo.lock.guard").mkdir()
     assert got(row) == weights_path(row)
     assert got.told == [
         (
-            f"{row.id}: used, but not recorded: {tmp_path / 'zoo.lock'}: cannot write: File exists; name another file with "
+            f"{row.id}: used, but not recorded: {tmp_path / 'zoo.lock'}: cannot write: Is a directory; name another file with "
             "ZOO_LOCK"
         )
     ]

@@ -11,11 +11,12 @@ import time
 import pytest
 import yaml
 from faulty_server import unused_port
+from legacy_files import legacy_file
 
 from segbench.zoo.cli import main
 from segbench.zoo.demo import STREETS
 
-FILES = {f"row{n}": b"\x80\x02" + bytes([n]) * 300_000 for n in range(4)}
+FILES = {f"row{n}": legacy_file(300_002, seed=n) for n in range(4)}
 SHA256 = {name: hashlib.sha256(data).hexdigest() for name, data in FILES.items()}
 
 
@@ -63,7 +64,7 @@ def in_cache(zoo):
     return sorted(
         str(path.relative_to(zoo.home))
         for path in zoo.home.rglob("*")
-        if path.is_file() and path.parent.name not in ("locks", "blobs")
+        if path.is_file() and path.parent.name not in ("locks", "blobs", "manifests")
     )
 
 
@@ -154,6 +155,62 @@ def test_one_failure_does_not_stop_the_others(zoo, server):
     assert in_cache(zoo) == ["weights/row0/row0.pth", "weights/row3/row3.pth"]
 
 
+@pytest.mark.parametrize(
+    "url", ["http://[bad/x.pth", "http://127.0.0.1:1/%00.pth", "{server}/redirected.pth", "{server}/%2e%2e"]
+)
+def test_an_address_that_is_none_stops_nobody_else(zoo, server, url):
+    server.file("/redirected.pth", b"", location="http://[bad/x")
+    zoo.rows["row0"]["weights"]["urls"] = [url.format(server=server.url)]
+    code, out, err = zoo("row0", "row1", "--tries", "1")
+    assert code == 3
+    assert err.startswith("zoo: row0: no URL gave the file: ")
+    assert len(err.splitlines()) == 1
+    assert out.startswith(f"row1: {target(zoo, 'row1')}")
+
+
+def test_a_surprise_in_one_file_stops_nobody_else(zoo, monkeypatch):
+    """A cached file that vanishes or cannot be read, say, in a way that nobody foresaw."""
+    from segbench.zoo import batch
+
+    whole = batch.fetch_wanted
+
+    def fails_for_one(job, **options):
+        if job.checkpoint.id == "row0":
+            raise ZeroDivisionError("what?")
+        return whole(job, **options)
+
+    monkeypatch.setattr(batch, "fetch_wanted", fails_for_one)
+    code, out, err = zoo("row0", "row1")
+    assert code == 3
+    assert err == (
+        f"zoo: row0: {target(zoo, 'row0')}: unforeseen ZeroDivisionError: what?; please report it\n"
+    )
+    assert out.startswith("row1: ")
+
+
+def test_a_home_of_nobody_is_told(zoo, monkeypatch):
+    monkeypatch.setenv("ZOO_HOME", "~nobodyofthisname/x")
+    code, _, err = zoo("row0")
+    assert code == 3
+    assert err.startswith("zoo: ~nobodyofthisname/x: ")
+
+
+def test_two_caches_lose_no_entry_of_one_lock(zoo, tmp_path):
+    """Eight threads that record through eight caches of their own."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from segbench.zoo.lock import Entry, Lock
+
+    entry = Entry(file="f", url="", sha256="0" * 64, size_bytes=1, recorded="2026-01-01")
+    link = tmp_path / "link.lock"
+    link.symlink_to(zoo.lock)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda n: Lock([zoo.lock, link][n % 2]).record(f"row{n}", entry), range(40)))
+    assert len(json.loads(zoo.lock.read_text())["files"]) == 40
+    assert link.is_symlink()
+    assert not list(zoo.lock.parent.glob("*.new")) + list(zoo.lock.parent.glob(".*.new"))
+
+
 def test_a_file_that_cannot_be_had_exits_3(zoo, server):
     server.pages.clear()
     assert zoo("row0")[0] == 3
@@ -185,6 +242,29 @@ def test_logs_and_configs_come_along_where_asked_for(zoo):
         f"row0 log: {target(zoo, 'row0', 'logs', 'log')}",
         f"row0 config: {target(zoo, 'row0', 'configs', 'py')}",
     ]
+
+
+@pytest.mark.parametrize("suffix", ["log", "py"])
+@pytest.mark.parametrize(
+    ("body", "found"), [(b'{"message": "Not Found"}', "a JSON message"), (b"", "an empty file")]
+)
+def test_an_error_message_is_neither_a_log_nor_a_config(zoo, server, suffix, body, found):
+    server.file(f"/row0.{suffix}", body, kind="application/json")
+    code, _, err = zoo("row0", "--with-logs")
+    assert code == 4
+    assert f"the server sent {found}" in err
+    assert not list(zoo.home.glob(f"*/row0/row0.{suffix}"))
+
+
+def test_another_tools_file_of_the_same_name_is_no_damage(zoo, server):
+    zoo.rows["row0"]["weights"]["sha256"] = SHA256["row0"]
+    torchs = zoo.home.with_name("torch-home") / "hub/checkpoints/row0.pth"
+    torchs.parent.mkdir(parents=True)
+    torchs.write_bytes(b"another tool's")
+    assert "in torch's cache, not checked" in zoo("row0", "--list")[1]
+    assert zoo("row0", "--verify") == (0, "0 files sound, 0 damaged\n", "")
+    torchs.write_bytes(FILES["row0"])
+    assert zoo("row0", "--verify")[1].endswith("1 files sound, 0 damaged\n")
 
 
 def test_json_has_every_file_and_every_error(zoo, server):
@@ -220,6 +300,7 @@ def test_a_dry_run_says_what_would_be_done(zoo, server):
     [
         (["--jobs", "0"], "expected a whole number from 1 on, found '0'"),
         (["--timeout", "nan"], "expected seconds above 0, such as 60, found 'nan'"),
+        (["--timeout", "1e10"], "expected seconds above 0 and up to 86400, such as 60, found '1e10'"),
         (["--list", "--verify"], "not allowed with argument --list"),
         (
             ["--check-links", "--offline"],
@@ -323,6 +404,38 @@ def test_prune_leaves_a_download_that_is_going_on_alone(zoo, server):
     assert len(server.bodies()) == 1
 
 
+def test_prune_touches_nothing_that_somebody_else_may_have_put_there(zoo):
+    """A ZOO_HOME that is somebody's working folder, with the same names in it."""
+    zoo("row0")
+    theirs = [
+        "configs/my.yaml", "configs/a/deep/er.py", "configs/mine/model.py", "logs/run/train.log", "weights/my/model.pth",
+        "weights/my/movie.part", "weights/my/a.wrong-12345678", "blobs/notes.txt",
+    ]  # fmt: skip
+    for name in theirs:
+        (zoo.home / name).parent.mkdir(parents=True, exist_ok=True)
+        (zoo.home / name).write_text(name)
+    code, out, _ = zoo("--prune")
+    assert (code, out.splitlines()[-1]) == (0, "0 files deleted, 0.0 MiB freed")
+    assert out.splitlines()[:-1] == [
+        f"left alone, not provably zoo's: {zoo.home / name}"
+        for folder in ("weights", "logs", "configs", "blobs")
+        for name in sorted(theirs, key=lambda name: zoo.home / name)
+        if name.startswith(folder)
+    ]
+    assert all((zoo.home / name).read_text() == name for name in theirs)
+
+
+def test_prune_knows_the_manifests_that_used_the_cache(zoo, capsys):
+    zoo("row0", "--with-logs")
+    assert main(["fetch", "--prune"]) == 0
+    assert capsys.readouterr().out == "0 files deleted, 0.0 MiB freed\n"
+    zoo.path.rename(zoo.path.with_name("moved.yaml"))
+    assert main(["fetch", "--prune"]) == 3
+    err = capsys.readouterr().err
+    assert f"zoo: {zoo.path}: this manifest's files lie in the cache, and it cannot be read" in err
+    assert target(zoo, "row0").exists()
+
+
 def test_prune_deletes_what_no_row_needs(zoo, server):
     zoo("row0", "row1", "--with-logs")
     server.file("/row2.pth", b"just some text")
@@ -379,6 +492,14 @@ def test_a_broken_lock_is_told_and_nothing_is_fetched(zoo, server):
         "back from version control\n"
     )
     assert server.asked == []
+
+
+def test_a_lock_without_a_hash_requires_nothing_and_is_refused(zoo, server):
+    zoo("row0")
+    zoo.lock.write_text(zoo.lock.read_text().replace(SHA256["row0"], ""))
+    code, _, err = zoo("row0")
+    assert code == 3
+    assert f"zoo: {zoo.lock}: cannot read the lock: " in err
 
 
 def test_a_lock_that_came_with_a_manifest_that_cannot_be_written_is_still_required(zoo, server, monkeypatch):

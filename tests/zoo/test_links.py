@@ -33,6 +33,23 @@ def test_a_server_that_refuses_head_is_asked_for_one_byte(server):
     assert [(one.method, one.range) for one in server.asked] == [("HEAD", None), ("GET", "bytes=0-0")]
 
 
+@pytest.mark.parametrize("head", ["empty", "page", "silent"])
+def test_what_head_says_against_a_file_is_confirmed_by_asking_for_a_byte(server, head):
+    server.file("/f", b"PK" * 1000, bad_head=head)
+    assert checked(server, size_bytes=2000) == ("ok", "")
+    assert [one.method for one in server.asked][-1] == "GET"
+
+
+def test_an_address_that_is_none_spoils_no_table(server):
+    server.file("/f", b"", location="http://[bad/x")
+    server.file("/g", b"PK")
+    links = [
+        Link(url=url, kind="log", owners=("row",))
+        for url in (f"{server.url}/f", "http://[bad", f"{server.url}/g")
+    ]
+    assert [found.state for found in check_all(links, patience=QUICK)] == ["no answer", "no answer", "ok"]
+
+
 def test_a_missing_file_is_gone(server):
     assert checked(server) == ("gone", "the server answered 404 Not Found")
 

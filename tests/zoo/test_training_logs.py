@@ -217,3 +217,15 @@ def test_a_log_is_read_from_its_file(tmp_path):
     assert read_log(path).last == Evaluation(miou_percent=50.0, iteration=50, epoch=14, line=3)
     with pytest.raises(LogError, match=r"missing.log: cannot read the log: No such file"):
         read_log(tmp_path / "missing.log")
+
+
+@pytest.mark.parametrize("torn", ["0.78.9}", "1e-", "0.7", "...}", "78.49}", "-0.5}", "9" * 5000 + "}"])
+def test_a_torn_or_impossible_result_is_a_fault_and_no_crash(torn):
+    log = parse_log(f"INFO {{'miou': 0.5}}\n{{'miou': {torn}\nEvaluate x at epoch 1\n'cur_epoch': 1")
+    assert [one.miou_percent for one in log.evaluations] == [50.0]
+    assert [fault.line for fault in log.faults] == [2]
+
+
+def test_json_without_end_of_depth_is_a_fault():
+    log = parse_log('\ufeff{"mode": "train", "loss": 1, "iter": 5}\n' + '{"a":' * 100_000)
+    assert (log.last_iteration, [fault.line for fault in log.faults]) == (5, [2])
