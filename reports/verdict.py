@@ -117,6 +117,10 @@ _REASONS: dict[Tolerance, str] = {
     OWN_TOLERANCES[
         "train_memory"
     ]: "a column taken for GiB would be 2.3 % off and one for GB 4.9 %, and neither may count as reproduced",
+    OWN_TOLERANCES[
+        "fps"
+    ]: "the publisher's tables agree on the cost of the same blocks within 1 to 4 %; on another "
+    "device than the published one no band decides",
 }
 """Why limits that no user set are where they are."""
 
