@@ -2,43 +2,82 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+import numpy as np
 import torch
 
 from .confusion import Matrix, Scores, accuracy_scores, confusion_matrix
 from .datasets import DatasetError, ImageFault
-from .inference import model_device, predict_scores
-from .pixels import read_image, read_label
+from .device import in_precision
+from .inference import model_device
+from .margins import Margins
+from .pipeline import WORKERS, ahead, prepare
+from .tiles import decide, scored_views
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from .datasets import Dataset, Sample
     from .evidence import EvidenceKey, EvidenceStore
+    from .inference import Model
+    from .pipeline import Prepared
+    from .pixels import Labels
     from .protocol import EvalProtocol
+    from .tiles import Decision
+
+
+class Loading(msgspec.Struct, frozen=True, kw_only=True):
+    """How images reach the network; changes speed, and with `batch` last bits."""
+
+    workers: int = WORKERS
+    """Threads that make images ready; 0 for none."""
+    batch: int = 1
+    """Mirrored views and windows of one size that run at once. 1 is the publishers' own: other batches may take
+    other kernels."""
+
+
+class Tally:
+    """What a run has counted so far: for a progress bar, and for the margins, which are kept nowhere else."""
+
+    def __init__(self, num_classes: int, matrix: Matrix | None = None) -> None:
+        self.matrix: Matrix = (
+            np.zeros((num_classes + 1, num_classes), np.int64) if matrix is None else matrix.copy()
+        )
+        self.margins = Margins(num_classes)
+
+    @property
+    def miou_percent(self) -> float | None:
+        """Of the images so far; None before the first labelled pixel."""
+        return accuracy_scores(self.matrix).miou_percent if self.matrix[:-1].any() else None
 
 
 def count_image(
-    model: Any, sample: Sample, dataset: Dataset, protocol: EvalProtocol, device: torch.device
-) -> Matrix:
-    """Predict one image and count it against its label.
-
-    Raises:
-        DatasetError: image or label missing, unreadable, or of different sizes.
-    """
-    label = read_label(sample.label, dataset.label_files, dataset.spec.ignore_index)
-    image = read_image(sample.image)
-    if image.shape[:2] != label.shape:
-        raise DatasetError(
-            f"{sample.label}: the label is {label.shape[0]} x {label.shape[1]}, its image {sample.image.name} is "
-            f"{image.shape[0]} x {image.shape[1]} (height x width); they are not a pair"
-        )
+    model: Model, image: Prepared, dataset: Dataset, protocol: EvalProtocol, device: torch.device, batch: int
+) -> tuple[Matrix, Decision]:
+    """Predict one image and count it against its label."""
     with torch.inference_mode():
-        prediction = predict_scores(model, image, protocol, device).argmax(dim=0)
-    return confusion_matrix(
-        prediction.cpu().numpy(), label, len(dataset.spec.classes), dataset.spec.ignore_index
-    )
+        inputs = [view.to(device, non_blocking=True) for view in image.inputs]
+        found = list(scored_views(model, inputs, image.size, protocol, batch))
+        decision = decide(found, image.size, protocol)
+        matrix = _count(decision.labels, image.label, len(dataset.spec.classes), dataset.spec.ignore_index)
+    return matrix, decision
+
+
+def _count(labels: torch.Tensor, truth: Labels, num_classes: int, ignore_index: int) -> Matrix:
+    """The image's matrix, counted where its label map lies."""
+    if labels.device.type == "cpu":
+        return confusion_matrix(labels.numpy(), truth, num_classes, ignore_index)
+    right = torch.from_numpy(truth.astype(np.int64)).to(labels.device)
+    counted = right != ignore_index
+    stray = (right < 0) | (right >= num_classes)
+    cells = torch.where(stray, num_classes, right) * num_classes + labels
+    length = (num_classes + 1) * num_classes
+    counts = torch.bincount(cells[counted], minlength=length)
+    return counts.cpu().numpy().reshape(num_classes + 1, num_classes)
 
 
 def count_missing(
@@ -48,20 +87,33 @@ def count_missing(
     protocol: EvalProtocol,
     store: EvidenceStore,
     key: EvidenceKey,
+    *,
+    loading: Loading | None = None,
+    tally: Tally | None = None,
 ) -> Iterator[Sample | ImageFault]:
     """Count every image that `store` lacks under `key`, yielding each as it is stored or found faulty.
 
-    `contents` is `dataset.contents()`.
+    `contents` is `dataset.contents()`; the network runs in the key's precision. `tally` is kept up to date.
     """
     device = model_device(model)
-    for sample in missing(dataset.samples, contents, store, key):
-        try:
-            matrix = count_image(model, sample, dataset, protocol, device)
-        except DatasetError as error:
-            yield ImageFault(image_id=sample.id, message=str(error))
-            continue
-        store.add(key, (sample.id, contents[sample.id]), matrix)
-        yield sample
+    loading = loading or Loading()
+    network = in_precision(model, key.precision, device)
+    load = partial(prepare, dataset=dataset, protocol=protocol, pin=device.type == "cuda")
+    lacking = missing(dataset.samples, contents, store, key)
+    with closing(ahead(lacking, load, loading.workers)) as coming:
+        for sample, ready in coming:
+            try:
+                image = ready()
+            except DatasetError as error:
+                yield ImageFault(image_id=sample.id, message=str(error))
+                continue
+            matrix, decision = count_image(network, image, dataset, protocol, device, loading.batch)
+            store.add(key, (sample.id, contents[sample.id]), matrix)
+            if tally is not None:
+                tally.matrix += matrix
+                maps = [part.cpu().numpy() for part in decision]
+                tally.margins.add(*maps, image.label, dataset.spec.ignore_index)
+            yield sample
 
 
 def missing(

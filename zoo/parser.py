@@ -324,11 +324,40 @@ def _add_measuring(command: argparse.ArgumentParser) -> None:
     )
     _add_protocol(command, "measure under another protocol of the manifest")
     _add_device(command)
-    _add_precision(command)
+    command.add_argument(
+        "--precision",
+        default="fp32",
+        choices=["fp32", "tf32", "fp16", "bf16"],
+        help="fp32 is the claims' own; the others are stored apart and never compared with a claim",
+    )
+    _add_loading(command)
     _add_data_root(command)
     _add_folder(command)
     _add_places(command)
     _add_tolerance(command)
+
+
+def _add_loading(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--workers",
+        type=_workers,
+        default=2,
+        metavar="N",
+        help="threads that make images ready ahead (default: 2; 0 for none)",
+    )
+    command.add_argument(
+        "--view-batch",
+        type=_count,
+        default=1,
+        metavar="N",
+        help="mirrored views and windows of one size that run at once (default: 1, as published; more may change last bits)",
+    )
+
+
+def _workers(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a whole number from 0 on, found {text!r}")
+    return int(text)
 
 
 def _add_places(command: argparse.ArgumentParser) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from ..evaluate.accuracy import Tally
     from ..evaluate.datasets import Sample
     from .diagnose import Diagnosis
     from .fetch import Progress
@@ -114,8 +115,9 @@ class Bars:
         *,
         total: int,
         stored: int,
+        tally: Tally,
     ) -> Iterable[Sample | ImageFault]:
-        """A bar with images/s and the time left; images with stored evidence count as done."""
+        """A bar with images/s, the time left and mIoU so far; images with stored evidence count as done."""
         label = f"{checkpoint.id} {claim.metric}"
         with tqdm(
             found, desc=label, total=total, initial=stored, unit="img", file=sys.stderr, disable=self.quiet
@@ -123,4 +125,6 @@ class Bars:
             for result in bar:
                 if isinstance(result, ImageFault):
                     tqdm.write(f"zoo: {result.message}", file=sys.stderr)
+                if not self.quiet and tally.miou_percent is not None:
+                    bar.set_postfix_str(f"mIoU {tally.miou_percent:.2f}", refresh=False)
                 yield result

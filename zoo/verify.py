@@ -13,16 +13,24 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from ..evaluate.accuracy import count_missing, counts_from_evidence, matrix_from_evidence, missing
+from ..evaluate.accuracy import (
+    Loading,
+    Tally,
+    count_missing,
+    counts_from_evidence,
+    matrix_from_evidence,
+    missing,
+)
 from ..evaluate.confusion import accuracy_scores, areas
 from ..evaluate.datasets import Dataset, DatasetError, DatasetSpec, ImageFault, Sample, locate
 from ..evaluate.definitions import all_definitions
 from ..evaluate.device import Precision, device_kind, environment, numerics, resolve_device
 from ..evaluate.evidence import EvidenceKey, EvidenceStore
+from ..evaluate.margins import explanation
 from ..evaluate.protocol import EvalProtocol
 from ..models.weights import WeightsError
 from ..reports import ledger
-from ..reports.verdict import Tolerance, Verdict, judge, tolerance_of
+from ..reports.verdict import Status, Tolerance, Verdict, judge, tolerance_of
 from ..reports.verdict import exit_code as verdicts_exit_code
 from .fetch import FetchError, IntegrityError, Progress, check_hash, fetch
 from .manifest import Checkpoint, Claim
@@ -47,6 +55,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     device: str = "cpu"
     precision: Precision = "fp32"
+    loading: Loading = Loading()
     data_root: Path | None = None
     metrics: tuple[str, ...] = ()
     """Claims to judge; empty for all."""
@@ -88,8 +97,9 @@ class Watcher(Protocol):
         *,
         total: int,
         stored: int,
+        tally: Tally,
     ) -> Iterable[Sample | ImageFault]:
-        """Pass `found` on; `stored` of `total` images need no work."""
+        """Pass `found` on; `stored` of `total` images need no work; `tally` is what is counted so far."""
         ...
 
 
@@ -109,9 +119,10 @@ class Silent:
         *,
         total: int,
         stored: int,
+        tally: Tally,
     ) -> Iterable[Sample | ImageFault]:
         """Pass on what was found."""
-        del checkpoint, claim, total, stored
+        del checkpoint, claim, total, stored, tally
         return found
 
 
@@ -216,14 +227,15 @@ class RowVerifier:
             measured=None if measurement is None else measurement.value,
             tolerance=tolerance_of(claim.metric, self.options.tolerance),
             reason=reason or self._caveat(measurement),
-            comparable=not (self.options.not_comparable and claim.metric in ACCURACY_METRICS),
+            comparable=claim.metric not in ACCURACY_METRICS
+            or (not self.options.not_comparable and self.options.precision == "fp32"),
             images=(measurement.image_count or None) if measurement else None,
             date=claim.date or "",
         )
         return Outcome(
             checkpoint=self.checkpoint,
             claim=claim,
-            verdict=verdict,
+            verdict=_with_rounding(verdict, measurement),
             measurement=measurement,
             exit_code=max(exit_code, verdict.status.exit_code),
         )
@@ -234,7 +246,9 @@ class RowVerifier:
             return ""
         stray = measurement.stray_pixels
         wrong = f"{stray} pixels have label values outside the classes; see zoo data --full" if stray else ""
-        return "; ".join(part for part in (self.options.not_comparable, wrong) if part)
+        precision = self.options.precision
+        other = f"measured in {precision}; the claim is fp32's" if precision != "fp32" else ""
+        return "; ".join(part for part in (self.options.not_comparable, other, wrong) if part)
 
     def measure(self, claim: Claim) -> Measurement:
         """Our number for a claim, taken now, or from stored evidence as far as that goes.
@@ -302,9 +316,15 @@ class RowVerifier:
         key = self.key(protocol, subject)
         dataset, samples, contents = subject.dataset, subject.dataset.samples, subject.contents
         lacking = len(missing(samples, contents, self.store, key))
-        found = count_missing(subject.model, dataset, contents, protocol, self.store, key)
+        tally = self._tally(subject, key)
+        found = count_missing(
+            subject.model, dataset, contents, protocol, self.store, key,
+            loading=self.options.loading, tally=tally,
+        )  # fmt: skip
         stored = len(samples) - lacking
-        watched = self.watcher.images(found, self.checkpoint, claim, total=len(samples), stored=stored)
+        watched = self.watcher.images(
+            found, self.checkpoint, claim, total=len(samples), stored=stored, tally=tally
+        )
         faults = [result for result in watched if isinstance(result, ImageFault)]
         if faults:
             raise NotMeasured(_faults_reason(faults, len(samples)))
@@ -317,7 +337,9 @@ class RowVerifier:
             checkpoint=self.checkpoint.id,
             metric=claim.metric,
             value=scores.miou_percent,
-            details=_details(scores, dataset.spec.classes) | {"definitions": others},
+            details=_details(scores, dataset.spec.classes)
+            | {"definitions": others}
+            | _margins(tally, protocol, len(samples)),
             protocol=protocol.name,
             protocol_digest=key.protocol_digest,
             weights_sha256=key.weights_sha256,
@@ -333,6 +355,15 @@ class RowVerifier:
             environment=environment(self.device),
             taken_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         )
+
+    def _tally(self, subject: Subject, key: EvidenceKey) -> Tally:
+        """A tally that begins with the counts that are stored."""
+        tally = Tally(key.num_classes)
+        wanted = set(subject.contents.items())
+        for image, matrix in self.store.counts(key):
+            if image in wanted:
+                tally.matrix += matrix
+        return tally
 
     def key(self, protocol: EvalProtocol, subject: Subject) -> EvidenceKey:
         """What counts of this row under a protocol are stored by."""
@@ -359,6 +390,24 @@ def _details(scores: Scores, classes: tuple[str, ...]) -> dict[str, Any]:
         "aacc_percent": scores.aacc_percent,
         "iou_percent": dict(zip(classes, scores.iou_percent, strict=True)),
     }
+
+
+def _margins(tally: Tally, protocol: EvalProtocol, total: int) -> dict[str, Any]:
+    """Close pixels of the images predicted in this run; a bound on mIoU only where that is all of them."""
+    if not tally.margins.images:
+        return {}
+    unit = "of probability" if protocol.average == "probabilities" else "of raw score"
+    whole = tally.matrix if tally.margins.images == total else None
+    return {"rounding": tally.margins.summary(whole, unit)}
+
+
+def _with_rounding(verdict: Verdict, measurement: Measurement | None) -> Verdict:
+    """The verdict, whose reason says whether rounding can explain a difference beyond the limit."""
+    beyond = verdict.status in (Status.DRIFT, Status.REFUTED)
+    if not beyond or measurement is None or verdict.delta is None or "rounding" not in measurement.details:
+        return verdict
+    said = explanation(measurement.details["rounding"], verdict.delta)
+    return msgspec.structs.replace(verdict, reason="; ".join(filter(None, (verdict.reason, said))))
 
 
 def _is_recorded(measurement: Measurement, path: Path) -> bool:

@@ -57,7 +57,8 @@ def assert_same_labels(plain, decision):
     decided = margins > ROUNDING
     assert decided.float().mean() > 0.99
     assert torch.equal(decision.labels[decided].long(), best.indices[0][decided])
-    torch.testing.assert_close(decision.margins, margins, atol=ROUNDING, rtol=1e-5)
+    size = float(plain.abs().max())  # raw scores are rounded where they are large
+    torch.testing.assert_close(decision.margins, margins, atol=ROUNDING * max(1, size / 4), rtol=1e-5)
     clear = decided & (plain.topk(3, dim=0).values.diff(dim=0)[1] < -ROUNDING)
     assert torch.equal(decision.runners_up[clear].long(), best.indices[1][clear])
 
