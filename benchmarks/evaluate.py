@@ -128,7 +128,12 @@ def mmseg() -> dict[str, float]:
         started = time.perf_counter()
         metrics = runner.test()
         seconds = time.perf_counter() - started
-    return {"seconds": seconds, "images/s": 12 / seconds, "mIoU": float(metrics["mIoU"]), "peak GB": peak_gb()}
+    return {
+        "seconds": seconds,
+        "images/s": 12 / seconds,
+        "mIoU": float(metrics["mIoU"]),
+        "peak GB": peak_gb(),
+    }
 
 
 def absent_operator(name: str) -> type:

@@ -111,8 +111,8 @@ def count_missing(
             store.add(key, (sample.id, contents[sample.id]), matrix)
             if tally is not None:
                 tally.matrix += matrix
-                maps = [part.cpu().numpy() for part in decision]
-                tally.margins.add(*maps, image.label, dataset.spec.ignore_index)
+                labels, margins, second = (part.cpu().numpy() for part in decision)
+                tally.margins.add(labels, margins, second, image.label, dataset.spec.ignore_index)
             yield sample
 
 

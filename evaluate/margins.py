@@ -47,7 +47,8 @@ class Margins:
         self.images += 1
         self.pixels += int(counted.sum())
         near = counted & (margins < LIMITS[-1])
-        margin, best, second, right = (a[near] for a in (margins, labels, runners_up, truth))
+        margin, right = margins[near], truth[near]
+        best, second = labels[near], runners_up[near]
         for row, limit in enumerate(LIMITS):
             chosen = margin < limit
             self.close[row] += int(chosen.sum())

@@ -18,7 +18,7 @@ from .inference import views
 from .pixels import read_image, read_label
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable
 
     from .datasets import Dataset, Sample
     from .geometry import Size
@@ -61,7 +61,7 @@ def prepare(sample: Sample, dataset: Dataset, protocol: EvalProtocol, *, pin: bo
 
 def ahead(
     tasks: Iterable[Task], work: Callable[[Task], Answer], workers: int
-) -> Iterator[tuple[Task, Callable[[], Answer]]]:
+) -> Generator[tuple[Task, Callable[[], Answer]], None, None]:
     """Work on `tasks` in threads, at most `workers` + 1 ahead; yields each with a function that returns its answer.
 
     The function raises what the work raised. With 0 workers it does the work itself. Closing the iterator

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -136,6 +136,14 @@ class Windowed:
         return total / cover
 
 
+class Source(Protocol):
+    """Anything that has scores in some size and hands out parts."""
+
+    def patch(self, rows: Span, columns: Span) -> torch.Tensor:
+        """Scores (rows, C, columns) of a part."""
+        ...
+
+
 class View(NamedTuple):
     """One view's scores and the way to the image's size."""
 
@@ -144,7 +152,7 @@ class View(NamedTuple):
     columns: Axis
 
 
-def resample(scores: Whole | Windowed, down: Axis, rows: Span, across: Axis, columns: Span) -> torch.Tensor:
+def resample(scores: Source, down: Axis, rows: Span, across: Axis, columns: Span) -> torch.Tensor:
     """Interpolated scores (rows, C, columns) of a part of the output."""
     source_rows, row_weights = down.block(rows)
     source_columns, column_weights = across.block(columns)

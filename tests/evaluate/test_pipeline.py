@@ -17,12 +17,13 @@ def test_answers_and_faults_come_in_the_order_of_the_tasks(workers):
             raise ValueError(number)
         return number * number
 
-    found = []
-    for number, answer in ahead(range(10), work, workers):
+    def outcome(answer):
         try:
-            found.append((number, answer()))
+            return answer()
         except ValueError as error:
-            found.append((number, f"fault {error}"))
+            return f"fault {error}"
+
+    found = [(number, outcome(answer)) for number, answer in ahead(range(10), work, workers)]
     assert found == [(n, f"fault {n}" if n % 3 == 0 else n * n) for n in range(10)]
 
 
