@@ -2,43 +2,91 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+import numpy as np
 import torch
 
-from .confusion import Matrix, Scores, accuracy_scores, confusion_matrix
+from .confusion import Matrix, Scores, accuracy_scores
+from .counting import Counting
 from .datasets import DatasetError, ImageFault
-from .inference import model_device, predict_scores
-from .pixels import read_image, read_label
+from .device import in_precision
+from .device_trouble import Halving
+from .inference import model_device
+from .pipeline import WORKERS, Prepared, ahead, behind, groups, prepare
+from .tiles import decide, scored_views, tile_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
     from .datasets import Dataset, Sample
     from .evidence import EvidenceKey, EvidenceStore
+    from .inference import Model
     from .protocol import EvalProtocol
+    from .tiles import View
 
 
-def count_image(
-    model: Any, sample: Sample, dataset: Dataset, protocol: EvalProtocol, device: torch.device
-) -> Matrix:
-    """Predict one image and count it against its label.
+class Loading(msgspec.Struct, frozen=True, kw_only=True):
+    """How images reach the network; changes speed, and with `batch` last bits."""
 
-    Raises:
-        DatasetError: image or label missing, unreadable, or of different sizes.
-    """
-    label = read_label(sample.label, dataset.label_files, dataset.spec.ignore_index)
-    image = read_image(sample.image)
-    if image.shape[:2] != label.shape:
-        raise DatasetError(
-            f"{sample.label}: the label is {label.shape[0]} x {label.shape[1]}, its image {sample.image.name} is "
-            f"{image.shape[0]} x {image.shape[1]} (height x width); they are not a pair"
+    workers: int = WORKERS
+    """Threads that make images ready; 0 for none."""
+    batch: int = 1
+    """Network inputs of one size that run at once: windows, mirrored views, images. 1 is the publishers' own: other
+    batches may take other kernels."""
+
+
+class Predictor:
+    """A network under a protocol, from prepared images to counts on their way; halves its steps where memory ends."""
+
+    def __init__(
+        self, model: Model, dataset: Dataset, protocol: EvalProtocol, device: torch.device, batch: int
+    ) -> None:
+        self._model = model
+        self._protocol = protocol
+        self._device = device
+        self._num_classes = len(dataset.spec.classes)
+        self._ignore_index = dataset.spec.ignore_index
+        self._batch = Halving(batch)
+        height, self._tile_width = tile_of(device)
+        self._tile_height = Halving(height, least=min(8, height), what="tile's height")
+
+    def group_size(self, size: int) -> int:
+        """How many images fill a batch, for `size` network inputs an image and scale."""
+        return max(1, self._batch.size // size)
+
+    def begin(self, images: Sequence[Prepared]) -> list[Counting]:
+        """Start on images of one size.
+
+        Raises:
+            ValueError: the network has more classes than the data set.
+            OutOfMemoryError: one network input, or the smallest tile, is too much for the device.
+        """
+        with torch.inference_mode():
+            found = self._batch.run(lambda batch: self._scored(images, batch))
+            return [self._count(views, image) for views, image in zip(found, images, strict=True)]
+
+    def _scored(self, images: Sequence[Prepared], batch: int) -> list[list[View]]:
+        inputs = [[view.to(self._device, non_blocking=True) for view in image.inputs] for image in images]
+        return scored_views(self._scores, inputs, images[0].size, self._protocol, batch)
+
+    def _scores(self, inputs: torch.Tensor) -> torch.Tensor:
+        scores = self._model(inputs)
+        if scores.shape[1] > self._num_classes:
+            raise ValueError(
+                f"the network has {scores.shape[1]} classes, expected class indices below {self._num_classes}"
+            )
+        return scores
+
+    def _count(self, views: Sequence[View], image: Prepared) -> Counting:
+        decision = self._tile_height.run(
+            lambda height: decide(views, image.size, self._protocol, (height, self._tile_width))
         )
-    with torch.inference_mode():
-        prediction = predict_scores(model, image, protocol, device).argmax(dim=0)
-    return confusion_matrix(
-        prediction.cpu().numpy(), label, len(dataset.spec.classes), dataset.spec.ignore_index
-    )
+        truth = image.truth.to(self._device, non_blocking=True)
+        return Counting(decision, truth, self._num_classes, self._ignore_index)
 
 
 def count_missing(
@@ -48,20 +96,85 @@ def count_missing(
     protocol: EvalProtocol,
     store: EvidenceStore,
     key: EvidenceKey,
+    *,
+    loading: Loading | None = None,
 ) -> Iterator[Sample | ImageFault]:
     """Count every image that `store` lacks under `key`, yielding each as it is stored or found faulty.
 
-    `contents` is `dataset.contents()`.
+    `contents` is `dataset.contents()`; the network runs in the key's precision. Images are read ahead in threads,
+    and on a GPU the next image is under way before the last one's counts are waited for.
     """
-    device = model_device(model)
-    for sample in missing(dataset.samples, contents, store, key):
-        try:
-            matrix = count_image(model, sample, dataset, protocol, device)
-        except DatasetError as error:
-            yield ImageFault(image_id=sample.id, message=str(error))
-            continue
-        store.add(key, (sample.id, contents[sample.id]), matrix)
-        yield sample
+    device, loading = model_device(model), loading or Loading()
+    predictor = Predictor(
+        in_precision(model, key.precision, device), dataset, protocol, device, loading.batch
+    )
+    load = partial(prepare, dataset=dataset, protocol=protocol, pin=device.type == "cuda")
+    lacking = missing(dataset.samples, contents, store, key)
+    with closing(ahead(lacking, load, loading.workers)) as coming:
+        for sample, counting in behind(_begun(coming, predictor, protocol), int(device.type == "cuda")):
+            if isinstance(counting, DatasetError):
+                yield ImageFault(image_id=sample.id, message=str(counting))
+                continue
+            store.add(key, (sample.id, contents[sample.id]), *counting.result())
+            yield sample
+
+
+Loaded = tuple["Sample", "Prepared | DatasetError"]
+
+
+def _begun(
+    coming: Generator[tuple[Sample, Callable[[], Prepared]], None, None],
+    predictor: Predictor,
+    protocol: EvalProtocol,
+) -> Iterator[tuple[Sample, Counting | DatasetError]]:
+    """Every sample with its counts on their way, or what is wrong with its files."""
+    inputs = 2 if protocol.flip else 1
+    for group in groups(map(_loaded, coming), _shape, predictor.group_size(inputs)):
+        images = [image for _, image in group if isinstance(image, Prepared)]
+        begun = iter(predictor.begin(images) if images else [])
+        for sample, image in group:
+            yield sample, image if isinstance(image, DatasetError) else next(begun)
+
+
+def _loaded(one: tuple[Sample, Callable[[], Prepared]]) -> Loaded:
+    sample, ready = one
+    try:
+        return sample, ready()
+    except DatasetError as error:
+        return sample, error
+
+
+def _shape(one: Loaded) -> object:
+    """What images must share to run at once; a faulty one shares nothing with a good one."""
+    _, image = one
+    return image.size if isinstance(image, Prepared) else None
+
+
+class Running:
+    """mIoU of the images of a split whose counts are stored so far, for whoever watches."""
+
+    def __init__(self, store: EvidenceStore, key: EvidenceKey, contents: Mapping[str, str]) -> None:
+        self._store, self._key, self._contents = store, key, contents
+        self._matrix: Matrix | None = None
+
+    def with_image(self, image_id: str) -> float | None:
+        """The mIoU in percent with this image, whose counts were just stored; None before the first labelled pixel."""
+        image = (image_id, self._contents[image_id])
+        if self._matrix is None:
+            self._matrix = self._stored()
+        else:
+            found = self._store.get(self._key, image)
+            assert found is not None, "it was just stored"
+            self._matrix += found
+        return accuracy_scores(self._matrix).miou_percent if self._matrix[:-1].any() else None
+
+    def _stored(self) -> Matrix:
+        wanted = set(self._contents.items())
+        total = np.zeros((self._key.num_classes + 1, self._key.num_classes), np.int64)
+        for image, matrix in self._store.counts(self._key):
+            if image in wanted:
+                total += matrix
+        return total
 
 
 def missing(

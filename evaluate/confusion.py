@@ -11,6 +11,7 @@ A class in neither prediction nor label is left out of the mean; one that is onl
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -98,10 +99,10 @@ def _optional(values: NDArray[np.float64]) -> tuple[float | None, ...]:
     return tuple(None if np.isnan(value) else float(value) for value in values)
 
 
-def encode(matrix: Matrix) -> bytes:
-    """A matrix as bytes: little-endian int64 pairs (cell, count) of the cells that are not zero."""
-    cells = np.flatnonzero(matrix)
-    return np.stack([cells, matrix.reshape(-1)[cells]], axis=1).astype("<i8").tobytes()
+def encode(counts: NDArray[np.int64]) -> bytes:
+    """Counts of any shape as bytes: little-endian int64 pairs (cell, count) of the cells that are not zero."""
+    cells = np.flatnonzero(counts)
+    return np.stack([cells, counts.reshape(-1)[cells]], axis=1).astype("<i8").tobytes()
 
 
 def decode(data: bytes, num_classes: int) -> Matrix:
@@ -110,9 +111,18 @@ def decode(data: bytes, num_classes: int) -> Matrix:
     Raises:
         ValueError: the bytes are not such pairs, or name a cell outside a (C + 1) x C matrix.
     """
+    return decode_cells(data, (num_classes + 1, num_classes))
+
+
+def decode_cells(data: bytes, shape: tuple[int, ...]) -> NDArray[np.int64]:
+    """The counts of this shape that `encode` wrote.
+
+    Raises:
+        ValueError: the bytes are not such pairs, or name a cell outside the shape.
+    """
     pairs = np.frombuffer(data, dtype="<i8").reshape(-1, 2)
-    matrix = np.zeros((num_classes + 1) * num_classes, dtype=np.int64)
-    if pairs.size and not 0 <= int(pairs[:, 0].max()) < matrix.size:
-        raise ValueError(f"counts name cell {pairs[:, 0].max()} of a matrix with {matrix.size} cells")
-    matrix[pairs[:, 0]] = pairs[:, 1]
-    return matrix.reshape(num_classes + 1, num_classes)
+    counts = np.zeros(math.prod(shape), dtype=np.int64)
+    if pairs.size and not 0 <= int(pairs[:, 0].min()) <= int(pairs[:, 0].max()) < counts.size:
+        raise ValueError(f"counts name cell {pairs[:, 0].max()} of {counts.size} cells")
+    counts[pairs[:, 0]] = pairs[:, 1]
+    return counts.reshape(shape)

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-Precision = Literal["fp32", "tf32"]
+Precision = Literal["fp32", "tf32", "fp16", "bf16"]
+"""Arithmetic of the network; fp32 is the claims' own."""
+_HALVES = {"fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 class DeviceError(Exception):
@@ -67,6 +69,21 @@ def numerics(precision: Precision = "fp32", *, cudnn_benchmark: bool = False) ->
         yield
     finally:
         _set(**before)
+
+
+def in_precision(
+    model: Callable[[torch.Tensor], torch.Tensor], precision: str, device: torch.device
+) -> Callable[[torch.Tensor], torch.Tensor]:
+    """The model under torch's autocast for `fp16` and `bf16`, itself for the rest (`numerics` sets TF32)."""
+    half = _HALVES.get(precision)
+    if half is None:
+        return model
+
+    def cast(images: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(device.type, dtype=half):
+            return model(images)
+
+    return cast
 
 
 def _settings() -> dict[str, bool]:

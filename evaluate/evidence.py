@@ -13,13 +13,14 @@ import json
 import zlib
 from contextlib import contextmanager
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import numpy as np
 
 from .confusion import Matrix, decode, encode
 from .evidence_file import SCHEMA_VERSION, EvidenceError, connect, connect_read_only, errors, transaction
+from .margins import Closeness
 
 if TYPE_CHECKING:
     import sqlite3
@@ -31,10 +32,22 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from typing_extensions import Self
 
-__all__ = ["SCHEMA_VERSION", "EvidenceError", "EvidenceKey", "EvidenceStore", "Image", "Split", "Use"]
+__all__ = [
+    "SCHEMA_VERSION", "Encoded", "EvidenceError", "EvidenceKey", "EvidenceStore", "Image", "Split", "Use",
+]  # fmt: skip
 
 Image = tuple[str, str]
 """(id, SHA-256 of the image's and label's bytes): counts belong to contents, not to names."""
+
+
+class Encoded(NamedTuple):
+    """What is stored of one image."""
+
+    image: Image
+    counts: bytes
+    """By `confusion.encode`."""
+    closeness: bytes | None
+    """Its close pixels, by `margins.Closeness.encode`; None where format 2 wrote it."""
 
 
 class EvidenceKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,7 +58,7 @@ class EvidenceKey(msgspec.Struct, frozen=True, kw_only=True):
     dataset_rules: str
     """Digest of label form, classes and ignore index; the files themselves count image by image."""
     precision: str
-    """Arithmetic of the network: `fp32`, `tf32`."""
+    """Arithmetic of the network, as in `device.Precision`."""
     device_kind: str
     """`cpu`, or the GPU's product name: kernels differ between them in the last bits."""
     num_classes: int
@@ -106,25 +119,37 @@ class EvidenceStore:
         with self._errors("write"), transaction(self._db):
             yield self._db
 
-    def add(self, key: EvidenceKey, image: Image, matrix: Matrix) -> None:
+    def add(self, key: EvidenceKey, image: Image, matrix: Matrix, closeness: Closeness | None = None) -> None:
         """Store one image's counts, whole or not at all; counts of the same image are replaced."""
+        self.add_encoded(key, Encoded(image, encode(matrix), closeness and closeness.encode()))
+
+    def add_encoded(self, key: EvidenceKey, found: Encoded) -> None:
+        """The same, as another file has it."""
         with self.writing() as database:
-            row = (self._use_series(key), *image, encode(matrix))
-            database.execute("INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?)", row)
+            row = (self._use_series(key), *found.image, found.counts, found.closeness)
+            database.execute("INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?, ?)", row)
 
     def counts(self, key: EvidenceKey) -> Iterator[tuple[Image, Matrix]]:
         """Every stored matrix of a series, one at a time (2000 of 150 classes are 360 MB), by image id."""
-        for image, data in self.encoded(key):
+        for found in self.encoded(key):
             with self._errors("read"):
-                matrix = decode(data, key.num_classes)
-            yield image, matrix
+                matrix = decode(found.counts, key.num_classes)
+            yield found.image, matrix
 
-    def encoded(self, key: EvidenceKey) -> Iterator[tuple[Image, bytes]]:
-        """Every stored image of a series with its counts as `confusion.encode` wrote them, by image id."""
+    def closeness(self, key: EvidenceKey) -> Iterator[tuple[Image, Closeness]]:
+        """The close pixels of every image of a series that has them, by image id."""
+        for found in self.encoded(key):
+            if found.closeness is not None:
+                with self._errors("read"):
+                    closeness = Closeness.decode(found.closeness, key.num_classes)
+                yield found.image, closeness
+
+    def encoded(self, key: EvidenceKey) -> Iterator[Encoded]:
+        """Every stored image of a series as it is stored, by image id."""
         with self._errors("read"):
-            query = "SELECT image_id, content_sha256, counts FROM images WHERE series_id = ?"
-            for name, content, counts in self._db.execute(query, (self._series(key),)):
-                yield (name, content), counts
+            query = "SELECT image_id, content_sha256, counts, closeness FROM images WHERE series_id = ?"
+            for name, content, counts, closeness in self._db.execute(query, (self._series(key),)):
+                yield Encoded((name, content), counts, closeness)
 
     def get(self, key: EvidenceKey, image: Image) -> Matrix | None:
         """One image's counts, or None."""
@@ -200,7 +225,7 @@ class EvidenceStore:
 
     # --- several series at once -----------------------------------------------------------------------
 
-    def take(self, key: EvidenceKey, images: Iterable[tuple[Image, bytes]], uses: Iterable[Use]) -> int:
+    def take(self, key: EvidenceKey, images: Iterable[Encoded], uses: Iterable[Use]) -> int:
         """Add another file's counts of a series within `writing`; returns how many images are new.
 
         Raises:
@@ -208,10 +233,11 @@ class EvidenceStore:
         """
         series, new = self._use_series(key), 0
         query = "SELECT counts FROM images WHERE series_id = ? AND image_id = ? AND content_sha256 = ?"
-        for image, counts in images:
+        for image, counts, closeness in images:
             found = self._db.execute(query, (series, *image)).fetchone()
             if found is None:
-                self._db.execute("INSERT INTO images VALUES (?, ?, ?, ?)", (series, *image, counts))
+                row = (series, *image, counts, closeness)
+                self._db.execute("INSERT INTO images VALUES (?, ?, ?, ?, ?)", row)
                 new += 1
             elif found[0] != counts:
                 raise EvidenceError(_conflict(self.path, key, image, found[0], counts))

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 LOCK_WAIT_SECONDS = 30.0
 
 _VERSION_1 = (
@@ -67,7 +67,8 @@ CREATE TABLE labels (
     PRIMARY KEY (dataset_rules, content_sha256)
 ) WITHOUT ROWID""",
 )
-_STEPS = (_VERSION_1, _VERSION_2)
+_VERSION_3 = ("ALTER TABLE images ADD COLUMN closeness BLOB",)
+_STEPS = (_VERSION_1, _VERSION_2, _VERSION_3)
 """What makes format N of format N - 1, in order; an empty file has format 0."""
 
 

@@ -8,7 +8,7 @@ Shapes: H, W the image's own size; h, w a view's; C classes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,8 +53,7 @@ def predict(
 
 def predict_scores(model: Model, image: Pixels, protocol: EvalProtocol, device: torch.device) -> torch.Tensor:
     """Scores (C, H, W) on `device`: the plain mean over the protocol's views, in their order."""
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise ValueError(f"expected an H x W x 3 BGR uint8 image, found shape {image.shape} of {image.dtype}")
+    require_image(image)
     size = (image.shape[0], image.shape[1])
     total: torch.Tensor | None = None
     for view in views(image, protocol, device):
@@ -66,6 +65,16 @@ def predict_scores(model: Model, image: Pixels, protocol: EvalProtocol, device: 
     assert total is not None, "a protocol has at least one scale"
     count = len(protocol.scales) * (2 if protocol.flip else 1)
     return total[0] if count == 1 else total[0].div_(count)
+
+
+def require_image(image: Pixels) -> None:
+    """Refuse what is no picture.
+
+    Raises:
+        ValueError: the image is not H x W x 3 uint8.
+    """
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise ValueError(f"expected an H x W x 3 BGR uint8 image, found shape {image.shape} of {image.dtype}")
 
 
 def views(image: Pixels, protocol: EvalProtocol, device: torch.device) -> Iterator[torch.Tensor]:
@@ -113,6 +122,21 @@ def _slide(model: Model, view: torch.Tensor, protocol: EvalProtocol, *, softmax:
         total[:, :, top:bottom, left:right] += scores
         cover[:, :, top:bottom, left:right] += 1
     return total / cover
+
+
+def forward(model: Model, inputs: Sequence[torch.Tensor], batch: int = 1) -> Iterator[torch.Tensor]:
+    """Scores (1, C, h, w) of every input (1, 3, h, w), in order; up to `batch` neighbours of one size run at once.
+
+    A batch of its own size may pick other kernels: last bits differ from those of a batch of one.
+    """
+    start = 0
+    while start < len(inputs):
+        stop = start + 1
+        while stop < min(start + batch, len(inputs)) and inputs[stop].shape == inputs[start].shape:
+            stop += 1
+        scores = model(inputs[start] if stop == start + 1 else torch.cat(list(inputs[start:stop])))
+        yield from scores.split(1)
+        start = stop
 
 
 def upsample(scores: torch.Tensor, size: Size, protocol: EvalProtocol) -> torch.Tensor:

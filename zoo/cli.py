@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from ..evaluate.accuracy import Loading
     from ..evaluate.evidence import EvidenceStore
     from ..evaluate.protocol import EvalProtocol
     from ..reports.background import Background, Scene
@@ -935,12 +936,21 @@ def _options(arguments: argparse.Namespace, **claims: Any) -> Options:
     return Options(
         device=arguments.device,
         precision=arguments.precision,
+        loading=_loading(arguments),
         data_root=arguments.data_root,
         offline=arguments.offline or None,
         evidence=arguments.evidence or places.zoo_home() / "evidence.sqlite",
         ledger=arguments.ledger,
         **claims,
     )
+
+
+def _loading(arguments: argparse.Namespace) -> Loading:
+    """How images reach the network; commands without the flags take what `verify` does."""
+    from ..evaluate.accuracy import Loading  # noqa: PLC0415
+
+    named = {name: getattr(arguments, name, None) for name in ("workers", "batch")}
+    return Loading(**{name: number for name, number in named.items() if number is not None})
 
 
 def _named_protocol(arguments: argparse.Namespace) -> EvalProtocol | None:

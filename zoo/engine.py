@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..evaluate.accuracy import count_missing
+from ..evaluate.accuracy import Loading, count_missing
 from ..evaluate.device import device_kind, environment, resolve_device
 
 if TYPE_CHECKING:
@@ -72,8 +72,9 @@ class Engine(Protocol):
 class Local:
     """This process on one device."""
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, loading: Loading | None = None) -> None:
         self.device = device
+        self.loading = loading or Loading()
 
     def device_kind(self) -> str:
         """`cpu` or the GPU's product name."""
@@ -96,8 +97,8 @@ class Local:
         store: EvidenceStore,
         key: EvidenceKey,
     ) -> Iterator[Sample | ImageFault]:
-        """One image after the other."""
-        return count_missing(job.model, dataset, contents, protocol, store, key)
+        """In the data set's order, a few images ahead."""
+        return count_missing(job.model, dataset, contents, protocol, store, key, loading=self.loading)
 
 
 @contextmanager
@@ -109,7 +110,7 @@ def opened(options: Options) -> Iterator[Engine]:
         EngineError: ray is not installed, or the cluster cannot be used.
     """
     if options.engine == "local":
-        yield Local(resolve_device(options.device))
+        yield Local(resolve_device(options.device), options.loading)
         return
     try:
         from .ray_engine import cluster  # noqa: PLC0415

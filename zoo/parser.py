@@ -179,12 +179,7 @@ def _speed(command: argparse.ArgumentParser) -> None:
         metavar="N",
         help="time only N images, which is no published figure's protocol",
     )
-    command.add_argument(
-        "--precision",
-        default="fp32",
-        choices=["fp32", "tf32", "fp16", "bf16"],
-        help="any but fp32 is a measurement of its own, not the claim's",
-    )
+    _add_precisions(command)
     command.add_argument("--compile", action="store_true", help="torch.compile: a measurement of its own")
     command.add_argument(
         "--channels-last", action="store_true", help="memory format: a measurement of its own"
@@ -521,7 +516,8 @@ def _add_measuring(command: argparse.ArgumentParser) -> None:
     )
     _add_protocol(command, "measure under another protocol of the manifest")
     _add_device(command)
-    _add_precision(command)
+    _add_precisions(command)
+    _add_loading(command)
     _add_data_root(command)
     _add_folder(command)
     _add_places(command)
@@ -581,9 +577,42 @@ def _add_protocol(command: argparse.ArgumentParser, purpose: str) -> None:
     command.add_argument("--protocol", metavar="NAME", help=purpose)
 
 
+def _add_loading(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--workers",
+        type=_workers,
+        default=2,
+        metavar="N",
+        help="threads that make images ready ahead (default: 2; 0 for none)",
+    )
+    command.add_argument(
+        "--batch",
+        type=_count,
+        default=1,
+        metavar="N",
+        help="windows, mirrored views and images of one size that run at once (default: 1, as published; "
+        "more may change last bits)",
+    )
+
+
+def _workers(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a whole number from 0 on, found {text!r}")
+    return int(text)
+
+
 def _add_precision(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--precision", default="fp32", choices=["fp32", "tf32"], help="fp32 is the claims' own"
+    )
+
+
+def _add_precisions(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--precision",
+        default="fp32",
+        choices=["fp32", "tf32", "fp16", "bf16"],
+        help="any but fp32 is a measurement of its own, not the claim's",
     )
 
 

@@ -12,9 +12,9 @@ import numpy as np
 from PIL import Image
 
 from ..evaluate.datasets import DatasetError, locate
-from ..evaluate.inference import predict
 from ..evaluate.picture import class_shares, colour_map, palette_image
 from ..evaluate.pixels import read_image, read_label
+from ..evaluate.tiles import predict_labels
 from ..models.weights import WeightsError
 from ..reports.background import Scene
 from .fetch import FetchError, IntegrityError, fetch
@@ -74,7 +74,7 @@ def _scene(checkpoint: Checkpoint, dataset: Dataset, model: Any, sample: Sample,
         raise DatasetError(
             f"{sample.label}: its size is not that of {sample.image.name}; they are not a pair"
         )
-    labels, _ = predict(model, image, checkpoint.protocol("miou"))
+    labels = predict_labels(model, image, checkpoint.protocol("miou")).labels.cpu().numpy()
     counted = truth < len(spec.classes)
     wrong = counted & (truth != labels)
     pictures = [

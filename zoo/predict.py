@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from ..evaluate.datasets import DatasetError
-from ..evaluate.inference import predict
 from ..evaluate.picture import class_shares, colour_map, overlay, palette_image
 from ..evaluate.pixels import read_image
+from ..evaluate.tiles import predict_labels
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -109,7 +109,7 @@ def predict_pictures(
     for path, name in pictures:
         try:
             image = read_image(path)
-            labels, _ = predict(model, image, protocol)
+            labels = predict_labels(model, image, protocol).labels.cpu().numpy()
         except DatasetError as error:
             told = str(error) if str(path) in str(error) else f"{path}: {error}"
             yield Prediction(image=str(path), fault=told)

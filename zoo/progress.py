@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from ..evaluate.accuracy import Running
     from ..evaluate.datasets import Dataset, Sample
     from .diagnose import Diagnosis
     from .fetch import Progress
@@ -132,8 +133,9 @@ class Bars:
         *,
         total: int,
         stored: int,
+        running: Running,
     ) -> Iterable[Sample | ImageFault]:
-        """A bar with images/s and the time left; images with stored evidence count as done."""
+        """A bar with images/s, the time left and mIoU so far; images with stored evidence count as done."""
         label = f"{checkpoint.id} {claim.metric}"
         with tqdm(
             found, desc=label, total=total, initial=stored, unit="img", file=sys.stderr, disable=self.quiet
@@ -143,7 +145,13 @@ class Bars:
                     tqdm.write(f"zoo: {result.message}", file=sys.stderr)
                 else:
                     self.counted += 1
+                    self._show_score(bar, running, result)
                 yield result
+
+    def _show_score(self, bar: tqdm, running: Running, sample: Sample) -> None:
+        miou = None if bar.disable else running.with_image(sample.id)
+        if miou is not None:
+            bar.set_postfix_str(f"mIoU {miou:.2f}", refresh=False)
 
     def labels(self, dataset: Dataset) -> Iterable[Sample]:
         """A bar that counts labels read, once that takes longer than a moment."""

@@ -18,12 +18,11 @@ import msgspec
 import ray  # pyright: ignore[reportMissingImports]  (an extra)
 from ray.exceptions import RayError, RayTaskError  # pyright: ignore[reportMissingImports]
 
-from ..evaluate.accuracy import count_missing
-from ..evaluate.confusion import decode
+from ..evaluate.accuracy import Loading, count_missing
 from ..evaluate.datasets import Dataset, DatasetError, ImageFault, Sample
 from ..evaluate.device import DeviceError, Precision, device_kind, environment, numerics, resolve_device
 from ..evaluate.device_trouble import OutOfMemoryError, device_trouble_named
-from ..evaluate.evidence import EvidenceError, EvidenceKey, EvidenceStore, Image
+from ..evaluate.evidence import Encoded, EvidenceError, EvidenceKey, EvidenceStore
 from ..evaluate.protocol import EvalProtocol
 from ..models.weights import WeightsError
 from .engine import EngineError
@@ -53,6 +52,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     contents: dict[str, str]
     key: EvidenceKey
     precision: Precision
+    loading: Loading
     device: str
     home: Path | None
     offline: bool | None
@@ -61,7 +61,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """What it sends back."""
 
-    counts: list[tuple[Image, bytes]]
+    counts: list[Encoded]
     faults: list[ImageFault]
     failure: str = ""
     """Why nothing could be counted there."""
@@ -93,7 +93,11 @@ def _counted(task: Task) -> Answer:
     # A store of its own: the same loop as in one process, and nothing on a shared disk.
     with tempfile.TemporaryDirectory() as folder, EvidenceStore(Path(folder) / "slice.sqlite") as store:
         with numerics(task.precision), device_trouble_named():
-            found = list(count_missing(model, dataset, task.contents, task.protocol, store, task.key))
+            found = list(
+                count_missing(
+                    model, dataset, task.contents, task.protocol, store, task.key, loading=task.loading
+                )
+            )
         faults = [result for result in found if isinstance(result, ImageFault)]
         return Answer(counts=list(store.encoded(task.key)), faults=strangers + faults)
 
@@ -225,6 +229,7 @@ class RayEngine:
                 contents={sample.id: contents[sample.id] for sample in part},
                 key=key,
                 precision=self.options.precision,
+                loading=self.options.loading,
                 device=self.device,
                 home=self.options.home,
                 offline=self.options.offline,
@@ -233,9 +238,9 @@ class RayEngine:
         ]
         by_id = {sample.id: sample for sample in samples}
         for answer in self._answers(tasks):
-            for image, counts in answer.counts:
-                store.add(key, image, decode(counts, key.num_classes))
-                yield by_id[image[0]]
+            for found in answer.counts:
+                store.add_encoded(key, found)
+                yield by_id[found.image[0]]
             yield from answer.faults
 
     def _answers(self, tasks: Sequence[Task]) -> Iterator[Answer]:

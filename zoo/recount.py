@@ -10,12 +10,14 @@ from ..evaluate.accuracy import counts_from_evidence, matrix_from_evidence
 from ..evaluate.confusion import accuracy_scores, areas
 from ..evaluate.definitions import all_definitions
 from ..evaluate.evidence import contents_of
+from ..evaluate.margins import summed
 from .measurement import Measurement
+from .rounding import DETAIL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-    from ..evaluate.confusion import Scores
+    from ..evaluate.confusion import Matrix, Scores
     from ..evaluate.evidence import EvidenceKey, EvidenceStore, Split, Use
 
 
@@ -36,7 +38,9 @@ def recount(
         checkpoint=use.checkpoint,
         metric=use.metric,
         value=scores.miou_percent,
-        details=_details(scores, split.classes) | {"definitions": others},
+        details=_details(scores, split.classes)
+        | {"definitions": others}
+        | _rounding(store, key, contents, matrix),
         protocol=use.protocol,
         protocol_digest=key.protocol_digest,
         weights_sha256=key.weights_sha256,
@@ -76,6 +80,15 @@ def _details(scores: Scores, classes: tuple[str, ...]) -> dict[str, Any]:
         "aacc_percent": scores.aacc_percent,
         "iou_percent": dict(zip(classes, scores.iou_percent, strict=True)),
     }
+
+
+def _rounding(
+    store: EvidenceStore, key: EvidenceKey, contents: Mapping[str, str], matrix: Matrix
+) -> dict[str, Any]:
+    """How far rounding could move the score; nothing where some image's close pixels were not kept."""
+    wanted = set(contents.items())
+    found = [closeness for image, closeness in store.closeness(key) if image in wanted]
+    return {DETAIL: summed(found).summary(matrix)} if len(found) == len(wanted) else {}
 
 
 def _ids_sha256(split: Split) -> str:

@@ -9,6 +9,7 @@ from ..reports.table import Row
 from ..reports.verdict import Tolerance, Verdict, judge, tolerance_of
 from .memory import METRIC as TRAIN_MEMORY
 from .memory import claim_protocol
+from .rounding import with_rounding
 from .speed_verdicts import METRIC as FPS
 from .speed_verdicts import (
     claim_digest,
@@ -63,7 +64,8 @@ class Answers:
         if claim.metric == FPS:
             candidates = [record for records in for_dataset for record in records]
             return max(candidates, key=lambda one: _rank(checkpoint, claim, one), default=None)
-        return next((records[-1] for records in for_dataset if records), None)
+        in_fp32 = [[record for record in records if record.precision == "fp32"] for records in for_dataset]
+        return next((records[-1] for records in in_fp32 if records), None)
 
 
 def _rank(checkpoint: Checkpoint, claim: Claim, measurement: Measurement) -> tuple[bool, str, bool]:
@@ -133,7 +135,7 @@ def _verdict(checkpoint: Checkpoint, claim: Claim, answers: Answers, tolerance: 
     reason = record.data_caveat() if record else "no measurement in the ledger"
     if claim.printed is None:
         reason = claim.note or ""
-    return judge(
+    verdict = judge(
         checkpoint=checkpoint.id,
         metric=claim.metric,
         printed=claim.printed,
@@ -143,6 +145,7 @@ def _verdict(checkpoint: Checkpoint, claim: Claim, answers: Answers, tolerance: 
         images=(record.image_count or None) if record else None,
         date=claim.date or "",
     )
+    return with_rounding(verdict, record)
 
 
 def _digest(checkpoint: Checkpoint, claim: Claim, dataset: str) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import msgspec
 import torch
 
-from ..evaluate.accuracy import missing
+from ..evaluate.accuracy import Loading, Running, missing
 from ..evaluate.datasets import Dataset, DatasetError, DatasetSpec, ImageFault, Sample, locate
 from ..evaluate.device import Precision, numerics, resolve_device
 from ..evaluate.device_trouble import OutOfMemoryError, device_trouble_named
@@ -33,6 +33,7 @@ from .measurement import Measurement
 from .memory import METRIC as TRAIN_MEMORY
 from .memory import NotTrainable, measure_claim
 from .recount import lacking, recount
+from .rounding import with_rounding
 from .speed import NoSpeed, SpeedOptions, SpeedRun, time_row
 from .speed_verdicts import METRIC as FPS
 from .speed_verdicts import judge_speed
@@ -50,6 +51,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     device: str = "cpu"
     precision: Precision = "fp32"
+    loading: Loading = Loading()
     data_root: Path | None = None
     metrics: tuple[str, ...] = ()
     """Claims to judge; empty for all."""
@@ -102,8 +104,9 @@ class Watcher(Protocol):
         *,
         total: int,
         stored: int,
+        running: Running,
     ) -> Iterable[Sample | ImageFault]:
-        """Pass `found` on; `stored` of `total` images need no work."""
+        """Pass `found` on; `stored` of `total` images need no work; `running` knows mIoU so far."""
         ...
 
     def timing(self, steps: Iterator[tuple[int, int, SpeedRun | None]], checkpoint: Checkpoint) -> SpeedRun:
@@ -131,9 +134,10 @@ class Silent:
         *,
         total: int,
         stored: int,
+        running: Running,
     ) -> Iterable[Sample | ImageFault]:
         """Pass on what was found."""
-        del checkpoint, claim, total, stored
+        del checkpoint, claim, total, stored, running
         return found
 
     def timing(self, steps: Iterator[tuple[int, int, SpeedRun | None]], checkpoint: Checkpoint) -> SpeedRun:
@@ -272,7 +276,7 @@ class RowVerifier:
         return Outcome(
             checkpoint=self.checkpoint,
             claim=claim,
-            verdict=verdict,
+            verdict=with_rounding(verdict, measurement),
             measurement=measurement,
             exit_code=max(exit_code, verdict.status.exit_code),
         )
@@ -304,6 +308,8 @@ class RowVerifier:
         """Other data than the claim's, a part of it, or another protocol."""
         if claim.metric not in ACCURACY_METRICS:
             return ""
+        if self.options.precision != "fp32":
+            return f"measured in {self.options.precision}, the figure is fp32's"
         if measurement is not None and measurement.subset:
             return f"a pinned subset, {measurement.subset}: no reproduction"
         other = self.options.protocol
@@ -429,8 +435,9 @@ class RowVerifier:
         found = self.engine.count(subject, dataset, contents, protocol, self.store, key)
         if foresight:
             found = foresight.watch(found, lambda name: self.store.get(key, (name, contents[name])))
+        stored, running = len(samples) - new, Running(self.store, key, contents)
         watched = self.watcher.images(
-            found, self.checkpoint, claim, total=len(samples), stored=len(samples) - new
+            found, self.checkpoint, claim, total=len(samples), stored=stored, running=running
         )
         try:
             with device_trouble_named():

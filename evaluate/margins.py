@@ -1,0 +1,108 @@
+"""How much of a score rounding can move: pixels whose best two classes are close, by what a swap would do.
+
+Another GPU, batch size or torch adds in another order, and pixels whose best two averaged scores lie closer than
+that rounding may change sides. Counting them by class bounds the change of mIoU that a swap of the best two
+classes of every such pixel can cause. Each image's counts are kept with its evidence, so the bound of a data set
+follows from the evidence alone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .confusion import areas, decode_cells, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from .confusion import Matrix
+
+LIMITS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
+"""Upper ends of the bands of margins that are counted, in the unit of the averaged scores."""
+LOST, GAINED, LEFT, JOINED = range(4)
+"""What a swap does to a class: a pixel of its label predicted right no more, or newly; any other pixel
+predicted as it no more, or newly."""
+
+
+class Closeness:
+    """The close pixels of one image or of many: by band of margin, effect of a swap and class.
+
+    `counts` is (bands, 4, C) int64; a pixel counts once as its class and once as the runner-up.
+    """
+
+    def __init__(self, counts: NDArray[np.int64]) -> None:
+        self.counts = counts
+
+    @classmethod
+    def decode(cls, data: bytes, num_classes: int) -> Closeness:
+        """What `encode` wrote.
+
+        Raises:
+            ValueError: the bytes are none of it.
+        """
+        return cls(decode_cells(data, (len(LIMITS), 4, num_classes)))
+
+    def encode(self) -> bytes:
+        """As bytes: the cells that are not zero."""
+        return encode(self.counts)
+
+    def pixels(self) -> NDArray[np.int64]:
+        """Labelled pixels whose margin is below each limit."""
+        return np.cumsum(self.counts[:, [LOST, LEFT]].sum(axis=(1, 2)))
+
+    def miou_change(self, matrix: Matrix, limit: int) -> tuple[float, float]:
+        """The largest fall and rise of mIoU, in points, by swaps below `LIMITS[limit]`.
+
+        `matrix` counts the same images. Each class is taken at its own worst and best, so the true change lies
+        within.
+        """
+        intersect, union, _, _ = areas(matrix)
+        lost, gained, left, joined = self.counts[: limit + 1].sum(axis=0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            now = intersect / union
+            low = (intersect - lost) / (union + joined)
+            high = np.where(union == left, 1.0, (intersect + gained) / (union - left))
+        met = union > 0
+        return (
+            float(100 * (now[met].mean() - low[met].mean())),
+            float(100 * (high[met].mean() - now[met].mean())),
+        )
+
+    def summary(self, matrix: Matrix) -> list[dict[str, float]]:
+        """For a measurement's details, limit by limit; `matrix` counts the same images."""
+        total = max(int(matrix.sum()), 1)
+        rows = []
+        for index, (limit, close) in enumerate(zip(LIMITS, self.pixels().tolist(), strict=True)):
+            fall, rise = self.miou_change(matrix, index)
+            rows.append(
+                {
+                    "below": limit,
+                    "share_percent": 100 * close / total,
+                    "miou_may_fall_points": fall,
+                    "miou_may_rise_points": rise,
+                }
+            )
+        return rows
+
+
+def summed(closeness: Iterable[Closeness]) -> Closeness:
+    """The close pixels of all of these images, of which there is at least one."""
+    images = iter(closeness)
+    return Closeness(sum((one.counts for one in images), start=next(images).counts))
+
+
+def explanation(summary: list[dict[str, float]], delta: float) -> str:
+    """One sentence: is a difference of `delta` points (ours minus printed) within what rounding can do?"""
+    side = "miou_may_rise_points" if delta < 0 else "miou_may_fall_points"
+    for row in summary:
+        if row[side] >= abs(delta):
+            return f"explainable only if rounding moved averaged scores by {row['below']:g}"
+    last = summary[-1]
+    return (
+        f"not explainable by rounding: averaged scores moved by {last['below']:g} change mIoU by at most "
+        f"{last[side]:.3f} points"
+    )

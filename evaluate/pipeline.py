@@ -1,0 +1,110 @@
+"""Images made ready ahead of the network: decoded, resized and normalised in threads, in order, a few at a time.
+
+cv2, Pillow and torch release Python's lock while they work, so threads suffice. At most `workers` + 1 images wait
+(all views of a Cityscapes image at six scales are 220 MB), and a fault surfaces at its own image's turn.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+import numpy as np
+import torch
+
+from .datasets import DatasetError
+from .inference import views
+from .pixels import read_image, read_label
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable, Iterator
+
+    from .datasets import Dataset, Sample
+    from .geometry import Size
+    from .protocol import EvalProtocol
+
+Task = TypeVar("Task")
+Answer = TypeVar("Answer")
+
+WORKERS = 2
+"""Threads that make images ready; one keeps up with a network on the CPU."""
+
+
+class Prepared(NamedTuple):
+    """An image as the network takes it, with its label."""
+
+    inputs: list[torch.Tensor]
+    """The unmirrored views (1, 3, h, w), on the host; in pinned memory where they go to a GPU."""
+    truth: torch.Tensor
+    """(H, W) int32 labels, likewise."""
+    size: Size
+    """(H, W)."""
+
+
+def prepare(sample: Sample, dataset: Dataset, protocol: EvalProtocol, *, pin: bool) -> Prepared:
+    """Read an image with its label and make its views.
+
+    Raises:
+        DatasetError: image or label missing, unreadable, or of different sizes.
+    """
+    label = read_label(sample.label, dataset.label_files, dataset.spec.ignore_index)
+    image = read_image(sample.image)
+    if image.shape[:2] != label.shape:
+        raise DatasetError(
+            f"{sample.label}: the label is {label.shape[0]} x {label.shape[1]}, its image {sample.image.name} is "
+            f"{image.shape[0]} x {image.shape[1]} (height x width); they are not a pair"
+        )
+    with torch.inference_mode():
+        inputs = list(views(image, protocol, torch.device("cpu")))
+    truth = torch.from_numpy(label.astype(np.int32))
+    if pin:
+        inputs, truth = [view.pin_memory() for view in inputs], truth.pin_memory()
+    return Prepared(inputs, truth, (label.shape[0], label.shape[1]))
+
+
+def ahead(
+    tasks: Iterable[Task], work: Callable[[Task], Answer], workers: int
+) -> Generator[tuple[Task, Callable[[], Answer]], None, None]:
+    """Work on `tasks` in threads, at most `workers` + 1 ahead; yields each with a function that returns its answer.
+
+    The function raises what the work raised. With 0 workers it does the work itself. Closing the iterator
+    drops what has not begun.
+    """
+    if not workers:
+        yield from ((task, partial(work, task)) for task in tasks)
+        return
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="segbench-load")
+    waiting: deque[tuple[Task, Callable[[], Answer]]] = deque()
+    try:
+        for task in tasks:
+            waiting.append((task, pool.submit(work, task).result))
+            if len(waiting) > workers:
+                yield waiting.popleft()
+        while waiting:
+            yield waiting.popleft()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def groups(items: Iterable[Task], of: Callable[[Task], object], size: int) -> Iterator[list[Task]]:
+    """Neighbours that are alike by `of`, up to `size` together."""
+    group: list[Task] = []
+    for item in items:
+        if group and (len(group) >= size or of(item) != of(group[0])):
+            yield group
+            group = []
+        group.append(item)
+    if group:
+        yield group
+
+
+def behind(items: Iterable[Task], count: int) -> Iterator[Task]:
+    """The same items, each only after `count` more were taken: a device works on those meanwhile."""
+    waiting: deque[Task] = deque()
+    for item in items:
+        waiting.append(item)
+        if len(waiting) > count:
+            yield waiting.popleft()
+    yield from waiting
