@@ -1,0 +1,67 @@
+"""What a command gives back: text for stdout or a file, one message and an exit code where it cannot go on."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from ..parser import USAGE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+OK, REFUTED, CANNOT_MEASURE, INTEGRITY, NOTHING_SELECTED, INTERRUPTED = 0, 1, 3, 4, 5, 130
+
+
+class CommandError(Exception):
+    """A user's mistake or a missing thing: one message and an exit code."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+def fail(message: str, code: int) -> int:
+    """Say why on stderr; returns the code."""
+    print(f"zoo: {message}", file=sys.stderr)
+    return code
+
+
+def write(text: str) -> None:
+    """To stdout, with one line end."""
+    print(text.rstrip("\n"))
+
+
+def json_text(data: object) -> str:
+    """As every `--json` prints it."""
+    return json.dumps(data, indent=2, ensure_ascii=False)
+
+
+def write_out(text: str, out: Path | None) -> None:
+    """To a file where one is named, else to stdout."""
+    if out is None:
+        write(text)
+        return
+    require_file_place("--out", out)
+    write_file(out, text.rstrip("\n") + "\n")
+
+
+def write_file(path: Path, text: str) -> None:
+    """Into a file, whose folders are made."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text.encode("utf-8"))
+    except OSError as error:
+        raise CommandError(f"{path}: cannot write: {error.strerror or error}", USAGE) from error
+
+
+def require_file_place(flag: str, path: Path | None) -> None:
+    """Refuse a place that cannot take a file before hours of measuring, not after."""
+    if path is None:
+        return
+    existing = next(place for place in (path, *path.absolute().parents) if place.exists())
+    if path.is_dir() or not (existing.is_dir() or existing == path) or not os.access(existing, os.W_OK):
+        found = "a folder" if path.is_dir() else f"{existing}, which cannot take it"
+        raise CommandError(f"{flag} {path}: expected a file that can be written, found {found}", USAGE)

@@ -1,0 +1,72 @@
+"""`zoo audit`, `zoo import`, `zoo export`: claims checked against each other, taken in, given away."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from ..audit import audit
+from ..export import EXPORTS
+from ..findings import AUDIT_FORMATS, as_records
+from ..import_file import Request, import_file
+from ..manifest import load_manifest
+from ..manifest_edit import EditError
+from ..parser import USAGE
+from ..sources import SourceError, read_source
+from .answer import OK, REFUTED, CommandError, json_text, require_file_place, write, write_file
+from .arguments import recorded, selected
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def run_audit(arguments: argparse.Namespace) -> int:
+    """`zoo audit`: findings about the claims; exits 0 with findings unless --strict."""
+    try:
+        documents = [read_source(path) for path in arguments.source]
+    except SourceError as error:
+        raise CommandError(str(error), USAGE) from error
+    findings = audit(load_manifest(arguments.manifest), documents)
+    write(json_text(as_records(findings)) if arguments.json else AUDIT_FORMATS[arguments.format](findings))
+    grave = any(one.gravity != "note" for one in findings)
+    return REFUTED if arguments.strict and grave else OK
+
+
+def run_import(arguments: argparse.Namespace) -> int:
+    """`zoo import FILE`: manifest entries from a publisher's table."""
+    request = Request(
+        key=arguments.document,
+        publisher=arguments.publisher,
+        url=arguments.url,
+        date=arguments.date,
+        listed=arguments.listed,
+        only=tuple(arguments.only),
+    )
+    require_file_place("--into", arguments.into)
+    try:
+        result = import_file(arguments.file, request, arguments.into)
+    except (SourceError, EditError) as error:
+        raise CommandError(str(error), USAGE) from error
+    if arguments.into is None:
+        write(result.text)
+    else:
+        write_file(arguments.into, result.text)
+        write(f"{arguments.into}: {result.summary}")
+    if result.left_out:
+        print(f"zoo: left out of new entries, being in no table: {result.left_out}", file=sys.stderr)
+    return OK
+
+
+def run_export(arguments: argparse.Namespace) -> int:
+    """`zoo export`: model-index or CSV of the chosen claims."""
+    chosen = selected(arguments)
+    documents = load_manifest(arguments.manifest).documents
+    text = EXPORTS[arguments.format](
+        chosen, documents, recorded(arguments.ledger) if arguments.ledger else ()
+    )
+    if arguments.out is None:
+        write(text)
+    else:
+        require_file_place("--out", arguments.out)
+        write_file(arguments.out, text)
+    return OK

@@ -1,0 +1,92 @@
+"""`zoo report`: the tables again from what is on record."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ...evaluate.evidence import EvidenceError, EvidenceStore
+from ...reports.difference import short_difference
+from ...reports.records import format_records
+from ...reports.verdict import Status
+from ..background import background
+from ..parser import USAGE
+from ..tables import Answers, answering, definition_records, judge_ledger, report_row
+from .answer import CANNOT_MEASURE, OK, REFUTED, CommandError, fail, write, write_out
+from .arguments import format_name, recorded, selected
+from .tables import print_tables, tables_text
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from ...reports.background import Scene
+    from ..manifest import Checkpoint
+    from ..measurement import Measurement
+
+
+def run_report(arguments: argparse.Namespace) -> int:
+    """`zoo report`: the tables again from the ledger or from stored counts, without measuring."""
+    if arguments.check and arguments.out:
+        raise CommandError("--check writes nothing; leave --out out", USAGE)
+    chosen = selected(arguments)
+    answers = Answers(
+        _from_evidence(arguments.evidence) if arguments.evidence else recorded(arguments.ledger)
+    )
+    if arguments.definitions:
+        return _print_definitions(chosen, answers, arguments)
+    judged = judge_ledger(chosen, answers, arguments.tolerance)
+    rows = [report_row(checkpoint, verdicts) for checkpoint, verdicts in judged]
+    measured = answering(chosen, answers)
+    pictures = _pictures(chosen, measured, arguments) if arguments.pictures else ()
+    about = background(chosen, measured, arguments.tolerance, scenes=pictures)
+    if arguments.check:
+        return _check_file(tables_text(rows, about, arguments), arguments.check)
+    print_tables(rows, about, arguments)
+    refuted = any(verdict.status is Status.REFUTED for row in rows for verdict in row.verdicts)
+    return REFUTED if refuted else OK
+
+
+def _pictures(
+    chosen: Iterable[Checkpoint], measured: Iterable[Measurement], arguments: argparse.Namespace
+) -> list[Scene]:
+    from .scenes import made_scenes  # noqa: PLC0415  (torch: tables alone do without)
+
+    return made_scenes(chosen, measured, arguments)
+
+
+def _from_evidence(path: Path) -> list[Measurement]:
+    from ..recount import finished  # noqa: PLC0415  (torch)
+
+    try:
+        with EvidenceStore(path, read_only=True) as store:
+            return list(finished(store))
+    except EvidenceError as error:
+        raise CommandError(str(error), CANNOT_MEASURE) from error
+
+
+def _print_definitions(chosen: Iterable[Checkpoint], answers: Answers, arguments: argparse.Namespace) -> int:
+    if format_name(arguments) in {"html", "junit"}:
+        raise CommandError("--definitions is a plain table: --format text, md, csv or json", USAGE)
+    records = definition_records(chosen, answers)
+    if not records:
+        raise CommandError(
+            f"{arguments.ledger}: no measured mIoU of the chosen checkpoints there; run zoo verify first",
+            CANNOT_MEASURE,
+        )
+    write_out(format_records(records, format_name(arguments)), arguments.out)
+    return OK
+
+
+def _check_file(text: str, path: Path) -> int:
+    """`zoo report --check`: 0 where a file is what would be written, else 1 and how it differs."""
+    try:
+        found = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"--check {path}: cannot read: {error}", USAGE) from error
+    difference = short_difference(found, text.rstrip("\n") + "\n")
+    if not difference:
+        return OK
+    write(difference)
+    again = "the ledger, the manifest or the program say otherwise; write it again with zoo report --out"
+    return fail(f"{path}: not what the measurements give: {again} {path}", REFUTED)

@@ -1,0 +1,41 @@
+"""`zoo report --pictures`: images with truth, prediction and errors, predicted on the spot."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from ...evaluate.device import DeviceError, resolve_device
+from ..parser import USAGE
+from ..pictures import scenes
+from .answer import CANNOT_MEASURE, CommandError
+from .arguments import format_name
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterable
+
+    from ...reports.background import Scene
+    from ..manifest import Checkpoint
+    from ..measurement import Measurement
+
+
+def made_scenes(
+    chosen: Iterable[Checkpoint], measured: Iterable[Measurement], arguments: argparse.Namespace
+) -> list[Scene]:
+    """`zoo report --pictures`: a few images of every row whose mIoU was measured."""
+    if format_name(arguments) != "html":
+        raise CommandError("--pictures belongs to --format html", USAGE)
+    names = {record.checkpoint for record in measured if record.metric == "miou"}
+    try:
+        device = resolve_device(arguments.device)
+    except DeviceError as error:
+        raise CommandError(str(error), CANNOT_MEASURE) from error
+    rows = [checkpoint for checkpoint in chosen if checkpoint.id in names]
+    made = []
+    for found in scenes(rows, arguments.pictures, arguments.data_root, device):
+        if isinstance(found, str):
+            print(f"zoo: warning: {found}", file=sys.stderr)
+        else:
+            made.append(found)
+    return made

@@ -1,0 +1,217 @@
+"""`zoo verify`: verdicts on the chosen claims, as tables, against a stored state where one is named."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from tabulate import tabulate
+
+from ...evaluate.accuracy import Loading
+from ...evaluate.datasets import DatasetError, locate
+from ...evaluate.device import DeviceError
+from ...evaluate.evidence import EvidenceError
+from ...reports.ledger import LedgerError
+from .. import places
+from ..background import background
+from ..baseline import BaselineError, differences_text, read_state, stored_claim, write_state
+from ..data import DataMisfit, on_folder
+from ..engine import EngineError
+from ..fetch import fetch_action
+from ..manifest import load_manifest
+from ..parser import USAGE
+from ..progress import Bars
+from ..regression import Run, announce, differences_of, exit_code
+from ..tables import report_row, tell_shapes
+from ..verify import Options, verify
+from ..verify import exit_code as verdicts_exit_code
+from .answer import CANNOT_MEASURE, INTERRUPTED, NOTHING_SELECTED, OK, CommandError, require_file_place, write
+from .arguments import format_name, named_protocol, selected
+from .tables import print_tables
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterable
+
+    from ...reports.verdict import Tolerance
+    from ..baseline import State
+    from ..manifest import Checkpoint
+    from ..verify import Outcome
+
+
+def run_verify(arguments: argparse.Namespace) -> int:
+    """`zoo verify`: verdicts for the chosen claims."""
+    chosen = _on_folder(selected(arguments), arguments) if arguments.folder else selected(arguments)
+    if arguments.dry_run:
+        return _plan(chosen, arguments)
+    _require_metrics(chosen, arguments.metric)
+    _require_parts_that_go_together(arguments)
+    require_file_place("--out", arguments.out)
+    require_file_place("--ledger", arguments.ledger)
+    require_file_place("--save-baseline", arguments.save_baseline)
+    options = measuring_options(
+        arguments,
+        metrics=tuple(arguments.metric),
+        protocol=named_protocol(arguments),
+        tolerance=arguments.tolerance,
+        not_comparable=f"measured on {arguments.folder}, not on the claim's data set"
+        if arguments.folder
+        else "",
+        limit=arguments.limit,
+        shard=arguments.shard,
+        until_sure=arguments.until_sure,
+        engine=arguments.engine,
+        address=arguments.address,
+    )
+    stored = _stored_state(arguments)  # read first: it may be the very ledger that grows
+    return _compared(_verified(chosen, options, arguments), stored, options, arguments)
+
+
+def _on_folder(chosen: Iterable[Checkpoint], arguments: argparse.Namespace) -> list[Checkpoint]:
+    """The chosen rows with the user's folder in place of their data set, which becomes the data root."""
+    try:
+        rows = on_folder(chosen, arguments.folder)
+    except DataMisfit as error:
+        raise CommandError(str(error), USAGE) from error
+    except DatasetError as error:
+        raise CommandError(str(error), CANNOT_MEASURE) from error
+    arguments.data_root = arguments.folder
+    return rows
+
+
+def measuring_options(arguments: argparse.Namespace, **claims: Any) -> Options:
+    """Where and how to measure, as the flags say; `claims` are options about which claims and how to judge."""
+    return Options(
+        device=arguments.device,
+        precision=arguments.precision,
+        loading=_loading(arguments),
+        data_root=arguments.data_root,
+        offline=arguments.offline or None,
+        evidence=arguments.evidence or places.zoo_home() / "evidence.sqlite",
+        ledger=arguments.ledger,
+        **claims,
+    )
+
+
+def _loading(arguments: argparse.Namespace) -> Loading:
+    """How images reach the network; commands without the flags take what `verify` does."""
+    named = {name: getattr(arguments, name, None) for name in ("workers", "batch")}
+    return Loading(**{name: number for name, number in named.items() if number is not None})
+
+
+def _require_parts_that_go_together(arguments: argparse.Namespace) -> None:
+    if arguments.until_sure and (arguments.limit or arguments.shard or arguments.folder):
+        raise CommandError(
+            "--until-sure judges a claim from all the images of its data set; leave out --limit, --shard and --folder",
+            USAGE,
+        )
+    if arguments.address and arguments.engine != "ray":
+        raise CommandError("--address is a Ray cluster's; add --engine ray", USAGE)
+
+
+def _require_metrics(chosen: Iterable[Checkpoint], metrics: Iterable[str]) -> None:
+    """Refuse metrics that none of the chosen rows claims, rather than judge nothing."""
+    claimed = {claim.metric for checkpoint in chosen for claim in checkpoint.claims}
+    for metric in metrics:
+        if metric not in claimed:
+            raise CommandError(f"no chosen checkpoint claims {metric}", NOTHING_SELECTED)
+
+
+def _plan(chosen: Iterable[Checkpoint], arguments: argparse.Namespace) -> int:
+    """`zoo verify --dry-run`: what each row would need and whether it is there."""
+    rows = []
+    for checkpoint in chosen:
+        try:
+            data = str(locate(checkpoint.dataset_spec, arguments.data_root).root)
+        except DatasetError as error:
+            data = str(error)
+        rows.append([checkpoint.id, fetch_action(checkpoint).value, data])
+    write(tabulate(rows, ["id", "weights", "data"], maxcolwidths=[None, None, 80]))
+    return OK
+
+
+def verify_and_print(chosen: Iterable[Checkpoint], options: Options, arguments: argparse.Namespace) -> int:
+    """Measure, print the tables, and give the exit code that the verdicts stand for."""
+    return verdicts_exit_code(_verified(chosen, options, arguments))
+
+
+def _verified(chosen: Iterable[Checkpoint], options: Options, arguments: argparse.Namespace) -> list[Outcome]:
+    """Every outcome, its tables printed; what was known at an interruption is printed too."""
+    outcomes, bars = [], Bars(quiet=arguments.quiet)
+    try:
+        for outcome in verify(chosen, options, bars):
+            _say_as_it_comes(outcome, arguments)
+            outcomes.append(outcome)
+    except KeyboardInterrupt:
+        raise CommandError(_interrupted(bars.counted, options, arguments), INTERRUPTED) from None
+    except (DeviceError, EngineError, EvidenceError, LedgerError) as error:
+        raise CommandError(str(error), CANNOT_MEASURE) from error
+    finally:
+        if outcomes:
+            _print_outcomes(outcomes, options.tolerance, arguments)
+    return outcomes
+
+
+def _say_as_it_comes(outcome: Outcome, arguments: argparse.Namespace) -> None:
+    if arguments.verbose:
+        verdict = outcome.verdict
+        found = f" {verdict.measured:.2f}" if verdict.measured is not None else ""
+        print(f"{verdict.checkpoint} {verdict.metric}:{found} {verdict.status.value}", file=sys.stderr)
+
+
+def _interrupted(counted: int, options: Options, arguments: argparse.Namespace) -> str:
+    """What Ctrl-C leaves behind, and how to go on."""
+    if arguments.command == "demo" and not arguments.keep:
+        return "interrupted; nothing is kept, zoo demo --keep DIR would go on where it stopped"
+    images = f"{counted} image{'s' if counted != 1 else ''}"
+    return f"interrupted; the counts of {images} of this run are kept in {options.evidence}: run the same command to go on"
+
+
+def _print_outcomes(
+    outcomes: list[Outcome], tolerance: Tolerance | None, arguments: argparse.Namespace
+) -> None:
+    rows = {outcome.checkpoint.id: outcome.checkpoint for outcome in outcomes}
+    judged = [
+        (row, [one.verdict for one in outcomes if one.checkpoint.id == row.id]) for row in rows.values()
+    ]
+    measured = {id(o.measurement): o.measurement for o in outcomes if o.measurement is not None}
+    speeds = [record for record in measured.values() if record.metric == "fps"]
+    print_tables(
+        [report_row(row, verdicts) for row, verdicts in tell_shapes(judged, speeds)],
+        background(list(rows.values()), measured.values(), tolerance),
+        arguments,
+    )
+
+
+def _stored_state(arguments: argparse.Namespace) -> State | None:
+    """What `--baseline` names; None where it names nothing."""
+    try:
+        return (
+            read_state(arguments.baseline, load_manifest(arguments.manifest)) if arguments.baseline else None
+        )
+    except BaselineError as error:
+        raise CommandError(f"--baseline {error}", USAGE) from error
+
+
+def _compared(
+    outcomes: list[Outcome], stored: State | None, options: Options, arguments: argparse.Namespace
+) -> int:
+    """The exit code: what changed since the stored state counts where there is one, else the verdicts."""
+    run = Run(
+        outcomes=tuple(outcomes),
+        manifest=load_manifest(arguments.manifest),
+        everything=not (arguments.ids or arguments.where),
+        metrics=tuple(arguments.metric),
+        options=options,
+    )
+    differences = None if stored is None else differences_of(run, stored)
+    if differences is not None:
+        mixed = format_name(arguments) != "text" and not arguments.out
+        print(differences_text(differences), file=sys.stderr if mixed else sys.stdout)
+    announce(run, differences)
+    if arguments.save_baseline:
+        try:
+            write_state(arguments.save_baseline, [stored_claim(o.verdict, o.measurement) for o in outcomes])
+        except BaselineError as error:
+            raise CommandError(f"--save-baseline {error}", USAGE) from error
+    return exit_code(run, differences)
