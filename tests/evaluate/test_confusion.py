@@ -86,5 +86,5 @@ def test_counts_survive_storage_and_add_up_in_any_order(num_classes):
 
 def test_stored_counts_of_another_class_count_are_refused():
     matrix = confusion_matrix(np.array([[18]]), np.array([[18]]), 19)
-    with pytest.raises(ValueError, match="a matrix with 6 cells"):
+    with pytest.raises(ValueError, match="cell 360 of 6 cells"):
         decode(encode(matrix), 2)

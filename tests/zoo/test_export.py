@@ -87,7 +87,7 @@ def test_reported_and_measured_values_are_named(capsys, measured):
 
 def test_hugging_faces_own_reader_takes_it(capsys, measured):
     reader = pytest.importorskip(
-        "huggingface_hub.repocard_data", reason="huggingface_hub is not installed (pip install -e .[dev])"
+        "huggingface_hub.repocard_data", reason="huggingface_hub is not installed (pip install -e .[test])"
     )
     index = yaml.safe_load(export(capsys, "--ledger", measured))["model-index"]
     for model, row in zip(index, ZOO, strict=True):

@@ -22,7 +22,7 @@ class KillsANode(Silent):
     def __init__(self, kill):
         self.kill = kill
 
-    def images(self, found, checkpoint, claim, *, total, stored):
+    def images(self, found, checkpoint, claim, *, total, stored, running):
         for done, result in enumerate(found, start=1):
             yield result
             if done == total // 2 and self.kill:
