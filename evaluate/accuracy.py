@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -16,11 +17,21 @@ from .datasets import DatasetError, ImageFault
 from .device import in_precision
 from .device_trouble import Halving
 from .inference import model_device
-from .pipeline import WORKERS, Prepared, ahead, behind, groups, prepare
+from .pipeline import (
+    MOST_IMAGES_ON_CORES,
+    WORKERS_FOR_A_GPU,
+    Answer,
+    Prepared,
+    ahead,
+    behind,
+    cores_shared,
+    groups,
+    prepare,
+)  # fmt: skip
 from .tiles import decide, scored_views, tile_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 
     from .datasets import Dataset, Sample
     from .evidence import EvidenceKey, EvidenceStore
@@ -32,11 +43,16 @@ if TYPE_CHECKING:
 class Loading(msgspec.Struct, frozen=True, kw_only=True):
     """How images reach the network; changes speed, and with `batch` last bits."""
 
-    workers: int = WORKERS
-    """Threads that make images ready; 0 for none."""
+    workers: int | None = None
+    """Threads. On the CPU so many images are predicted at once, each on its share of the cores (None: up to 4); for
+    a GPU so many make images ready (None: 2). 0 for one thing after the other."""
     batch: int = 1
-    """Network inputs of one size that run at once: windows, mirrored views, images. 1 is the publishers' own: other
-    batches may take other kernels."""
+    """Network inputs of one size that run at once: windows, mirrored views and, on a GPU, images. 1 is the
+    publishers' own: other batches may take other kernels."""
+
+
+class Stopped(Exception):  # noqa: N818  (nobody's fault: nobody waits for the answer any more)
+    """The work was given up."""
 
 
 class Predictor:
@@ -54,9 +70,15 @@ class Predictor:
         height, self._tile_width = tile_of(device)
         self._tile_height = Halving(height, least=min(8, height), what="tile's height")
 
-    def group_size(self, size: int) -> int:
-        """How many images fill a batch, for `size` network inputs an image and scale."""
-        return max(1, self._batch.size // size)
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        """Give up what is under way in other threads, at the next network input."""
+        self._stopped.set()
+
+    def group_size(self) -> int:
+        """How many images fill a batch, with one or two network inputs an image and scale."""
+        return max(1, self._batch.size // (2 if self._protocol.flip else 1))
 
     def begin(self, images: Sequence[Prepared]) -> list[Counting]:
         """Start on images of one size.
@@ -74,6 +96,8 @@ class Predictor:
         return scored_views(self._scores, inputs, images[0].size, self._protocol, batch)
 
     def _scores(self, inputs: torch.Tensor) -> torch.Tensor:
+        if self._stopped.is_set():
+            raise Stopped
         scores = self._model(inputs)
         if scores.shape[1] > self._num_classes:
             raise ValueError(
@@ -101,17 +125,18 @@ def count_missing(
 ) -> Iterator[Sample | ImageFault]:
     """Count every image that `store` lacks under `key`, yielding each as it is stored or found faulty.
 
-    `contents` is `dataset.contents()`; the network runs in the key's precision. Images are read ahead in threads,
-    and on a GPU the next image is under way before the last one's counts are waited for.
+    `contents` is `dataset.contents()`; the network runs in the key's precision. On the CPU several images are worked
+    on at once; for a GPU images are read ahead, and the next one is under way before the last one's counts are
+    waited for.
     """
     device, loading = model_device(model), loading or Loading()
-    predictor = Predictor(
-        in_precision(model, key.precision, device), dataset, protocol, device, loading.batch
-    )
+    network = in_precision(model, key.precision, device)
+    predictor = Predictor(network, dataset, protocol, device, loading.batch)
     load = partial(prepare, dataset=dataset, protocol=protocol, pin=device.type == "cuda")
+    begin = _for_a_gpu if device.type == "cuda" else _on_cores
     lacking = missing(dataset.samples, contents, store, key)
-    with closing(ahead(lacking, load, loading.workers)) as coming:
-        for sample, counting in behind(_begun(coming, predictor, protocol), int(device.type == "cuda")):
+    with closing(begin(lacking, load, predictor, loading.workers)) as begun:
+        for sample, counting in begun:
             if isinstance(counting, DatasetError):
                 yield ImageFault(image_id=sample.id, message=str(counting))
                 continue
@@ -120,23 +145,50 @@ def count_missing(
 
 
 Loaded = tuple["Sample", "Prepared | DatasetError"]
+Begun = tuple["Sample", "Counting | DatasetError"]
 
 
-def _begun(
-    coming: Generator[tuple[Sample, Callable[[], Prepared]], None, None],
-    predictor: Predictor,
-    protocol: EvalProtocol,
-) -> Iterator[tuple[Sample, Counting | DatasetError]]:
-    """Every sample with its counts on their way, or what is wrong with its files."""
-    inputs = 2 if protocol.flip else 1
-    for group in groups(map(_loaded, coming), _shape, predictor.group_size(inputs)):
+def _on_cores(
+    samples: Sequence[Sample], load: Callable[[Sample], Prepared], predictor: Predictor, workers: int | None
+) -> Generator[Begun, None, None]:
+    """Every sample with its counts, several at once: an image leaves fewer cores idle than a layer does."""
+
+    def work(sample: Sample) -> Counting:
+        (counting,) = predictor.begin([load(sample)])
+        return counting
+
+    if workers is None:
+        workers = min(torch.get_num_threads(), MOST_IMAGES_ON_CORES)
+    if workers < 2:
+        workers = 0
+    with cores_shared(max(1, workers)) as cores_each:
+        coming = ahead(samples, work, workers, cores_each)
+        with closing(coming):
+            try:
+                yield from map(_answered, coming)
+            finally:
+                predictor.stop()
+
+
+def _for_a_gpu(
+    samples: Sequence[Sample], load: Callable[[Sample], Prepared], predictor: Predictor, workers: int | None
+) -> Generator[Begun, None, None]:
+    """Every sample with its counts on their way; the device has the next images before they are asked for."""
+    workers = WORKERS_FOR_A_GPU if workers is None else workers
+    with closing(ahead(samples, load, workers)) as coming:
+        yield from behind(_begun(map(_answered, coming), predictor), 1)
+
+
+def _begun(loaded: Iterable[Loaded], predictor: Predictor) -> Iterator[Begun]:
+    for group in groups(loaded, _shape, predictor.group_size()):
         images = [image for _, image in group if isinstance(image, Prepared)]
         begun = iter(predictor.begin(images) if images else [])
         for sample, image in group:
             yield sample, image if isinstance(image, DatasetError) else next(begun)
 
 
-def _loaded(one: tuple[Sample, Callable[[], Prepared]]) -> Loaded:
+def _answered(one: tuple[Sample, Callable[[], Answer]]) -> tuple[Sample, Answer | DatasetError]:
+    """A sample with what its work gave, or what is wrong with its files."""
     sample, ready = one
     try:
         return sample, ready()

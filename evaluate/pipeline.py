@@ -1,4 +1,4 @@
-"""Images made ready ahead of the network: decoded, resized and normalised in threads, in order, a few at a time.
+"""Images in threads, in order, a few at a time: made ready ahead of a GPU, or worked on whole, on cores of their own.
 
 cv2, Pillow and torch release Python's lock while they work, so threads suffice. At most `workers` + 1 images wait
 (all views of a Cityscapes image at six scales are 220 MB), and a fault surfaces at its own image's turn.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -28,8 +29,9 @@ if TYPE_CHECKING:
 Task = TypeVar("Task")
 Answer = TypeVar("Answer")
 
-WORKERS = 2
-"""Threads that make images ready; one keeps up with a network on the CPU."""
+WORKERS_FOR_A_GPU = 2
+MOST_IMAGES_ON_CORES = 4
+"""Each takes the memory of a whole evaluation: 2 GB and more where views are large."""
 
 
 class Prepared(NamedTuple):
@@ -65,17 +67,18 @@ def prepare(sample: Sample, dataset: Dataset, protocol: EvalProtocol, *, pin: bo
 
 
 def ahead(
-    tasks: Iterable[Task], work: Callable[[Task], Answer], workers: int
+    tasks: Iterable[Task], work: Callable[[Task], Answer], workers: int, cores_each: int | None = None
 ) -> Generator[tuple[Task, Callable[[], Answer]], None, None]:
     """Work on `tasks` in threads, at most `workers` + 1 ahead; yields each with a function that returns its answer.
 
     The function raises what the work raised. With 0 workers it does the work itself. Closing the iterator
-    drops what has not begun.
+    drops what has not begun. `cores_each` limits what torch takes for each worker.
     """
     if not workers:
         yield from ((task, partial(work, task)) for task in tasks)
         return
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="segbench-load")
+    begin = partial(torch.set_num_threads, cores_each) if cores_each else None
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="segbench-work", initializer=begin)
     waiting: deque[tuple[Task, Callable[[], Answer]]] = deque()
     try:
         for task in tasks:
@@ -86,6 +89,17 @@ def ahead(
             yield waiting.popleft()
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+@contextmanager
+def cores_shared(workers: int) -> Iterator[int]:
+    """How many cores each of `workers` threads may take; afterwards this thread has all of them again."""
+    cores = torch.get_num_threads()
+    try:
+        yield max(1, cores // workers)
+    finally:
+        # torch sets the number for the calling thread, and its matrix library's for all.
+        torch.set_num_threads(cores)
 
 
 def groups(items: Iterable[Task], of: Callable[[Task], object], size: int) -> Iterator[list[Task]]:

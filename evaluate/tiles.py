@@ -371,10 +371,13 @@ def _view(
 @contextmanager
 def exact_float32(device: torch.device) -> Iterator[None]:
     """Interpolation and averaging in full float32, whatever arithmetic the network runs in."""
-    before = torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = False
-    try:
-        with torch.autocast(device.type, enabled=False):
+    with torch.autocast(device.type, enabled=False):
+        if device.type != "cuda":
             yield
-    finally:
-        torch.backends.cuda.matmul.allow_tf32 = before
+            return
+        before = torch.backends.cuda.matmul.allow_tf32
+        torch.backends.cuda.matmul.allow_tf32 = False
+        try:
+            yield
+        finally:
+            torch.backends.cuda.matmul.allow_tf32 = before

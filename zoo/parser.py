@@ -581,9 +581,9 @@ def _add_loading(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--workers",
         type=_workers,
-        default=2,
         metavar="N",
-        help="threads that make images ready ahead (default: 2; 0 for none)",
+        help="images at once on the CPU, each on its share of the cores (default: up to 4), "
+        "or threads that make images ready for a GPU (default: 2); 0: one after the other",
     )
     command.add_argument(
         "--batch",

@@ -34,7 +34,7 @@ def test_no_more_than_a_few_wait():
 
 def test_closing_early_ends_the_threads():
     def threads():
-        return [one for one in threading.enumerate() if one.name.startswith("segbench-load")]
+        return [one for one in threading.enumerate() if one.name.startswith("segbench-work")]
 
     coming = ahead(range(100), lambda number: number, 2)
     next(coming)
