@@ -15,9 +15,10 @@ from .counting import Counting
 from .datasets import DatasetError, ImageFault
 from .device import in_precision
 from .device_trouble import Halving
+from .fused import LabelMaps, kernel_for
 from .inference import model_device
 from .pipeline import WORKERS, Prepared, ahead, behind, groups, prepare
-from .tiles import decide, scored_views, tile_of
+from .tiles import scored_views, tile_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -51,6 +52,7 @@ class Predictor:
         self._num_classes = len(dataset.spec.classes)
         self._ignore_index = dataset.spec.ignore_index
         self._batch = Halving(batch)
+        self._label_maps = LabelMaps(kernel_for(device), tile_of(device))
         height, self._tile_width = tile_of(device)
         self._tile_height = Halving(height, least=min(8, height), what="tile's height")
 
@@ -83,7 +85,9 @@ class Predictor:
 
     def _count(self, views: Sequence[View], image: Prepared) -> Counting:
         decision = self._tile_height.run(
-            lambda height: decide(views, image.size, self._protocol, (height, self._tile_width))
+            lambda height: self._label_maps.decide(
+                views, image.size, self._protocol, (height, self._tile_width)
+            )
         )
         truth = image.truth.to(self._device, non_blocking=True)
         return Counting(decision, truth, self._num_classes, self._ignore_index)
