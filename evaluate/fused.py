@@ -31,11 +31,14 @@ if TYPE_CHECKING:
 
 ROUNDING = 1e-5
 """Closer than this the order of additions decides, in either path; for scores above 4 in proportion to them."""
-_VALUES = 4096
-"""Pixels times classes of a program: 32 values of each array a thread, which leaves registers for addresses."""
+_VALUES = 2048
+"""Pixels times classes of a program: 16 values of each array a thread. Compiled for sm_90 with 150 classes that is 80
+registers, so six programs share a multiprocessor; twice as many values take 255 and leave room for two."""
 _WARPS = 4
 _VECTOR = 4
 """Floats that a GPU loads at once; pixels in the packed scores begin at multiples of it."""
+_MOST_TAPS = 4
+"""Sources an axis may reach, for each is a copy of the inner loop; two steps reach 3, and more where both shrink."""
 _OTHER_RUNNERS_UP = 0.01
 """Share of the close pixels whose second and third class may be as good as equal."""
 
@@ -59,10 +62,11 @@ def kernel_for(device: torch.device) -> Decide | None:
 
 
 def supports(found: Sequence[View], protocol: EvalProtocol) -> bool:
-    """True for whole views, of no more classes than uint8 labels can name."""
-    return protocol.window is None and all(
-        isinstance(view.scores, Whole) and view.scores.scores.shape[1] <= 256 for view in found
-    )
+    """True for whole views, of no more classes than uint8 labels can name, that lie near the image's size."""
+    if protocol.window is not None:
+        return False
+    shape = shape_of(found, protocol)
+    return shape.classes <= 256 and max(shape.row_taps, shape.column_taps) <= _MOST_TAPS
 
 
 def shape_of(found: Sequence[View], protocol: EvalProtocol) -> Shape:
@@ -86,7 +90,7 @@ def decide(found: Sequence[View], size: Size, protocol: EvalProtocol) -> Decisio
     shape, device = shape_of(found, protocol), found[0].rows.weights.device
     stride = -(-shape.classes // _VECTOR) * _VECTOR
     padded = triton.next_power_of_2(stride)
-    block = max(1, min(_VALUES // padded, triton.next_power_of_2(size[1])))
+    block = _VALUES // padded
     decision = tiles.undecided(size, device)
     label_map[size[0] * -(-size[1] // block),](
         *_packed([_whole(view) for view in found], stride),
@@ -103,6 +107,7 @@ def decide(found: Sequence[View], size: Size, protocol: EvalProtocol) -> Decisio
         SOFTMAX=shape.softmax,
         BLOCK=block,
         num_warps=_WARPS,
+        enable_fp_fusion=True,  # as ever; Triton 3.9 warns where nobody says so
     )
     return decision
 
@@ -178,9 +183,7 @@ class LabelMaps:
         self._distrust(difference)
         return None
 
-    def _compare(
-        self, decision: Decision, found: Sequence[View], size: Size, protocol: EvalProtocol
-    ) -> str:
+    def _compare(self, decision: Decision, found: Sequence[View], size: Size, protocol: EvalProtocol) -> str:
         largest = max(float(_whole(view).abs().max()) for view in found)
         reference = tiles.decide(found, size, protocol, self._tile)
         return difference(decision, reference, ROUNDING * max(1.0, largest / 4))

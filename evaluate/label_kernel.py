@@ -1,5 +1,8 @@
 """The Triton kernel of `fused.decide`: imported only where it is about to run, for Triton need not be installed."""
 
+# Triton's language has no types, and may not be installed:
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false, reportIndexIssue=false
+# pyright: reportMissingImports=false, reportOperatorIssue=false, reportPossiblyUnbound=false
 # No `from __future__ import annotations` and no `if TYPE_CHECKING`: Triton reads this source and its annotations.
 
 import triton
