@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import importlib.util
 import warnings
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
@@ -33,8 +33,9 @@ ROUNDING = 1e-5
 """Closer than this the order of additions decides, in either path; for scores above 4 in proportion to them."""
 _VALUES = 2048
 """Pixels times classes of a program: 16 values of each array a thread. Compiled for sm_90 with 150 classes that is 80
-registers, so six programs share a multiprocessor; twice as many values take 255 and leave room for two."""
-_WARPS = 4
+registers (Triton 3.9; 146 with 3.6), so that several programs share a multiprocessor; twice as many values take 255."""
+_LAUNCH: dict[str, Any] = {"num_warps": 4, "enable_fp_fusion": True}
+"""Triton 3.9 warns where nobody says how products and sums are fused, and means to change what it does then."""
 _VECTOR = 4
 """Floats that a GPU loads at once; pixels in the packed scores begin at multiples of it."""
 _MOST_TAPS = 4
@@ -50,6 +51,7 @@ class LabelMapWarning(UserWarning):
 class Shape(NamedTuple):
     """What a compiled kernel depends on."""
 
+    views: int
     classes: int
     row_taps: int
     column_taps: int
@@ -72,6 +74,7 @@ def supports(found: Sequence[View], protocol: EvalProtocol) -> bool:
 def shape_of(found: Sequence[View], protocol: EvalProtocol) -> Shape:
     """Of the views of one image."""
     return Shape(
+        views=len(found),
         classes=_whole(found[0]).shape[1],
         row_taps=max(view.rows.taps.weights.shape[1] for view in found),
         column_taps=max(view.columns.taps.weights.shape[1] for view in found),
@@ -85,30 +88,33 @@ def decide(found: Sequence[View], size: Size, protocol: EvalProtocol) -> Decisio
     Of classes with equal sums the lowest is taken. Beside the answer it needs the memory of one more copy of the
     views' scores.
     """
-    from .label_kernel import label_map, triton  # noqa: PLC0415  (Triton is optional)
+    from .label_kernel import label_map  # noqa: PLC0415  (Triton is optional)
 
     shape, device = shape_of(found, protocol), found[0].rows.weights.device
     stride = -(-shape.classes // _VECTOR) * _VECTOR
-    padded = triton.next_power_of_2(stride)
+    padded = 1 << (stride - 1).bit_length()
     block = _VALUES // padded
     decision = tiles.undecided(size, device)
-    label_map[size[0] * -(-size[1] // block),](
-        *_packed([_whole(view) for view in found], stride),
-        *_stacked([view.rows.taps for view in found]),
-        *_stacked([view.columns.taps for view in found]),
-        *decision,
-        *size,
-        len(found),
-        CLASSES=shape.classes,
-        STRIDE=stride,
-        PADDED=padded,
-        ROW_TAPS=shape.row_taps,
-        COLUMN_TAPS=shape.column_taps,
-        SOFTMAX=shape.softmax,
-        BLOCK=block,
-        num_warps=_WARPS,
-        enable_fp_fusion=True,  # as ever; Triton 3.9 warns where nobody says so
-    )
+    launch: Any = label_map[size[0] * -(-size[1] // block),]
+    with torch.cuda.device_of(
+        decision.labels
+    ):  # Triton launches on the current device, whatever its arguments
+        launch(
+            *_packed([_whole(view) for view in found], stride),
+            *_stacked([view.rows.taps for view in found]),
+            *_stacked([view.columns.taps for view in found]),
+            *decision,
+            *size,
+            VIEWS=shape.views,
+            CLASSES=shape.classes,
+            STRIDE=stride,
+            PADDED=padded,
+            ROW_TAPS=shape.row_taps,
+            COLUMN_TAPS=shape.column_taps,
+            SOFTMAX=shape.softmax,
+            BLOCK=block,
+            **_LAUNCH,
+        )
     return decision
 
 

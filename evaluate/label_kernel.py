@@ -1,28 +1,28 @@
 """The Triton kernel of `fused.decide`: imported only where it is about to run, for Triton need not be installed."""
 
 # Triton's language has no types, and may not be installed:
-# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false, reportIndexIssue=false
-# pyright: reportMissingImports=false, reportOperatorIssue=false, reportPossiblyUnbound=false
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportGeneralTypeIssues=false, reportMissingImports=false, reportOperatorIssue=false
 # No `from __future__ import annotations` and no `if TYPE_CHECKING`: Triton reads this source and its annotations.
 
 import triton
 import triton.language as tl
 
 
-@triton.jit(do_not_specialize=["height", "width", "views"])
+@triton.jit(do_not_specialize=["height", "width"])
 def label_map(  # noqa: ANN201
     scores,  # noqa: ANN001  float32, view after view, each (h, w, STRIDE)
-    places,  # noqa: ANN001  int64 (views, 3): the pixel in `scores` where a view begins, its h, its w
-    row_first,  # noqa: ANN001  int32 (views, height)
-    row_weights,  # noqa: ANN001  float32 (views, height, ROW_TAPS)
-    column_first,  # noqa: ANN001  int32 (views, width)
-    column_weights,  # noqa: ANN001  float32 (views, width, COLUMN_TAPS)
+    places,  # noqa: ANN001  int64 (VIEWS, 3): the pixel in `scores` where a view begins, its h, its w
+    row_first,  # noqa: ANN001  int32 (VIEWS, height)
+    row_weights,  # noqa: ANN001  float32 (VIEWS, height, ROW_TAPS)
+    column_first,  # noqa: ANN001  int32 (VIEWS, width)
+    column_weights,  # noqa: ANN001  float32 (VIEWS, width, COLUMN_TAPS)
     labels,  # noqa: ANN001  uint8 (height, width), as the other two it writes
     margins,  # noqa: ANN001  float32
     runners_up,  # noqa: ANN001  uint8
     height,  # noqa: ANN001
     width,  # noqa: ANN001
-    views,  # noqa: ANN001
+    VIEWS: tl.constexpr,
     CLASSES: tl.constexpr,
     STRIDE: tl.constexpr,
     PADDED: tl.constexpr,
@@ -43,7 +43,7 @@ def label_map(  # noqa: ANN201
     classes = tl.arange(0, PADDED)[None, :]
     real = classes < CLASSES
     total = tl.zeros((BLOCK, PADDED), tl.float32)
-    for view in range(views):
+    for view in range(VIEWS):
         begin = tl.load(places + 3 * view)
         last_row = tl.load(places + 3 * view + 1) - 1
         columns = tl.load(places + 3 * view + 2)
@@ -73,7 +73,7 @@ def label_map(  # noqa: ANN201
     total = tl.where(classes == label[:, None], float("-inf"), total)
     second = tl.max(total, axis=1)
     runner_up = tl.min(tl.where(total == second[:, None], classes, PADDED), axis=1)
-    margin = tl.where(best == float("inf"), float("nan"), (best - second) / views)
+    margin = tl.where(best == float("inf"), float("nan"), (best - second) / VIEWS)
     pixels = row.to(tl.int64) * width + x
     tl.store(labels + pixels, label.to(tl.uint8), mask=inside)
     tl.store(margins + pixels, margin, mask=inside)

@@ -154,9 +154,9 @@ def test_it_compiles_for_a_gpu(tmp_path, monkeypatch, capability):
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
     kinds = ["fp32", "i64", "i32", "fp32", "i32", "fp32", "u8", "fp32", "u8"]
     sizes = {
-        "CLASSES": 150, "STRIDE": 152, "PADDED": 256, "ROW_TAPS": 3, "COLUMN_TAPS": 3, "SOFTMAX": True, "BLOCK": 8,
+        "VIEWS": 12, "CLASSES": 150, "STRIDE": 152, "PADDED": 256, "ROW_TAPS": 3, "COLUMN_TAPS": 3, "SOFTMAX": True, "BLOCK": 8,
     }  # fmt: skip
-    types = [*(f"*{kind}" for kind in kinds), "i32", "i32", "i32", *("constexpr" for _ in sizes)]
+    types = [*(f"*{kind}" for kind in kinds), "i32", "i32", *("constexpr" for _ in sizes)]
     signature = dict(zip(label_map.arg_names, types, strict=True))
     source = compiler.ASTSource(fn=label_map, signature=signature, constexprs=sizes)
     options = {"num_warps": 4, "enable_fp_fusion": True}
@@ -275,13 +275,13 @@ def test_a_processor_has_no_kernel():
     assert kernel_for(CPU) is None
 
 
-def test_a_kernel_is_compiled_by_classes_taps_and_softmax():
-    """Two chained steps reach three sources where one reaches two; sizes and views change nothing."""
-    chained = Shape(classes=19, row_taps=3, column_taps=3, softmax=True)
+def test_a_kernel_is_compiled_by_views_classes_taps_and_softmax():
+    """Two chained steps reach three sources where one reaches two; sizes change nothing."""
+    chained = Shape(views=4, classes=19, row_taps=3, column_taps=3, softmax=True)
     assert shape_of(scored(MS_FLIP, (17, 23)), MS_FLIP) == chained
     plain = msgspec.structs.replace(MS_FLIP, upsampling="one-step", softmax_at="window", scales=(1.0,))
     assert shape_of(scored(plain, (17, 23)), plain) == Shape(
-        classes=19, row_taps=2, column_taps=2, softmax=False
+        views=2, classes=19, row_taps=2, column_taps=2, softmax=False
     )
 
 
