@@ -1,6 +1,7 @@
 """Evaluation end to end: ours against mmsegmentation's own test loop, and label maps in tiles against the plain path.
 
     python benchmarks/evaluate.py --mmseg PYTHON     # Markdown on stdout; PYTHON has mmsegmentation installed
+    python benchmarks/evaluate.py --device cuda      # label maps on a GPU alone: tiles against the Triton kernel
 
 Every measurement runs in a process of its own, so that peak resident memory is its own; the sides alternate.
 `PYTHON` is the interpreter of an environment of its own:
@@ -38,17 +39,34 @@ def main() -> int:
         "--mmseg", metavar="PYTHON", help="interpreter that has mmsegmentation (default: left out)"
     )
     parser.add_argument("--repeats", type=int, default=3, help="runs of each side (default: 3)")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="cuda: label maps on a GPU")
     parser.add_argument("--case", choices=list(CASES), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.case:
         print(json.dumps(CASES[arguments.case]()))
         return 0
+    if arguments.device == "cuda":
+        return on_gpu(arguments.repeats)
+    print("label maps on a GPU: left out, they need CUDA (--device cuda)", file=sys.stderr)
     sides = {"mmsegmentation": (arguments.mmseg, "mmseg")} if arguments.mmseg else {}
     table("demo, 12 images, ms+flip", sides | {"ours": (sys.executable, "demo")}, arguments.repeats)
     volume = "x".join(map(str, VOLUME))
     both = {"plain": (sys.executable, "plain"), "tiles": (sys.executable, "tiles")}
     table(f"label map {volume}, ms+flip, without the network", both, arguments.repeats)
     table("R-50, 512x1024, one view", {"ours": (sys.executable, "profile")}, arguments.repeats)
+    return 0
+
+
+def on_gpu(repeats: int) -> int:
+    """Tiles against the kernel, on a machine that can."""
+    import torch  # noqa: PLC0415
+
+    if not torch.cuda.is_available():
+        print(f"--device cuda: torch {torch.__version__} sees no CUDA device here", file=sys.stderr)
+        return 2
+    both = {name: (sys.executable, name) for name in ("tiles on GPU", "kernel on GPU")}
+    volume = "x".join(map(str, VOLUME))
+    table(f"label map {volume}, ms+flip, {torch.cuda.get_device_name()}", both, repeats)
     return 0
 
 
@@ -212,6 +230,38 @@ def rival_weights(folder: str) -> str:
     return str(target)
 
 
+def gpu_label_map(*, fused: bool) -> dict[str, float]:
+    """From scores drawn before the clock starts to a label map, the device awaited; compiling is not timed."""
+    import torch  # noqa: PLC0415
+
+    from segbench.evaluate import EvalProtocol  # noqa: PLC0415
+    from segbench.evaluate import fused as kernel  # noqa: PLC0415
+    from segbench.evaluate.tiles import decide, scored_views  # noqa: PLC0415
+
+    classes, height, width = VOLUME
+    protocol = EvalProtocol(base_scale=(width, height), scales=RATIOS, flip=True)
+    sizes = [(int(height * ratio), int(width * ratio)) for ratio in RATIOS]
+    inputs = [torch.zeros(1, 3, *size, device="cuda") for size in sizes]
+
+    def network(images: torch.Tensor) -> torch.Tensor:
+        tall, wide = (-(-length // STRIDE) for length in images.shape[2:])
+        return 4 * torch.randn(len(images), classes, tall, wide, device="cuda")
+
+    seconds = []
+    with torch.inference_mode():
+        (found,) = scored_views(network, [inputs], (height, width), protocol)
+        inputs.clear()
+        for _ in range(4):
+            torch.cuda.synchronize()
+            torch.cuda.reset_peak_memory_stats()
+            before, started = torch.cuda.memory_allocated(), time.perf_counter()
+            (kernel.decide if fused else decide)(found, (height, width), protocol)
+            torch.cuda.synchronize()
+            seconds.append(time.perf_counter() - started)
+    added = torch.cuda.max_memory_allocated() - before
+    return {"milliseconds": 1000 * statistics.median(seconds[1:]), "GB beside the scores": added / 1e9}
+
+
 def label_map(*, tiled: bool) -> dict[str, float]:
     """Seconds outside a stand-in network that hands out scores drawn before the clock starts."""
     import numpy as np  # noqa: PLC0415
@@ -287,6 +337,8 @@ CASES = {
     "plain": lambda: label_map(tiled=False),
     "tiles": lambda: label_map(tiled=True),
     "profile": profile,
+    "tiles on GPU": lambda: gpu_label_map(fused=False),
+    "kernel on GPU": lambda: gpu_label_map(fused=True),
 }
 
 if __name__ == "__main__":

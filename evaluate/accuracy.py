@@ -16,6 +16,7 @@ from .counting import Counting
 from .datasets import DatasetError, ImageFault
 from .device import in_precision
 from .device_trouble import Halving
+from .fused import LabelMaps, kernel_for
 from .inference import model_device
 from .pipeline import (
     MOST_IMAGES_ON_CORES,
@@ -27,8 +28,8 @@ from .pipeline import (
     cores_shared,
     groups,
     prepare,
-)  # fmt: skip
-from .tiles import decide, scored_views, tile_of
+)
+from .tiles import scored_views, tile_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -67,9 +68,9 @@ class Predictor:
         self._num_classes = len(dataset.spec.classes)
         self._ignore_index = dataset.spec.ignore_index
         self._batch = Halving(batch)
+        self._label_maps = LabelMaps(kernel_for(device), tile_of(device))
         height, self._tile_width = tile_of(device)
         self._tile_height = Halving(height, least=min(8, height), what="tile's height")
-
         self._stopped = threading.Event()
 
     def stop(self) -> None:
@@ -107,7 +108,9 @@ class Predictor:
 
     def _count(self, views: Sequence[View], image: Prepared) -> Counting:
         decision = self._tile_height.run(
-            lambda height: decide(views, image.size, self._protocol, (height, self._tile_width))
+            lambda height: self._label_maps.decide(
+                views, image.size, self._protocol, (height, self._tile_width)
+            )
         )
         truth = image.truth.to(self._device, non_blocking=True)
         return Counting(decision, truth, self._num_classes, self._ignore_index)

@@ -14,7 +14,7 @@ sliding window are averaged within the tile.
 from __future__ import annotations
 
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import islice, product
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -51,6 +51,15 @@ class Decision(NamedTuple):
     """uint8: the second best class."""
 
 
+class Taps(NamedTuple):
+    """For every output position of an axis the sources its weights reach."""
+
+    first: torch.Tensor
+    """(out,) int32: the first source."""
+    weights: torch.Tensor
+    """(out, K) float32: of it and the next ones, K as many as any position needs; 0 where one needs fewer."""
+
+
 class Axis:
     """The bilinear weights of one axis: dense (out, in), with the source span of every output position."""
 
@@ -67,6 +76,17 @@ class Axis:
         """The source span that outputs `span` need, and their weights (outputs, sources)."""
         first, last = int(self._first[slice(*span)].min()), int(self._last[slice(*span)].max())
         return (first, last), self.weights[slice(*span), first:last]
+
+    @cached_property
+    def taps(self) -> Taps:
+        """The same weights without the zeros around them, for a kernel that needs no matrix product."""
+        steps = np.arange((self._last - self._first).max())
+        reached = self._first[:, None] + steps
+        device = self.weights.device
+        sources = torch.from_numpy(np.minimum(reached, self.weights.shape[1] - 1)).to(device)
+        within = torch.from_numpy(reached < self._last[:, None]).to(device)
+        first = torch.from_numpy(self._first.astype(np.int32)).to(device)
+        return Taps(first, self.weights.gather(1, sources) * within)
 
 
 @lru_cache(maxsize=128)
@@ -89,11 +109,11 @@ class Whole:
     """Scores of one view at the head's stride, kept (h, C, w)."""
 
     def __init__(self, scores: torch.Tensor) -> None:
-        self._scores = scores.permute(1, 0, 2).contiguous()
+        self.scores = scores.permute(1, 0, 2).contiguous()
 
     def patch(self, rows: Span, columns: Span) -> torch.Tensor:
         """Scores (rows, C, columns) of a part."""
-        return self._scores[slice(*rows), :, slice(*columns)]
+        return self.scores[slice(*rows), :, slice(*columns)]
 
 
 class Part(NamedTuple):
@@ -207,11 +227,7 @@ def decide(found: Sequence[View], size: Size, protocol: EvalProtocol, tile: Size
     """
     device = found[0].rows.weights.device
     height, width = tile or tile_of(device)
-    decision = Decision(
-        torch.empty(size, dtype=torch.uint8, device=device),
-        torch.empty(size, dtype=torch.float32, device=device),
-        torch.empty(size, dtype=torch.uint8, device=device),
-    )
+    decision = undecided(size, device)
     with exact_float32(device):
         for rows, columns in product(spans(size[0], height), spans(size[1], width)):
             total = _tile(found, rows, columns, protocol)
@@ -220,14 +236,28 @@ def decide(found: Sequence[View], size: Size, protocol: EvalProtocol, tile: Size
     return decision
 
 
+def undecided(size: Size, device: torch.device) -> Decision:
+    """Room for the decision of an image of `size`."""
+    return Decision(
+        torch.empty(size, dtype=torch.uint8, device=device),
+        torch.empty(size, dtype=torch.float32, device=device),
+        torch.empty(size, dtype=torch.uint8, device=device),
+    )
+
+
 def spans(length: int, step: int) -> list[Span]:
     """0 to `length` in steps, the last one as short as it must be."""
     return [(start, min(start + step, length)) for start in range(0, length, step)]
 
 
+def softmax_at_original_size(protocol: EvalProtocol) -> bool:
+    """True where every view's interpolated scores become probabilities before they are averaged."""
+    return protocol.average == "probabilities" and protocol.softmax_at == "original size"
+
+
 def _tile(found: Sequence[View], rows: Span, columns: Span, protocol: EvalProtocol) -> torch.Tensor:
     """The sum (rows, C, columns) over the views of what the protocol averages."""
-    softmax = protocol.average == "probabilities" and protocol.softmax_at == "original size"
+    softmax = softmax_at_original_size(protocol)
     total: torch.Tensor | None = None
     for scores, down, across in found:
         if softmax:
@@ -245,8 +275,12 @@ def _add_probabilities(
     """`total` plus the softmax over the classes of the interpolated scores.
 
     A softmax does not change where a pixel's scores are shifted together. Shifting the few source pixels by their
-    maxima keeps the interpolated exponentials in range, and saves two passes over the tile.
+    maxima keeps the interpolated exponentials in range, and saves two passes over the tile. On a GPU the check that
+    it did would wait for the device in every tile, and the passes are cheap.
     """
+    if down.weights.is_cuda:
+        probabilities = resample(scores, down, rows, across, columns).softmax(dim=1)
+        return probabilities if total is None else total.add_(probabilities)
     exponentials = resample(_Shifted(scores), down, rows, across, columns).exp_()
     sums = exponentials.sum(dim=1, keepdim=True)
     if not float(sums.min()) > _SAFE_SUM:  # neighbours that are 140 apart, or no numbers

@@ -74,7 +74,7 @@ def undecided(monkeypatch):
         seen.append(torch.bincount(both, minlength=256))
         return decision
 
-    monkeypatch.setattr("segbench.evaluate.accuracy.decide", recording)
+    monkeypatch.setattr("segbench.evaluate.tiles.decide", recording)
     return seen
 
 
