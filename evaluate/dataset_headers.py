@@ -128,8 +128,8 @@ def header_findings(pairs: Sequence[Pair], spec: DatasetSpec) -> Iterator[Findin
     whole = [pair for pair in pairs if not pair.faults]
     coloured = [pair for pair in whole if is_coloured(pair)]
     if coloured:
-        yield _colour_labels(coloured, whole)
-    yield from _sizes(whole)
+        yield _colour_labels(coloured, whole, spec)
+    yield from _sizes(whole, spec)
     yield from _unusual_size(whole, spec)
 
 
@@ -151,7 +151,7 @@ def is_coloured(pair: Pair) -> bool:
     return bool(pair.label.mode) and pair.label.mode not in INDEX_MODES
 
 
-def _colour_labels(coloured: list[Pair], whole: list[Pair]) -> Finding:
+def _colour_labels(coloured: list[Pair], whole: list[Pair], spec: DatasetSpec) -> Finding:
     first = coloured[0]
     return Finding(
         kind="colour labels",
@@ -159,18 +159,20 @@ def _colour_labels(coloured: list[Pair], whole: list[Pair]) -> Finding:
         what=f"{len(coloured)} of {len(whole)} examined labels are colour pictures, first {first.sample.label} "
         f"({first.label.mode}), expected one channel of class indices (a palette PNG is one)",
         effect="colours are no class indices; zoo verify refuses the image: no number",
-        remedy="take the label files of the data set's archive as they are; saving them again in RGB loses the indices",
+        remedy="save the labels as one channel of class indices; a palette PNG is one"
+        if spec.is_own
+        else "take the label files of the data set's archive as they are; saving them again in RGB loses the indices",
     )
 
 
-def _sizes(pairs: list[Pair]) -> Iterator[Finding]:
+def _sizes(pairs: list[Pair], spec: DatasetSpec) -> Iterator[Finding]:
     uneven = [pair for pair in pairs if pair.image.shown_size != pair.label.size]
     rotated = [pair for pair in uneven if pair.image.size == pair.label.size]
     others = [pair for pair in uneven if pair not in rotated]
     if rotated:
         yield _rotated(rotated, len(pairs))
     if others:
-        yield _size_mismatch(others, len(pairs))
+        yield _size_mismatch(others, len(pairs), spec)
     turned = [
         pair for pair in pairs if pair.image.orientation in (2, 3, 4, 6, 7, 8, 5) and pair not in uneven
     ]
@@ -203,7 +205,7 @@ def _turned(pairs: list[Pair], examined: int) -> Finding:
     )
 
 
-def _size_mismatch(pairs: list[Pair], examined: int) -> Finding:
+def _size_mismatch(pairs: list[Pair], examined: int, spec: DatasetSpec) -> Finding:
     first = pairs[0]
     return Finding(
         kind="size mismatch",
@@ -212,7 +214,9 @@ def _size_mismatch(pairs: list[Pair], examined: int) -> Finding:
         f"{_by(first.label.size)}, its image {_by(first.image.shown_size)} (height x width); "
         f"{some([pair.sample.id for pair in pairs])}",
         effect=f"labels are compared pixel by pixel and never resized; {_REFUSED}",
-        remedy="take images and labels from the same archive; do not resize either",
+        remedy="use labels of the images' own sizes; do not resize either"
+        if spec.is_own
+        else "take images and labels from the same archive; do not resize either",
     )
 
 

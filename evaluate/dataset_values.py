@@ -218,7 +218,9 @@ def _not_reduced(tally: Tally) -> Finding | None:
         what=f"the labels look unreduced (0 unlabelled, 1 to {past} classes), expected 0 to {past - 1}: value {past} occurs in "
         f"{with_past} and 0 in {with_zero} of {len(tally.files)} sampled labels",
         effect=_misread(tally, reduced, tally.files),
-        remedy="set reduce_zero: true for this label form, or use labels whose first class is 0",
+        remedy="put a class for 0 first into classes.txt, or save the labels one lower with 255 for 0"
+        if spec.is_own
+        else "set reduce_zero: true for this label form, or use labels whose first class is 0",
     )
 
 
@@ -238,7 +240,7 @@ def _grey_palette(tally: Tally) -> Finding | None:
         what=f"the labels are grey pictures of the palette's colours: values {_list(stray)} are their brightness, expected "
         f"0 to {len(tally.spec.classes) - 1}",
         effect=_dropped(tally, stray),
-        remedy="take the palette PNGs of the data set's archive as they are; never convert them to grey or RGB",
+        remedy="take the palette PNGs as they were; never convert them to grey or RGB",
     )
 
 
@@ -259,7 +261,9 @@ def _outside(tally: Tally) -> Finding | None:
         what=f"{len(files)} of {len(tally.files)} sampled labels hold values {_list(stray)} ({tally.share(stray):.2f}% of pixels), "
         f"expected {expected}{hint}; {some(files)}",
         effect=_unmapped(tally, stray) if form.value_map else _dropped(tally, stray),
-        remedy="use the label files of the data set's archive; labels of another release or another class list do not fit",
+        remedy="complete classes.txt, or name the value that counts nowhere in its first line (ignore: N)"
+        if spec.is_own
+        else "use the label files of the data set's archive; labels of another release or another class list do not fit",
     )
 
 

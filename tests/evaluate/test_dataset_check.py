@@ -455,6 +455,15 @@ def test_a_data_root_too_deep_or_too_high_gets_a_hint(tmp_path, start, hint):
     assert finding.remedy == f"{images} is there: use --data-root {root}"
 
 
+def test_another_years_data_set_is_no_hint(tmp_path):
+    """VOC 2007 has the same folders and another list."""
+    spec = trees.voc(tmp_path, folder="VOCdevkit/VOC2007")
+    years_later = msgspec.structs.replace(spec, image_count=spec.image_count + 1)
+    hint = f"{tmp_path}/VOCdevkit/VOC2007/JPEGImages is there: use --data-root {tmp_path}/VOCdevkit/VOC2007"
+    assert only(check(spec, tmp_path)).remedy == hint
+    assert "VOC2007" not in only(check(years_later, tmp_path)).remedy
+
+
 def test_archives_unpacked_apart_are_to_be_put_together(tmp_path):
     """Many file managers unpack each archive into a folder of its own."""
     trees.cityscapes(tmp_path, forms=("labelIds",))
@@ -567,6 +576,21 @@ def test_the_conversion_of_mmsegmentation_is_named_as_such(tmp_path):
     assert finding.what == (
         f"no label files in {tmp_path / 'cocostuff10k'}, expected annotations/**/*.mat or annotations/**/*.png; its 4 files "
         "*_labelTrainIds.png are mmsegmentation's conversion to 171 classes from 0 on, not the data set's 182 ids"
+    )
+
+
+def test_two_halves_of_two_label_forms_are_no_incomplete_archive(tmp_path):
+    """trainIds for one city and labelIds for the other: a whole split, of which one form is read."""
+    spec = trees.cityscapes(tmp_path)
+    for city, form in (("frankfurt", "labelIds"), ("munster", "labelTrainIds")):
+        for path in (tmp_path / "cityscapes/gtFine/val" / city).glob(f"*_{form}.png"):
+            path.unlink()
+    finding = only(check(spec, tmp_path))
+    assert finding.kind == "no partner"
+    assert finding.remedy == (
+        "2 of them have a *_gtFine_labelIds.png, but one form is read for the whole split: add the "
+        "*_gtFine_labelTrainIds.png of these 2, or the *_gtFine_labelIds.png of the 2 images that lack it and delete "
+        "the *_gtFine_labelTrainIds.png"
     )
 
 

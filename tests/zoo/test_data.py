@@ -313,6 +313,34 @@ def test_a_folder_with_other_classes_is_refused(capsys, tmp_path, streets_folder
     )
 
 
+def test_a_folder_with_the_same_classes_in_another_order_is_refused(capsys, tmp_path, streets_folder):
+    names = (streets_folder / "classes.txt").read_text().split("\n")
+    (streets_folder / "classes.txt").write_text("\n".join(reversed(names)).title())
+    assert measure(capsys, tmp_path, streets_folder) == (
+        2,
+        "",
+        (
+            f"zoo: {streets_folder / 'classes.txt'}: the classes of {DEMO} in another order: class 0 is {names[-1].title()!r} "
+            f"here and {names[0]!r} there; sort the lines as there, and the label values with them\n"
+        ),
+    )
+
+
+def test_a_folder_with_classes_of_other_names_is_measured_with_a_warning(
+    capsys, tmp_path, streets_folder, caplog
+):
+    names = (streets_folder / "classes.txt").read_text().split("\n")
+    (streets_folder / "classes.txt").write_text("\n".join(["autoroute", *names[1:]]))
+    code, _, _ = measure(capsys, tmp_path, streets_folder, "--dry-run")
+    assert (code, caplog.messages) == (
+        0,
+        [
+            f"{streets_folder / 'classes.txt'}: 1 of 8 names differ from those of {DEMO}, class 0 is 'autoroute' here and "
+            f"{names[0]!r} there: make sure that they mean the same"
+        ],
+    )
+
+
 def test_an_incomplete_folder_is_told(capsys, tmp_path):
     (tmp_path / "images").mkdir()
     expected = (
