@@ -123,7 +123,7 @@ class _Examination:
         paired = [sample for sample in dataset.samples if sample.id in complete]
         pairs = self._headers(paired, dataset)
         usable = usable_pairs(pairs)
-        tally, faults = self._pixels([pair.sample for pair in spread(usable, self.sample)], dataset)
+        tally, faults = self._pixels(spread(usable, self.sample), dataset)
         whole = len(tally.files) == self.spec.image_count
         values = value_findings(tally, whole=whole) if tally.files and not self._withheld() else []
         if not any(finding.gravity == "error" for finding in values):
@@ -151,9 +151,10 @@ class _Examination:
         looked = [sample for sample in paired if sample.id in chosen]
         return [read_pair(sample, dataset.label_files) for sample in self.watch(looked, "headers")]
 
-    def _pixels(self, chosen: list[Sample], dataset: Dataset) -> tuple[Tally, list[str]]:
-        tally = Tally(spec=self.spec, form=dataset.label_files)
-        faults = [_count(sample, tally) for sample in self.watch(chosen, "pixels")]
+    def _pixels(self, chosen: list[Pair], dataset: Dataset) -> tuple[Tally, list[str]]:
+        palettes = {pair.sample.id: pair.label.palette for pair in chosen if pair.label.palette}
+        tally = Tally(spec=self.spec, form=dataset.label_files, palettes=palettes)
+        faults = [_count(sample, tally) for sample in self.watch([pair.sample for pair in chosen], "pixels")]
         return tally, [fault for fault in faults if fault]
 
 

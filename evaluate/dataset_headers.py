@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from .datasets import DatasetSpec, LabelFiles
+    from .datasets import Colour, DatasetSpec, LabelFiles
 
 _ORIENTATION_TAG = 0x0112
 _END_BYTES = 64
@@ -36,6 +36,8 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
     """(height, width) as stored; None where the file cannot be read."""
     mode: str = ""
     """Pillow's colour mode; empty for a MATLAB file."""
+    palette: tuple[Colour, ...] = ()
+    """RGB colours of a palette picture's values, from 0 on."""
     orientation: int = 1
     """EXIF's, 1 for upright, 5 to 8 for a quarter turn."""
     fault: str = ""
@@ -75,6 +77,7 @@ def _header(path: Path) -> Picture:
             picture = Picture(
                 size=(image.height, image.width),
                 mode=image.mode,
+                palette=_palette(image),
                 # Pillow turns a TIFF's size by itself.
                 orientation=1 if image.format == "TIFF" else _orientation(image),
             )
@@ -87,6 +90,17 @@ def _header(path: Path) -> Picture:
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         return Picture(fault=f"{path}: cannot be read: {error}")
     return picture
+
+
+def _palette(image: Image.Image) -> tuple[Colour, ...]:
+    """The colours before the pixels of a PNG; `getpalette` would decode them all."""
+    if image.mode != "P" or image.palette is None:
+        return ()
+    layout, channels = image.palette.getdata()
+    if layout != "RGB":
+        return ()
+    red, green, blue = (channels[start::3] for start in range(3))
+    return tuple(zip(red, green, blue, strict=False))
 
 
 def _orientation(image: Image.Image) -> int:

@@ -12,7 +12,8 @@ import msgspec
 import numpy as np
 
 from .confusion import accuracy_scores
-from .datasets import DatasetSpec, LabelFiles
+from .dataset_palettes import palette_findings
+from .datasets import Colour, DatasetSpec, LabelFiles
 from .findings import Finding, some
 from .pixels import map_values
 
@@ -42,6 +43,8 @@ class Tally(msgspec.Struct, kw_only=True):
     """Value -> pixels, over the sample."""
     files: dict[str, dict[int, int]] = {}
     """Id -> value -> pixels, of its label."""
+    palettes: dict[str, tuple[Colour, ...]] = {}
+    """Id -> the colours of its label's values, of those that have any."""
 
     def add(self, name: str, values: Labels) -> None:
         """Count one label file."""
@@ -91,11 +94,14 @@ class Tally(msgspec.Struct, kw_only=True):
 
 def value_findings(tally: Tally, *, whole: bool) -> list[Finding]:
     """What the values say; `whole` where the sample is the whole split."""
+    drawn = list(palette_findings(tally))
+    if any(finding.gravity == "error" for finding in drawn):
+        return drawn
     fault = _wrong_labels(tally)
     if fault is not None:
         return [fault]  # explains whatever else is odd about the values
-    ignored = [*_ignored(tally), *_monotonous(tally)]
-    return ignored or (list(_never_present(tally)) if whole else [])
+    odd = [*drawn, *_ignored(tally), *_monotonous(tally)] or list(_nothing_ignored(tally))
+    return odd or (list(_never_present(tally)) if whole else [])
 
 
 def _wrong_labels(tally: Tally) -> Finding | None:
@@ -304,6 +310,19 @@ def _ignored(tally: Tally) -> Iterator[Finding]:
         else "these images count nowhere: the number rests on the others",
         remedy="use the labels of an annotated split; those of a test split are often empty",
     )
+
+
+def _nothing_ignored(tally: Tally) -> Iterator[Finding]:
+    """Labels without a single ignored pixel where nearly every published one has some."""
+    classes, ignored, _ = tally.class_pixels()
+    if tally.spec.has_void and not ignored and any(classes.values()):
+        yield Finding(
+            kind="nothing ignored",
+            gravity="warning",
+            what=f"{len(tally.files)} sampled labels have no pixel that counts nowhere, expected some in nearly every one",
+            effect="void pixels count as a class here, as in no published number",
+            remedy="use the label files of the data set's archive; a conversion has given void pixels to a class",
+        )
 
 
 def _monotonous(tally: Tally) -> Iterator[Finding]:

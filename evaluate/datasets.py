@@ -78,6 +78,8 @@ class DatasetSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Category -> its classes, where the data set's own evaluation also scores categories."""
     ignore_index: int = 255
     """Label value that counts nowhere."""
+    has_void: bool = False
+    """Whether nearly every published label has pixels that count nowhere; a sample without any is suspicious."""
     homepage: str = ""
     """Official page it can be had from."""
     how_to_get: str = ""

@@ -33,7 +33,9 @@ Kind = Literal[
     "trainIds as labelIds",
     "labels reduced twice",
     "labels not reduced",
+    "palette disagrees",
     "everything ignored",
+    "nothing ignored",
     "few classes",
     "class never present",
 ]

@@ -272,6 +272,45 @@ def as_grey(spec, root):
             image.convert("RGB").convert("L").save(sample.label)
 
 
+def as_palette_again(spec, root):
+    """To RGB and back: each file's values are dealt out anew, the colours stay."""
+    for sample in locate(spec, root).samples:
+        with Image.open(sample.label) as image:
+            image.convert("RGB").quantize().save(sample.label)
+
+
+def with_a_palette_from_one_on(spec, root):
+    """Right indices, in colours that begin one later."""
+    for sample in locate(spec, root).samples:
+        trees.write_palette(sample.label, values_of(sample.label), [*spec.palette[1:], (1, 2, 3)])
+
+
+def with_foreign_colours(spec, root):
+    for sample in locate(spec, root).samples:
+        trees.write_palette(
+            sample.label, values_of(sample.label), [(n, 255 - n, 7) for n in range(len(spec.classes))]
+        )
+
+
+def void_as_background(spec, root):
+    """Grey PNGs without the borders, as some converters write them."""
+    change_labels(spec, root, lambda values: np.where(values == 255, 0, values))
+
+
+def void_as_road(spec, root):
+    change_labels(spec, root, lambda values: np.where(values == 1, 7, values))
+
+
+def void_as_one_class_more(spec, root):
+    change_labels(spec, root, lambda values: np.where(values == 255, len(spec.classes), values))
+
+
+def classes_from_one_on_as_label_ids(spec, root):
+    """0 for void and 1 to 19, in files named as raw ids."""
+    as_train_ids(spec, root)
+    change_labels(spec, root, lambda values: np.where(values == 255, 0, values + 1))
+
+
 def ignore_everything(spec, root):
     change_labels(spec, root, lambda values: np.full_like(values, 255))
 
@@ -396,6 +435,14 @@ FAULTS = [
     ("voc", as_colours, "colour labels"),
     ("voc", as_grey, "colour labels"),
     ("ade20k", as_colours, "colour labels"),
+    ("voc", as_palette_again, "palette disagrees"),
+    ("lip", with_a_palette_from_one_on, "warning: palette disagrees"),
+    ("voc", void_as_background, "warning: nothing ignored"),
+    ("cityscapes trainIds", void_as_background, "warning: nothing ignored"),
+    ("cityscapes labelIds", void_as_road, "warning: nothing ignored"),
+    ("cityscapes trainIds", void_as_one_class_more, "values outside map"),
+    ("cityscapes trainIds", raise_labels, "labels not reduced"),
+    ("cityscapes labelIds", classes_from_one_on_as_label_ids, "warning: trainIds as labelIds"),
     ("cityscapes trainIds", ignore_everything, "everything ignored"),
     ("voc", ignore_everything, "everything ignored"),
     ("ade20k", ignore_half, "warning: everything ignored"),
@@ -533,6 +580,32 @@ def test_label_ids_for_train_ids_in_full(tmp_path):
     }
 
 
+def test_a_scrambled_palette_in_full(tmp_path):
+    """Every file says by itself which colour stands for which value."""
+    spec = trees.voc(tmp_path)
+    for sample in locate(spec, tmp_path).samples[:1]:
+        values = values_of(sample.label)
+        colours = [spec.palette[2], *spec.palette[1:2], spec.palette[0], *spec.palette[3:]]
+        trees.write_palette(sample.label, values, colours)
+    expected_pixels = int(np.isin(values, (0, 2)).sum())
+    finding = only(check(spec, tmp_path))
+    assert msgspec.to_builtins(finding) == {
+        "kind": "palette disagrees",
+        "gravity": "error",
+        "what": "1 of 4 sampled palette labels draw classes in other classes' colours: in 2007_000000 0 is background and has "
+        "the colour of bicycle; 2007_000000",
+        "effect": f"{100 * expected_pixels / (4 * 32 * 64):.2f}% of the pixels count as another class than the one they show",
+        "remedy": "use the palette PNGs as they were made; whatever opens them as RGB and saves a palette again deals out the "
+        "indices anew",
+    }
+
+
+def test_colours_of_nobodys_palette_are_no_fault(tmp_path):
+    spec = trees.voc(tmp_path)
+    with_foreign_colours(spec, tmp_path)
+    assert check(spec, tmp_path).findings == ()
+
+
 def test_labels_reduced_twice_in_full(tmp_path):
     finding = findings_after(tmp_path, "ade20k", reduce_labels)
     assert msgspec.to_builtins(finding) == {
@@ -580,7 +653,7 @@ def test_the_conversion_of_mmsegmentation_is_named_as_such(tmp_path):
 
 
 def test_two_halves_of_two_label_forms_are_no_incomplete_archive(tmp_path):
-    """trainIds for one city and labelIds for the other: a whole split, of which one form is read."""
+    """One city has trainIds and the other labelIds: a whole split, of which one form is read."""
     spec = trees.cityscapes(tmp_path)
     for city, form in (("frankfurt", "labelIds"), ("munster", "labelTrainIds")):
         for path in (tmp_path / "cityscapes/gtFine/val" / city).glob(f"*_{form}.png"):

@@ -335,8 +335,10 @@ def test_a_folder_with_classes_of_other_names_is_measured_with_a_warning(
     assert (code, caplog.messages) == (
         0,
         [
-            f"{streets_folder / 'classes.txt'}: 1 of 8 names differ from those of {DEMO}, class 0 is 'autoroute' here and "
-            f"{names[0]!r} there: make sure that they mean the same"
+            (
+                f"{streets_folder / 'classes.txt'}: 1 of 8 names differ from those of {DEMO}, class 0 is 'autoroute' here and "
+                f"{names[0]!r} there: make sure that they mean the same"
+            )
         ],
     )
 
