@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from PIL import Image, UnidentifiedImageError
 
-from .datasets import DatasetError, Sample
+from .datasets import Colour, DatasetError, Sample
 from .findings import Finding, some
 from .geometry import Size
 from .pixels import INDEX_MODES, ends_properly, mat_shape, read_image
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from .datasets import Colour, DatasetSpec, LabelFiles
+    from .datasets import DatasetSpec, LabelFiles
 
 _ORIENTATION_TAG = 0x0112
 _END_BYTES = 64

@@ -22,7 +22,7 @@ class _Swap(NamedTuple):
 
     image_id: str
     value: int
-    index: int
+    meant: int
     """The class that the value is read as."""
     shown: int
     """The class whose colour it has."""
@@ -40,12 +40,12 @@ def palette_findings(tally: Tally) -> Iterator[Finding]:
     classes, first = tally.spec.classes, swaps[0]
     files = {swap.image_id for swap in swaps}
     pixels = sum(tally.files[swap.image_id][swap.value] for swap in swaps)
-    shifted = len({swap.shown - swap.index for swap in swaps}) == 1
+    shifted = len({swap.shown - swap.meant for swap in swaps}) == 1
     yield Finding(
         kind="palette disagrees",
         gravity="warning" if shifted else "error",
         what=f"{len(files)} of {len(tally.palettes)} sampled palette labels draw classes in other classes' colours: in "
-        f"{first.image_id} {first.value} is {classes[first.index]} and has the colour of {classes[first.shown]}; {some(files)}",
+        f"{first.image_id} {first.value} is {classes[first.meant]} and has the colour of {classes[first.shown]}; {some(files)}",
         effect=f"{100 * pixels / max(1, tally.total):.2f}% of the pixels count as another class than the one they show",
         remedy="use the palette PNGs as they were made; whatever opens them as RGB and saves a palette again deals out the "
         "indices anew",

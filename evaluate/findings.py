@@ -24,6 +24,8 @@ Kind = Literal[
     "no partner",
     "labels withheld",
     "unreadable",
+    "damaged image",
+    "identical images",
     "size mismatch",
     "EXIF rotation",
     "unusual size",

@@ -1,5 +1,6 @@
 """The data-set doctor: silent on right trees, and each planted fault is named, and only it."""
 
+import os
 import shutil
 
 import msgspec
@@ -10,6 +11,7 @@ from PIL import Image
 
 from segbench.evaluate import LabelFiles
 from segbench.evaluate.dataset_check import check, spread
+from segbench.evaluate.dataset_contents import decoder_complaints
 from segbench.evaluate.dataset_values import Tally, faultless_miou
 from segbench.evaluate.datasets import locate
 from segbench.evaluate.pixels import read_label
@@ -162,7 +164,9 @@ def remove_image(spec, root):
 
 def add_pair(spec, root):
     sample = first(spec, root)
-    shutil.copy(sample.image, sample.image.with_name(sample.image.name.replace("ADE_val_", "ADE_train_")))
+    trees.write_image(
+        sample.image.with_name(sample.image.name.replace("ADE_val_", "ADE_train_")), trees.COUNT
+    )
     shutil.copy(sample.label, sample.label.with_name(sample.label.name.replace("ADE_val_", "ADE_train_")))
 
 
@@ -334,6 +338,19 @@ def truncate_label(spec, root):
     label.write_bytes(label.read_bytes()[:-60])
 
 
+def overwrite_the_middle(spec, root):
+    """A byte of the compressed pixels; the end is as it should be."""
+    image = first(spec, root).image
+    data = bytearray(image.read_bytes())
+    data[len(data) // 2] ^= 0x55
+    image.write_bytes(data)
+
+
+def same_image_twice(spec, root):
+    one, other = locate(spec, root).samples[:2]
+    other.image.write_bytes(one.image.read_bytes())
+
+
 def empty_image(spec, root):
     first(spec, root).image.write_bytes(b"")
 
@@ -451,6 +468,8 @@ FAULTS = [
     ("cityscapes labelIds", truncate_image, "unreadable"),
     ("ade20k", truncate_label, "unreadable"),
     ("cocostuff10k mat", truncate_label, "unreadable"),
+    ("ade20k", overwrite_the_middle, "warning: damaged image"),
+    ("voc", same_image_twice, "warning: identical images"),
     ("lip", empty_image, "unreadable"),
     ("voc", empty_label, "unreadable"),
     ("cocostuff10k mat", empty_label, "unreadable"),
@@ -604,6 +623,13 @@ def test_colours_of_nobodys_palette_are_no_fault(tmp_path):
     spec = trees.voc(tmp_path)
     with_foreign_colours(spec, tmp_path)
     assert check(spec, tmp_path).findings == ()
+
+
+def test_what_is_not_libjpegs_still_reaches_stderr(capfd):
+    with decoder_complaints() as said:
+        os.write(2, b"Corrupt JPEG data: 3 extraneous bytes before marker 0xd9\nsomething else\n")
+    assert said == ["Corrupt JPEG data: 3 extraneous bytes before marker 0xd9"]
+    assert capfd.readouterr().err == "something else\n"
 
 
 def test_labels_reduced_twice_in_full(tmp_path):
