@@ -82,6 +82,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """SHA-256 or its beginning, lower case; empty where nobody knows it."""
     witness: str = "the published one"
     """Who says so: that, or `the one recorded in <lock file>`."""
+    replaces: str = ""
+    """SHA-256 that stands in the lock and is to give way to what the publisher has now; else empty."""
     lock: Lock | None = None
     """Where the first download is to be recorded; None where the publisher gives a hash."""
 
@@ -116,7 +118,8 @@ def fetch(
         offline: Touch no network; None for `ZOO_OFFLINE`.
         progress: Told of bytes.
         patience: Time-outs and number of attempts.
-        update_lock: Record what comes in `zoo.lock`, whatever was recorded before.
+        update_lock: Record what comes in `zoo.lock`, whatever was recorded before. A file in the cache that is not the
+            recorded one does not come from anywhere, and is refused.
         tell: Called with a sentence for everything worth knowing that is no failure; None for the log.
 
     Raises:
@@ -182,15 +185,13 @@ def wanted_weights(checkpoint: Checkpoint, home: Path | None = None, *, update_l
     Raises:
         FetchError: `zoo.lock` cannot be read.
     """
-    weights, lock = checkpoint.weights, None
+    weights, lock, entry = checkpoint.weights, None, None
     expected, witness = weights.sha256 or weights.sha256_prefix or "", "the published one"
     if not expected:
         lock = lock_for(checkpoint, home)
-        entry = None if update_lock else lock.get(checkpoint.id)
-        expected, witness = (
-            (entry.sha256 if entry else ""),
-            f"the one recorded in {lock.where(checkpoint.id)}",
-        )
+        entry = lock.get(checkpoint.id)
+        expected = entry.sha256 if entry and not update_lock else ""
+        witness = f"the one recorded in {lock.where(checkpoint.id)}"
     return Wanted(
         checkpoint=checkpoint,
         kind="weights",
@@ -199,6 +200,7 @@ def wanted_weights(checkpoint: Checkpoint, home: Path | None = None, *, update_l
         home=home or places.zoo_home(),
         expected=expected.lower(),
         witness=witness,
+        replaces=entry.sha256 if entry and update_lock else "",
         lock=lock,
     )
 
@@ -324,9 +326,10 @@ def _require_good(wanted: Wanted, say: Callable[[str], object]) -> str:
 def target_fault(wanted: Wanted, found: str, path: Path | None = None) -> str | None:
     """Why a file of the cache (None: the target) with SHA-256 `found` is not the wanted one, and what to do."""
     path = path or wanted.target
-    remedy = f"delete {path} and fetch it again{_update_hint(wanted)}"
-    if not found.startswith(wanted.expected):
-        return str(_disagreement(str(path), found, wanted.expected, wanted.witness, remedy))
+    remedy = f"delete {path} and fetch it again"
+    expected = wanted.expected or wanted.replaces
+    if not found.startswith(expected):
+        return str(_disagreement(str(path), found, expected, wanted.witness, remedy))
     if wanted.kind == "weights" and not wanted.expected and (fault := checkpoint_fault(path)):
         return f"{path}: {fault}; {remedy}"
     return None

@@ -383,8 +383,7 @@ def test_verify_reads_everything_again(zoo):
     assert err.splitlines() == [
         (
             f"zoo: {path}: sha256 does not agree with the one recorded in {zoo.lock}: expected {SHA256['row2']}, found "
-            f"{found}; the file is damaged, incomplete or another one: delete {path} and fetch it again, or accept it with "
-            "--update-lock"
+            f"{found}; the file is damaged, incomplete or another one: delete {path} and fetch it again"
         ),
         f"zoo: {zoo.home / 'blobs' / SHA256['row2']}: its name is not its sha256 any more; delete it",
     ]
@@ -481,6 +480,44 @@ def test_the_lock_refuses_other_bytes_and_update_lock_takes_them(zoo, server):
     assert zoo("row0", "--update-lock")[0] == 0
     assert json.loads(zoo.lock.read_text())["files"]["row0"]["sha256"] == SHA256["row1"]
     assert zoo("row0", "--offline")[0] == 0
+
+
+def test_update_lock_takes_what_the_publisher_has_and_not_what_the_cache_has(zoo, server):
+    zoo("row0")
+    path = target(zoo, "row0")
+    asked = len(server.asked)
+    assert zoo("row0", "--update-lock") == (
+        0,
+        (
+            f"row0: {path} (its publisher gives no hash to verify; sha256 {SHA256['row0']}, as recorded in {zoo.lock})\n"
+        ),
+        f"zoo: row0: its publisher is not asked, the file is there; to ask, delete {path} first\n",
+    )
+    assert len(server.asked) == asked
+    path.write_bytes(FILES["row1"])
+    before = zoo.lock.read_text()
+    code, _, err = zoo("row0", "--update-lock")
+    assert (code, zoo.lock.read_text()) == (4, before)
+    assert err.splitlines()[-1] == (
+        f"zoo: {path}: sha256 does not agree with the one recorded in {zoo.lock}: expected {SHA256['row0']}, found "
+        f"{SHA256['row1']}; the file is damaged, incomplete or another one: delete {path} and fetch it again"
+    )
+    path.unlink()
+    server.file("/row0.pth", FILES["row2"])
+    assert zoo("row0", "--update-lock") == (
+        0,
+        (
+            f"row0: {path} (its publisher gives no hash to verify; sha256 {SHA256['row2']}, now recorded in {zoo.lock} in "
+            f"place of {SHA256['row0']})\n"
+        ),
+        "",
+    )
+
+
+def test_update_lock_has_nothing_to_do_where_a_hash_is_published(zoo):
+    zoo.rows["row0"]["weights"]["sha256"] = SHA256["row0"]
+    code, _, err = zoo("row0", "--update-lock")
+    assert (code, err) == (0, "zoo: row0: nothing to update in a lock, its publisher gives a hash\n")
 
 
 def test_a_broken_lock_is_told_and_nothing_is_fetched(zoo, server):
