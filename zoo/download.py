@@ -34,6 +34,7 @@ CHUNK_BYTES = 1 << 20
 MAX_REDIRECTS = 10
 MAX_RETRY_AFTER_SECONDS = 120
 """A server that asks for a longer pause is told to the user instead of waited for."""
+GONE_STATUSES = (404, 410)
 RETRIED_STATUSES = (408, 425, 429, 500, 502, 503, 504)
 
 
@@ -43,6 +44,10 @@ class FetchError(Exception):
 
 class LocalError(FetchError):
     """This machine's disk, cache or lock is at fault, and no server."""
+
+
+class NotThereError(FetchError):
+    """The server says that it has no such file, now and later."""
 
 
 class IntegrityError(FetchError):
@@ -126,6 +131,7 @@ def download(
 
     Raises:
         IntegrityError: a page came instead of the file.
+        NotThereError: the server has no such file.
         FetchError: the file could not be had, or not written.
     """
     with _disk_faults_told(path), Partial(path, sealed=not hash_known) as partial:
@@ -376,7 +382,8 @@ class _Job:
         if response.status_code == 200 or self._is_part_from_the_start(response):
             return self._take_whole(response)
         if response.status_code != 206:
-            raise FetchError(f"{self.url}: {status_text(response)}")
+            kind = NotThereError if response.status_code in GONE_STATUSES else FetchError
+            raise kind(f"{self.url}: {status_text(response)}")
         self._accept_part(response)
         return self._receive(response)
 

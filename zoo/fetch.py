@@ -23,6 +23,7 @@ from .download import (
     FetchError,
     IntegrityError,
     LocalError,
+    NotThereError,
     Patience,
     Progress,
     download,
@@ -400,16 +401,30 @@ class _Errand:
         """Try the URLs in order; the first whose bytes verify gives the target."""
         self._require_places()
         failures: list[FetchError] = []
+        awaited = ""
         for url in self.wanted.urls:
+            if awaited and _file_name(url) != awaited:
+                self.say(f"{url} is not asked: it has another name, and nobody says that it is the same file")
+                continue
             result = self._result_of(url)
             if isinstance(result, Fetched):
                 for failure in failures:
                     self.say(f"had from {url}, because {failure}")
                 return result
             failures.append(result)
+            awaited = awaited or (_file_name(url) if self._may_be_had_later(result) else "")
         reasons = "; ".join(map(str, failures))
         kind = IntegrityError if any(isinstance(one, IntegrityError) for one in failures) else FetchError
         raise kind(f"{self.wanted.name}: no URL gave the file: {reasons}")
+
+    def _may_be_had_later(self, failure: FetchError) -> bool:
+        """True where a file of another name must not be taken instead: recorded once, it is required ever after.
+
+        Only a server that has no such file gives way, which tells that the file was renamed. Where its hash is known,
+        no name matters.
+        """
+        is_first = self.wanted.lock is not None and not self.wanted.expected
+        return is_first and not isinstance(failure, NotThereError)
 
     def _require_places(self) -> None:
         """Tell before the download that its end could not be written."""
