@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 import hashlib
 import logging
+import os
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -263,7 +264,8 @@ def _file_name(url: str) -> str:
         name = Path(unquote(urlsplit(url).path)).name
     except ValueError:  # no URL: asking for it will tell
         name = ""
-    if name in ("", ".", "..") or not name.isprintable():
+    is_long = len(os.fsencode(name)) > cache.MAX_NAME_BYTES
+    if name in ("", ".", "..") or not name.isprintable() or is_long:
         return f"file-{hashlib.sha256(url.encode()).hexdigest()[:16]}"
     return name
 

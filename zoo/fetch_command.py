@@ -143,10 +143,10 @@ def list_cache(wanted: Iterable[Wanted]) -> Answer:
 
 def verify_cache(wanted: Iterable[Wanted], home: Path) -> Answer:
     """`--verify`: every file that is there, read and hashed again."""
-    from .holdings import damaged_blobs, examine, holding_records  # noqa: PLC0415
+    from .holdings import damaged_blobs, examine, faults_told, holding_records  # noqa: PLC0415
 
-    holdings = [found for found in map(examine, wanted) if found.sha256 or found.fault]
-    faults = [found.fault for found in holdings if found.fault] + damaged_blobs(home)
+    holdings = [found for found in map(examine, wanted) if found.sha256 or found.fault] + damaged_blobs(home)
+    faults = faults_told(holdings)
     sound = sum(found.fault is None for found in holdings)
     lines = [
         f"{found.checkpoint} {found.kind}: sha256 {found.sha256}" for found in holdings if not found.fault
@@ -169,8 +169,7 @@ def prune_cache(manifest: Iterable[Checkpoint], *, dry_run: bool) -> Answer:
 
     home = places.zoo_home()
     found = superfluous(home, wanted_of(_all_rows(manifest, home), papers=True))
-    waste = found.ours
-    freed = 0 if dry_run else prune(waste, home)
+    waste, freed = (list(found.ours), 0) if dry_run else prune(found.ours, home)
     end = "would go" if dry_run else f"deleted, {freed / 2**20:.1f} MiB freed"
     lines = [f"{'would delete' if dry_run else 'deleted'} {path}" for path in waste]
     foreign = [f"left alone, not provably zoo's: {path}" for path in found.foreign]

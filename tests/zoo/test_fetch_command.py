@@ -379,14 +379,61 @@ def test_verify_reads_everything_again(zoo):
     code, out, err = zoo("--verify")
     found = hashlib.sha256(FILES["row2"][:-1]).hexdigest()
     assert code == 4
-    assert out.splitlines()[-1] == "3 files sound, 2 damaged"
+    assert out.splitlines()[-1] == "3 files sound, 1 damaged"
     assert err.splitlines() == [
         (
             f"zoo: {path}: sha256 does not agree with the one recorded in {zoo.lock}: expected {SHA256['row2']}, found "
-            f"{found}; the file is damaged, incomplete or another one: delete {path} and fetch it again"
+            f"{found}; the file is damaged, incomplete or another one: delete {path} and fetch it again; the same bytes lie in {zoo.home / 'blobs' / SHA256['row2']}"
         ),
-        f"zoo: {zoo.home / 'blobs' / SHA256['row2']}: its name is not its sha256 any more; delete it",
     ]
+
+
+def test_verify_tells_a_damaged_blob_to_people_and_programs(zoo):
+    """A blob that no row of this manifest needs; a stranger's file beside it is nobody's damage."""
+    zoo("row0", "row1")
+    del zoo.rows["row1"]
+    blob = zoo.home / "blobs" / SHA256["row1"]
+    blob.write_bytes(b"damaged")
+    (zoo.home / "blobs/notes.txt").write_text("a stranger's")
+    code, out, err = zoo("--verify")
+    assert (code, err) == (4, f"zoo: {blob}: its name is not its sha256 any more; delete it\n")
+    assert out.splitlines()[-1] == "1 files sound, 1 damaged"
+    assert json.loads(zoo("--verify", "--json")[1])[1] == {
+        "checkpoint": "",
+        "kind": "blob",
+        "state": "damaged",
+        "path": str(blob),
+        "size_bytes": 7,
+        "expected": SHA256["row1"],
+        "witness": "",
+        "sha256": hashlib.sha256(b"damaged").hexdigest(),
+        "fault": f"{blob}: its name is not its sha256 any more; delete it",
+    }
+
+
+def test_one_damaged_file_of_four_rows_is_one_damage(zoo, server):
+    for row in zoo.rows.values():
+        row["weights"]["sha256"] = SHA256["row0"]
+    zoo()
+    target(zoo, "row0").write_bytes(b"damaged")
+    code, out, err = zoo("--verify")
+    assert (code, out, len(err.splitlines())) == (4, "0 files sound, 1 damaged\n", 1)
+    others = [str(target(zoo, name)) for name in ("row1", "row2", "row3")]
+    assert err.endswith(
+        f"; the same bytes lie in {', '.join([*others, str(zoo.home / 'blobs' / SHA256['row0'])])}\n"
+    )
+
+
+def test_long_names_are_fetched_listed_and_pruned(zoo, server):
+    name = "row-" + "x" * 120
+    zoo.rows = {name: zoo.rows["row0"] | {"id": name}}
+    long = f"{server.url}/{'y' * 230}.pth"
+    zoo.rows[name]["weights"]["urls"] = [long]
+    server.file(f"/{'y' * 230}.pth", FILES["row0"], cuts=[1000])
+    assert zoo()[0] == 0
+    [path] = (zoo.home / "weights" / name).iterdir()
+    assert path.read_bytes() == FILES["row0"]
+    assert path.name.startswith("file-")
 
 
 def test_prune_leaves_a_download_that_is_going_on_alone(zoo, server):
@@ -401,6 +448,20 @@ def test_prune_leaves_a_download_that_is_going_on_alone(zoo, server):
         assert zoo("--prune") == (0, "0 files deleted, 0.0 MiB freed\n", "")
         assert process.wait(timeout=20) == 0
     assert len(server.bodies()) == 1
+
+
+def test_prune_leaves_what_began_to_be_fetched_after_it_looked(zoo):
+    """Between the list of what nobody needs and the deletion another process may take up such a file."""
+    from filelock import FileLock
+
+    from segbench.zoo.cache import guard_path
+    from segbench.zoo.holdings import prune
+
+    zoo("row0", "row1")
+    paths = [target(zoo, "row0"), target(zoo, "row1")]
+    with FileLock(guard_path(paths[0], zoo.home)):
+        assert prune(paths, zoo.home) == (paths[1:], 0)
+    assert [path.exists() for path in paths] == [True, False]
 
 
 def test_prune_touches_nothing_that_somebody_else_may_have_put_there(zoo):
