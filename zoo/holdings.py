@@ -112,12 +112,20 @@ def damaged_blobs(home: Path) -> list[Holding]:
 
 def faults_told(holdings: Iterable[Holding]) -> list[str]:
     """A sentence for every damaged file; one that lies under several names is told once, with the other names."""
-    names: dict[tuple[int, int], list[Holding]] = {}
+    names: dict[object, list[Holding]] = {}
     for holding in holdings:
         if holding.fault:
-            status = Path(holding.path).stat()
-            names.setdefault((status.st_dev, status.st_ino), []).append(holding)
+            names.setdefault(_identity(holding.path), []).append(holding)
     return [_told_once(first, others) for first, *others in names.values()]
+
+
+def _identity(path: str) -> object:
+    """Equal for two names of one file."""
+    try:
+        status = Path(path).stat()
+    except OSError:  # gone by now
+        return path
+    return status.st_dev, status.st_ino
 
 
 def _told_once(first: Holding, others: list[Holding]) -> str:

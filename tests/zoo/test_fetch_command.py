@@ -139,6 +139,26 @@ def test_files_come_at_once(zoo, server):
     assert time.monotonic() - started < 3
 
 
+@pytest.mark.parametrize("jobs", [1, 4])
+@pytest.mark.parametrize("hashes", [{}, {"sha256": SHA256["row0"]}], ids=["no hash", "hash"])
+def test_rows_that_share_a_url_download_it_once(zoo, server, jobs, hashes):
+    for row in zoo.rows.values():
+        row["weights"] |= {"urls": [f"{server.url}/row0.pth"]} | hashes
+    server.file("/row0.pth", FILES["row0"], trickle=(100_000, 0.05))
+    assert zoo("--jobs", jobs)[0] == 0
+    assert server.bodies() == [(0, len(FILES["row0"]))]
+    names = {zoo.home / "weights" / name / "row0.pth" for name in zoo.rows}
+    assert all(path.samefile(target(zoo, "row0")) for path in names)
+
+
+def test_a_failed_twin_is_tried_again_by_the_next(zoo, server):
+    for row in zoo.rows.values():
+        row["weights"]["urls"] = [f"{server.url}/row0.pth"]
+    server.file("/row0.pth", FILES["row0"], statuses=[404])
+    code, out, _ = zoo("row0", "row1", "--jobs", "2")
+    assert (code, len(out.splitlines())) == (3, 1)
+
+
 def test_one_failure_does_not_stop_the_others(zoo, server):
     del server.pages["/row1.pth"]
     server.file("/row2.pth", b"<html><title>Sign in</title>")
