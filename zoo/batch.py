@@ -109,8 +109,9 @@ class _Twins:
     def in_turn(self, job: Wanted) -> Iterator[None]:
         """One after the other; the cache knows a file by its hash, and of files without one only we know it."""
         with self.guard:
-            if self.fetched is not None and not job.target.exists():
-                cache.link_known(job.target, job.expected or self.fetched.sha256, job.home)
+            if self.fetched is not None and not job.replaces and not job.target.exists():
+                with suppress(OSError):  # which fetching it will tell
+                    cache.link_known(job.target, job.expected or self.fetched.sha256, job.home)
             yield
 
 

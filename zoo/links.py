@@ -14,7 +14,8 @@ import msgspec
 from tabulate import tabulate
 
 from .batch import in_threads
-from .download import (
+from .fetch import wanted_weights
+from .http_session import (
     GONE_STATUSES,
     Patience,
     content_range,
@@ -24,7 +25,6 @@ from .download import (
     status_text,
     whole_number,
 )
-from .fetch import wanted_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
