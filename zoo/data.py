@@ -122,7 +122,7 @@ class _Bar:
             file=sys.stderr,
             delay=0.5,
             leave=False,
-            disable=self.quiet,
+            disable=self.quiet or None,
         )
 
 

@@ -632,3 +632,24 @@ def test_a_lock_that_came_with_a_manifest_that_cannot_be_written_is_still_requir
     assert list(json.loads((zoo.home / "zoo.lock").read_text())["files"]) == ["row1"]
     target(zoo, "row0").write_bytes(FILES["row1"])
     assert main(command) == 4
+
+
+def test_without_a_terminal_there_are_no_bars(zoo, server):
+    """In a log of a CI run each redrawn bar would be a line."""
+    zoo("--dry-run")
+    for name, data in FILES.items():
+        server.file(f"/{name}.pth", data, trickle=(50_000, 0.1))
+    command = [
+        sys.executable,
+        "-c",
+        "import sys; from segbench.zoo.cli import main; sys.exit(main(sys.argv[1:]))",
+    ]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [*command, "fetch", "-j2", "--manifest", str(zoo.path)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+    assert (done.returncode, done.stderr, len(done.stdout.splitlines())) == (0, "", 4)
