@@ -30,6 +30,8 @@ _LUMA = (0.299, 0.587, 0.114)
 
 _MANY_FILES = 8
 """Sampled labels from which on a lack of classes means something."""
+_MANY_CLASSES = 15
+"""Classes from which on labels without gaps are odd."""
 _SHARE_OF_CLASSES = 10
 """A sample with at most one class in so many is suspicious."""
 
@@ -100,7 +102,7 @@ def value_findings(tally: Tally, *, whole: bool) -> list[Finding]:
     fault = _wrong_labels(tally)
     if fault is not None:
         return [fault]  # explains whatever else is odd about the values
-    odd = [*drawn, *_ignored(tally), *_monotonous(tally)] or list(_nothing_ignored(tally))
+    odd = [*drawn, *_ignored(tally), *_monotonous(tally)] or [*_numbered(tally), *_nothing_ignored(tally)]
     return odd or (list(_never_present(tally)) if whole else [])
 
 
@@ -341,6 +343,22 @@ def _monotonous(tally: Tally) -> Iterator[Finding]:
     )
 
 
+def _numbered(tally: Tally) -> Iterator[Finding]:
+    """Labels that count objects: in every file the values go from 1 on without a gap, to another end each time."""
+    if len(tally.files) < _MANY_FILES or len(tally.spec.classes) < _MANY_CLASSES or not _is_plain(tally.form):
+        return
+    objects = [values.keys() - {0, tally.spec.ignore_index} for values in tally.files.values()]
+    if all(found == set(range(1, len(found) + 1)) for found in objects) and len(set(map(len, objects))) > 2:
+        yield Finding(
+            kind="instance masks",
+            gravity="warning",
+            what=f"each of {len(objects)} sampled labels holds the values from 1 to some number up to "
+            f"{max(map(len, objects))} without a gap, as masks that number objects do; classes leave gaps",
+            effect="the number of an object is taken for a class",
+            remedy="use the class masks, which often lie in a folder beside (VOC: SegmentationClass, not SegmentationObject)",
+        )
+
+
 def _never_present(tally: Tally) -> Iterator[Finding]:
     lacking = [name for name, pixels in tally.class_pixels()[0].items() if not pixels]
     if lacking:
@@ -390,6 +408,11 @@ def faultless_miou(tally: Tally, meant: LabelFiles, files: Iterable[str]) -> flo
             if read[value] != ignore and 0 <= true[value] < size:
                 matrix[read[value] if 0 <= read[value] < size else size, true[value]] += pixels
     return accuracy_scores(matrix).miou_percent if matrix[:size].any() else 0.0
+
+
+def _is_plain(form: LabelFiles) -> bool:
+    """Whether stored values are class indices as they are."""
+    return not (form.reduce_zero or form.value_map)
 
 
 def _plain(form: LabelFiles) -> LabelFiles:

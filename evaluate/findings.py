@@ -39,6 +39,7 @@ Kind = Literal[
     "everything ignored",
     "nothing ignored",
     "few classes",
+    "instance masks",
     "class never present",
 ]
 Gravity = Literal["error", "warning", "note"]

@@ -619,6 +619,41 @@ def test_a_scrambled_palette_in_full(tmp_path):
     }
 
 
+@pytest.fixture
+def eight(tmp_path, monkeypatch):
+    """A function that examines a VOC tree of eight images, the mask of each holding `values(number)`."""
+
+    def examined(values):
+        monkeypatch.setattr(trees, "COUNT", 8)
+        spec = msgspec.structs.replace(trees.voc(tmp_path), image_count=8)
+        for number, sample in enumerate(locate(spec, tmp_path).samples):
+            mask = np.resize(values(number), trees.SIZE)
+            mask[:2] = 255
+            trees.write_index(sample.label, mask)
+        return check(spec, tmp_path)
+
+    return examined
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        (lambda _: [0], ("error", "few classes")),
+        (lambda number: [0, number % 2], ("warning", "few classes")),
+        (lambda number: range(1 + number % 4), ("warning", "instance masks")),
+    ],
+    ids=["empty", "binary", "instances"],
+)
+def test_masks_of_something_else_are_named(eight, values, named):
+    assert kinds(eight(values))[0] == named
+
+
+def test_masks_of_classes_are_not_taken_for_numbers(eight):
+    """One file with a gap is enough: 0 and 15 is a person."""
+    found = eight(lambda number: [0, 15] if number == 3 else range(1 + number % 4))
+    assert kinds(found) == [("note", "class never present")]
+
+
 def test_colours_of_nobodys_palette_are_no_fault(tmp_path):
     spec = trees.voc(tmp_path)
     with_foreign_colours(spec, tmp_path)
