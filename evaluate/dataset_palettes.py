@@ -54,9 +54,7 @@ def palette_findings(tally: Tally) -> Iterator[Finding]:
 
 def _swaps(tally: Tally) -> Iterator[_Swap]:
     spec, meaning = tally.spec, tally.meaning()
-    colours = {colour: index for index, colour in enumerate(spec.palette)}
-    if len(colours) < len(spec.palette):
-        return  # one colour for two classes tells nothing
+    colours = {colour: index for index, colour in _own_colours(spec.palette, range(len(spec.palette)))}
     for name, palette in tally.palettes.items():
         for value, colour in _own_colours(palette, tally.files.get(name, {})):
             index, shown = meaning[value], colours.get(colour)
@@ -65,7 +63,7 @@ def _swaps(tally: Tally) -> Iterator[_Swap]:
 
 
 def _own_colours(palette: tuple[Colour, ...], values: Iterable[int]) -> Iterator[tuple[int, Colour]]:
-    """The values of a file whose colour no other has: what a palette lacks is often filled with black."""
+    """Those of the values whose colour no other has: what a palette lacks is often filled with black."""
     drawn = {value: palette[value] for value in sorted(values) if 0 <= value < len(palette)}
     shared = Counter(drawn.values())
     yield from ((value, colour) for value, colour in drawn.items() if shared[colour] == 1)
