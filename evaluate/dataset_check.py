@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
+from .dataset_contents import damaged_images, decoder_complaints, identical_images
 from .dataset_files import Inventory, take_inventory
 from .dataset_headers import Pair, header_findings, read_pair, unreadable, usable_pairs
 from .dataset_values import Tally, value_findings
@@ -123,7 +124,7 @@ class _Examination:
         paired = [sample for sample in dataset.samples if sample.id in complete]
         pairs = self._headers(paired, dataset)
         usable = usable_pairs(pairs)
-        tally, faults = self._pixels([pair.sample for pair in spread(usable, self.sample)], dataset)
+        tally, faults, complaints = self._pixels(spread(usable, self.sample), dataset)
         whole = len(tally.files) == self.spec.image_count
         values = value_findings(tally, whole=whole) if tally.files and not self._withheld() else []
         if not any(finding.gravity == "error" for finding in values):
@@ -137,6 +138,8 @@ class _Examination:
                 *report.findings,
                 *header_findings(pairs, self.spec),
                 *unreadable(faults, len(pairs)),
+                *damaged_images(complaints, len(tally.files)),
+                *identical_images(sample for sample in dataset.samples if sample.id in tally.files),
                 *values,
             ),
         )
@@ -151,10 +154,17 @@ class _Examination:
         looked = [sample for sample in paired if sample.id in chosen]
         return [read_pair(sample, dataset.label_files) for sample in self.watch(looked, "headers")]
 
-    def _pixels(self, chosen: list[Sample], dataset: Dataset) -> tuple[Tally, list[str]]:
-        tally = Tally(spec=self.spec, form=dataset.label_files)
-        faults = [_count(sample, tally) for sample in self.watch(chosen, "pixels")]
-        return tally, [fault for fault in faults if fault]
+    def _pixels(self, chosen: list[Pair], dataset: Dataset) -> tuple[Tally, list[str], dict[Path, str]]:
+        """The values of the chosen labels, why pairs cannot be used, and what the decoder said of images."""
+        palettes = {pair.sample.id: pair.label.palette for pair in chosen if pair.label.palette}
+        tally = Tally(spec=self.spec, form=dataset.label_files, palettes=palettes)
+        faults, complaints = [], {}
+        for sample in self.watch([pair.sample for pair in chosen], "pixels"):
+            with decoder_complaints() as said:
+                fault = _count(sample, tally)
+            faults += [fault] if fault else []
+            complaints |= {sample.image: said[0]} if said and not fault else {}
+        return tally, faults, complaints
 
 
 def _count(sample: Sample, tally: Tally) -> str:

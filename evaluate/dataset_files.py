@@ -152,11 +152,19 @@ def _part(spec: DatasetSpec, near: list[Path]) -> str:
 def _looks_like(spec: DatasetSpec, folder: Path) -> bool:
     try:
         place = next(places(spec, folder), None)
-        if place is None or (spec.id_list and not (place.root / spec.id_list).is_file()):
+        if place is None or (spec.id_list and not _lists_the_split(spec, place.root / spec.id_list)):
             return False
         labels = [(place.root / form.folder, form.suffix) for form in spec.labels]
         return _has_file(place.images, spec.image_suffix) and any(_has_file(*label) for label in labels)
     except OSError:
+        return False
+
+
+def _lists_the_split(spec: DatasetSpec, path: Path) -> bool:
+    """Whether a list is as long as the split's: VOC 2007 lies in the same folders as VOC 2012."""
+    try:
+        return len(set(listed_ids(path))) == spec.image_count
+    except DatasetError:
         return False
 
 
@@ -294,9 +302,10 @@ def _name_findings(inventory: Inventory, files: set[str], label_files: set[str])
     if inventory.form is None:
         yield _no_labels(inventory, label_files)
         return
-    yield from _several_forms(inventory)
+    partners = list(_partners(inventory))
+    yield from [] if partners else _several_forms(inventory)  # which says that there is nothing to do
     yield from _counts(inventory)
-    yield from _partners(inventory)
+    yield from partners
 
 
 def _withheld(inventory: Inventory, withheld: list[str]) -> Finding:
@@ -434,19 +443,41 @@ def _partners(inventory: Inventory) -> Iterator[Finding]:
     labels = inventory.place.root / form.folder
     if bare:
         yield _no_partner(
-            f"{len(bare)} of {len(ids)} images have no label *{form.suffix} in {labels}: {some(bare)}"
+            f"{len(bare)} of {len(ids)} images have no label *{form.suffix} in {labels}: {some(bare)}",
+            _labelled_otherwise(inventory, form, bare) or _completed(spec),
         )
     if orphans:
         yield _no_partner(
-            f"{len(orphans)} labels in {labels} have no image in {inventory.place.images}: {some(orphans)}"
+            f"{len(orphans)} labels in {labels} have no image in {inventory.place.images}: {some(orphans)}",
+            _completed(spec),
         )
 
 
-def _no_partner(what: str) -> Finding:
+def _labelled_otherwise(inventory: Inventory, used: LabelFiles, bare: set[str]) -> str:
+    """What to do where labels of another form lie there for images that lack the used one; empty where none do."""
+    spec, root = inventory.spec, inventory.place.root
+    for form in spec.labels:
+        have = label_ids(spec, form, files_below(root / form.folder)) if form is not used else set()
+        if have & bare:
+            lack = set(inventory.ids) - have
+            return (
+                f"{len(have & bare)} of them have a *{form.suffix}, but one form is read for the whole split: add the "
+                f"*{used.suffix} of these {len(bare)}, or the *{form.suffix} of the {len(lack)} images that lack it "
+                f"and delete the *{used.suffix}"
+            )
+    return ""
+
+
+def _completed(spec: DatasetSpec) -> str:
+    how = "add what is missing" if spec.is_own else "complete the copy from the data set's archive"
+    return f"{how}; images and labels must have the same names"
+
+
+def _no_partner(what: str, remedy: str) -> Finding:
     return Finding(
         kind="no partner",
         gravity="error",
         what=what,
-        effect=f"the images left over are another set than the published number's; {_REFUSED}",
-        remedy="complete the copy from the data set's archive; images and labels must have the same names",
+        effect=f"the images left over are another set; {_REFUSED}",
+        remedy=remedy,
     )

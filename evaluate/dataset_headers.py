@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from PIL import Image, UnidentifiedImageError
 
-from .datasets import DatasetError, Sample
+from .datasets import Colour, DatasetError, Sample
 from .findings import Finding, some
 from .geometry import Size
 from .pixels import INDEX_MODES, ends_properly, mat_shape, read_image
@@ -36,6 +36,8 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
     """(height, width) as stored; None where the file cannot be read."""
     mode: str = ""
     """Pillow's colour mode; empty for a MATLAB file."""
+    palette: tuple[Colour, ...] = ()
+    """RGB colours of a palette picture's values, from 0 on."""
     orientation: int = 1
     """EXIF's, 1 for upright, 5 to 8 for a quarter turn."""
     fault: str = ""
@@ -75,6 +77,7 @@ def _header(path: Path) -> Picture:
             picture = Picture(
                 size=(image.height, image.width),
                 mode=image.mode,
+                palette=_palette(image),
                 # Pillow turns a TIFF's size by itself.
                 orientation=1 if image.format == "TIFF" else _orientation(image),
             )
@@ -87,6 +90,17 @@ def _header(path: Path) -> Picture:
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         return Picture(fault=f"{path}: cannot be read: {error}")
     return picture
+
+
+def _palette(image: Image.Image) -> tuple[Colour, ...]:
+    """The colours before the pixels of a PNG; `getpalette` would decode them all."""
+    if image.mode != "P" or image.palette is None:
+        return ()
+    layout, channels = image.palette.getdata()
+    if layout != "RGB":
+        return ()
+    red, green, blue = (channels[start::3] for start in range(3))
+    return tuple(zip(red, green, blue, strict=False))
 
 
 def _orientation(image: Image.Image) -> int:
@@ -128,8 +142,8 @@ def header_findings(pairs: Sequence[Pair], spec: DatasetSpec) -> Iterator[Findin
     whole = [pair for pair in pairs if not pair.faults]
     coloured = [pair for pair in whole if is_coloured(pair)]
     if coloured:
-        yield _colour_labels(coloured, whole)
-    yield from _sizes(whole)
+        yield _colour_labels(coloured, whole, spec)
+    yield from _sizes(whole, spec)
     yield from _unusual_size(whole, spec)
 
 
@@ -151,7 +165,7 @@ def is_coloured(pair: Pair) -> bool:
     return bool(pair.label.mode) and pair.label.mode not in INDEX_MODES
 
 
-def _colour_labels(coloured: list[Pair], whole: list[Pair]) -> Finding:
+def _colour_labels(coloured: list[Pair], whole: list[Pair], spec: DatasetSpec) -> Finding:
     first = coloured[0]
     return Finding(
         kind="colour labels",
@@ -159,18 +173,20 @@ def _colour_labels(coloured: list[Pair], whole: list[Pair]) -> Finding:
         what=f"{len(coloured)} of {len(whole)} examined labels are colour pictures, first {first.sample.label} "
         f"({first.label.mode}), expected one channel of class indices (a palette PNG is one)",
         effect="colours are no class indices; zoo verify refuses the image: no number",
-        remedy="take the label files of the data set's archive as they are; saving them again in RGB loses the indices",
+        remedy="save the labels as one channel of class indices; a palette PNG is one"
+        if spec.is_own
+        else "take the label files of the data set's archive as they are; saving them again in RGB loses the indices",
     )
 
 
-def _sizes(pairs: list[Pair]) -> Iterator[Finding]:
+def _sizes(pairs: list[Pair], spec: DatasetSpec) -> Iterator[Finding]:
     uneven = [pair for pair in pairs if pair.image.shown_size != pair.label.size]
     rotated = [pair for pair in uneven if pair.image.size == pair.label.size]
     others = [pair for pair in uneven if pair not in rotated]
     if rotated:
         yield _rotated(rotated, len(pairs))
     if others:
-        yield _size_mismatch(others, len(pairs))
+        yield _size_mismatch(others, len(pairs), spec)
     turned = [
         pair for pair in pairs if pair.image.orientation in (2, 3, 4, 6, 7, 8, 5) and pair not in uneven
     ]
@@ -203,7 +219,7 @@ def _turned(pairs: list[Pair], examined: int) -> Finding:
     )
 
 
-def _size_mismatch(pairs: list[Pair], examined: int) -> Finding:
+def _size_mismatch(pairs: list[Pair], examined: int, spec: DatasetSpec) -> Finding:
     first = pairs[0]
     return Finding(
         kind="size mismatch",
@@ -212,7 +228,9 @@ def _size_mismatch(pairs: list[Pair], examined: int) -> Finding:
         f"{_by(first.label.size)}, its image {_by(first.image.shown_size)} (height x width); "
         f"{some([pair.sample.id for pair in pairs])}",
         effect=f"labels are compared pixel by pixel and never resized; {_REFUSED}",
-        remedy="take images and labels from the same archive; do not resize either",
+        remedy="use labels of the images' own sizes; do not resize either"
+        if spec.is_own
+        else "take images and labels from the same archive; do not resize either",
     )
 
 

@@ -12,7 +12,8 @@ import msgspec
 import numpy as np
 
 from .confusion import accuracy_scores
-from .datasets import DatasetSpec, LabelFiles
+from .dataset_palettes import palette_findings
+from .datasets import Colour, DatasetSpec, LabelFiles
 from .findings import Finding, some
 from .pixels import map_values
 
@@ -29,6 +30,8 @@ _LUMA = (0.299, 0.587, 0.114)
 
 _MANY_FILES = 8
 """Sampled labels from which on a lack of classes means something."""
+_MANY_CLASSES = 15
+"""Classes from which on labels without gaps are odd."""
 _SHARE_OF_CLASSES = 10
 """A sample with at most one class in so many is suspicious."""
 
@@ -42,6 +45,8 @@ class Tally(msgspec.Struct, kw_only=True):
     """Value -> pixels, over the sample."""
     files: dict[str, dict[int, int]] = {}
     """Id -> value -> pixels, of its label."""
+    palettes: dict[str, tuple[Colour, ...]] = {}
+    """Id -> the colours of its label's values, of those that have any."""
 
     def add(self, name: str, values: Labels) -> None:
         """Count one label file."""
@@ -91,11 +96,14 @@ class Tally(msgspec.Struct, kw_only=True):
 
 def value_findings(tally: Tally, *, whole: bool) -> list[Finding]:
     """What the values say; `whole` where the sample is the whole split."""
+    drawn = list(palette_findings(tally))
+    if any(finding.gravity == "error" for finding in drawn):
+        return drawn
     fault = _wrong_labels(tally)
     if fault is not None:
         return [fault]  # explains whatever else is odd about the values
-    ignored = [*_ignored(tally), *_monotonous(tally)]
-    return ignored or (list(_never_present(tally)) if whole else [])
+    odd = [*drawn, *_ignored(tally), *_monotonous(tally)] or [*_numbered(tally), *_nothing_ignored(tally)]
+    return odd or (list(_never_present(tally)) if whole else [])
 
 
 def _wrong_labels(tally: Tally) -> Finding | None:
@@ -218,7 +226,9 @@ def _not_reduced(tally: Tally) -> Finding | None:
         what=f"the labels look unreduced (0 unlabelled, 1 to {past} classes), expected 0 to {past - 1}: value {past} occurs in "
         f"{with_past} and 0 in {with_zero} of {len(tally.files)} sampled labels",
         effect=_misread(tally, reduced, tally.files),
-        remedy="set reduce_zero: true for this label form, or use labels whose first class is 0",
+        remedy="put a class for 0 first into classes.txt, or save the labels one lower with 255 for 0"
+        if spec.is_own
+        else "set reduce_zero: true for this label form, or use labels whose first class is 0",
     )
 
 
@@ -238,7 +248,7 @@ def _grey_palette(tally: Tally) -> Finding | None:
         what=f"the labels are grey pictures of the palette's colours: values {_list(stray)} are their brightness, expected "
         f"0 to {len(tally.spec.classes) - 1}",
         effect=_dropped(tally, stray),
-        remedy="take the palette PNGs of the data set's archive as they are; never convert them to grey or RGB",
+        remedy="take the palette PNGs as they were; never convert them to grey or RGB",
     )
 
 
@@ -259,7 +269,9 @@ def _outside(tally: Tally) -> Finding | None:
         what=f"{len(files)} of {len(tally.files)} sampled labels hold values {_list(stray)} ({tally.share(stray):.2f}% of pixels), "
         f"expected {expected}{hint}; {some(files)}",
         effect=_unmapped(tally, stray) if form.value_map else _dropped(tally, stray),
-        remedy="use the label files of the data set's archive; labels of another release or another class list do not fit",
+        remedy="complete classes.txt, or name the value that counts nowhere in its first line (ignore: N)"
+        if spec.is_own
+        else "use the label files of the data set's archive; labels of another release or another class list do not fit",
     )
 
 
@@ -302,6 +314,19 @@ def _ignored(tally: Tally) -> Iterator[Finding]:
     )
 
 
+def _nothing_ignored(tally: Tally) -> Iterator[Finding]:
+    """Labels without a single ignored pixel where nearly every published one has some."""
+    classes, ignored, _ = tally.class_pixels()
+    if tally.spec.has_void and not ignored and any(classes.values()):
+        yield Finding(
+            kind="nothing ignored",
+            gravity="warning",
+            what=f"{len(tally.files)} sampled labels have no pixel that counts nowhere, expected some in nearly every one",
+            effect="void pixels count as a class here, as in no published number",
+            remedy="use the label files of the data set's archive; a conversion has given void pixels to a class",
+        )
+
+
 def _monotonous(tally: Tally) -> Iterator[Finding]:
     """Labels of one class only, or next to none, where a split has many: masks of something else."""
     found = {name for name, pixels in tally.class_pixels()[0].items() if pixels}
@@ -316,6 +341,22 @@ def _monotonous(tally: Tally) -> Iterator[Finding]:
         effect="the number is about these classes alone",
         remedy="make sure that these are the class labels, not binary, instance or empty masks",
     )
+
+
+def _numbered(tally: Tally) -> Iterator[Finding]:
+    """Labels that count objects: in every file the values go from 1 on without a gap, to another end each time."""
+    if len(tally.files) < _MANY_FILES or len(tally.spec.classes) < _MANY_CLASSES or not _is_plain(tally.form):
+        return
+    objects = [values.keys() - {0, tally.spec.ignore_index} for values in tally.files.values()]
+    if all(found == set(range(1, len(found) + 1)) for found in objects) and len(set(map(len, objects))) > 2:
+        yield Finding(
+            kind="instance masks",
+            gravity="warning",
+            what=f"each of {len(objects)} sampled labels holds the values from 1 to some number up to "
+            f"{max(map(len, objects))} without a gap, as masks that number objects do; classes leave gaps",
+            effect="the number of an object is taken for a class",
+            remedy="use the class masks, which often lie in a folder beside (VOC: SegmentationClass, not SegmentationObject)",
+        )
 
 
 def _never_present(tally: Tally) -> Iterator[Finding]:
@@ -367,6 +408,11 @@ def faultless_miou(tally: Tally, meant: LabelFiles, files: Iterable[str]) -> flo
             if read[value] != ignore and 0 <= true[value] < size:
                 matrix[read[value] if 0 <= read[value] < size else size, true[value]] += pixels
     return accuracy_scores(matrix).miou_percent if matrix[:size].any() else 0.0
+
+
+def _is_plain(form: LabelFiles) -> bool:
+    """Whether stored values are class indices as they are."""
+    return not (form.reduce_zero or form.value_map)
 
 
 def _plain(form: LabelFiles) -> LabelFiles:

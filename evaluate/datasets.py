@@ -16,6 +16,8 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+OWN_FOLDER = "folder:"
+"""What the name of a data set begins with that is a folder of the user's own."""
 ClassCount = Annotated[int, msgspec.Meta(ge=1)]
 Colour = tuple[int, int, int]
 
@@ -76,10 +78,17 @@ class DatasetSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Category -> its classes, where the data set's own evaluation also scores categories."""
     ignore_index: int = 255
     """Label value that counts nowhere."""
+    has_void: bool = False
+    """Whether nearly every published label has pixels that count nowhere; a sample without any is suspicious."""
     homepage: str = ""
     """Official page it can be had from."""
     how_to_get: str = ""
     """One sentence: registration, archive, what to unpack where."""
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is the user's own folder: there is no archive to take it from and no published number on it."""
+        return self.name.startswith(OWN_FOLDER)
 
     def category_indices(self) -> dict[str, tuple[int, ...]]:
         """Category -> class indices."""
@@ -236,7 +245,7 @@ def files_below(folder: Path) -> set[str]:
     """Paths of all files below a folder, relative to it, with `/`; linked folders are followed.
 
     Hidden files are left out, as mmcv's `scandir` does: macOS leaves `._NAME` beside every file it copies. A
-    folder that links back to one above it is listed once; one that is not there has no files.
+    folder is listed once, under its own name before any link to it; one that is not there has no files.
 
     Raises:
         DatasetError: a folder must not be listed.
@@ -248,6 +257,7 @@ def files_below(folder: Path) -> set[str]:
             folders.clear()
             continue
         seen.add(real)
+        folders.sort(key=lambda name: (os.path.islink(os.path.join(place, name)), name))  # noqa: PTH114, PTH118
         below = Path(place).relative_to(folder).as_posix()
         start = "" if below == "." else f"{below}/"
         found.update(start + name for name in names if not name.startswith("."))

@@ -24,6 +24,8 @@ Kind = Literal[
     "no partner",
     "labels withheld",
     "unreadable",
+    "damaged image",
+    "identical images",
     "size mismatch",
     "EXIF rotation",
     "unusual size",
@@ -33,8 +35,11 @@ Kind = Literal[
     "trainIds as labelIds",
     "labels reduced twice",
     "labels not reduced",
+    "palette disagrees",
     "everything ignored",
+    "nothing ignored",
     "few classes",
+    "instance masks",
     "class never present",
 ]
 Gravity = Literal["error", "warning", "note"]

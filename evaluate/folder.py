@@ -6,7 +6,8 @@
     └── classes.txt   one class a line, from index 0 on
 
 A line of `classes.txt` is a name, or a name and its colour (`road 128 64 128`). A first line `ignore: 11` says
-which label value counts nowhere; without it, 255 does. Empty lines are skipped.
+which label value counts nowhere; without it, 255 does. Empty lines are skipped; comments, indices and commas are
+refused, since a line taken for a class would move all the others by one.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections import Counter
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from .datasets import Colour, DatasetError, DatasetSpec, LabelFiles, files_below
+from .datasets import OWN_FOLDER, Colour, DatasetError, DatasetSpec, LabelFiles, files_below
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,6 +25,19 @@ if TYPE_CHECKING:
 IMAGES, LABELS, CLASSES = "images", "labels", "classes.txt"
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 _IGNORE_LINE = re.compile(r"ignore:\s*(\d+)", re.IGNORECASE)
+_NO_CLASS_LINES = (
+    (re.compile(r"#.*"), "a comment; every line is a class, so leave it out"),
+    (
+        re.compile(r"\d+\W*\s+\S.*|\d+[:;.)=,].*"),
+        "an index; the line's place is the index, so give the name alone",
+    ),
+    (re.compile(r".*[,;\t].*"), "a comma; write `name` or `name R G B`, parted by spaces, one class a line"),
+    (
+        re.compile(r"ignore\s*[:=].*", re.IGNORECASE),
+        "the ignored value, which only a first line `ignore: N` gives",
+    ),
+)
+"""What people write where a class is expected."""
 _COLOUR_LINE = re.compile(r"(.*\S)\s+(\d+)\s+(\d+)\s+(\d+)")
 
 
@@ -39,7 +53,7 @@ def folder_spec(folder: Path) -> DatasetSpec:
     suffix, count = _images(folder / IMAGES)
     classes, palette, ignore_index = _read_classes(folder / CLASSES)
     return DatasetSpec(
-        name=f"folder:{folder.resolve().name}",
+        name=f"{OWN_FOLDER}{folder.resolve().name}",
         title=folder.resolve().name,
         split="all images",
         image_count=count,
@@ -101,6 +115,9 @@ def _lines(path: Path) -> list[tuple[int, str]]:
 
 
 def _entry(path: Path, number: int, text: str) -> tuple[str, Colour | None]:
+    mistaken = next((meaning for pattern, meaning in _NO_CLASS_LINES if pattern.fullmatch(text)), None)
+    if mistaken:
+        raise DatasetError(f"{path}:{number}: {text!r} looks like {mistaken}")
     match = _COLOUR_LINE.fullmatch(text)
     if match is None:
         return text, None

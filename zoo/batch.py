@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import queue
 import threading
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 import msgspec
 
+from . import cache
 from .fetch import Fetched, FetchError, IntegrityError, Patience, Progress, Wanted, fetch_wanted
 
 if TYPE_CHECKING:
@@ -74,13 +75,15 @@ def fetch_all(
     The threads are daemons: after an interrupt the process ends at once, and what has arrived stays on disk.
     """
     shown = display or Silent()
+    twins = {job.urls: _Twins() for job in wanted}
 
     def one(job: Wanted) -> Result:
         try:
-            with shown.file(job.name) as progress:
+            with twins[job.urls].in_turn(job), shown.file(job.name) as progress:
                 fetched = fetch_wanted(
                     job, offline=offline, progress=progress, patience=patience, tell=shown.say
                 )
+                twins[job.urls].fetched = fetched
             return Result(wanted=job, fetched=fetched)
         except FetchError as error:
             return Result(wanted=job, error=error)
@@ -93,6 +96,23 @@ def fetch_all(
             shown.done()
 
     yield from in_threads(one, wanted, jobs)
+
+
+class _Twins:
+    """Wanted files of the same URLs: the first one is downloaded, the others get its bytes."""
+
+    def __init__(self) -> None:
+        self.guard = threading.Lock()
+        self.fetched: Fetched | None = None
+
+    @contextmanager
+    def in_turn(self, job: Wanted) -> Iterator[None]:
+        """One after the other; the cache knows a file by its hash, and of files without one only we know it."""
+        with self.guard:
+            if self.fetched is not None and not job.replaces and not job.target.exists():
+                with suppress(OSError):  # which fetching it will tell
+                    cache.link_known(job.target, job.expected or self.fetched.sha256, job.home)
+            yield
 
 
 def in_threads(work: Callable[[Item], Done], items: Sequence[Item], jobs: int) -> Iterator[Done]:

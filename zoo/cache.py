@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 FOLDERS = ("weights", "logs", "configs")
 PARTIAL_SUFFIX = ".part"
+MAX_NAME_BYTES = 200
+"""Of a file's name; file systems allow 255, and partial files and their notes have longer names."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _WRONG = re.compile(r"\.wrong-([0-9a-f]{8})$")
 _PARTIAL = re.compile(r"(.+?)(?:\.from-[0-9a-f]{8})?\.part(?:\.json(?:\.new)?)?")
@@ -52,7 +54,10 @@ def target_name(name: str) -> str:
 
 def guard_path(target: Path, home: Path) -> Path:
     """The lock file by which processes agree who downloads `target`."""
-    return home / "locks" / f"{'--'.join(target.relative_to(home).parts)}.lock"
+    name = "--".join(target.relative_to(home).parts)
+    if len(os.fsencode(name)) > MAX_NAME_BYTES:
+        name = hashlib.sha256(os.fsencode(name)).hexdigest()
+    return home / "locks" / f"{name}.lock"
 
 
 def blobs_folder(home: Path) -> Path:

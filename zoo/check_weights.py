@@ -287,9 +287,7 @@ def _against_lock(report: Report, checkpoint: Checkpoint, home: Path | None) -> 
             "another file than recorded", f"{differs}; the tensors are the same, packed otherwise."
         )
     else:
-        meaning = (
-            f"{differs}, and other tensors: delete it and fetch it again, or accept it with --update-lock."
-        )
+        meaning = f"{differs}, and other tensors: delete it and fetch it again, with --update-lock if its publisher has changed it."
         yield _error("another file than recorded", meaning)
 
 

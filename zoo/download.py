@@ -14,12 +14,23 @@ import http.client
 import os
 import shutil
 from contextlib import closing, contextmanager
-from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
 from .contents import HEAD_BYTES, page
+from .http_session import (
+    GONE_STATUSES,
+    Patience,
+    content_length,
+    content_range,
+    innermost,
+    make_retry,
+    no_answer,
+    reason,
+    session,
+    status_text,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,10 +42,6 @@ if TYPE_CHECKING:
     from urllib3.util.retry import Retry
 
 CHUNK_BYTES = 1 << 20
-MAX_REDIRECTS = 10
-MAX_RETRY_AFTER_SECONDS = 120
-"""A server that asks for a longer pause is told to the user instead of waited for."""
-RETRIED_STATUSES = (408, 425, 429, 500, 502, 503, 504)
 
 
 class FetchError(Exception):
@@ -43,6 +50,10 @@ class FetchError(Exception):
 
 class LocalError(FetchError):
     """This machine's disk, cache or lock is at fault, and no server."""
+
+
+class NotThereError(FetchError):
+    """The server says that it has no such file, now and later."""
 
 
 class IntegrityError(FetchError):
@@ -57,18 +68,6 @@ class Progress(Protocol):
 
     def update(self, n: int) -> object:
         """`n` more bytes have arrived."""
-
-
-class Patience(msgspec.Struct, frozen=True, kw_only=True):
-    """How long to wait for a server."""
-
-    connect_seconds: float = 10
-    read_seconds: float = 60
-    """Silence in the middle of an answer before the connection is given up."""
-    tries: int = 5
-    """Attempts in a row that bring nothing new."""
-    backoff_seconds: float = 0.5
-    """The first pause between attempts; it doubles, and a random part of it is added."""
 
 
 class Note(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -126,6 +125,7 @@ def download(
 
     Raises:
         IntegrityError: a page came instead of the file.
+        NotThereError: the server has no such file.
         FetchError: the file could not be had, or not written.
     """
     with _disk_faults_told(path), Partial(path, sealed=not hash_known) as partial:
@@ -297,11 +297,11 @@ class _Job:
 
     def run(self) -> None:
         """Attempt until the file is whole, or too many attempts in a row brought nothing."""
-        retry = fresh = _retry(self.patience)
+        retry = fresh = make_retry(self.patience)
         reached = self.partial.size
         if self.partial.complete and self._may_continue():
             return None
-        with session(self.patience) as requests_session:
+        with session(self.patience, self.tell) as requests_session:
             while True:
                 try:
                     return self._attempt(requests_session)
@@ -376,7 +376,8 @@ class _Job:
         if response.status_code == 200 or self._is_part_from_the_start(response):
             return self._take_whole(response)
         if response.status_code != 206:
-            raise FetchError(f"{self.url}: {status_text(response)}")
+            kind = NotThereError if response.status_code in GONE_STATUSES else FetchError
+            raise kind(f"{self.url}: {status_text(response)}")
         self._accept_part(response)
         return self._receive(response)
 
@@ -387,7 +388,7 @@ class _Job:
 
     def _take_whole(self, response: requests.Response) -> None:
         """Write down a file from its beginning; what is there gives way only to a beginning that may be the file's."""
-        length = content_range(response)[1] if response.status_code == 206 else _content_length(response)
+        length = content_range(response)[1] if response.status_code == 206 else content_length(response)
         new = self._note(response, length)
         first, cut = self._beginning(response)
         if found := self.refuse(first) if first else None:
@@ -414,7 +415,7 @@ class _Job:
         """The first bytes of a body, enough to tell what it is, and what ended it before that."""
         first = b""
         try:
-            with self._cuts_told(lambda: len(first), _content_length(response)):
+            with self._cuts_told(lambda: len(first), content_length(response)):
                 while len(first) < HEAD_BYTES and (
                     more := response.raw.read1(CHUNK_BYTES, decode_content=True)
                 ):
@@ -486,7 +487,7 @@ class _Job:
             self.progress.update(len(chunk))
 
     def _how_cut(self, error: Exception) -> str:
-        cause = _cause(error)
+        cause = innermost(error)
         if (
             isinstance(cause, http.client.IncompleteRead) or type(cause) is ValueError
         ):  # a torn chunk's length
@@ -548,115 +549,3 @@ def _disk_faults_told(path: Path) -> Iterator[None]:
         raise LocalError(
             f"{path}: cannot write: {error.strerror or error}; {advice} set ZOO_HOME to another place"
         ) from error
-
-
-# --- HTTP ------------------------------------------------------------------------------------------------
-
-
-def session(patience: Patience) -> requests.Session:
-    """A session that retries what is worth retrying; proxies and TLS come from the environment."""
-    import requests  # noqa: PLC0415  (0.1 s of import that `zoo list` need not pay)
-    from requests.adapters import HTTPAdapter  # noqa: PLC0415
-
-    made = requests.Session()
-    made.max_redirects = MAX_REDIRECTS
-    for scheme in ("https://", "http://"):
-        made.mount(scheme, HTTPAdapter(max_retries=_retry(patience)))
-    return made
-
-
-def no_answer() -> tuple[type[Exception], ...]:
-    """What asking for a URL may raise.
-
-    requests' errors are OSErrors, as is a missing file of certificates; a redirect to no address raises urllib3's own
-    or ValueError.
-    """
-    from urllib3.exceptions import HTTPError  # noqa: PLC0415
-
-    return OSError, HTTPError, ValueError
-
-
-def _retry(patience: Patience) -> Retry:
-    return _retry_class()(
-        total=patience.tries - 1,
-        status_forcelist=RETRIED_STATUSES,
-        backoff_factor=patience.backoff_seconds,
-        backoff_jitter=patience.backoff_seconds,
-        raise_on_status=False,
-    )
-
-
-@lru_cache
-def _retry_class() -> type[Retry]:
-    from urllib3.exceptions import InvalidHeader, MaxRetryError, ResponseError  # noqa: PLC0415
-    from urllib3.util.retry import Retry  # noqa: PLC0415
-
-    class PatientRetry(Retry):
-        """urllib3's rule, except that nobody sits through a `Retry-After` of an hour."""
-
-        def get_retry_after(self, response):  # noqa: ANN001, ANN202
-            try:
-                return super().get_retry_after(response)
-            except (InvalidHeader, ValueError, OverflowError):  # `soon`: no pause that could be kept
-                return None
-
-        def increment(self, method=None, url=None, response=None, error=None, _pool=None, _stacktrace=None):  # noqa: ANN001, ANN202
-            wait = self.get_retry_after(response) if response is not None else None
-            if wait is not None and wait > MAX_RETRY_AFTER_SECONDS:
-                raise MaxRetryError(_pool, url or "", ResponseError("too long a pause"))  # type: ignore[arg-type]
-            return super().increment(method, url, response, error, _pool, _stacktrace)
-
-    return PatientRetry
-
-
-def _content_length(response: requests.Response) -> int | None:
-    """Bytes the body will have; unknown where the server compresses it on the way."""
-    if response.headers.get("Content-Encoding", "identity") != "identity":
-        return None
-    length = response.headers.get("Content-Length", "")
-    return whole_number(length)
-
-
-def whole_number(text: str) -> int | None:
-    """A header's decimal number; None for anything else."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
-
-
-def content_range(response: requests.Response) -> tuple[int | None, int | None]:
-    """First byte and whole length from `Content-Range: bytes 5-9/10`; None for what it does not say."""
-    unit, _, rest = response.headers.get("Content-Range", "").partition(" ")
-    span, _, total = rest.partition("/")
-    begin = span.partition("-")[0]
-    if unit != "bytes":
-        return None, None
-    return whole_number(begin), whole_number(total)
-
-
-def status_text(response: requests.Response) -> str:
-    """`the server answered 404 Not Found`, and when it wants to be asked again."""
-    text = f"the server answered {response.status_code} {response.reason}".rstrip()
-    after = response.headers.get("Retry-After")
-    return (
-        f"{text} and asks to come back after {after}{' s' * (whole_number(after) is not None)}"
-        if after
-        else text
-    )
-
-
-def reason(error: Exception) -> str:
-    """Why there was no answer, without requests' nested messages."""
-    import requests  # noqa: PLC0415
-
-    if isinstance(error, requests.TooManyRedirects):
-        return f"more than {MAX_REDIRECTS} redirects, the last to {error.response.headers.get('Location')}"  # type: ignore[union-attr]
-    cause = _cause(error)
-    if isinstance(error, OSError) and not isinstance(error, requests.RequestException):
-        return f"the settings for TLS or proxies: {cause}"
-    return f"{type(error).__name__}: {str(cause) or type(cause).__name__}"
-
-
-def _cause(error: BaseException) -> BaseException:
-    """The innermost of nested errors."""
-    while (inner := error.__cause__ or error.__context__) is not None:
-        error = inner
-    return error

@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 import hashlib
 import logging
+import os
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -23,6 +24,7 @@ from .download import (
     FetchError,
     IntegrityError,
     LocalError,
+    NotThereError,
     Patience,
     Progress,
     download,
@@ -82,6 +84,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """SHA-256 or its beginning, lower case; empty where nobody knows it."""
     witness: str = "the published one"
     """Who says so: that, or `the one recorded in <lock file>`."""
+    replaces: str = ""
+    """SHA-256 that stands in the lock and is to give way to what the publisher has now; else empty."""
     lock: Lock | None = None
     """Where the first download is to be recorded; None where the publisher gives a hash."""
 
@@ -116,7 +120,8 @@ def fetch(
         offline: Touch no network; None for `ZOO_OFFLINE`.
         progress: Told of bytes.
         patience: Time-outs and number of attempts.
-        update_lock: Record what comes in `zoo.lock`, whatever was recorded before.
+        update_lock: Record what comes in `zoo.lock`, whatever was recorded before. A file in the cache that is not the
+            recorded one does not come from anywhere, and is refused.
         tell: Called with a sentence for everything worth knowing that is no failure; None for the log.
 
     Raises:
@@ -182,15 +187,13 @@ def wanted_weights(checkpoint: Checkpoint, home: Path | None = None, *, update_l
     Raises:
         FetchError: `zoo.lock` cannot be read.
     """
-    weights, lock = checkpoint.weights, None
+    weights, lock, entry = checkpoint.weights, None, None
     expected, witness = weights.sha256 or weights.sha256_prefix or "", "the published one"
     if not expected:
         lock = lock_for(checkpoint, home)
-        entry = None if update_lock else lock.get(checkpoint.id)
-        expected, witness = (
-            (entry.sha256 if entry else ""),
-            f"the one recorded in {lock.where(checkpoint.id)}",
-        )
+        entry = lock.get(checkpoint.id)
+        expected = entry.sha256 if entry and not update_lock else ""
+        witness = f"the one recorded in {lock.where(checkpoint.id)}"
     return Wanted(
         checkpoint=checkpoint,
         kind="weights",
@@ -199,6 +202,7 @@ def wanted_weights(checkpoint: Checkpoint, home: Path | None = None, *, update_l
         home=home or places.zoo_home(),
         expected=expected.lower(),
         witness=witness,
+        replaces=entry.sha256 if entry and update_lock else "",
         lock=lock,
     )
 
@@ -260,7 +264,8 @@ def _file_name(url: str) -> str:
         name = Path(unquote(urlsplit(url).path)).name
     except ValueError:  # no URL: asking for it will tell
         name = ""
-    if name in ("", ".", "..") or not name.isprintable():
+    is_long = len(os.fsencode(name)) > cache.MAX_NAME_BYTES
+    if name in ("", ".", "..") or not name.isprintable() or is_long:
         return f"file-{hashlib.sha256(url.encode()).hexdigest()[:16]}"
     return name
 
@@ -324,9 +329,10 @@ def _require_good(wanted: Wanted, say: Callable[[str], object]) -> str:
 def target_fault(wanted: Wanted, found: str, path: Path | None = None) -> str | None:
     """Why a file of the cache (None: the target) with SHA-256 `found` is not the wanted one, and what to do."""
     path = path or wanted.target
-    remedy = f"delete {path} and fetch it again{_update_hint(wanted)}"
-    if not found.startswith(wanted.expected):
-        return str(_disagreement(str(path), found, wanted.expected, wanted.witness, remedy))
+    remedy = f"delete {path} and fetch it again"
+    expected = wanted.expected or wanted.replaces
+    if not found.startswith(expected):
+        return str(_disagreement(str(path), found, expected, wanted.witness, remedy))
     if wanted.kind == "weights" and not wanted.expected and (fault := checkpoint_fault(path)):
         return f"{path}: {fault}; {remedy}"
     return None
@@ -397,16 +403,30 @@ class _Errand:
         """Try the URLs in order; the first whose bytes verify gives the target."""
         self._require_places()
         failures: list[FetchError] = []
+        awaited = ""
         for url in self.wanted.urls:
+            if awaited and _file_name(url) != awaited:
+                self.say(f"{url} is not asked: it has another name, and nobody says that it is the same file")
+                continue
             result = self._result_of(url)
             if isinstance(result, Fetched):
                 for failure in failures:
                     self.say(f"had from {url}, because {failure}")
                 return result
             failures.append(result)
+            awaited = awaited or (_file_name(url) if self._may_be_had_later(result) else "")
         reasons = "; ".join(map(str, failures))
         kind = IntegrityError if any(isinstance(one, IntegrityError) for one in failures) else FetchError
         raise kind(f"{self.wanted.name}: no URL gave the file: {reasons}")
+
+    def _may_be_had_later(self, failure: FetchError) -> bool:
+        """True where a file of another name must not be taken instead: recorded once, it is required ever after.
+
+        Only a server that has no such file gives way, which tells that the file was renamed. Where its hash is known,
+        no name matters.
+        """
+        is_first = self.wanted.lock is not None and not self.wanted.expected
+        return is_first and not isinstance(failure, NotThereError)
 
     def _require_places(self) -> None:
         """Tell before the download that its end could not be written."""

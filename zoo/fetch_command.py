@@ -15,7 +15,7 @@ from .progress import DownloadBars
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from .manifest import Checkpoint, Manifest
@@ -73,6 +73,8 @@ def fetch_files(wanted: list[Wanted], arguments: argparse.Namespace) -> tuple[li
     patience = Patience(read_seconds=arguments.timeout, tries=arguments.tries)
     results = []
     with DownloadBars(len(wanted), quiet=arguments.quiet) as bars:
+        if arguments.update_lock:
+            _tell_of_hashes(wanted, bars.say)
         for result in fetch_all(
             wanted, jobs=arguments.jobs, offline=arguments.offline or None, patience=patience, display=bars
         ):
@@ -92,11 +94,30 @@ def result_text(result: Result) -> str:
         return f"{wanted.name}: {fetched.path}"
     if wanted.lock is None:
         return f"{wanted.name}: {fetched.path} (hash verified)"
-    note = "as" if wanted.expected else "now"
     return (
         f"{wanted.name}: {fetched.path} (its publisher gives no hash to verify; sha256 {fetched.sha256}, "
-        f"{note} recorded in {wanted.lock.where(wanted.checkpoint.id)})"
+        f"{_lock_note(wanted, fetched.sha256)})"
     )
+
+
+def _lock_note(wanted: Wanted, sha256: str) -> str:
+    """What the lock said, or says from now on."""
+    assert wanted.lock is not None
+    place = wanted.lock.where(wanted.checkpoint.id)
+    if wanted.replaces not in ("", sha256):
+        return f"now recorded in {place} in place of {wanted.replaces}"
+    return f"{'as' if wanted.expected or wanted.replaces else 'now'} recorded in {place}"
+
+
+def _tell_of_hashes(wanted: Iterable[Wanted], say: Callable[[str], object]) -> None:
+    """`--update-lock` is about files that nobody vouches for and that are not there yet; say where it is neither."""
+    for one in wanted:
+        if one.kind == "weights" and one.lock is None:
+            say(f"{one.name}: nothing to update in a lock, its publisher gives a hash")
+        elif one.replaces and one.target.is_file():
+            say(
+                f"{one.name}: its publisher is not asked, the file is there; to ask, delete {one.target} first"
+            )
 
 
 def result_record(result: Result) -> dict[str, Any]:
@@ -122,10 +143,10 @@ def list_cache(wanted: Iterable[Wanted]) -> Answer:
 
 def verify_cache(wanted: Iterable[Wanted], home: Path) -> Answer:
     """`--verify`: every file that is there, read and hashed again."""
-    from .holdings import damaged_blobs, examine, holding_records  # noqa: PLC0415
+    from .holdings import damaged_blobs, examine, faults_told, holding_records  # noqa: PLC0415
 
-    holdings = [found for found in map(examine, wanted) if found.sha256 or found.fault]
-    faults = [found.fault for found in holdings if found.fault] + damaged_blobs(home)
+    holdings = [found for found in map(examine, wanted) if found.sha256 or found.fault] + damaged_blobs(home)
+    faults = faults_told(holdings)
     sound = sum(found.fault is None for found in holdings)
     lines = [
         f"{found.checkpoint} {found.kind}: sha256 {found.sha256}" for found in holdings if not found.fault
@@ -148,8 +169,7 @@ def prune_cache(manifest: Iterable[Checkpoint], *, dry_run: bool) -> Answer:
 
     home = places.zoo_home()
     found = superfluous(home, wanted_of(_all_rows(manifest, home), papers=True))
-    waste = found.ours
-    freed = 0 if dry_run else prune(waste, home)
+    waste, freed = (list(found.ours), 0) if dry_run else prune(found.ours, home)
     end = "would go" if dry_run else f"deleted, {freed / 2**20:.1f} MiB freed"
     lines = [f"{'would delete' if dry_run else 'deleted'} {path}" for path in waste]
     foreign = [f"left alone, not provably zoo's: {path}" for path in found.foreign]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from .download import FetchError, file_sha256
 from .fetch import Action, Wanted, target_fault, torchs_file, wanted_action
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 
 class Holding(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,14 +85,53 @@ def _examine_torchs(wanted: Wanted, found: Holding) -> Holding:
     return msgspec.structs.replace(found, state="not fetched", path=str(wanted.target), size_bytes=None)
 
 
-def damaged_blobs(home: Path) -> list[str]:
-    """A sentence for every blob that is no longer what its name says."""
-    blobs = [path for path in cache.files(home) if path.parent == cache.blobs_folder(home)]
-    return [
-        f"{path}: its name is not its sha256 any more; delete it"
-        for path in blobs
-        if file_sha256(path) != path.name
-    ]
+def damaged_blobs(home: Path) -> list[Holding]:
+    """Every blob that is no longer what its name says."""
+    found = []
+    for path in sorted(filter(cache.is_blob, cache.blobs_folder(home).glob("*"))):
+        try:
+            sha256 = file_sha256(path)
+            fault = f"{path}: its name is not its sha256 any more; delete it"
+        except OSError as error:
+            sha256, fault = None, f"{path}: cannot be read: {error.strerror or error}"
+        if sha256 != path.name:
+            found.append(
+                Holding(
+                    checkpoint="",
+                    kind="blob",
+                    state="damaged",
+                    path=str(path),
+                    size_bytes=path.stat().st_size,
+                    expected=path.name,
+                    sha256=sha256,
+                    fault=fault,
+                )
+            )
+    return found
+
+
+def faults_told(holdings: Iterable[Holding]) -> list[str]:
+    """A sentence for every damaged file; one that lies under several names is told once, with the other names."""
+    names: dict[object, list[Holding]] = {}
+    for holding in holdings:
+        if holding.fault:
+            names.setdefault(_identity(holding.path), []).append(holding)
+    return [_told_once(first, others) for first, *others in names.values()]
+
+
+def _identity(path: str) -> object:
+    """Equal for two names of one file."""
+    try:
+        status = Path(path).stat()
+    except OSError:  # gone by now
+        return path
+    return status.st_dev, status.st_ino
+
+
+def _told_once(first: Holding, others: list[Holding]) -> str:
+    if not others:
+        return str(first.fault)
+    return f"{first.fault}; the same bytes lie in {', '.join(one.path for one in others)}"
 
 
 def holdings_text(holdings: Iterable[Holding]) -> str:
@@ -158,20 +198,41 @@ def _is_being_filled(path: Path, home: Path) -> bool:
         return True
 
 
-def prune(paths: Iterable[Path], home: Path) -> int:
-    """Delete files and the folders they leave empty; the number of bytes on disk that became free.
+def prune(paths: Iterable[Path], home: Path) -> tuple[list[Path], int]:
+    """Delete files and the folders they leave empty: which, and the number of bytes on disk that became free.
+
+    A file that a process began to fetch in the meantime stays.
 
     Raises:
         FetchError: a file cannot be deleted.
     """
-    freed = 0
-    for path in paths:
-        try:
+    freed = {path: _deleted(path, home) for path in paths}
+    gone = {path: size for path, size in freed.items() if size is not None}
+    return list(gone), sum(gone.values())
+
+
+def _deleted(path: Path, home: Path) -> int | None:
+    """Delete a file; the bytes on disk that became free, or None where it is being fetched."""
+    try:
+        with _guarded(path, home):
             status = path.stat()
-            freed += status.st_size if status.st_nlink == 1 else 0
             path.unlink()
-        except OSError as error:
-            raise FetchError(f"{path}: cannot delete: {error.strerror or error}") from error
-        if path.parent != home and not any(path.parent.iterdir()):
-            path.parent.rmdir()
-    return freed
+            if path.parent != home and not any(path.parent.iterdir()):
+                path.parent.rmdir()
+    except Timeout:
+        return None
+    except OSError as error:
+        raise FetchError(f"{path}: cannot delete: {error.strerror or error}") from error
+    return status.st_size if status.st_nlink == 1 else 0
+
+
+@contextmanager
+def _guarded(path: Path, home: Path) -> Iterator[None]:
+    """Keep every process from fetching a file; raises Timeout where one is at it."""
+    if path.parent == cache.blobs_folder(home):
+        yield  # nobody fetches a blob, and a link to one that is gone fails harmlessly
+        return
+    guard = cache.guard_path(path.with_name(cache.target_name(path.name)), home)
+    guard.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(guard, timeout=0):
+        yield

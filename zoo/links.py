@@ -14,8 +14,17 @@ import msgspec
 from tabulate import tabulate
 
 from .batch import in_threads
-from .download import Patience, content_range, no_answer, reason, session, status_text, whole_number
 from .fetch import wanted_weights
+from .http_session import (
+    GONE_STATUSES,
+    Patience,
+    content_range,
+    no_answer,
+    reason,
+    session,
+    status_text,
+    whole_number,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -33,7 +42,6 @@ State = Literal["ok", "moved", "gone", "refused", "no answer", "wrong size", "wr
 _THERE: frozenset[State] = frozenset({"ok", "moved"})
 _LOST: frozenset[State] = frozenset({"gone", "wrong size", "wrong type"})
 _PERMANENT = (301, 308)
-_GONE = (404, 410)
 _PAGES = ("text/html", "application/xhtml+xml", "application/xml", "text/xml")
 
 
@@ -176,7 +184,7 @@ def _ask(link: Link, connection: requests.Session, patience: Patience) -> reques
 
 
 def _judged(link: Link, response: requests.Response) -> Checked:
-    if response.status_code in _GONE:
+    if response.status_code in GONE_STATUSES:
         return Checked(link=link, state="gone", note=status_text(response))
     if not response.ok and not (response.status_code == 416 and _size(response) == 0):  # no first byte: empty
         return Checked(link=link, state="refused", note=status_text(response))

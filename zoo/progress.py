@@ -1,4 +1,8 @@
-"""Progress bars on stderr for downloads and images; data go to stdout."""
+"""Progress bars on stderr for downloads and images; data go to stdout.
+
+Where stderr is no terminal there are none, but that of counted images: a job of hours gives a sign of life to its log
+every half a minute.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +28,10 @@ if TYPE_CHECKING:
     from .speed import SpeedRun
 
 
+_LOG_SECONDS = 30
+"""Between two lines of the bar of images, where they go to a file."""
+
+
 class ByteBar(tqdm):
     """A bar that counts bytes; those of an earlier run count as there, not as fast."""
 
@@ -39,19 +47,26 @@ def byte_bar(label: str, *, quiet: bool) -> AbstractContextManager[Progress | No
     if quiet:
         return nullcontext()
     return ByteBar(
-        desc=label, unit="B", unit_scale=True, unit_divisor=1024, file=sys.stderr, delay=0.2, leave=False
+        desc=label,
+        unit="B",
+        unit_scale=True,
+        unit_divisor=1024,
+        file=sys.stderr,
+        delay=0.2,
+        leave=False,
+        disable=None,
     )
 
 
 def picture_bar(made: Iterator[Prediction], *, total: int, quiet: bool) -> Iterable[Prediction]:
     """A bar that counts pictures; gone when all are done."""
-    return tqdm(made, total=total, unit="img", file=sys.stderr, disable=quiet, leave=False)
+    return tqdm(made, total=total, unit="img", file=sys.stderr, disable=quiet or None, leave=False)
 
 
 def diagnosis_bar(steps: Iterator[tuple[int, int, Diagnosis]], *, quiet: bool) -> Diagnosis:
     """A bar that counts images and returns the last diagnosis."""
     answers = []
-    with tqdm(unit="img", desc="diagnosis", file=sys.stderr, disable=quiet, leave=False) as bar:
+    with tqdm(unit="img", desc="diagnosis", file=sys.stderr, disable=quiet or None, leave=False) as bar:
         for done, total, diagnosis in steps:
             bar.total = total
             bar.update(done - bar.n)
@@ -61,13 +76,13 @@ def diagnosis_bar(steps: Iterator[tuple[int, int, Diagnosis]], *, quiet: bool) -
 
 def row_bar(rows: Sequence[Checkpoint], label: str, *, quiet: bool) -> Iterable[Checkpoint]:
     """The rows as they come, with a bar that counts them once a second has passed."""
-    return tqdm(rows, desc=label, unit="row", file=sys.stderr, delay=1, leave=False, disable=quiet)
+    return tqdm(rows, desc=label, unit="row", file=sys.stderr, delay=1, leave=False, disable=quiet or None)
 
 
 def timing_bar(steps: Iterator[tuple[int, int, SpeedRun | None]], label: str, *, quiet: bool) -> SpeedRun:
     """A bar that counts images, between them and so outside the clock; returns the finished run."""
     finished: list[SpeedRun] = []
-    with tqdm(unit="img", desc=label, file=sys.stderr, disable=quiet, leave=False) as bar:
+    with tqdm(unit="img", desc=label, file=sys.stderr, disable=quiet or None, leave=False) as bar:
         for done, total, run in steps:
             bar.total = total
             bar.update(done - bar.n)
@@ -82,7 +97,9 @@ class DownloadBars:
         self.quiet = quiet
         self._total: tqdm | None = None
         if count > 1 and not quiet:
-            self._total = tqdm(desc=f"all {unit}s", total=count, unit=unit, file=sys.stderr, leave=False)
+            self._total = tqdm(
+                desc=f"all {unit}s", total=count, unit=unit, file=sys.stderr, leave=False, disable=None
+            )
 
     def file(self, label: str) -> AbstractContextManager[Progress | None]:
         """A byte bar that appears once bytes arrive."""
@@ -138,7 +155,14 @@ class Bars:
         """A bar with images/s, the time left and mIoU so far; images with stored evidence count as done."""
         label = f"{checkpoint.id} {claim.metric}"
         with tqdm(
-            found, desc=label, total=total, initial=stored, unit="img", file=sys.stderr, disable=self.quiet
+            found,
+            desc=label,
+            total=total,
+            initial=stored,
+            unit="img",
+            file=sys.stderr,
+            disable=self.quiet,
+            mininterval=0.1 if sys.stderr.isatty() else _LOG_SECONDS,
         ) as bar:
             for result in bar:
                 if isinstance(result, ImageFault):
@@ -162,5 +186,5 @@ class Bars:
             file=sys.stderr,
             delay=0.5,
             leave=False,
-            disable=self.quiet,
+            disable=self.quiet or None,
         )

@@ -141,7 +141,7 @@ def _parse_json_lines(lines: Iterable[tuple[int, str]]) -> TrainingLog:
         form="mmsegmentation",
         evaluations=evaluations,
         memory_mib=max(
-            (record["memory"] for record in training if _is_number(record.get("memory"))), default=None
+            (round(record["memory"]) for record in training if _is_number(record.get("memory"))), default=None
         ),
         last_iteration=_whole(_step(training[-1])) if training else None,
         last_epoch=_whole(training[-1].get("epoch")) if training else None,
@@ -201,33 +201,40 @@ def _json_evaluations(
         value = record.get("mIoU")
         if _is_training(record):
             iteration = _whole(_step(record))
-        elif _is_number(value):
+        elif _is_number(value) and 0 <= value <= (1 if fractions else 100):
             evaluation = Evaluation(
-                miou_percent=_percent(value) if fractions else value,
+                miou_percent=_percent(value) if fractions else float(value),
                 iteration=_whole(record.get("step")) if iteration is None else iteration,
                 epoch=_whole(record.get("epoch")),
                 line=number,
             )
             found.append(evaluation)
         elif "mIoU" in record:
-            faults.append(Fault(line=number, message=f"mIoU is no number: {value!r}"))
+            wrong = "not between 0 and 100 %" if _is_number(value) else "no number"
+            faults.append(Fault(line=number, message=f"mIoU is {wrong}: {value!r:.60}"))
     return tuple(found), faults
 
 
 def _are_fractions(records: Iterable[dict[str, Any]]) -> bool:
     """True unless an accuracy above 1 gives away a log in percent (mmsegmentation 1.x)."""
     values = [record.get(name) for record in records for name in _ACCURACIES]
-    return not any(_is_number(value) and value > 1 for value in values)
+    return not any(_is_number(value) and 1 < value <= 100 for value in values)
 
 
 def _mmseg_schedule(config: str) -> Schedule:
     return Schedule(
         iterations=_int_after(r"max_iters\s*=\s*", config) or _int_after(r"total_iters\s*=\s*", config),
         epochs=_int_after(r"max_epochs\s*=\s*", config),
-        learning_rate=_float_after(r"optimizer\s*=\s*dict\([^)]*?\blr\s*=\s*", config),
-        policy=_text_after(r"lr_config\s*=\s*dict\([^)]*?\bpolicy\s*=\s*", config),
+        learning_rate=_float_after(r"\blr\s*=\s*", _call(r"optimizer\s*=\s*dict\(", config)),
+        policy=_text_after(r"\bpolicy\s*=\s*", _call(r"lr_config\s*=\s*dict\(", config)),
         batch_per_gpu=_int_after(r"samples_per_gpu\s*=\s*", config),
     )
+
+
+def _call(beginning: str, config: str) -> str:
+    """What follows the first occurrence of a call's beginning, up to the next parenthesis that closes."""
+    found = re.search(beginning, config)
+    return config[found.end() :].partition(")")[0] if found else ""
 
 
 def _devices(environment: str) -> tuple[str | None, int | None]:
@@ -336,7 +343,10 @@ def _parse_text(lines: Iterable[tuple[int, str]]) -> TrainingLog:
 
 
 def _is_number(value: Any) -> TypeGuard[float]:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    try:
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        return False
 
 
 def _percent(fraction: float) -> float:
@@ -349,13 +359,13 @@ def _whole(value: Any) -> int | None:
 
 
 def _int_after(before: str, text: str) -> int | None:
-    found = re.search(rf"{before}(\d+)", text)
+    found = re.search(rf"{before}(\d{{1,18}})(?!\d)", text)
     return int(found[1]) if found else None
 
 
 def _float_after(before: str, text: str) -> float | None:
-    found = re.search(rf"{before}([0-9.]+(?:e[-+]?\d+)?)", text)
-    return float(found[1]) if found else None
+    found = re.search(rf"{before}(\d*\.?\d+|\d+\.)(e[-+]?\d+)?(?![\w.])", text)
+    return float(found[1] + (found[2] or "")) if found else None
 
 
 def _text_after(before: str, text: str) -> str | None:

@@ -1,5 +1,6 @@
 """The data-set doctor: silent on right trees, and each planted fault is named, and only it."""
 
+import os
 import shutil
 
 import msgspec
@@ -10,6 +11,7 @@ from PIL import Image
 
 from segbench.evaluate import LabelFiles
 from segbench.evaluate.dataset_check import check, spread
+from segbench.evaluate.dataset_contents import decoder_complaints
 from segbench.evaluate.dataset_values import Tally, faultless_miou
 from segbench.evaluate.datasets import locate
 from segbench.evaluate.pixels import read_label
@@ -162,7 +164,9 @@ def remove_image(spec, root):
 
 def add_pair(spec, root):
     sample = first(spec, root)
-    shutil.copy(sample.image, sample.image.with_name(sample.image.name.replace("ADE_val_", "ADE_train_")))
+    trees.write_image(
+        sample.image.with_name(sample.image.name.replace("ADE_val_", "ADE_train_")), trees.COUNT
+    )
     shutil.copy(sample.label, sample.label.with_name(sample.label.name.replace("ADE_val_", "ADE_train_")))
 
 
@@ -272,6 +276,45 @@ def as_grey(spec, root):
             image.convert("RGB").convert("L").save(sample.label)
 
 
+def as_palette_again(spec, root):
+    """To RGB and back: each file's values are dealt out anew, the colours stay."""
+    for sample in locate(spec, root).samples:
+        with Image.open(sample.label) as image:
+            image.convert("RGB").quantize().save(sample.label)
+
+
+def with_a_palette_from_one_on(spec, root):
+    """Right indices, in colours that begin one later."""
+    for sample in locate(spec, root).samples:
+        trees.write_palette(sample.label, values_of(sample.label), [*spec.palette[1:], (1, 2, 3)])
+
+
+def with_foreign_colours(spec, root):
+    for sample in locate(spec, root).samples:
+        trees.write_palette(
+            sample.label, values_of(sample.label), [(n, 255 - n, 7) for n in range(len(spec.classes))]
+        )
+
+
+def void_as_background(spec, root):
+    """Grey PNGs without the borders, as some converters write them."""
+    change_labels(spec, root, lambda values: np.where(values == 255, 0, values))
+
+
+def void_as_road(spec, root):
+    change_labels(spec, root, lambda values: np.where(values == 1, 7, values))
+
+
+def void_as_one_class_more(spec, root):
+    change_labels(spec, root, lambda values: np.where(values == 255, len(spec.classes), values))
+
+
+def classes_from_one_on_as_label_ids(spec, root):
+    """0 for void and 1 to 19, in files named as raw ids."""
+    as_train_ids(spec, root)
+    change_labels(spec, root, lambda values: np.where(values == 255, 0, values + 1))
+
+
 def ignore_everything(spec, root):
     change_labels(spec, root, lambda values: np.full_like(values, 255))
 
@@ -293,6 +336,19 @@ def truncate_image(spec, root):
 def truncate_label(spec, root):
     label = first(spec, root).label
     label.write_bytes(label.read_bytes()[:-60])
+
+
+def overwrite_the_middle(spec, root):
+    """A byte of the compressed pixels; the end is as it should be."""
+    image = first(spec, root).image
+    data = bytearray(image.read_bytes())
+    data[len(data) // 2] ^= 0x55
+    image.write_bytes(data)
+
+
+def same_image_twice(spec, root):
+    one, other = locate(spec, root).samples[:2]
+    other.image.write_bytes(one.image.read_bytes())
 
 
 def empty_image(spec, root):
@@ -396,6 +452,14 @@ FAULTS = [
     ("voc", as_colours, "colour labels"),
     ("voc", as_grey, "colour labels"),
     ("ade20k", as_colours, "colour labels"),
+    ("voc", as_palette_again, "palette disagrees"),
+    ("lip", with_a_palette_from_one_on, "warning: palette disagrees"),
+    ("voc", void_as_background, "warning: nothing ignored"),
+    ("cityscapes trainIds", void_as_background, "warning: nothing ignored"),
+    ("cityscapes labelIds", void_as_road, "warning: nothing ignored"),
+    ("cityscapes trainIds", void_as_one_class_more, "values outside map"),
+    ("cityscapes trainIds", raise_labels, "labels not reduced"),
+    ("cityscapes labelIds", classes_from_one_on_as_label_ids, "warning: trainIds as labelIds"),
     ("cityscapes trainIds", ignore_everything, "everything ignored"),
     ("voc", ignore_everything, "everything ignored"),
     ("ade20k", ignore_half, "warning: everything ignored"),
@@ -404,6 +468,8 @@ FAULTS = [
     ("cityscapes labelIds", truncate_image, "unreadable"),
     ("ade20k", truncate_label, "unreadable"),
     ("cocostuff10k mat", truncate_label, "unreadable"),
+    ("ade20k", overwrite_the_middle, "warning: damaged image"),
+    ("voc", same_image_twice, "warning: identical images"),
     ("lip", empty_image, "unreadable"),
     ("voc", empty_label, "unreadable"),
     ("cocostuff10k mat", empty_label, "unreadable"),
@@ -453,6 +519,15 @@ def test_a_data_root_too_deep_or_too_high_gets_a_hint(tmp_path, start, hint):
     finding = only(check(spec, (tmp_path / "sets" / start).resolve()))
     images = tmp_path / "sets/cityscapes/leftImg8bit/val"
     assert finding.remedy == f"{images} is there: use --data-root {root}"
+
+
+def test_another_years_data_set_is_no_hint(tmp_path):
+    """VOC 2007 has the same folders and another list."""
+    spec = trees.voc(tmp_path, folder="VOCdevkit/VOC2007")
+    years_later = msgspec.structs.replace(spec, image_count=spec.image_count + 1)
+    hint = f"{tmp_path}/VOCdevkit/VOC2007/JPEGImages is there: use --data-root {tmp_path}/VOCdevkit/VOC2007"
+    assert only(check(spec, tmp_path)).remedy == hint
+    assert "VOC2007" not in only(check(years_later, tmp_path)).remedy
 
 
 def test_archives_unpacked_apart_are_to_be_put_together(tmp_path):
@@ -524,6 +599,74 @@ def test_label_ids_for_train_ids_in_full(tmp_path):
     }
 
 
+def test_a_scrambled_palette_in_full(tmp_path):
+    """Every file says by itself which colour stands for which value."""
+    spec = trees.voc(tmp_path)
+    for sample in locate(spec, tmp_path).samples[:1]:
+        values = values_of(sample.label)
+        colours = [spec.palette[2], *spec.palette[1:2], spec.palette[0], *spec.palette[3:]]
+        trees.write_palette(sample.label, values, colours)
+    expected_pixels = int(np.isin(values, (0, 2)).sum())
+    finding = only(check(spec, tmp_path))
+    assert msgspec.to_builtins(finding) == {
+        "kind": "palette disagrees",
+        "gravity": "error",
+        "what": "1 of 4 sampled palette labels draw classes in other classes' colours: in 2007_000000 0 is background and has "
+        "the colour of bicycle; 2007_000000",
+        "effect": f"{100 * expected_pixels / (4 * 32 * 64):.2f}% of the pixels count as another class than the one they show",
+        "remedy": "use the palette PNGs as they were made; whatever opens them as RGB and saves a palette again deals out the "
+        "indices anew",
+    }
+
+
+@pytest.fixture
+def eight(tmp_path, monkeypatch):
+    """A function that examines a VOC tree of eight images, the mask of each holding `values(number)`."""
+
+    def examined(values):
+        monkeypatch.setattr(trees, "COUNT", 8)
+        spec = msgspec.structs.replace(trees.voc(tmp_path), image_count=8)
+        for number, sample in enumerate(locate(spec, tmp_path).samples):
+            mask = np.resize(values(number), trees.SIZE)
+            mask[:2] = 255
+            trees.write_index(sample.label, mask)
+        return check(spec, tmp_path)
+
+    return examined
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        (lambda _: [0], ("error", "few classes")),
+        (lambda number: [0, number % 2], ("warning", "few classes")),
+        (lambda number: range(1 + number % 4), ("warning", "instance masks")),
+    ],
+    ids=["empty", "binary", "instances"],
+)
+def test_masks_of_something_else_are_named(eight, values, named):
+    assert kinds(eight(values))[0] == named
+
+
+def test_masks_of_classes_are_not_taken_for_numbers(eight):
+    """One file with a gap is enough: 0 and 15 is a person."""
+    found = eight(lambda number: [0, 15] if number == 3 else range(1 + number % 4))
+    assert kinds(found) == [("note", "class never present")]
+
+
+def test_colours_of_nobodys_palette_are_no_fault(tmp_path):
+    spec = trees.voc(tmp_path)
+    with_foreign_colours(spec, tmp_path)
+    assert check(spec, tmp_path).findings == ()
+
+
+def test_what_is_not_libjpegs_still_reaches_stderr(capfd):
+    with decoder_complaints() as said:
+        os.write(2, b"Corrupt JPEG data: 3 extraneous bytes before marker 0xd9\nsomething else\n")
+    assert said == ["Corrupt JPEG data: 3 extraneous bytes before marker 0xd9"]
+    assert capfd.readouterr().err == "something else\n"
+
+
 def test_labels_reduced_twice_in_full(tmp_path):
     finding = findings_after(tmp_path, "ade20k", reduce_labels)
     assert msgspec.to_builtins(finding) == {
@@ -567,6 +710,21 @@ def test_the_conversion_of_mmsegmentation_is_named_as_such(tmp_path):
     assert finding.what == (
         f"no label files in {tmp_path / 'cocostuff10k'}, expected annotations/**/*.mat or annotations/**/*.png; its 4 files "
         "*_labelTrainIds.png are mmsegmentation's conversion to 171 classes from 0 on, not the data set's 182 ids"
+    )
+
+
+def test_two_halves_of_two_label_forms_are_no_incomplete_archive(tmp_path):
+    """One city has trainIds and the other labelIds: a whole split, of which one form is read."""
+    spec = trees.cityscapes(tmp_path)
+    for city, form in (("frankfurt", "labelIds"), ("munster", "labelTrainIds")):
+        for path in (tmp_path / "cityscapes/gtFine/val" / city).glob(f"*_{form}.png"):
+            path.unlink()
+    finding = only(check(spec, tmp_path))
+    assert finding.kind == "no partner"
+    assert finding.remedy == (
+        "2 of them have a *_gtFine_labelIds.png, but one form is read for the whole split: add the "
+        "*_gtFine_labelTrainIds.png of these 2, or the *_gtFine_labelIds.png of the 2 images that lack it and delete "
+        "the *_gtFine_labelTrainIds.png"
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from segbench.evaluate import DatasetSpec, LabelFiles
-from segbench.evaluate.datasets import DatasetError, locate
+from segbench.evaluate.datasets import DatasetError, files_below, locate
 
 SPEC = DatasetSpec(
     title="Tiny",
@@ -159,3 +159,11 @@ def test_another_reading_of_the_label_files_is_another_rule(tmp_path):
         for change in ({}, {"value_map": {7: 0, 8: 1}}, {"value_map": {7: 1, 8: 0}}, {"reduce_zero": True})
     }
     assert len(digests) == 4
+
+
+def test_a_linked_folder_is_listed_under_its_own_name_whatever_the_links_is(tmp_path):
+    """The order in which a disk lists its folders must not decide what images are called."""
+    make(tmp_path / "real")
+    for name in ("a", "z"):
+        (tmp_path / "real/images" / name).symlink_to("x")
+    assert files_below(tmp_path / "real/images") == {"x/2_image.png", "x/10_image.png", "y/1_image.png"}

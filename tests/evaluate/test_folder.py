@@ -1,8 +1,11 @@
 """One's own data: a folder of images, label maps and class names as a data set."""
 
+import re
+
 import numpy as np
 import pytest
 import trees
+from PIL import Image
 
 from segbench.evaluate import DatasetSpec, LabelFiles
 from segbench.evaluate.dataset_check import check
@@ -73,6 +76,33 @@ def test_a_wrong_class_file_is_told(folder, text, message):
     assert str(error.value) == f"{folder / 'classes.txt'}: {message}"
 
 
+@pytest.mark.parametrize(
+    ("line", "meaning"),
+    [
+        ("# my classes", "a comment; every line is a class, so leave it out"),
+        ("0 road", "an index; the line's place is the index, so give the name alone"),
+        ("0: road", "an index; the line's place is the index, so give the name alone"),
+        ("0:road", "an index; the line's place is the index, so give the name alone"),
+        ("0,road", "an index; the line's place is the index, so give the name alone"),
+        ("road,128,64,128", "a comma; write `name` or `name R G B`, parted by spaces, one class a line"),
+        ("road, car", "a comma; write `name` or `name R G B`, parted by spaces, one class a line"),
+        ("ignore: 255", "the ignored value, which only a first line `ignore: N` gives"),
+        ("ignore = 255", "the ignored value, which only a first line `ignore: N` gives"),
+    ],
+)
+def test_a_line_that_is_no_class_is_refused_with_its_place(folder, line, meaning):
+    """Taken for a class it would move every class below it by one, without a word."""
+    (folder / "classes.txt").write_text(f"car\n\n{line}\nbus\n")
+    with pytest.raises(DatasetError) as error:
+        folder_spec(folder)
+    assert str(error.value) == f"{folder / 'classes.txt'}:3: {line!r} looks like {meaning}"
+
+
+def test_names_may_hold_digits_and_blanks(folder):
+    (folder / "classes.txt").write_text("3d printer\ntraffic light 2\nbus-stop (old)\n")
+    assert folder_spec(folder).classes == ("3d printer", "traffic light 2", "bus-stop (old)")
+
+
 def test_a_wrong_colour_has_its_line(folder):
     (folder / "classes.txt").write_text("road 1 2 3\ncar 1 2 300\n")
     with pytest.raises(DatasetError) as error:
@@ -115,6 +145,50 @@ def test_no_images_are_told(folder):
         path.unlink()
     with pytest.raises(DatasetError, match=r"images: no images \(.jpg, "):
         folder_spec(folder)
+
+
+def colour_labels(folder):
+    for path in folder.glob("labels/**/*.png"):
+        with Image.open(path) as image:
+            image.convert("RGB").save(path)
+
+
+def smaller_labels(folder):
+    for path in folder.glob("labels/**/*.png"):
+        trees.write_index(path, np.zeros((16, 32)))
+
+
+def stray_labels(folder):
+    for path in folder.glob("labels/**/*.png"):
+        trees.write_index(path, np.arange(trees.SIZE[0] * trees.SIZE[1]).reshape(trees.SIZE) % 7)
+
+
+def labels_from_one_on(folder):
+    for number, path in enumerate(sorted(folder.glob("labels/**/*.png"))):
+        trees.write_index(path, np.arange(trees.SIZE[0] * trees.SIZE[1]).reshape(trees.SIZE) % (2 + number))
+
+
+def no_label(folder):
+    (folder / "labels/b.png").unlink()
+
+
+@pytest.mark.parametrize(
+    ("plant", "kind"),
+    [
+        (colour_labels, "colour labels"),
+        (smaller_labels, "size mismatch"),
+        (stray_labels, "values outside map"),
+        (labels_from_one_on, "labels not reduced"),
+        (no_label, "no partner"),
+    ],
+)
+def test_what_is_said_of_ones_own_data_names_no_archive_and_no_published_number(folder, plant, kind):
+    plant(folder)
+    (finding,) = check(folder_spec(folder), folder).findings
+    assert finding.kind == kind
+    assert not {"archive", "published", "release"} & set(
+        re.findall(r"\w+", f"{finding.effect} {finding.remedy}")
+    )
 
 
 def test_void_past_the_last_class_is_told_as_what_it_may_be(folder):

@@ -394,7 +394,7 @@ def test_the_lock_gets_the_digest_that_fetching_could_not_compute():
         (
             "0" * 64,
             "error",
-            ", and other tensors: delete it and fetch it again, or accept it with --update-lock.",
+            ", and other tensors: delete it and fetch it again, with --update-lock if its publisher has changed it.",
         ),
     ],
     ids=["unknown", "same", "others"],

@@ -221,11 +221,13 @@ def test_a_large_split_is_sampled(tmp_path):
     assert (sampled.found_images, sampled.headers_read, sampled.pixels_read) == (3000, 512, 32)
     assert (full.found_images, full.headers_read, full.pixels_read) == (3000, 3000, 3000)
     assert took < 10
-    assert sampled.findings == full.findings == ()
+    assert kinds(sampled) == kinds(full) == ["identical images"]
     (label.parent / "x01234.png").unlink()
-    assert [finding.kind for finding in next(examine([spec], tmp_path, quiet=True)).findings] == [
-        "no partner"
-    ]
+    assert kinds(next(examine([spec], tmp_path, quiet=True))) == ["no partner", "identical images"]
+
+
+def kinds(report):
+    return [finding.kind for finding in report.findings]
 
 
 # --- one's own folder --------------------------------------------------------------------------------
@@ -310,6 +312,36 @@ def test_a_folder_with_other_classes_is_refused(capsys, tmp_path, streets_folder
             f"zoo: {streets_folder / 'classes.txt'}: 2 classes, but {DEMO} predicts the 8 of Streets (demo); list its classes in "
             "its order, and ignore what your labels lack\n"
         ),
+    )
+
+
+def test_a_folder_with_the_same_classes_in_another_order_is_refused(capsys, tmp_path, streets_folder):
+    names = (streets_folder / "classes.txt").read_text().split("\n")
+    (streets_folder / "classes.txt").write_text("\n".join(reversed(names)).title())
+    assert measure(capsys, tmp_path, streets_folder) == (
+        2,
+        "",
+        (
+            f"zoo: {streets_folder / 'classes.txt'}: the classes of {DEMO} in another order: class 0 is {names[-1].title()!r} "
+            f"here and {names[0]!r} there; sort the lines as there, and the label values with them\n"
+        ),
+    )
+
+
+def test_a_folder_with_classes_of_other_names_is_measured_with_a_warning(
+    capsys, tmp_path, streets_folder, caplog
+):
+    names = (streets_folder / "classes.txt").read_text().split("\n")
+    (streets_folder / "classes.txt").write_text("\n".join(["autoroute", *names[1:]]))
+    code, _, _ = measure(capsys, tmp_path, streets_folder, "--dry-run")
+    assert (code, caplog.messages) == (
+        0,
+        [
+            (
+                f"{streets_folder / 'classes.txt'}: 1 of 8 names differ from those of {DEMO}, class 0 is 'autoroute' here and "
+                f"{names[0]!r} there: make sure that they mean the same"
+            )
+        ],
     )
 
 

@@ -323,9 +323,14 @@ def test_missing_certificates_are_no_fault_of_the_disk(server, get, monkeypatch)
 # answers that are none --------------------------------------------------------------------------------------
 
 
-def test_passing_trouble_is_sat_out(server, get):
+def test_passing_trouble_is_sat_out_and_not_in_silence(server, get):
     server.file("/f", DATA, statuses=[500, 503, 502])
     assert get() == WHOLE
+    assert get.told == [
+        "the server answered 500 Internal Server Error; trying again",
+        "the server answered 503 Service Unavailable; trying again",
+        "the server answered 502 Bad Gateway; trying again",
+    ]
 
 
 def test_a_server_that_asks_for_a_pause_gets_it(server, get):
@@ -333,6 +338,7 @@ def test_a_server_that_asks_for_a_pause_gets_it(server, get):
     started = time.monotonic()
     assert get() == WHOLE
     assert time.monotonic() - started >= 1
+    assert get.told == ["the server answered 503 Service Unavailable; trying again in 1 s, as it asks for"]
 
 
 def test_nobody_waits_for_an_hour(server, get):
@@ -403,7 +409,10 @@ def test_the_environments_proxy_is_used(server, tmp_path, monkeypatch):
 def test_a_refused_connection_is_told(get, tmp_path):
     url = f"http://127.0.0.1:{unused_port()}/f"
     with pytest.raises(FetchError, match=rf"^{url}: no answer \(ConnectionError: .*Connection refused"):
-        download(url, tmp_path / "f.part", patience=QUICK)
+        download(url, tmp_path / "f.part", patience=QUICK, tell=get.told.append)
+    assert len(get.told) == QUICK.tries - 1
+    assert get.told[0].startswith("no answer (")
+    assert get.told[0].endswith("Connection refused); trying again")
 
 
 # the disk ---------------------------------------------------------------------------------------------------

@@ -211,6 +211,39 @@ def test_a_mirror_goes_on_where_the_first_one_broke_off(server, checkpoint, got)
     assert server.bodies() == [(0, 700_000), (700_000, len(DATA) - 700_000)]
 
 
+@pytest.mark.parametrize(
+    ("trouble", "asked"),
+    [({"statuses": [503] * 9}, {"/X.pth"}), ({"statuses": [404] * 9}, {"/X.pth", "/X_train.pth"})],
+    ids=["busy", "gone"],
+)
+def test_passing_trouble_makes_no_other_file_the_recorded_one(server, checkpoint, got, trouble, asked):
+    """Without a hash nobody says that files of two names are one; the first that comes is required ever after."""
+    server.file("/X.pth", DATA, **trouble)
+    server.file("/X_train.pth", OTHER)
+    row = checkpoint(f"{server.url}/X.pth", f"{server.url}/X_train.pth")
+    if len(asked) == 1:
+        with pytest.raises(FetchError, match=r"503 Service Unavailable$"):
+            got(row)
+        assert (
+            f"{row.id}: {server.url}/X_train.pth is not asked: it has another name, and nobody says that it is the same file"
+            in got.told
+        )
+    else:
+        assert got(row).read_bytes() == OTHER
+    assert {one.path for one in server.asked} == asked
+
+
+def test_once_recorded_a_file_may_come_under_another_name(server, checkpoint, got, tmp_path):
+    server.file("/X.pth", DATA)
+    server.file("/X_train.pth", DATA)
+    row = checkpoint(f"{server.url}/X.pth", f"{server.url}/X_train.pth")
+    got(row).unlink()
+    for blob in (tmp_path / "zoo-home/blobs").iterdir():
+        blob.unlink()
+    server.pages["/X.pth"].statuses += [503] * 9
+    assert got(row).read_bytes() == DATA
+
+
 def parts(row):
     return {path.name: path.stat().st_size for path in weights_path(row).parent.glob("*.part")}
 

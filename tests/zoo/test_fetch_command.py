@@ -139,6 +139,26 @@ def test_files_come_at_once(zoo, server):
     assert time.monotonic() - started < 3
 
 
+@pytest.mark.parametrize("jobs", [1, 4])
+@pytest.mark.parametrize("hashes", [{}, {"sha256": SHA256["row0"]}], ids=["no hash", "hash"])
+def test_rows_that_share_a_url_download_it_once(zoo, server, jobs, hashes):
+    for row in zoo.rows.values():
+        row["weights"] |= {"urls": [f"{server.url}/row0.pth"]} | hashes
+    server.file("/row0.pth", FILES["row0"], trickle=(100_000, 0.05))
+    assert zoo("--jobs", jobs)[0] == 0
+    assert server.bodies() == [(0, len(FILES["row0"]))]
+    names = {zoo.home / "weights" / name / "row0.pth" for name in zoo.rows}
+    assert all(path.samefile(target(zoo, "row0")) for path in names)
+
+
+def test_a_failed_twin_is_tried_again_by_the_next(zoo, server):
+    for row in zoo.rows.values():
+        row["weights"]["urls"] = [f"{server.url}/row0.pth"]
+    server.file("/row0.pth", FILES["row0"], statuses=[404])
+    code, out, _ = zoo("row0", "row1", "--jobs", "2")
+    assert (code, len(out.splitlines())) == (3, 1)
+
+
 def test_one_failure_does_not_stop_the_others(zoo, server):
     del server.pages["/row1.pth"]
     server.file("/row2.pth", b"<html><title>Sign in</title>")
@@ -379,15 +399,61 @@ def test_verify_reads_everything_again(zoo):
     code, out, err = zoo("--verify")
     found = hashlib.sha256(FILES["row2"][:-1]).hexdigest()
     assert code == 4
-    assert out.splitlines()[-1] == "3 files sound, 2 damaged"
+    assert out.splitlines()[-1] == "3 files sound, 1 damaged"
     assert err.splitlines() == [
         (
             f"zoo: {path}: sha256 does not agree with the one recorded in {zoo.lock}: expected {SHA256['row2']}, found "
-            f"{found}; the file is damaged, incomplete or another one: delete {path} and fetch it again, or accept it with "
-            "--update-lock"
+            f"{found}; the file is damaged, incomplete or another one: delete {path} and fetch it again; the same bytes lie in {zoo.home / 'blobs' / SHA256['row2']}"
         ),
-        f"zoo: {zoo.home / 'blobs' / SHA256['row2']}: its name is not its sha256 any more; delete it",
     ]
+
+
+def test_verify_tells_a_damaged_blob_to_people_and_programs(zoo):
+    """A blob that no row of this manifest needs; a stranger's file beside it is nobody's damage."""
+    zoo("row0", "row1")
+    del zoo.rows["row1"]
+    blob = zoo.home / "blobs" / SHA256["row1"]
+    blob.write_bytes(b"damaged")
+    (zoo.home / "blobs/notes.txt").write_text("a stranger's")
+    code, out, err = zoo("--verify")
+    assert (code, err) == (4, f"zoo: {blob}: its name is not its sha256 any more; delete it\n")
+    assert out.splitlines()[-1] == "1 files sound, 1 damaged"
+    assert json.loads(zoo("--verify", "--json")[1])[1] == {
+        "checkpoint": "",
+        "kind": "blob",
+        "state": "damaged",
+        "path": str(blob),
+        "size_bytes": 7,
+        "expected": SHA256["row1"],
+        "witness": "",
+        "sha256": hashlib.sha256(b"damaged").hexdigest(),
+        "fault": f"{blob}: its name is not its sha256 any more; delete it",
+    }
+
+
+def test_one_damaged_file_of_four_rows_is_one_damage(zoo, server):
+    for row in zoo.rows.values():
+        row["weights"]["sha256"] = SHA256["row0"]
+    zoo()
+    target(zoo, "row0").write_bytes(b"damaged")
+    code, out, err = zoo("--verify")
+    assert (code, out, len(err.splitlines())) == (4, "0 files sound, 1 damaged\n", 1)
+    others = [str(target(zoo, name)) for name in ("row1", "row2", "row3")]
+    assert err.endswith(
+        f"; the same bytes lie in {', '.join([*others, str(zoo.home / 'blobs' / SHA256['row0'])])}\n"
+    )
+
+
+def test_long_names_are_fetched_listed_and_pruned(zoo, server):
+    name = "row-" + "x" * 120
+    zoo.rows = {name: zoo.rows["row0"] | {"id": name}}
+    long = f"{server.url}/{'y' * 230}.pth"
+    zoo.rows[name]["weights"]["urls"] = [long]
+    server.file(f"/{'y' * 230}.pth", FILES["row0"], cuts=[1000])
+    assert zoo()[0] == 0
+    [path] = (zoo.home / "weights" / name).iterdir()
+    assert path.read_bytes() == FILES["row0"]
+    assert path.name.startswith("file-")
 
 
 def test_prune_leaves_a_download_that_is_going_on_alone(zoo, server):
@@ -402,6 +468,20 @@ def test_prune_leaves_a_download_that_is_going_on_alone(zoo, server):
         assert zoo("--prune") == (0, "0 files deleted, 0.0 MiB freed\n", "")
         assert process.wait(timeout=20) == 0
     assert len(server.bodies()) == 1
+
+
+def test_prune_leaves_what_began_to_be_fetched_after_it_looked(zoo):
+    """Between the list of what nobody needs and the deletion another process may take up such a file."""
+    from filelock import FileLock
+
+    from segbench.zoo.cache import guard_path
+    from segbench.zoo.holdings import prune
+
+    zoo("row0", "row1")
+    paths = [target(zoo, "row0"), target(zoo, "row1")]
+    with FileLock(guard_path(paths[0], zoo.home)):
+        assert prune(paths, zoo.home) == (paths[1:], 0)
+    assert [path.exists() for path in paths] == [True, False]
 
 
 def test_prune_touches_nothing_that_somebody_else_may_have_put_there(zoo):
@@ -483,6 +563,44 @@ def test_the_lock_refuses_other_bytes_and_update_lock_takes_them(zoo, server):
     assert zoo("row0", "--offline")[0] == 0
 
 
+def test_update_lock_takes_what_the_publisher_has_and_not_what_the_cache_has(zoo, server):
+    zoo("row0")
+    path = target(zoo, "row0")
+    asked = len(server.asked)
+    assert zoo("row0", "--update-lock") == (
+        0,
+        (
+            f"row0: {path} (its publisher gives no hash to verify; sha256 {SHA256['row0']}, as recorded in {zoo.lock})\n"
+        ),
+        f"zoo: row0: its publisher is not asked, the file is there; to ask, delete {path} first\n",
+    )
+    assert len(server.asked) == asked
+    path.write_bytes(FILES["row1"])
+    before = zoo.lock.read_text()
+    code, _, err = zoo("row0", "--update-lock")
+    assert (code, zoo.lock.read_text()) == (4, before)
+    assert err.splitlines()[-1] == (
+        f"zoo: {path}: sha256 does not agree with the one recorded in {zoo.lock}: expected {SHA256['row0']}, found "
+        f"{SHA256['row1']}; the file is damaged, incomplete or another one: delete {path} and fetch it again"
+    )
+    path.unlink()
+    server.file("/row0.pth", FILES["row2"])
+    assert zoo("row0", "--update-lock") == (
+        0,
+        (
+            f"row0: {path} (its publisher gives no hash to verify; sha256 {SHA256['row2']}, now recorded in {zoo.lock} in "
+            f"place of {SHA256['row0']})\n"
+        ),
+        "",
+    )
+
+
+def test_update_lock_has_nothing_to_do_where_a_hash_is_published(zoo):
+    zoo.rows["row0"]["weights"]["sha256"] = SHA256["row0"]
+    code, _, err = zoo("row0", "--update-lock")
+    assert (code, err) == (0, "zoo: row0: nothing to update in a lock, its publisher gives a hash\n")
+
+
 def test_a_broken_lock_is_told_and_nothing_is_fetched(zoo, server):
     zoo.lock.write_text('{"version": 1, "files": {"row0": 5}}')
     code, _, err = zoo("row0")
@@ -514,3 +632,24 @@ def test_a_lock_that_came_with_a_manifest_that_cannot_be_written_is_still_requir
     assert list(json.loads((zoo.home / "zoo.lock").read_text())["files"]) == ["row1"]
     target(zoo, "row0").write_bytes(FILES["row1"])
     assert main(command) == 4
+
+
+def test_without_a_terminal_there_are_no_bars(zoo, server):
+    """In a log of a CI run each redrawn bar would be a line."""
+    zoo("--dry-run")
+    for name, data in FILES.items():
+        server.file(f"/{name}.pth", data, trickle=(50_000, 0.1))
+    command = [
+        sys.executable,
+        "-c",
+        "import sys; from segbench.zoo.cli import main; sys.exit(main(sys.argv[1:]))",
+    ]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [*command, "fetch", "-j2", "--manifest", str(zoo.path)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+    assert (done.returncode, done.stderr, len(done.stdout.splitlines())) == (0, "", 4)

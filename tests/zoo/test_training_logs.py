@@ -1,6 +1,7 @@
 """Training logs of both publishers, line by line as their loggers write them, down to torn and strange ones."""
 
 import json
+import time
 
 import pytest
 
@@ -229,3 +230,31 @@ def test_a_torn_or_impossible_result_is_a_fault_and_no_crash(torn):
 def test_json_without_end_of_depth_is_a_fault():
     log = parse_log('\ufeff{"mode": "train", "loss": 1, "iter": 5}\n' + '{"a":' * 100_000)
     assert (log.last_iteration, [fault.line for fault in log.faults]) == (5, [2])
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("178.0", "mIoU is not between 0 and 100 %: 178.0"),
+        ("-0.5", "mIoU is not between 0 and 100 %: -0.5"),
+        ("9" * 400, f"mIoU is no number: {'9' * 60}"),
+    ],
+)
+def test_an_impossible_miou_in_json_is_a_fault(value, message):
+    log = parse_log(mmseg(train(50), val(0.5)) + f'{{"mode": "val", "mIoU": {value}}}\n')
+    assert log.faults == (Fault(line=4, message=message),)
+    assert [one.miou_percent for one in log.evaluations] == [50.0]
+
+
+def test_a_configuration_of_repetitions_is_read_in_no_time():
+    started = time.monotonic()
+    settings = json.dumps({"config": "optimizer = dict(" * 20_000 + "lr = 0.01)"}) + "\n"
+    assert parse_log(settings + json.dumps(train(50))).schedule == Schedule(learning_rate=0.01)
+    assert time.monotonic() - started < 2
+
+
+@pytest.mark.parametrize("rate", ["1.2.3", "0.1e", ".", "9" * 5000 + "x"])
+def test_settings_that_are_no_numbers_are_none(rate):
+    config = f"optimizer = dict(lr={rate}, momentum=0.9)\nrunner = dict(max_iters={'9' * 5000})"
+    log = parse_log(json.dumps({"config": config}) + "\n" + json.dumps(train(50, 5868.6)))
+    assert (log.schedule, log.memory_mib) == (Schedule(), 5869)
