@@ -19,7 +19,6 @@ from .device_trouble import Halving
 from .fused import LabelMaps, kernel_for
 from .inference import model_device
 from .pipeline import (
-    MOST_IMAGES_ON_CORES,
     WORKERS_FOR_A_GPU,
     Answer,
     Prepared,
@@ -27,6 +26,7 @@ from .pipeline import (
     behind,
     cores_shared,
     groups,
+    images_at_once,
     prepare,
 )
 from .tiles import scored_views, tile_of
@@ -160,13 +160,10 @@ def _on_cores(
         (counting,) = predictor.begin([load(sample)])
         return counting
 
-    if workers is None:
-        workers = min(torch.get_num_threads(), MOST_IMAGES_ON_CORES)
-    if workers < 2:
-        workers = 0
-    with cores_shared(max(1, workers)) as cores_each:
-        coming = ahead(samples, work, workers, cores_each)
-        with closing(coming):
+    at_once = images_at_once(workers)
+    with cores_shared(at_once) as cores_each:
+        threads = at_once if at_once > 1 else 0
+        with closing(ahead(samples, work, threads, cores_each)) as coming:
             try:
                 yield from map(_answered, coming)
             finally:

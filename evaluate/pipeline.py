@@ -91,6 +91,11 @@ def ahead(
         pool.shutdown(wait=False, cancel_futures=True)
 
 
+def images_at_once(workers: int | None) -> int:
+    """How many images are predicted at once on this machine's cores: as asked for, or what suits it; at least 1."""
+    return max(1, min(torch.get_num_threads(), MOST_IMAGES_ON_CORES) if workers is None else workers)
+
+
 @contextmanager
 def cores_shared(workers: int) -> Iterator[int]:
     """How many cores each of `workers` threads may take; afterwards this thread has all of them again."""

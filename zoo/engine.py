@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ..evaluate.accuracy import Loading, count_missing
 from ..evaluate.device import device_kind, environment, resolve_device
+from ..evaluate.pipeline import images_at_once
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -81,8 +82,9 @@ class Local:
         return device_kind(self.device)
 
     def environment(self) -> dict[str, Any]:
-        """Of this process."""
-        return environment(self.device)
+        """Of this process, and what it works on at once."""
+        at_once = images_at_once(self.loading.workers) if self.device.type == "cpu" else 1
+        return environment(self.device) | {"images_at_once": at_once, "batch": self.loading.batch}
 
     def prepare(self, checkpoint: Checkpoint, weights: Path) -> Any:
         """The model with its weights, on the device."""

@@ -89,7 +89,7 @@ def test_missing_and_foreign_images_are_named(measured, copy, capsys):
     """An image whose counts are gone, and one whose file changed since, keep a row from being complete."""
     with EvidenceStore(copy.evidence) as store:
         key = store.series()[0]
-        images = [image for image, _ in store.encoded(key)]
+        images = [found.image for found in store.encoded(key)]
         with store.writing() as database:
             database.execute("DELETE FROM images WHERE series_id = 1 AND image_id = ?", (images[0][0],))
             database.execute(

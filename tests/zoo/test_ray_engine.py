@@ -13,7 +13,7 @@ from segbench.zoo.verify import Silent, verify
 
 def stored(path):
     with EvidenceStore(path, read_only=True) as store:
-        return {key.digest(): list(store.encoded(key)) for key in store.series()}
+        return {key.digest(): [one[:2] for one in store.encoded(key)] for key in store.series()}
 
 
 class KillsANode(Silent):
