@@ -225,6 +225,16 @@ def test_the_readme_lists_the_commands_as_help_does():
     assert list(found) == list(summaries())
 
 
+def test_documented_make_targets_exist():
+    """`make demo`, `make test` and the rest, of every page."""
+    targets = set(
+        re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    )
+    text = "\n".join(page.read_text(encoding="utf-8") for page in [*PAGES, *OTHER_PAGES])
+    named = set(re.findall(r"(?:^ {4}|`)make ([a-z]+)", text, flags=re.MULTILINE))
+    assert {"demo", "test"} <= named <= targets
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_commands_and_flags_named_in_passing_exist(page):
     """Of every `zoo ...` and `--flag` in running text and tables."""
