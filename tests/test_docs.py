@@ -437,6 +437,19 @@ def test_the_definitions_of_miou_are_those_of_the_code(kept_demo, capsys):
     assert found == [[one["definition"], f"{one['mIoU']:.2f}", one["rule"]] for one in records]
 
 
+@pytest.mark.parametrize("printed", ["76.50", "77.63"])
+def test_the_examples_of_what_rounding_explains_are_real(printed, kept_demo, tmp_path, capsys):
+    """A claim that is off by so much gets the words on the page."""
+    text = (ROOT / "zoo/streets/zoo.yaml").read_text(encoding="utf-8")
+    altered = tmp_path / "zoo.yaml"
+    altered.write_text(text.replace('"76.63"', f'"{printed}"'), encoding="utf-8")
+    ledger = str(kept_demo / "measurements.jsonl")
+    main(["report", DEMO_ROW, "--json", "--manifest", str(altered), "--ledger", ledger])
+    verdict = json.loads(capsys.readouterr().out)[0]
+    example = f"{printed} → 76.63 ({verdict['delta']:+.2f}) {verdict['status']} {verdict['reason']}"
+    assert example in " ".join((DOCS / "verdicts.md").read_text(encoding="utf-8").split())
+
+
 def test_the_fields_of_a_protocol_are_all_explained():
     """Each field of `EvalProtocol` that can change a number, with the value it has where nothing is said."""
     cells = [row[0] for row in markdown_table(DOCS / "protocols.md", "field")]
