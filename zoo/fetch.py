@@ -240,6 +240,25 @@ def raw_url(url: str) -> str:
     return url
 
 
+def given_weights(checkpoint: Checkpoint, path: Path, home: Path | None = None) -> Path:
+    """A weights file that lies anywhere, held to what a fetched one is held to; it is read, not kept.
+
+    Raises:
+        FetchError: no file lies there.
+        IntegrityError: its hash is not the one published or recorded, or it is no checkpoint.
+    """
+    if not path.is_file():
+        raise FetchError(f"{path}: no such file; leave --file out to take the cache's")
+    wanted = wanted_weights(checkpoint, home)
+    found = file_sha256(path)
+    if not found.startswith(wanted.expected):
+        remedy = f"zoo check-weights {checkpoint.id} --file {path} tells what it is instead"
+        raise _disagreement(str(path), found, wanted.expected, wanted.witness, remedy)
+    if not wanted.expected and (fault := checkpoint_fault(path)):
+        raise IntegrityError(f"{path}: {fault}")
+    return path
+
+
 def check_hash(path: Path, weights: Weights) -> str:
     """The file's SHA-256, which agrees with whatever hash the publisher gives (none: nothing to compare).
 

@@ -67,6 +67,7 @@ def _fetch(command: argparse.ArgumentParser) -> None:
 def _verify(command: argparse.ArgumentParser) -> None:
     _add_selection(command)
     _add_fetching(command)
+    _add_weights_file(command)
     _add_measuring(command)
     _add_parts(command)
     _add_tables(command)
@@ -522,6 +523,15 @@ def _add_measuring(command: argparse.ArgumentParser) -> None:
     _add_folder(command)
     _add_places(command)
     _add_tolerance(command)
+
+
+def _add_weights_file(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--file",
+        type=Path,
+        metavar="FILE",
+        help="the chosen ID's weights, wherever they lie (default: the cache's)",
+    )
 
 
 def _add_baseline(command: argparse.ArgumentParser) -> None:

@@ -27,7 +27,7 @@ from ..reports.verdict import Tolerance, Verdict, judge, tolerance_of
 from ..reports.verdict import exit_code as verdicts_exit_code
 from .early import Foresight
 from .engine import Engine, Local, opened
-from .fetch import FetchError, IntegrityError, Progress, check_hash, fetch
+from .fetch import FetchError, IntegrityError, Progress, check_hash, fetch, given_weights
 from .manifest import Checkpoint, Claim
 from .measurement import Measurement
 from .memory import METRIC as TRAIN_MEMORY
@@ -58,6 +58,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     protocol: EvalProtocol | None = None
     home: Path | None = None
     """Weights cache; None for `ZOO_HOME`."""
+    weights_file: Path | None = None
+    """The one row's weights, wherever they lie; None for the cache's, fetched where missing."""
     offline: bool | None = None
     evidence: Path
     ledger: Path
@@ -381,21 +383,25 @@ class RowVerifier:
     def _obtain(self) -> Subject | NotMeasured:
         try:
             dataset, contents = self.shelf.get(self.checkpoint.dataset_spec)
-            with self.watcher.download(self.checkpoint) as progress:
-                path = fetch(
-                    self.checkpoint, home=self.options.home, offline=self.options.offline, progress=progress
-                )
+            given = self.options.weights_file
+            path = given_weights(self.checkpoint, given, self.options.home) if given else self._fetched()
             return Subject(
                 checkpoint=self.checkpoint,
                 dataset=dataset,
                 contents=contents,
-                model=self.engine.prepare(self.checkpoint, path),
                 weights_sha256=check_hash(path, self.checkpoint.weights),
+                model=self.engine.prepare(self.checkpoint, path),
             )
         except (IntegrityError, WeightsError) as error:
             return NotMeasured(str(error), NOT_THE_FILE)
         except (DatasetError, FetchError) as error:
             return NotMeasured(str(error))
+
+    def _fetched(self) -> Path:
+        with self.watcher.download(self.checkpoint) as progress:
+            return fetch(
+                self.checkpoint, home=self.options.home, offline=self.options.offline, progress=progress
+            )
 
     def _measure_accuracy(self, claim: Claim, protocol: EvalProtocol, subject: Subject) -> Measurement:
         started = time.monotonic()

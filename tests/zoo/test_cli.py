@@ -218,6 +218,24 @@ def test_truncated_weights_exit_4(capsys, demo_zoo):
     assert "sha256 does not agree with the published one" in json.loads(out)[0]["reason"]
 
 
+def test_a_downloaded_file_is_measured_where_it_lies(capsys, demo_zoo):
+    """No cache is asked; the file is held to the published hash, and another row's is refused."""
+    downloads = demo_zoo.parent / "downloads"
+    downloads.mkdir()
+    shutil.move(cached_weights(demo_zoo), downloads / "mine.pth")
+    code, out, _ = verify(capsys, demo_zoo, "--metric", "miou", "--json", "--file", downloads / "mine.pth")
+    assert (code, json.loads(out)[0]["status"]) == (0, "reproduced")
+    other = next((demo_zoo / "weights").glob("isnet*"))
+    code, out, _ = verify(capsys, demo_zoo, "--metric", "miou", "--json", "--file", other)
+    assert code == 4
+    assert "does not agree with the published one" in json.loads(out)[0]["reason"]
+    assert f"zoo check-weights {DEMO} --file {other}" in json.loads(out)[0]["reason"]
+    code, out, _ = verify(capsys, demo_zoo, "--metric", "miou", "--json", "--file", downloads / "nothing.pth")
+    assert (code, json.loads(out)[0]["status"]) == (3, "not measured")
+    code, _, err = zoo(capsys, "verify", "--manifest", demo_zoo / "zoo.yaml", "--file", other)
+    assert (code, err) == (2, "zoo: --file belongs to one checkpoint; 2 were selected\n")
+
+
 def test_weights_of_another_architecture_exit_4(capsys, demo_zoo):
     path = demo_zoo / "zoo.yaml"
     path.write_text(path.read_text().replace("depth: 50", "depth: 101"))

@@ -9,6 +9,7 @@ import pytest
 import torch
 from small_streets import small_options, small_streets
 
+from segbench.evaluate.accuracy import Loading
 from segbench.evaluate.evidence import EvidenceStore
 from segbench.reports.verdict import Status, Tolerance
 from segbench.zoo.cli import main
@@ -259,7 +260,7 @@ def test_parts_that_make_no_sense_are_refused(capsys, arguments, sentence):
 def test_a_device_without_memory_left_keeps_what_was_counted(measured, tmp_path):
     """A model that runs out of memory at its fourth image: the row has a reason, three images are stored."""
     rows, options, outcomes = measured
-    options = fresh(options, tmp_path)
+    options = msgspec.structs.replace(fresh(options, tmp_path), loading=Loading(workers=0))
     calls = []
 
     def greedy(images):
@@ -276,7 +277,7 @@ def test_a_device_without_memory_left_keeps_what_was_counted(measured, tmp_path)
         assert len(store.measured(store.series()[0])) == 3
     assert (outcome.verdict.status, outcome.exit_code) == (Status.NOT_MEASURED, 3)
     assert outcome.verdict.reason == (
-        "the device's memory does not suffice (CUDA out of memory); close what else uses it or take --device cpu: "
+        "the device's memory does not suffice even with a batch of 1 (CUDA out of memory); close what else uses it or take --device cpu: "
         "the images counted so far are kept"
     )
     del outcomes

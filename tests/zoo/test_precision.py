@@ -4,6 +4,28 @@ from segbench.zoo.demo import STREETS, demo_checkpoints, serve
 from segbench.zoo.verify import Options, verify
 
 
+def test_margins_survive_an_interruption(tmp_path):
+    """Half the images in one run, the rest in the next: the margins are those of a run in one go."""
+    found = []
+    with serve(STREETS) as server:
+        row = next(one for one in demo_checkpoints(server) if one.id.startswith("isanet"))
+        for shards in ([None], [(1, 2), None]):
+            folder = tmp_path / str(len(shards))
+            for shard in shards:
+                options = Options(
+                    data_root=STREETS,
+                    home=tmp_path,
+                    evidence=folder / "evidence.sqlite",
+                    ledger=folder / "ledger.jsonl",
+                    metrics=("miou",),
+                    shard=shard,
+                )
+                (outcome,) = verify([row], options)
+            found.append(outcome.measurement)
+    assert [measurement.new_images for measurement in found] == [12, 6]
+    assert found[0].details["rounding"] == found[1].details["rounding"]
+
+
 def test_bf16_is_measured_apart_and_never_a_claims(tmp_path):
     """The fp32 run after it counts all images anew, reproduces the claim and keeps its margins."""
     found = {}

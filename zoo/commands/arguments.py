@@ -14,6 +14,7 @@ from .answer import NOTHING_SELECTED, CommandError
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
     from pathlib import Path
 
     from ...evaluate.protocol import EvalProtocol
@@ -37,6 +38,13 @@ def rows_that_print(metric: str, arguments: argparse.Namespace) -> list[Checkpoi
         return selected(arguments)
     rows = selected(arguments)
     return [row for row in rows if any(claim.metric == metric for claim in row.published)] or rows
+
+
+def only_one(chosen: Sequence[Checkpoint], rule: str) -> Checkpoint:
+    """The chosen row, where a flag needs there to be no other."""
+    if len(chosen) != 1:
+        raise CommandError(f"{rule}; {len(chosen)} were selected", USAGE)
+    return chosen[0]
 
 
 def named_protocol(arguments: argparse.Namespace) -> EvalProtocol | None:

@@ -26,7 +26,7 @@ from ..tables import report_row, tell_shapes
 from ..verify import Options, verify
 from ..verify import exit_code as verdicts_exit_code
 from .answer import CANNOT_MEASURE, INTERRUPTED, NOTHING_SELECTED, OK, CommandError, require_file_place, write
-from .arguments import format_name, named_protocol, selected
+from .arguments import format_name, named_protocol, only_one, selected
 from .tables import print_tables
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ def run_verify(arguments: argparse.Namespace) -> int:
         return _plan(chosen, arguments)
     _require_metrics(chosen, arguments.metric)
     _require_parts_that_go_together(arguments)
+    if arguments.file:
+        only_one(chosen, "--file belongs to one checkpoint")
     require_file_place("--out", arguments.out)
     require_file_place("--ledger", arguments.ledger)
     require_file_place("--save-baseline", arguments.save_baseline)
@@ -57,6 +59,7 @@ def run_verify(arguments: argparse.Namespace) -> int:
         not_comparable=f"measured on {arguments.folder}, not on the claim's data set"
         if arguments.folder
         else "",
+        weights_file=arguments.file,
         limit=arguments.limit,
         shard=arguments.shard,
         until_sure=arguments.until_sure,
@@ -105,6 +108,8 @@ def _require_parts_that_go_together(arguments: argparse.Namespace) -> None:
             "--until-sure judges a claim from all the images of its data set; leave out --limit, --shard and --folder",
             USAGE,
         )
+    if arguments.file and arguments.engine == "ray":
+        raise CommandError("--engine ray: nodes fetch weights themselves; leave --file out", USAGE)
     if arguments.address and arguments.engine != "ray":
         raise CommandError("--address is a Ray cluster's; add --engine ray", USAGE)
 

@@ -8,15 +8,11 @@ from typing import TYPE_CHECKING
 from ...models.weights import WeightsError
 from ..check_weights import check, check_all, complete_lock, convert, exit_code, report_records, report_text
 from ..manifest import load_manifest
-from ..parser import USAGE
 from .answer import INTEGRITY, OK, CommandError, json_text, write
-from .arguments import selected
+from .arguments import only_one, selected
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
-
-    from ..manifest import Checkpoint
 
 
 def run_check_weights(arguments: argparse.Namespace) -> int:
@@ -24,7 +20,7 @@ def run_check_weights(arguments: argparse.Namespace) -> int:
     chosen = selected(arguments)
     _warn_of_unsafe(arguments)
     if arguments.file:
-        row = _the_one(chosen, "--file belongs to one checkpoint")
+        row = only_one(chosen, "--file belongs to one checkpoint")
         among = load_manifest(arguments.manifest)
         reports = [check(row, arguments.file, among=among, unsafe=arguments.unsafe_load)]
     else:
@@ -46,12 +42,6 @@ def run_convert(arguments: argparse.Namespace) -> int:
         raise CommandError(str(error), INTEGRITY) from error
     write(f"{row.id}: {target}")
     return OK
-
-
-def _the_one(chosen: Sequence[Checkpoint], rule: str) -> Checkpoint:
-    if len(chosen) != 1:
-        raise CommandError(f"{rule}; {len(chosen)} were selected", USAGE)
-    return chosen[0]
 
 
 def _warn_of_unsafe(arguments: argparse.Namespace) -> None:
