@@ -49,6 +49,8 @@ EXITS = {
         3,
         NO_DATA,
     ),
+    "zoo verify isanet_r50-d8_512x1024_40k_cityscapes --data-root /path/to/data "
+    "--file isanet_r50-d8_512x1024_40k_cityscapes_20210901_054739-981bd763.pth": (3, NO_DATA),
     'zoo verify --shard "$SLURM_ARRAY_TASK_ID/16" --device cuda --data-root /data --offline '
     '--evidence "$SLURM_TMPDIR/evidence.sqlite" --ledger "$SLURM_TMPDIR/ledger.jsonl"': (3, NO_GPU),
     "zoo speed --device cuda:0": (3, NO_GPU),
