@@ -40,6 +40,7 @@ RETRIES = 5
 LARGEST_SLICE = 32
 """Images; what a lost node can cost at most."""
 _TASKS_A_SLOT = 2
+_CONNECT_SECONDS = 10
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
@@ -153,6 +154,7 @@ def cluster(options: Options) -> Iterator[RayEngine]:
         EngineError: nobody answers at the address, or there is no such device.
     """
     plain = {"log_to_driver": False, "logging_level": "error"}
+    _require_listener(options.address)
     try:
         if options.address:
             ray.init(address=options.address, **plain)
@@ -166,6 +168,20 @@ def cluster(options: Options) -> Iterator[RayEngine]:
         yield RayEngine(options)
     finally:
         ray.shutdown()
+
+
+def _require_listener(address: str) -> None:
+    """Find out within seconds that nobody listens at host:port; Ray itself tries for minutes."""
+    host, colon, port = address.rpartition(":")
+    if "//" in address or not (colon and port.isdecimal()):
+        return  # `auto`, or a form that only Ray understands
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise EngineError(
+            f"--address {address}: nobody listens there: {error}; ray start prints the head node's address, and ray "
+            "status tells whether it runs"
+        ) from error
 
 
 class RayEngine:

@@ -1,6 +1,8 @@
 """Rows measured on a Ray cluster have the counts of a single process, whatever happens to its nodes."""
 
+import socket
 import sys
+import time
 
 import msgspec
 import pytest
@@ -75,3 +77,25 @@ def test_without_ray_one_sentence_says_what_to_install(monkeypatch, capsys):
 def test_an_address_needs_the_engine(capsys):
     assert main(["verify", "isanet_r50-d8_512x1024_40k_cityscapes", "--address", "auto"]) == 2
     assert capsys.readouterr().err == "zoo: --address is a Ray cluster's; add --engine ray\n"
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:{free}", "127.0.0.1:99999"])
+def test_nobody_at_the_address_is_told_at_once(tmp_path, capsys, address):
+    """Not after the minutes for which Ray itself tries."""
+    pytest.importorskip("ray", reason="ray is not installed (segbench[ray])")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound, and nobody listens
+        address = address.format(free=taken.getsockname()[1])
+        started = time.monotonic()
+        arguments = [
+            "verify",
+            "--engine",
+            "ray",
+            "--address",
+            address,
+            "--evidence",
+            str(tmp_path / "e.sqlite"),
+        ]
+        assert main([*arguments, "--data-root", str(tmp_path)]) == 3
+    assert time.monotonic() - started < 20
+    assert f"--address {address}: nobody listens there" in capsys.readouterr().err
