@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
-import torch
 
 from .confusion import Matrix, Scores, accuracy_scores
-from .counting import Counting
 from .datasets import DatasetError, ImageFault
 from .device import in_precision
-from .device_trouble import Halving
-from .fused import LabelMaps, kernel_for
 from .inference import model_device
 from .pipeline import (
     WORKERS_FOR_A_GPU,
@@ -29,16 +24,15 @@ from .pipeline import (
     images_at_once,
     prepare,
 )
-from .tiles import scored_views, tile_of
+from .predictor import Predictor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 
+    from .counting import Counting
     from .datasets import Dataset, Sample
     from .evidence import EvidenceKey, EvidenceStore
-    from .inference import Model
     from .protocol import EvalProtocol
-    from .tiles import View
 
 
 class Loading(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,70 +44,6 @@ class Loading(msgspec.Struct, frozen=True, kw_only=True):
     batch: int = 1
     """Network inputs of one size that run at once: windows, mirrored views and, on a GPU, images. 1 is the
     publishers' own: other batches may take other kernels."""
-
-
-class Stopped(Exception):  # noqa: N818  (nobody's fault: nobody waits for the answer any more)
-    """The work was given up."""
-
-
-class Predictor:
-    """A network under a protocol, from prepared images to counts on their way; halves its steps where memory ends."""
-
-    def __init__(
-        self, model: Model, dataset: Dataset, protocol: EvalProtocol, device: torch.device, batch: int
-    ) -> None:
-        self._model = model
-        self._protocol = protocol
-        self._device = device
-        self._num_classes = len(dataset.spec.classes)
-        self._ignore_index = dataset.spec.ignore_index
-        self._batch = Halving(batch)
-        self._label_maps = LabelMaps(kernel_for(device), tile_of(device))
-        height, self._tile_width = tile_of(device)
-        self._tile_height = Halving(height, least=min(8, height), what="tile's height")
-        self._stopped = threading.Event()
-
-    def stop(self) -> None:
-        """Give up what is under way in other threads, at the next network input."""
-        self._stopped.set()
-
-    def group_size(self) -> int:
-        """How many images fill a batch, with one or two network inputs an image and scale."""
-        return max(1, self._batch.size // (2 if self._protocol.flip else 1))
-
-    def begin(self, images: Sequence[Prepared]) -> list[Counting]:
-        """Start on images of one size.
-
-        Raises:
-            ValueError: the network has more classes than the data set.
-            OutOfMemoryError: one network input, or the smallest tile, is too much for the device.
-        """
-        with torch.inference_mode():
-            found = self._batch.run(lambda batch: self._scored(images, batch))
-            return [self._count(views, image) for views, image in zip(found, images, strict=True)]
-
-    def _scored(self, images: Sequence[Prepared], batch: int) -> list[list[View]]:
-        inputs = [[view.to(self._device, non_blocking=True) for view in image.inputs] for image in images]
-        return scored_views(self._scores, inputs, images[0].size, self._protocol, batch)
-
-    def _scores(self, inputs: torch.Tensor) -> torch.Tensor:
-        if self._stopped.is_set():
-            raise Stopped
-        scores = self._model(inputs)
-        if scores.shape[1] > self._num_classes:
-            raise ValueError(
-                f"the network has {scores.shape[1]} classes, expected class indices below {self._num_classes}"
-            )
-        return scores
-
-    def _count(self, views: Sequence[View], image: Prepared) -> Counting:
-        decision = self._tile_height.run(
-            lambda height: self._label_maps.decide(
-                views, image.size, self._protocol, (height, self._tile_width)
-            )
-        )
-        truth = image.truth.to(self._device, non_blocking=True)
-        return Counting(decision, truth, self._num_classes, self._ignore_index)
 
 
 def count_missing(

@@ -1,6 +1,7 @@
 """The whole loop on files: three data set layouts against mmsegmentation's own evaluation, and faulty images."""
 
 import json
+import time
 
 import cv2
 import msgspec
@@ -9,8 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-from segbench.evaluate import EvalProtocol, predict
-from segbench.evaluate.accuracy import count_missing, missing, scores_from_evidence
+from segbench.evaluate import EvalProtocol, accuracy, predict
+from segbench.evaluate.accuracy import Loading, count_missing, missing, scores_from_evidence
 from segbench.evaluate.confusion import accuracy_scores, areas, confusion_matrix
 from segbench.evaluate.datasets import ImageFault, locate
 from segbench.evaluate.evidence import EvidenceKey, EvidenceStore
@@ -185,3 +186,67 @@ def test_faulty_images_are_named_and_the_rest_is_kept(streets, tmp_path):
         assert len(store.measured(key)) == 9
         with pytest.raises(LookupError, match="3 of 12 images have no counts"):
             scores_from_evidence(contents, store, key)
+
+
+FLIPPED = EvalProtocol(base_scale=(64, 32), scales=(0.5, 1.0), flip=True)
+
+
+@pytest.fixture
+def mixed(streets):
+    """The demo images, some of them cut to another size, one damaged."""
+    for index in (2, 3, 7):
+        sample = streets.samples[index]
+        for path in (sample.image, sample.label):
+            with Image.open(path) as picture:
+                picture.crop((0, 0, 200, 120)).save(path)
+    damaged = streets.samples[5]
+    damaged.image.write_bytes(damaged.image.read_bytes()[:5000])
+    return streets
+
+
+def counted(dataset, place, loading):
+    """Results by image id, and the stored rows."""
+    contents = dataset.contents()
+    with EvidenceStore(place) as store:
+        key = key_of(dataset, FLIPPED)
+        found = list(count_missing(eight_colours, dataset, contents, FLIPPED, store, key, loading=loading))
+        return found, list(store.encoded(key))
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5, None])
+def test_images_at_once_change_neither_counts_nor_order(mixed, tmp_path, workers):
+    """On the CPU, whatever number of threads; torch has all its cores again afterwards."""
+    cores = torch.get_num_threads()
+    alone = counted(mixed, tmp_path / "alone.sqlite", Loading(workers=0))
+    assert counted(mixed, tmp_path / "threads.sqlite", Loading(workers=workers)) == alone
+    assert [isinstance(result, ImageFault) for result in alone[0]] == [n == 5 for n in range(12)]
+    assert torch.get_num_threads() == cores
+
+
+@pytest.mark.parametrize("batch", [1, 4, 7])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_the_path_of_a_gpu_gives_the_same_counts(mixed, tmp_path, monkeypatch, workers, batch):
+    """Groups of one size, one group behind the device: here the device is the CPU."""
+    alone = counted(mixed, tmp_path / "alone.sqlite", Loading(workers=0))
+    monkeypatch.setattr(accuracy, "_on_cores", accuracy._for_a_gpu)
+    assert counted(mixed, tmp_path / "gpu.sqlite", Loading(workers=workers, batch=batch)) == alone
+
+
+def test_the_loop_ends_soon_after_nobody_listens(mixed, tmp_path):
+    """Closing the iterator ends what other threads have under way at their next network input."""
+    inputs = []
+
+    def slow(images):
+        inputs.append(images)
+        time.sleep(0.2)
+        return eight_colours(images)
+
+    contents, key = mixed.contents(), key_of(mixed, FLIPPED)
+    with EvidenceStore(tmp_path / "e.sqlite") as store:
+        run = count_missing(slow, mixed, contents, FLIPPED, store, key, loading=Loading(workers=2))
+        next(run)
+        run.close()
+        begun = len(inputs)
+        time.sleep(1)
+        assert len(inputs) - begun <= 2
+        assert 1 <= len(store.measured(key)) <= 2
