@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from ..reports.background import ClaimChange, Place
 from ..reports.formats import FORMATS
 from ..reports.table import Footnotes, figure
 from ..reports.verdict import Status, Verdict
 from . import baseline
 from .background import background, places, shown_path
-from .baseline import Difference, State, StoredClaim, compare, differences_text, stored_claim
+from .baseline import Change, Difference, State, StoredClaim, compare, differences_text, stored_claim
 from .manifest import Manifest, claim_lines
 from .tables import report_row
 from .verify import NOT_THE_FILE, Options, Outcome, verify
@@ -27,7 +28,7 @@ from .verify import exit_code as outcomes_exit_code
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from ..reports.background import Place
+    from ..reports.background import Background
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,7 +109,7 @@ def annotation_lines(run: Run, differences: Sequence[Difference] | None) -> list
     """`::error file=zoo.yaml,line=12,title=...::...` for every change that counts, or every refuted claim."""
     if differences is None:
         refuted = [o.verdict for o in run.outcomes if o.verdict.status is Status.REFUTED]
-        told = [((v.checkpoint, v.metric, v.date), v.status.value, _refutation(v)) for v in refuted]
+        told = [(_key(v), v.status.value, _refutation(v)) for v in refuted]
     else:
         told = [(one.key, one.change.value, one.text()) for one in _counting(differences)]
     known = places(list({o.checkpoint.id: o.checkpoint for o in run.outcomes}.values()))
@@ -119,19 +120,47 @@ def _refutation(verdict: Verdict) -> str:
     return f"{verdict.checkpoint} {figure(verdict, Footnotes()).partition(' [')[0]}: {verdict.reason}"
 
 
+def with_changes(about: Background, run: Run, differences: Sequence[Difference] | None) -> Background:
+    """The background with the changes in it, and where the claims stand that are gone."""
+    if differences is None:
+        return about
+    broken = {_key(o.verdict) for o in run.outcomes if o.exit_code == NOT_THE_FILE}
+    lost = {one.key: _place_of_gone(run, one.key) for one in differences if one.key not in about.places}
+    changes = tuple(_claim_change(one, is_broken=one.key in broken) for one in differences)
+    return msgspec.structs.replace(about, changes=changes, places={**lost, **about.places})
+
+
+def _claim_change(difference: Difference, *, is_broken: bool) -> ClaimChange:
+    """`is_broken`: a file behind the claim is not what it claims to be."""
+    is_error = is_broken or difference.change is Change.LOST
+    return ClaimChange(
+        checkpoint=difference.checkpoint,
+        metric=difference.metric,
+        date=difference.date,
+        word=difference.change.value,
+        text=difference.text(),
+        outcome="error" if is_error else "failure" if difference.exit_code else "passed",
+    )
+
+
 def _counting(differences: Iterable[Difference]) -> list[Difference]:
     return [one for one in differences if one.exit_code]
 
 
+def _key(verdict: Verdict) -> baseline.Key:
+    return verdict.checkpoint, verdict.metric, verdict.date
+
+
 def _annotation(run: Run, key: baseline.Key, place: Place | None, title: str, text: str) -> str:
+    place = place or _place_of_gone(run, key)
+    told = _property(f"{key[0]} {key[1]} {title}")
+    return f"::error file={_property(place.file)},line={place.line},title={told}::{_data(text)}"
+
+
+def _place_of_gone(run: Run, key: baseline.Key) -> Place:
     """A claim that is gone is told at its row, and a row that is gone at the head of the file."""
-    if place is None:
-        lines = claim_lines(run.manifest.path)
-        file, line = shown_path(run.manifest.path), lines[key[0]].entry if key[0] in lines else 1
-    else:
-        file, line = place.file, place.line
-    where = f"file={_property(file)},line={line},title={_property(f'{key[0]} {key[1]} {title}')}"
-    return f"::error {where}::{_data(text)}"
+    lines = claim_lines(run.manifest.path)
+    return Place(file=shown_path(run.manifest.path), line=lines[key[0]].entry if key[0] in lines else 1)
 
 
 def _data(text: str) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import msgspec
@@ -163,6 +164,44 @@ def test_planted_regressions_have_their_own_codes_and_lines(capsys, demo):
     assert errors(err)[0].startswith(
         f"::error file=demo/zoo.yaml,line={line},title={DEMO} miou could not measure::"
     )
+
+
+def faults(path):
+    """Every failure and error of a JUnit file: its case, kind, line and message."""
+    return [
+        (case.get("name"), fault.tag, fault.get("type"), int(case.get("line")), fault.get("message"))
+        for case in ET.parse(path).getroot().iter("testcase")
+        for fault in case
+        if fault.tag in {"failure", "error"}
+    ]
+
+
+def stored(path, state, *more, **changed):
+    """Write a state whose first claim is another one, and to which claims were added."""
+    Path(path).write_text(json.dumps(state | {"claims": [state["claims"][0] | changed, *more]}))
+
+
+def test_junit_tells_what_the_exit_code_tells(capsys, demo):
+    """What a server that reads nothing but the file shows: red where the build is."""
+    miou = ["--metric", "miou", "--out", "out.xml"]
+    assert verify(capsys, *miou, "--save-baseline", "base.json")[0] == 0
+    state = json.loads(Path("base.json").read_text())
+    line, entry = line_of(demo / "zoo.yaml", '"76.63"'), line_of(demo / "zoo.yaml", f"id: {DEMO}")
+    name = f"{DEMO} mIoU"
+
+    assert verify(capsys, *miou, "--baseline", "base.json")[0] == 0
+    assert faults("out.xml") == []
+    stored("lower.json", state, measured=state["claims"][0]["measured"] + 0.2, digest="then")
+    assert verify(capsys, *miou, "--baseline", "lower.json")[0] == 1
+    assert faults("out.xml") == [(name, "failure", "worse", line, f"{name}: worse, 76.83 → 76.63 (-0.20)")]
+    stored("gone.json", state, state["claims"][0] | {"date": "2020-01-01"})
+    assert verify(capsys, *miou, "--baseline", "gone.json")[0] == 6
+    ((case, *gone),) = faults("out.xml")
+    assert (case, gone[:3]) == (f"{name} (2020-01-01)", ["failure", "gone", entry])
+    assert "76.63 → –: the manifest no longer has this claim" in gone[3]
+    assert verify(capsys, *miou, "--baseline", "base.json", data_root="nowhere")[0] == 3
+    ((case, *lost),) = faults("out.xml")
+    assert (case, lost[:3]) == (name, ["error", "could not measure", line])
 
 
 def test_a_row_that_the_manifest_lost_is_told_at_its_head_and_only_where_all_rows_were_asked(capsys, demo):

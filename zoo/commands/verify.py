@@ -21,7 +21,7 @@ from ..fetch import fetch_action
 from ..manifest import load_manifest
 from ..parser import USAGE
 from ..progress import Bars
-from ..regression import Run, announce, differences_of, exit_code
+from ..regression import Run, announce, differences_of, exit_code, with_changes
 from ..tables import report_row, tell_shapes
 from ..verify import Options, verify
 from ..verify import exit_code as verdicts_exit_code
@@ -31,8 +31,9 @@ from .tables import print_tables
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
+    from ...reports.background import Background
     from ...reports.verdict import Tolerance
     from ..baseline import State
     from ..manifest import Checkpoint
@@ -132,22 +133,25 @@ def _plan(chosen: Iterable[Checkpoint], arguments: argparse.Namespace) -> int:
 
 def verify_and_print(chosen: Iterable[Checkpoint], options: Options, arguments: argparse.Namespace) -> int:
     """Measure, print the tables, and give the exit code that the verdicts stand for."""
-    return verdicts_exit_code(_verified(chosen, options, arguments))
+    outcomes = _verified(chosen, options, arguments)
+    _print_outcomes(outcomes, options.tolerance, arguments)
+    return verdicts_exit_code(outcomes)
 
 
 def _verified(chosen: Iterable[Checkpoint], options: Options, arguments: argparse.Namespace) -> list[Outcome]:
-    """Every outcome, its tables printed; what was known at an interruption is printed too."""
-    outcomes, bars = [], Bars(quiet=arguments.quiet)
+    """Every outcome; where the run ends early, what was known by then is printed."""
+    outcomes, bars, is_whole = [], Bars(quiet=arguments.quiet), False
     try:
         for outcome in verify(chosen, options, bars):
             _say_as_it_comes(outcome, arguments)
             outcomes.append(outcome)
+        is_whole = True
     except KeyboardInterrupt:
         raise CommandError(_interrupted(bars.counted, options, arguments), INTERRUPTED) from None
     except (DeviceError, EngineError, EvidenceError, LedgerError) as error:
         raise CommandError(str(error), CANNOT_MEASURE) from error
     finally:
-        if outcomes:
+        if outcomes and not is_whole:
             _print_outcomes(outcomes, options.tolerance, arguments)
     return outcomes
 
@@ -168,8 +172,12 @@ def _interrupted(counted: int, options: Options, arguments: argparse.Namespace) 
 
 
 def _print_outcomes(
-    outcomes: list[Outcome], tolerance: Tolerance | None, arguments: argparse.Namespace
+    outcomes: list[Outcome],
+    tolerance: Tolerance | None,
+    arguments: argparse.Namespace,
+    told: Callable[[Background], Background] = lambda about: about,
 ) -> None:
+    """The tables, with what `told` has to add to them."""
     rows = {outcome.checkpoint.id: outcome.checkpoint for outcome in outcomes}
     judged = [
         (row, [one.verdict for one in outcomes if one.checkpoint.id == row.id]) for row in rows.values()
@@ -178,7 +186,7 @@ def _print_outcomes(
     speeds = [record for record in measured.values() if record.metric == "fps"]
     print_tables(
         [report_row(row, verdicts) for row, verdicts in tell_shapes(judged, speeds)],
-        background(list(rows.values()), measured.values(), tolerance),
+        told(background(list(rows.values()), measured.values(), tolerance)),
         arguments,
     )
 
@@ -205,6 +213,9 @@ def _compared(
         options=options,
     )
     differences = None if stored is None else differences_of(run, stored)
+    _print_outcomes(
+        outcomes, options.tolerance, arguments, lambda about: with_changes(about, run, differences)
+    )
     if differences is not None:
         mixed = format_name(arguments) != "text" and not arguments.out
         print(differences_text(differences), file=sys.stderr if mixed else sys.stdout)
