@@ -19,7 +19,17 @@ from ..reports.table import Footnotes, figure
 from ..reports.verdict import Status, Verdict
 from . import baseline
 from .background import background, places, shown_path
-from .baseline import Change, Difference, State, StoredClaim, compare, differences_text, stored_claim
+from .baseline import (
+    Change,
+    Difference,
+    State,
+    StoredClaim,
+    Update,
+    compare,
+    differences_text,
+    stored_claim,
+    updated,
+)
 from .manifest import Manifest, claim_lines
 from .tables import report_row
 from .verify import NOT_THE_FILE, Options, Outcome, verify
@@ -36,6 +46,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
     outcomes: tuple[Outcome, ...]
     manifest: Manifest
+    chosen: frozenset[str]
+    """Ids of the rows that were asked for; one without outcomes has no claim left."""
     everything: bool
     """True where no rows were chosen: then a row that the stored state has and the manifest has not is gone."""
     metrics: tuple[str, ...]
@@ -56,12 +68,17 @@ def differences_of(run: Run, stored: State) -> list[Difference]:
     )
 
 
+def updated_state(run: Run, earlier: State | None) -> Update:
+    """What `--save-baseline` writes: this run over what was stored."""
+    now = [stored_claim(outcome.verdict, outcome.measurement) for outcome in run.outcomes]
+    return updated(earlier, now, run.manifest, is_asked=lambda claim: _is_asked(run, claim))
+
+
 def _is_asked(run: Run, claim: StoredClaim) -> bool:
     """Whether a stored claim would have been judged today, if it were still there."""
     if run.metrics and claim.metric not in run.metrics:
         return False
-    chosen = {outcome.checkpoint.id for outcome in run.outcomes}
-    return claim.checkpoint in chosen or (run.everything and claim.checkpoint not in run.manifest)
+    return claim.checkpoint in run.chosen or (run.everything and claim.checkpoint not in run.manifest)
 
 
 def _again(run: Run, rows: Sequence[str]) -> dict[str, float]:

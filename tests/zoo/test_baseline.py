@@ -11,7 +11,9 @@ import pytest
 from segbench.zoo.baseline import Change, State, StoredClaim, compare, exit_code
 from segbench.zoo.cli import main
 from segbench.zoo.demo import STREETS
+from segbench.zoo.manifest import load_manifest
 
+LEDGER = Path(__file__).resolve().parents[2] / "results/measurements.jsonl"
 DEMO = "isanet_r50-d8_w16_256x512_0.8k_streets"
 
 
@@ -181,6 +183,97 @@ def stored(path, state, *more, **changed):
     Path(path).write_text(json.dumps(state | {"claims": [state["claims"][0] | changed, *more]}))
 
 
+def claims(path):
+    return {
+        (one["checkpoint"], one["metric"]): one["measured"]
+        for one in json.loads(Path(path).read_text())["claims"]
+    }
+
+
+def test_saving_a_part_keeps_the_rest_and_saving_without_data_keeps_the_figures(capsys, demo):
+    """What a partial run or a runner without data writes still alarms when a row is lost."""
+    other = next(row.id for row in load_manifest("demo/zoo.yaml") if row.id != DEMO)
+    assert verify(capsys, "--metric", "miou", "--save-baseline", "base.json")[0] == 0
+    state = json.loads(Path("base.json").read_text())
+    assert state["zoo"] == {"publishers": ["mmsegmentation", "sssegmentation"], "checkpoints": 2}
+    rest = [
+        {"checkpoint": DEMO, "metric": "miou_ms_flip", "published": "1.00", "measured": 1.0},
+        {"checkpoint": other, "metric": "miou", "published": "2.00", "measured": 2.0},
+    ]
+    figure = state["claims"][0]["measured"]
+    stored("base.json", state, *reversed(rest), measured=0.0, digest="then")
+    code, _, err = verify(capsys, "--metric", "miou", "--save-baseline", "base.json")
+    assert code == 0
+    assert list(claims("base.json").items()) == [
+        ((DEMO, "miou"), figure), ((DEMO, "miou_ms_flip"), 1.0), ((other, "miou"), 2.0),
+    ]  # fmt: skip
+    told = "zoo: base.json: 3 claims written, 2 of rows or metrics that were not chosen kept as they were\n"
+    assert told in err
+
+    before = claims("base.json")
+    code, _, err = verify(capsys, "--save-baseline", "base.json", data_root="nowhere")
+    assert (code, claims("base.json")) == (3, before)
+    assert "1 of rows or metrics that were not chosen kept as they were" in err
+    assert "2 that could not be measured now kept with the earlier figure" in err
+    assert verify(capsys, "--metric", "miou", "--baseline", "base.json", data_root="nowhere")[0] == 3
+    assert (
+        verify(capsys, "--baseline", "base.json", "--save-baseline", "new.json", data_root="nowhere")[0] == 3
+    )
+    assert claims("new.json") == before
+
+
+def test_what_was_never_measured_is_said_and_a_claim_that_is_gone_is_dropped(capsys, demo):
+    code, _, err = verify(capsys, "--metric", "miou", "--save-baseline", "base.json", data_root="nowhere")
+    assert (code, claims("base.json")) == (3, {(DEMO, "miou"): None})
+    assert "1 claim written, 1 without a figure: they could not be measured, now or before" in err
+    stored("base.json", json.loads(Path("base.json").read_text()), checkpoint=DEMO, date="2020-01-01")
+    verify(capsys, "--metric", "miou", "--save-baseline", "base.json", data_root="nowhere")
+    (kept,) = json.loads(Path("base.json").read_text())["claims"]
+    assert kept["date"] == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            '{"checkpoint": "a"}\n',
+            "expected a state that zoo verify --save-baseline wrote, found something else",
+        ),
+        ("{\n", "not a whole state as zoo verify --save-baseline writes it"),
+        (
+            json.dumps({"version": 1, "claims": [{"checkpoint": "a", "metric": "miou"}]}),
+            "a state of another zoo",
+        ),
+    ],
+)
+def test_saving_never_overwrites_what_is_no_state_of_this_zoo(capsys, demo, text, message):
+    Path("base.json").write_text(text)
+    code, out, err = verify(capsys, "--metric", "miou", "--save-baseline", "base.json")
+    assert (code, out, Path("base.json").read_text()) == (2, "", text)
+    assert f"zoo: --save-baseline base.json: {message}" in err
+
+
+def test_a_row_that_lost_every_claim_of_the_metric_asked_for_has_them_gone(capsys, demo):
+    other = next(row.id for row in load_manifest("demo/zoo.yaml") if row.id != DEMO)
+    lost = {"checkpoint": other, "metric": "miou_flip", "published": "70.00", "measured": 70.0}
+    Path("base.json").write_text(json.dumps({"version": 1, "claims": [lost]}))
+    manifest = demo / "zoo.yaml"
+    manifest.write_text(manifest.read_text().replace("metric: miou_ms_flip", "metric: miou_flip", 1))
+    code = main(["verify", "--manifest", "demo/zoo.yaml", "--data-root", "nowhere", "-q", "--offline",
+                 "--metric", "miou_flip", "--baseline", "base.json"])  # fmt: skip
+    assert code == 6
+    assert f"{other} mIoU(flip): gone, 70.00 → –" in capsys.readouterr().out
+
+
+def test_a_row_under_its_old_name_is_the_same_row(capsys, demo):
+    assert verify(capsys, "--metric", "miou", "--save-baseline", "base.json")[0] == 0
+    stored("base.json", json.loads(Path("base.json").read_text()), checkpoint="old_name")
+    manifest = demo / "zoo.yaml"
+    manifest.write_text(manifest.read_text().replace(f"id: {DEMO}", f"id: {DEMO}\n    aliases: [old_name]"))
+    code, out, _ = verify(capsys, "--metric", "miou", "--baseline", "base.json")
+    assert (code, out.splitlines()[-1]) == (0, "against the stored state: 1 unchanged")
+
+
 def test_junit_tells_what_the_exit_code_tells(capsys, demo):
     """What a server that reads nothing but the file shows: red where the build is."""
     miou = ["--metric", "miou", "--out", "out.xml"]
@@ -205,8 +298,9 @@ def test_junit_tells_what_the_exit_code_tells(capsys, demo):
 
 
 def test_a_row_that_the_manifest_lost_is_told_at_its_head_and_only_where_all_rows_were_asked(capsys, demo):
-    stored = {"checkpoint": "isanet_lost", "metric": "miou", "published": "70.00", "measured": 70.0}
-    Path("base.json").write_text(json.dumps({"version": 1, "claims": [stored]}))
+    known = {"checkpoint": DEMO, "metric": "miou", "published": "76.63", "measured": 76.63}
+    lost = {"checkpoint": "isanet_lost", "metric": "miou", "published": "70.00", "measured": 70.0}
+    Path("base.json").write_text(json.dumps({"version": 1, "claims": [known, lost]}))
     every = ["verify", "--manifest", "demo/zoo.yaml", "--data-root", "nowhere", "-q", "--offline", "--baseline",
              "base.json"]  # fmt: skip
     assert main(every) == 6
@@ -236,13 +330,35 @@ def test_a_refuted_claim_is_annotated_without_a_baseline(capsys, demo):
     assert errors(err)[0].startswith(f"::error file=demo/zoo.yaml,line={line_of(manifest, '77.63')},")
 
 
+def state(*claims):
+    """The text of a state of these (checkpoint, metric) pairs."""
+    return json.dumps(
+        {"version": 1, "claims": [{"checkpoint": row, "metric": metric} for row, metric in claims]}
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (None, "--baseline base.json: cannot read the stored state: No such file or directory"),
-        ('{"version": 2, "claims": []}', "--baseline base.json: state version 2, this segbench reads 1"),
-        ('{"version": 1}', "--baseline base.json: not a state that zoo verify --save-baseline wrote"),
-        ("not JSON\n", "--baseline base.json:1: expected one Measurement as a JSON object"),
+        (None, "cannot read the stored state: No such file or directory"),
+        ("", "expected a state or a ledger, found an empty file"),
+        (" \n", "expected a state or a ledger, found an empty file"),
+        ('{"checkpoint": "a', "expected a state or a ledger, found no whole measurement"),
+        ('{"version": 2, "claims": []}', "state version 2, this segbench reads 1"),
+        ('{"version": 1, "claims": []}', "the state has no claims, so nothing can be compared with it"),
+        ('{"version": 1}', "not a whole state as zoo verify --save-baseline writes it: Object missing"),
+        ("{", "not a whole state as zoo verify --save-baseline writes it: Input data was truncated"),
+        ('{\n "ver', "not a whole state as zoo verify --save-baseline writes it: Input data was truncated"),
+        (
+            state(("lost", "miou"), ("gone", "fps")),
+            "a state of another zoo: none of its rows, such as lost, is in demo/zoo.yaml",
+        ),
+        (state((DEMO, "miou"), (DEMO, "miou")), f"{DEMO} mIoU stands there 2 times"),
+        (
+            state((DEMO, "beauty")),
+            "not a whole state as zoo verify --save-baseline writes it: Invalid enum value",
+        ),
+        ("not JSON\n", "expected one Measurement as a JSON object"),
     ],
 )
 def test_a_state_that_cannot_be_used_is_named_before_anything_is_measured(capsys, demo, text, message):
@@ -250,7 +366,16 @@ def test_a_state_that_cannot_be_used_is_named_before_anything_is_measured(capsys
         Path("base.json").write_text(text)
     code, out, err = verify(capsys, "--metric", "miou", "--baseline", "base.json")
     assert (code, out) == (2, "")
+    assert err.startswith("zoo: --baseline base.json:")
     assert message in err
+    assert err.count("\n") == 1
+
+
+def test_a_ledger_of_another_zoo_is_refused(capsys, demo):
+    shutil.copy(LEDGER, "ledger.jsonl")
+    code, out, err = verify(capsys, "--metric", "miou", "--baseline", "ledger.jsonl")
+    assert (code, out) == (2, "")
+    assert "zoo: --baseline ledger.jsonl: a ledger of another zoo: none of its rows, such as isanet_" in err
 
 
 def test_states_keep_every_digit(tmp_path):

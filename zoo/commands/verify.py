@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tabulate import tabulate
 
@@ -14,14 +14,14 @@ from ...evaluate.evidence import EvidenceError
 from ...reports.ledger import LedgerError
 from .. import places
 from ..background import background
-from ..baseline import BaselineError, differences_text, read_state, stored_claim, write_state
+from ..baseline import BaselineError, State, differences_text, read_saved, read_state, write_state
 from ..data import DataMisfit, on_folder
 from ..engine import EngineError
 from ..fetch import fetch_action
 from ..manifest import load_manifest
 from ..parser import USAGE
 from ..progress import Bars
-from ..regression import Run, announce, differences_of, exit_code, with_changes
+from ..regression import Run, announce, differences_of, exit_code, updated_state, with_changes
 from ..tables import report_row, tell_shapes
 from ..verify import Options, verify
 from ..verify import exit_code as verdicts_exit_code
@@ -32,10 +32,11 @@ from .tables import print_tables
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterable
+    from pathlib import Path
 
     from ...reports.background import Background
     from ...reports.verdict import Tolerance
-    from ..baseline import State
+    from ..baseline import Update
     from ..manifest import Checkpoint
     from ..verify import Outcome
 
@@ -64,8 +65,16 @@ def run_verify(arguments: argparse.Namespace) -> int:
         engine=arguments.engine,
         address=arguments.address,
     )
-    stored = _stored_state(arguments)  # read first: it may be the very ledger that grows
-    return _compared(_verified(chosen, options, arguments), stored, options, arguments)
+    states = _stored_states(arguments)  # read first: one may be the very ledger that grows
+    run = Run(
+        outcomes=tuple(_verified(chosen, options, arguments)),
+        manifest=load_manifest(arguments.manifest),
+        chosen=frozenset(checkpoint.id for checkpoint in chosen),
+        everything=not (arguments.ids or arguments.where),
+        metrics=tuple(arguments.metric),
+        options=options,
+    )
+    return _compared(run, states, arguments)
 
 
 def _on_folder(chosen: Iterable[Checkpoint], arguments: argparse.Namespace) -> list[Checkpoint]:
@@ -191,38 +200,51 @@ def _print_outcomes(
     )
 
 
-def _stored_state(arguments: argparse.Namespace) -> State | None:
-    """What `--baseline` names; None where it names nothing."""
+class StoredStates(NamedTuple):
+    """What was stored before this run."""
+
+    baseline: State | None
+    """To compare with; None where nothing is named."""
+    saved: State | None
+    """To be replaced by this run's; None where nothing is."""
+
+
+def _stored_states(arguments: argparse.Namespace) -> StoredStates:
+    """What `--baseline` and `--save-baseline` name; a file to be written first takes over from the one compared."""
+    manifest = load_manifest(arguments.manifest)
+    flag = "--baseline"
     try:
-        return (
-            read_state(arguments.baseline, load_manifest(arguments.manifest)) if arguments.baseline else None
-        )
+        baseline = read_state(arguments.baseline, manifest) if arguments.baseline else None
+        flag = "--save-baseline"
+        saved = read_saved(arguments.save_baseline, manifest) if arguments.save_baseline else None
     except BaselineError as error:
-        raise CommandError(f"--baseline {error}", USAGE) from error
+        raise CommandError(f"{flag} {error}", USAGE) from error
+    return StoredStates(baseline, saved or baseline)
 
 
-def _compared(
-    outcomes: list[Outcome], stored: State | None, options: Options, arguments: argparse.Namespace
-) -> int:
+def _compared(run: Run, states: StoredStates, arguments: argparse.Namespace) -> int:
     """The exit code: what changed since the stored state counts where there is one, else the verdicts."""
-    run = Run(
-        outcomes=tuple(outcomes),
-        manifest=load_manifest(arguments.manifest),
-        everything=not (arguments.ids or arguments.where),
-        metrics=tuple(arguments.metric),
-        options=options,
-    )
-    differences = None if stored is None else differences_of(run, stored)
+    differences = None if states.baseline is None else differences_of(run, states.baseline)
     _print_outcomes(
-        outcomes, options.tolerance, arguments, lambda about: with_changes(about, run, differences)
+        list(run.outcomes),
+        run.options.tolerance,
+        arguments,
+        lambda about: with_changes(about, run, differences),
     )
     if differences is not None:
         mixed = format_name(arguments) != "text" and not arguments.out
         print(differences_text(differences), file=sys.stderr if mixed else sys.stdout)
     announce(run, differences)
     if arguments.save_baseline:
-        try:
-            write_state(arguments.save_baseline, [stored_claim(o.verdict, o.measurement) for o in outcomes])
-        except BaselineError as error:
-            raise CommandError(f"--save-baseline {error}", USAGE) from error
+        _save(updated_state(run, states.saved), arguments.save_baseline)
     return exit_code(run, differences)
+
+
+def _save(update: Update, path: Path) -> None:
+    """Write it, and say what in it is older than this run."""
+    try:
+        write_state(path, update.state)
+    except BaselineError as error:
+        raise CommandError(f"--save-baseline {error}", USAGE) from error
+    if update.text():
+        print(f"zoo: {path}: {update.text()}", file=sys.stderr)
