@@ -57,6 +57,8 @@ class Change(enum.Enum):
     GONE = "gone"
     BETTER = "better"
     WORSE = "worse"
+    RESTATED = "restated"
+    """The printed figure is another one, our own is what it was."""
     UNCHANGED = "unchanged"
     LOST = "could not measure"
     """Measured then, or asked for the first time, and there is no figure now."""
@@ -115,6 +117,8 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     before: float | None
     after: float | None
     reason: str = ""
+    is_refuted: bool = False
+    """True where the printed figure was not judged before, and ours contradicts it."""
 
     @property
     def key(self) -> Key:
@@ -124,6 +128,8 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def exit_code(self) -> int:
         """What this difference alone ends the command with."""
+        if self.is_refuted:
+            return 1
         return {Change.WORSE: 1, Change.LOST: 3, Change.GONE: GONE_CODE}.get(self.change, 0)
 
     def text(self) -> str:
@@ -378,7 +384,12 @@ def compare(
     stored = {claim.key: claim for claim in before.claims}
     speeds = _speed_changes(stored, now, confirm)
     judged = [
-        speeds.get(claim.key) or _difference(stored.get(claim.key), claim, (reasons or {}).get(claim.key, ""))
+        _with_print(
+            speeds.get(claim.key)
+            or _difference(stored.get(claim.key), claim, (reasons or {}).get(claim.key, "")),
+            stored.get(claim.key),
+            claim,
+        )
         for claim in now
     ]
     present = {claim.key for claim in now}
@@ -404,9 +415,33 @@ def _difference(before: StoredClaim | None, now: StoredClaim, reason: str) -> Di
     return _record(_direction(before, now), now, before.measured, now.measured)
 
 
+def _with_print(difference: Difference, before: StoredClaim | None, now: StoredClaim) -> Difference:
+    """The difference with what became of the printed figure, which a person changed and no measurement did."""
+    restated = _restatement(before, now)
+    unjudged = before is None or before.measured is None or restated
+    refuted = Status.REFUTED.value
+    is_refuted = bool(unjudged) and now.status == refuted and (before is None or before.status != refuted)
+    told = [difference.reason, restated, f"{now.published} is refuted" if is_refuted else ""]
+    is_all = restated and difference.change is Change.UNCHANGED
+    return msgspec.structs.replace(
+        difference,
+        change=Change.RESTATED if is_all else difference.change,
+        reason="; ".join(part for part in told if part),
+        is_refuted=is_refuted,
+    )
+
+
+def _restatement(before: StoredClaim | None, now: StoredClaim) -> str:
+    """How the printed figure changed, digits and all; empty where it did not."""
+    if before is None or before.published is None or now.published in (None, before.published):
+        return ""
+    return f"the printed figure was {before.published} and is {now.published}"
+
+
 def _without_figure(before: StoredClaim | None, now: StoredClaim, reason: str) -> Difference:
     had = before is not None and before.measured is not None
-    if had or (before is None and now.published is not None):
+    is_first = before is None or before.published is None
+    if had or (is_first and now.published is not None):
         return _record(Change.LOST, now, before.measured if before else None, None, reason)
     return _record(Change.UNCHANGED, now, None, None)
 
@@ -482,16 +517,10 @@ def _speed(
 # --- what is told -------------------------------------------------------------------------------------
 
 
-def exit_code(differences: Iterable[Difference], *, new_refuted: bool = False) -> int:
+def exit_code(differences: Iterable[Difference]) -> int:
     """1 where a claim is worse or a new one refuted, else 6 where one is gone, else 3 where one is lost, else 0."""
     codes = {difference.exit_code for difference in differences}
-    return 1 if new_refuted else next((code for code in (1, GONE_CODE, 3) if code in codes), 0)
-
-
-def is_new_and_refuted(differences: Iterable[Difference], verdicts: Iterable[Verdict]) -> bool:
-    """True where a claim that the stored state does not know is refuted."""
-    new = {difference.key for difference in differences if difference.change is Change.NEW}
-    return any(v.status is Status.REFUTED and (v.checkpoint, v.metric, v.date) in new for v in verdicts)
+    return next((code for code in (1, GONE_CODE, 3) if code in codes), 0)
 
 
 def differences_text(differences: Sequence[Difference]) -> str:

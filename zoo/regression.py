@@ -94,8 +94,7 @@ def exit_code(run: Run, differences: Sequence[Difference] | None) -> int:
     code = outcomes_exit_code(run.outcomes)
     if differences is None or code == NOT_THE_FILE:
         return code
-    refuted = baseline.is_new_and_refuted(differences, (outcome.verdict for outcome in run.outcomes))
-    return baseline.exit_code(differences, new_refuted=refuted)
+    return baseline.exit_code(differences)
 
 
 # --- where a reviewer looks -----------------------------------------------------------------------------

@@ -46,6 +46,7 @@ def test_accuracy_is_exact(before, now, change, code):
 def test_a_claim_that_nobody_stored_is_new_or_cannot_be_measured():
     assert changes([], [claim()]) == [Change.NEW]
     assert changes([], [claim(measured=None)]) == [Change.LOST]
+    assert changes([claim(published=None, measured=None)], [claim(measured=None)]) == [Change.LOST]
 
 
 def test_a_claim_is_gone_with_its_row_its_entry_or_its_figure():
@@ -61,6 +62,32 @@ def test_foretold_memory_is_better_where_it_is_nearer_to_the_printed_figure():
     before = [claim("train_memory", 9.1, published="9.0")]
     assert changes(before, [claim("train_memory", 8.95, published="9.0")]) == [Change.BETTER]
     assert changes(before, [claim("train_memory", 8.5, published="9.0")]) == [Change.WORSE]
+
+
+def test_a_printed_figure_that_changed_is_told_and_is_not_worse():
+    said = "a mIoU: restated, 76.63 → 76.63 (+0.00): the printed figure was 76.00 and is 76.63"
+    (found,) = compare(State(claims=(claim(published="76.00"),)), [claim()])
+    assert (found.change, found.text(), exit_code([found])) == (Change.RESTATED, said, 0)
+    assert changes([claim(published="76.630")], [claim()]) == [Change.RESTATED]
+    (found,) = compare(State(claims=(claim(published="76.00"),)), [claim(measured=76.0)])
+    assert (found.change, found.reason) == (Change.WORSE, "the printed figure was 76.00 and is 76.63")
+    assert changes([claim("fps", 5.0, published="6.0")], [claim("fps", 5.0)]) == [Change.RESTATED]
+
+
+@pytest.mark.parametrize(
+    ("before", "change", "code"),
+    [
+        ([], Change.NEW, 1),
+        ([claim(measured=None)], Change.NEW, 1),
+        ([claim(published="76.63", status="reproduced")], Change.RESTATED, 1),
+        ([claim(published="76.00", status="refuted")], Change.RESTATED, 0),
+        ([claim(published="77.63", status="refuted")], Change.UNCHANGED, 0),
+    ],
+)
+def test_a_figure_that_nobody_had_judged_may_not_be_refuted(before, change, code):
+    (found,) = compare(State(claims=tuple(before)), [claim(published="77.63", status="refuted")])
+    assert (found.change, exit_code([found]), found.is_refuted) == (change, code, bool(code))
+    assert found.text().endswith("77.63 is refuted") == bool(code)
 
 
 SPEEDS = {"a": 10.0, "b": 7.0, "c": 4.0, "d": 2.0, "e": 1.0}
@@ -307,6 +334,22 @@ def test_a_row_that_the_manifest_lost_is_told_at_its_head_and_only_where_all_row
     assert "::error file=demo/zoo.yaml,line=1,title=isanet_lost miou gone::" in capsys.readouterr().err
     assert main([*every, DEMO]) == 3
     assert "isanet_lost" not in capsys.readouterr().err
+
+
+def test_a_claim_restated_to_a_refuted_figure_fails_on_its_line(capsys, demo):
+    assert verify(capsys, "--metric", "miou", "--save-baseline", "base.json")[0] == 0
+    manifest = demo / "zoo.yaml"
+    manifest.write_text(manifest.read_text().replace('"76.63"', '"77.63"'))
+    code, _, err = verify(capsys, "--metric", "miou", "--baseline", "base.json", "--out", "out.xml")
+    line = line_of(manifest, '"77.63"')
+    said = "76.63 → 76.63 (+0.00): the printed figure was 76.63 and is 77.63; 77.63 is refuted"
+    assert code == 1
+    assert errors(err) == [
+        f"::error file=demo/zoo.yaml,line={line},title={DEMO} miou restated::{DEMO} mIoU: restated, {said}"
+    ]
+    assert faults("out.xml") == [
+        (f"{DEMO} mIoU", "failure", "restated", line, f"{DEMO} mIoU: restated, {said}")
+    ]
 
 
 def test_the_ledger_is_a_state_too_even_the_one_that_grows(capsys, demo):
