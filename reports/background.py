@@ -14,7 +14,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     """Where a claim stands in the manifest."""
 
     file: str
-    """Relative to the project's folder where it lies inside, with forward slashes."""
+    """Relative to the project's folder where it lies inside, whole elsewhere; with forward slashes."""
     line: int
     """From 1."""
 

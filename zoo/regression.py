@@ -25,6 +25,7 @@ from .baseline import (
     State,
     StoredClaim,
     Update,
+    claim_name,
     compare,
     differences_text,
     stored_claim,
@@ -36,7 +37,7 @@ from .verify import NOT_THE_FILE, Options, Outcome, verify
 from .verify import exit_code as outcomes_exit_code
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Container, Iterable, Sequence
 
     from ..reports.background import Background
 
@@ -53,14 +54,21 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     metrics: tuple[str, ...]
     """The claims judged; empty for all."""
     options: Options
+    stored: State | None = None
+    """What to compare with; None lets the verdicts decide."""
 
 
-def differences_of(run: Run, stored: State) -> list[Difference]:
-    """What became of every claim; a speed that looks worse is measured once more before it counts."""
+def differences_of(run: Run) -> list[Difference] | None:
+    """What became of every claim; a speed that looks worse is measured once more before it counts.
+
+    None where there is no stored state.
+    """
+    if run.stored is None:
+        return None
     now = [stored_claim(outcome.verdict, outcome.measurement) for outcome in run.outcomes]
     reasons = {claim.key: outcome.verdict.reason for claim, outcome in zip(now, run.outcomes, strict=True)}
     return compare(
-        stored,
+        run.stored,
         now,
         reasons,
         is_asked=lambda claim: _is_asked(run, claim),
@@ -122,14 +130,32 @@ def _append(path: Path, text: str) -> None:
 
 
 def annotation_lines(run: Run, differences: Sequence[Difference] | None) -> list[str]:
-    """`::error file=zoo.yaml,line=12,title=...::...` for every change that counts, or every refuted claim."""
+    """`::error file=zoo.yaml,line=12,title=...::...` for every change that counts, or every refuted claim.
+
+    A row that is gone is one annotation, whatever it claimed: GitHub folds those of one line together.
+    """
+    known = places(list({o.checkpoint.id: o.checkpoint for o in run.outcomes}.values()))
     if differences is None:
         refuted = [o.verdict for o in run.outcomes if o.verdict.status is Status.REFUTED]
-        told = [(_key(v), v.status.value, _refutation(v)) for v in refuted]
-    else:
-        told = [(one.key, one.change.value, one.text()) for one in _counting(differences)]
-    known = places(list({o.checkpoint.id: o.checkpoint for o in run.outcomes}.values()))
-    return [_annotation(run, key, known.get(key), title, text) for key, title, text in told]
+        return [
+            _annotation(run, _key(v), known.get(_key(v)), v.status.value, _refutation(v)) for v in refuted
+        ]
+    counting = _counting(differences)
+    gone: dict[str, list[Difference]] = {}
+    for one in counting:
+        if one.checkpoint not in run.manifest:
+            gone.setdefault(one.checkpoint, []).append(one)
+    there = [one for one in counting if one.checkpoint not in gone]
+    claims = [_annotation(run, one.key, known.get(one.key), one.change.value, one.text()) for one in there]
+    return claims + [_row_annotation(run, claims) for claims in gone.values()]
+
+
+def _row_annotation(run: Run, claims: Sequence[Difference]) -> str:
+    """A row that is gone, with what it claimed."""
+    row, place = claims[0].checkpoint, _place_of_gone(run, claims[0].key)
+    names = ", ".join(claim_name(*one.key).removeprefix(f"{row} ") for one in claims)
+    text = f"{row}: gone with {len(claims)} claim{'s' * (len(claims) != 1)} ({names}): the manifest no longer has this row"
+    return _error(place, f"{row} {Change.GONE.value}", text)
 
 
 def _refutation(verdict: Verdict) -> str:
@@ -168,15 +194,26 @@ def _key(verdict: Verdict) -> baseline.Key:
 
 
 def _annotation(run: Run, key: baseline.Key, place: Place | None, title: str, text: str) -> str:
-    place = place or _place_of_gone(run, key)
-    told = _property(f"{key[0]} {key[1]} {title}")
-    return f"::error file={_property(place.file)},line={place.line},title={told}::{_data(text)}"
+    return _error(place or _place_of_gone(run, key), f"{key[0]} {key[1]} {title}", text)
+
+
+def _error(place: Place, title: str, text: str) -> str:
+    return f"::error file={_property(place.file)},line={place.line},title={_property(title)}::{_data(text)}"
 
 
 def _place_of_gone(run: Run, key: baseline.Key) -> Place:
-    """A claim that is gone is told at its row, and a row that is gone at the head of the file."""
+    """A claim that is gone is told at its row; a row that is gone where it stood, at the next row or else the last."""
     lines = claim_lines(run.manifest.path)
-    return Place(file=shown_path(run.manifest.path), line=lines[key[0]].entry if key[0] in lines else 1)
+    nearest = key[0] if key[0] in lines else _neighbour(run.stored, key[0], lines)
+    return Place(file=shown_path(run.manifest.path), line=lines[nearest].entry if nearest else 1)
+
+
+def _neighbour(stored: State | None, row: str, present: Container[str]) -> str:
+    """The row that came after this one in the stored state and is still there, else the one before; else nothing."""
+    rows = list(dict.fromkeys(claim.checkpoint for claim in stored.claims)) if stored else []
+    place = rows.index(row) if row in rows else len(rows)
+    candidates = [*rows[place:], *reversed(rows[:place])]
+    return next((name for name in candidates if name in present), "")
 
 
 def _data(text: str) -> str:

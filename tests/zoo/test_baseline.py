@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from segbench.zoo.background import PROJECT_FOLDERS
 from segbench.zoo.baseline import Change, State, StoredClaim, compare, exit_code
 from segbench.zoo.cli import main
 from segbench.zoo.demo import STREETS
@@ -324,16 +325,48 @@ def test_junit_tells_what_the_exit_code_tells(capsys, demo):
     assert (case, lost[:3]) == (name, ["error", "could not measure", line])
 
 
-def test_a_row_that_the_manifest_lost_is_told_at_its_head_and_only_where_all_rows_were_asked(capsys, demo):
-    known = {"checkpoint": DEMO, "metric": "miou", "published": "76.63", "measured": 76.63}
-    lost = {"checkpoint": "isanet_lost", "metric": "miou", "published": "70.00", "measured": 70.0}
-    Path("base.json").write_text(json.dumps({"version": 1, "claims": [known, lost]}))
-    every = ["verify", "--manifest", "demo/zoo.yaml", "--data-root", "nowhere", "-q", "--offline", "--baseline",
-             "base.json"]  # fmt: skip
-    assert main(every) == 6
-    assert "::error file=demo/zoo.yaml,line=1,title=isanet_lost miou gone::" in capsys.readouterr().err
+def test_a_row_that_the_manifest_lost_is_told_once_where_it_stood_and_only_where_all_rows_were_asked(
+    capsys, demo
+):
+    """Between the two rows that are left, last, and where nothing tells the place."""
+    other = next(row.id for row in load_manifest("demo/zoo.yaml") if row.id != DEMO)
+    every = ["verify", "--manifest", "demo/zoo.yaml", "--data-root", "nowhere", "-q", "--offline", "--metric", "miou",
+             "--metric", "miou_ms_flip", "--baseline", "base.json", "--out", "out.xml"]  # fmt: skip
+    lost = [("lost", "miou"), ("lost", "miou_ms_flip")]
+    for stored, line in (
+        ([(DEMO, "miou"), *lost, (other, "miou")], line_of(demo / "zoo.yaml", f"id: {other}")),
+        ([(DEMO, "miou"), *lost], line_of(demo / "zoo.yaml", f"id: {DEMO}")),
+    ):
+        Path("base.json").write_text(state(*stored))
+        assert main(every) == 6
+        said = "lost: gone with 2 claims (mIoU, mIoU(ms+flip)): the manifest no longer has this row"
+        gone = [one for one in errors(capsys.readouterr().err) if "lost" in one]
+        assert gone == [f"::error file=demo/zoo.yaml,line={line},title=lost gone::{said}"]
+        assert [fault[:4] for fault in faults("out.xml") if "lost" in fault[0]] == [
+            ("lost mIoU", "failure", "gone", line), ("lost mIoU(ms+flip)", "failure", "gone", line),
+        ]  # fmt: skip
     assert main([*every, DEMO]) == 3
-    assert "isanet_lost" not in capsys.readouterr().err
+    assert "lost gone" not in capsys.readouterr().err
+
+
+def test_a_manifest_outside_the_project_is_named_whole(capsys, demo, monkeypatch):
+    """Not by its bare name: the project may have a file of that name."""
+    manifest = demo / "zoo.yaml"
+    for folder, variables, shown in (
+        (demo.parent, {}, "demo/zoo.yaml"),
+        (demo.parent / "other", {}, manifest.as_posix()),
+        (demo.parent / "other", {"CI_PROJECT_DIR": str(demo.parent)}, "demo/zoo.yaml"),
+        (demo, {"GITHUB_WORKSPACE": str(demo.parent)}, "demo/zoo.yaml"),
+    ):
+        for name in PROJECT_FOLDERS:
+            monkeypatch.delenv(name, raising=False)
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        folder.mkdir(exist_ok=True)
+        monkeypatch.chdir(folder)
+        main(["report", "--manifest", str(manifest), "--ledger", str(LEDGER), "--format", "junit"])
+        cases = ET.fromstring(capsys.readouterr().out).iter("testcase")
+        assert {case.get("file") for case in cases} == {shown}
 
 
 def test_a_claim_restated_to_a_refuted_figure_fails_on_its_line(capsys, demo):

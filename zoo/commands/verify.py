@@ -73,8 +73,9 @@ def run_verify(arguments: argparse.Namespace) -> int:
         everything=not (arguments.ids or arguments.where),
         metrics=tuple(arguments.metric),
         options=options,
+        stored=states.baseline,
     )
-    return _compared(run, states, arguments)
+    return _compared(run, states.saved, arguments)
 
 
 def _on_folder(chosen: Iterable[Checkpoint], arguments: argparse.Namespace) -> list[Checkpoint]:
@@ -222,9 +223,9 @@ def _stored_states(arguments: argparse.Namespace) -> StoredStates:
     return StoredStates(baseline, saved or baseline)
 
 
-def _compared(run: Run, states: StoredStates, arguments: argparse.Namespace) -> int:
+def _compared(run: Run, saved: State | None, arguments: argparse.Namespace) -> int:
     """The exit code: what changed since the stored state counts where there is one, else the verdicts."""
-    differences = None if states.baseline is None else differences_of(run, states.baseline)
+    differences = differences_of(run)
     _print_outcomes(
         list(run.outcomes),
         run.options.tolerance,
@@ -236,7 +237,7 @@ def _compared(run: Run, states: StoredStates, arguments: argparse.Namespace) -> 
         print(differences_text(differences), file=sys.stderr if mixed else sys.stdout)
     announce(run, differences)
     if arguments.save_baseline:
-        _save(updated_state(run, states.saved), arguments.save_baseline)
+        _save(updated_state(run, saved), arguments.save_baseline)
     return exit_code(run, differences)
 
 
