@@ -1,4 +1,4 @@
-"""What changed since a stored state: new, gone, better, worse, unchanged, lost; one answer a claim.
+"""What changed since a stored state: new, gone, better, worse, restated, unchanged, lost; one answer a claim.
 
 A state is a ledger, or what `zoo verify --save-baseline` wrote. Accuracy and memory are exact: the same weights,
 protocol and images give the same counts, so any change beyond rounding is somebody's doing. Speed is noisy and

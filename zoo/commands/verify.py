@@ -225,13 +225,16 @@ def _stored_states(arguments: argparse.Namespace) -> StoredStates:
 
 def _compared(run: Run, saved: State | None, arguments: argparse.Namespace) -> int:
     """The exit code: what changed since the stored state counts where there is one, else the verdicts."""
-    differences = differences_of(run)
-    _print_outcomes(
-        list(run.outcomes),
-        run.options.tolerance,
-        arguments,
-        lambda about: with_changes(about, run, differences),
-    )
+    outcomes, differences = list(run.outcomes), None
+    try:
+        differences = differences_of(run)
+    finally:  # it may measure once more, and that may be interrupted
+        _print_outcomes(
+            outcomes,
+            run.options.tolerance,
+            arguments,
+            lambda about: with_changes(about, run, differences),
+        )
     if differences is not None:
         mixed = format_name(arguments) != "text" and not arguments.out
         print(differences_text(differences), file=sys.stderr if mixed else sys.stdout)
