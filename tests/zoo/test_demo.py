@@ -67,7 +67,7 @@ def test_a_wrong_number_fails_the_demo(capsys, tmp_path, monkeypatch):
     """0.02 points off is refuted: the demo's exit code means something."""
     import msgspec
 
-    from segbench.zoo import demo
+    from segbench.zoo.commands import demo
 
     real = demo.demo_checkpoints
 
