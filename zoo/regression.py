@@ -166,21 +166,21 @@ def with_changes(about: Background, run: Run, differences: Sequence[Difference] 
     """The background with the changes in it, and where the claims stand that are gone."""
     if differences is None:
         return about
-    broken = {_key(o.verdict) for o in run.outcomes if o.exit_code == NOT_THE_FILE}
+    broken = {_key(o.verdict): o.verdict.reason for o in run.outcomes if o.exit_code == NOT_THE_FILE}
     lost = {one.key: _place_of_gone(run, one.key) for one in differences if one.key not in about.places}
-    changes = tuple(_claim_change(one, is_broken=one.key in broken) for one in differences)
+    changes = tuple(_claim_change(one, broken.get(one.key, "")) for one in differences)
     return msgspec.structs.replace(about, changes=changes, places={**lost, **about.places})
 
 
-def _claim_change(difference: Difference, *, is_broken: bool) -> ClaimChange:
-    """`is_broken`: a file behind the claim is not what it claims to be."""
-    is_error = is_broken or difference.change is Change.LOST
+def _claim_change(difference: Difference, broken: str) -> ClaimChange:
+    """`broken`: how a file behind the claim is not what it claims to be; empty where all are."""
+    is_error = bool(broken) or difference.change is Change.LOST
     return ClaimChange(
         checkpoint=difference.checkpoint,
         metric=difference.metric,
         date=difference.date,
-        word=difference.change.value,
-        text=difference.text(),
+        word=Status.NOT_MEASURED.value if broken else difference.change.value,
+        text=f"{claim_name(*difference.key)}: {broken}" if broken else difference.text(),
         outcome="error" if is_error else "failure" if difference.exit_code else "passed",
     )
 

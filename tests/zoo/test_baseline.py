@@ -369,6 +369,16 @@ def test_a_manifest_outside_the_project_is_named_whole(capsys, demo, monkeypatch
         assert {case.get("file") for case in cases} == {shown}
 
 
+def test_weights_that_are_not_the_file_are_an_error_even_where_no_figure_was_stored(capsys, demo):
+    assert verify(capsys, "--metric", "miou", "--save-baseline", "base.json", data_root="nowhere")[0] == 3
+    next(Path("zoo-home/weights").rglob("isanet*.pth")).write_bytes(b"no checkpoint")
+    code, out, _ = verify(capsys, "--metric", "miou", "--baseline", "base.json", "--out", "out.xml")
+    assert (code, out.splitlines()[-1]) == (4, "against the stored state: 1 unchanged")
+    ((_, tag, kind, _, message),) = faults("out.xml")
+    assert (tag, kind) == ("error", "not measured")
+    assert message.startswith(f"{DEMO} mIoU: {Path('zoo-home').resolve()}")
+
+
 def test_a_claim_restated_to_a_refuted_figure_fails_on_its_line(capsys, demo):
     assert verify(capsys, "--metric", "miou", "--save-baseline", "base.json")[0] == 0
     manifest = demo / "zoo.yaml"
