@@ -5,6 +5,8 @@ Everything is optional: a formatter shows what it is given.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 
@@ -12,7 +14,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     """Where a claim stands in the manifest."""
 
     file: str
-    """Relative to the project's folder where it lies inside, with forward slashes."""
+    """Relative to the project's folder where it lies inside, whole elsewhere; with forward slashes."""
     line: int
     """From 1."""
 
@@ -43,6 +45,25 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     """Class that is predicted -> its colour as `#rrggbb`, most pixels first."""
 
 
+class ClaimChange(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one claim since a stored state."""
+
+    checkpoint: str
+    metric: str
+    date: str = ""
+    word: str
+    """`worse`, `gone`, `unchanged`."""
+    text: str
+    """The whole of it in one line, with the figures then and now."""
+    outcome: Literal["passed", "failure", "error"]
+    """What it counts as: `error` where the claim could not be judged."""
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """The claim's."""
+        return self.checkpoint, self.metric, self.date
+
+
 class Background(msgspec.Struct, frozen=True, kw_only=True):
     """All of it."""
 
@@ -60,6 +81,8 @@ class Background(msgspec.Struct, frozen=True, kw_only=True):
     """(checkpoint, metric, date) -> largest difference that is reproduced, and that is drift."""
     classes: tuple[ClassFigures, ...] = ()
     scenes: tuple[Scene, ...] = ()
+    changes: tuple[ClaimChange, ...] | None = None
+    """Since a stored state, which then decides in place of the verdicts; None where there is no such state."""
 
 
 NO_BACKGROUND = Background()

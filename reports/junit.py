@@ -1,13 +1,14 @@
 """Verdicts as JUnit XML, which every CI system shows: one case a claim.
 
-A refuted claim is a failure; a claim without a figure on one of the sides is skipped, with its reason. The form is
-that of Jenkins' junit-10.xsd, whose `file` and `line` say where a claim stands.
+A refuted claim is a failure; a claim without a figure on one of the sides is skipped, with its reason. Against a stored
+state the changes decide instead: what is worse or gone is a failure, what could not be measured any more an error. The
+form is that of Jenkins' junit-10.xsd, whose `file` and `line` say where a claim stands.
 """
 
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET  # only written, never parsed
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .background import NO_BACKGROUND, Background, Place
 from .metrics import METRICS
@@ -15,9 +16,10 @@ from .table import Footnotes, figure, tables
 from .verdict import Status, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from .table import Row, Table
+    from .background import ClaimChange
+    from .table import Row
 
 SKIPPED = (
     Status.NOT_MEASURED,
@@ -25,57 +27,97 @@ SKIPPED = (
     Status.NOT_COMPARABLE,
     Status.SOURCE_INCONSISTENT,
 )
+GONE = "gone since the stored state"
+"""Heading of the claims that no table has any more."""
+
+
+class Case(NamedTuple):
+    """One claim and what became of it."""
+
+    key: tuple[str, str, str]
+    """Checkpoint, metric and the claim's date."""
+    tag: str
+    """`failure`, `error`, `skipped`, or `system-out` where it passed."""
+    message: str
+    kind: str = ""
+    """The word for a fault: `refuted`, `worse`."""
 
 
 def format_junit(rows: Sequence[Row], background: Background = NO_BACKGROUND) -> str:
-    """One suite a table, one case a claim."""
-    suites = [_suite(table, background) for table in tables(rows)]
+    """One suite a table, one case a claim; claims that are gone have a suite of their own."""
+    suites = _suites(rows, {change.key: change for change in background.changes or ()})
     root = ET.Element(
-        "testsuites", {"name": "zoo"} | _counts(verdict for row in rows for verdict in row.verdicts)
+        "testsuites", {"name": "zoo"} | _counts([case for cases in suites.values() for case in cases])
     )
-    root.extend(suites)
+    root.extend(_suite(heading, cases, background) for heading, cases in suites.items())
     ET.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
 
 
-def _suite(table: Table, background: Background) -> ET.Element:
-    suite = ET.Element(
-        "testsuite",
-        {"name": _printable(table.heading)} | _counts(v for row in table.rows for v in row.verdicts),
+def _suites(
+    rows: Sequence[Row], changes: Mapping[tuple[str, str, str], ClaimChange]
+) -> dict[str, list[Case]]:
+    """Heading -> its cases."""
+    suites = {
+        table.heading: [_case(verdict, changes) for row in table.rows for verdict in row.verdicts]
+        for table in tables(rows)
+    }
+    judged = {case.key for cases in suites.values() for case in cases}
+    gone = [_changed(change) for key, change in changes.items() if key not in judged]
+    return suites | ({GONE: gone} if gone else {})
+
+
+def _case(verdict: Verdict, changes: Mapping[tuple[str, str, str], ClaimChange]) -> Case:
+    key = (verdict.checkpoint, verdict.metric, verdict.date)
+    said, change = figure(verdict, Footnotes()).partition(" [")[0], changes.get(key)
+    if change is not None and change.outcome != "passed":
+        return _changed(change)
+    if change is None and verdict.status is Status.REFUTED:
+        return Case(key, "failure", f"{said}: {verdict.reason}", verdict.status.value)
+    if verdict.status in SKIPPED:
+        return Case(key, "skipped", ": ".join(filter(None, [verdict.status.value, verdict.reason])))
+    return Case(
+        key, "system-out", said if change is None else f"{said}; against the stored state: {change.word}"
     )
+
+
+def _changed(change: ClaimChange) -> Case:
+    return Case(change.key, change.outcome, change.text, change.word)
+
+
+def _counts(cases: Sequence[Case]) -> dict[str, str]:
+    tags = [case.tag for case in cases]
+    return {
+        "tests": str(len(tags)), "failures": str(tags.count("failure")), "errors": str(tags.count("error")),
+        "skipped": str(tags.count("skipped")),
+    }  # fmt: skip
+
+
+def _suite(heading: str, cases: Sequence[Case], background: Background) -> ET.Element:
+    suite = ET.Element("testsuite", {"name": _printable(heading)} | _counts(cases))
     if background.environments:
         properties = ET.SubElement(suite, "properties")
         for line in background.environments:
             ET.SubElement(properties, "property", name="environment", value=_printable(line))
-    for row in table.rows:
-        suite.extend(_case(table, verdict, background) for verdict in row.verdicts)
+    suite.extend(_element(heading, case, background.places.get(case.key)) for case in cases)
     return suite
 
 
-def _counts(verdicts: Iterable[Verdict]) -> dict[str, str]:
-    statuses = [verdict.status for verdict in verdicts]
-    failures, skipped = statuses.count(Status.REFUTED), sum(status in SKIPPED for status in statuses)
-    return {
-        "tests": str(len(statuses)), "failures": str(failures), "errors": "0", "skipped": str(skipped),
-    }  # fmt: skip
-
-
-def _case(table: Table, verdict: Verdict, background: Background) -> ET.Element:
-    name = f"{verdict.checkpoint} {METRICS[verdict.metric].title}" + f" ({verdict.date})" * bool(verdict.date)
-    place = background.places.get((verdict.checkpoint, verdict.metric, verdict.date))
-    case = ET.Element("testcase", {"name": name, "classname": _printable(table.heading)} | _place(place))
-    said = f"{figure(verdict, Footnotes()).partition(' [')[0]}"
-    reason = _printable(verdict.reason)
-    if verdict.status is Status.REFUTED:
-        failure = ET.SubElement(case, "failure", message=f"{said}: {reason}", type=verdict.status.value)
-        failure.text = f"{place.file}:{place.line}: {said}: {reason}" if place else f"{said}: {reason}"
-    elif verdict.status in SKIPPED:
-        ET.SubElement(
-            case, "skipped", message=f"{verdict.status.value}: {reason}" if reason else verdict.status.value
-        )
+def _element(heading: str, case: Case, place: Place | None) -> ET.Element:
+    checkpoint, metric, date = case.key
+    name = f"{checkpoint} {METRICS[metric].title}" + f" ({date})" * bool(date)
+    element = ET.Element(
+        "testcase", {"name": _printable(name), "classname": _printable(heading)} | _place(place)
+    )
+    message = _printable(case.message)
+    if case.tag == "system-out":
+        ET.SubElement(element, "system-out").text = message
+    elif case.tag == "skipped":
+        ET.SubElement(element, "skipped", message=message)
     else:
-        ET.SubElement(case, "system-out").text = said
-    return case
+        fault = ET.SubElement(element, case.tag, message=message, type=case.kind)
+        fault.text = f"{place.file}:{place.line}: {message}" if place else message
+    return element
 
 
 def _place(place: Place | None) -> dict[str, str]:

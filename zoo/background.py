@@ -95,11 +95,21 @@ def places(checkpoints: Sequence[Checkpoint]) -> dict[ClaimKey, Place]:
     }
 
 
+PROJECT_FOLDERS = ("GITHUB_WORKSPACE", "CI_PROJECT_DIR", "WORKSPACE", "BUILDKITE_BUILD_CHECKOUT_PATH")
+"""Variables by which GitHub, GitLab, Jenkins and Buildkite name the folder that they show files of."""
+
+
 def shown_path(path: Path) -> str:
-    """Relative to the project's folder (`GITHUB_WORKSPACE`, else the working folder), or the name alone."""
-    root = Path(os.environ.get("GITHUB_WORKSPACE") or Path.cwd()).resolve()
+    """Relative to the project's folder, else to the working folder; whole where it lies in neither.
+
+    A bare name would lead to another file of that name wherever the project has one.
+    """
     path = path.resolve()
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
+    named = [os.environ[name] for name in PROJECT_FOLDERS if os.environ.get(name)]
+    for root in [Path(folder).resolve() for folder in [*named, Path.cwd()]]:
+        if path.is_relative_to(root):
+            return path.relative_to(root).as_posix()
+    return path.as_posix()
 
 
 def _limits(checkpoints: Iterable[Checkpoint], tolerance: Tolerance | None) -> dict[ClaimKey, Any]:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from segbench.zoo.baseline import GONE_CODE, Change
+from segbench.zoo.baseline import GONE_CODE, Change, compare, read_state
+from segbench.zoo.manifest import load_manifest
 from segbench.zoo.parser import build_parser
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,10 +46,29 @@ def test_the_workflow_runs_everything():
         "make test",
         "make lint types",
         "zoo report --check results/README.md",
-        "zoo audit",
+        "zoo audit --fail-on error",
+        "--metric train_memory --ledger new.jsonl --baseline results/baseline.json",
         "zoo demo",
     ):
         assert part in run
+
+
+def test_no_step_is_left_out_where_a_command_is_missing():
+    """A guard around a command hides the day on which it is renamed."""
+    assert not re.search(r"--help|\|\| true|continue-on-error", WORKFLOW.read_text(encoding="utf-8"))
+
+
+def test_the_stored_state_of_the_packaged_zoo_is_what_its_ledger_says():
+    """Every figure, and every printed one as the manifest has it today; `zoo verify` wrote both files."""
+    manifest = load_manifest()
+    before, now = (
+        read_state(ROOT / "results" / name, manifest) for name in ("baseline.json", "measurements.jsonl")
+    )
+    memory = [claim for claim in now.claims if claim.metric == "train_memory"]
+    found = compare(before, memory)
+    assert len(found) == len(manifest)
+    assert {one.change for one in found} == {Change.UNCHANGED}
+    assert sum(one.after is not None for one in found) == 16
 
 
 def test_the_snippet_is_a_workflow():

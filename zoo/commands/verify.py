@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tabulate import tabulate
 
@@ -14,14 +14,14 @@ from ...evaluate.evidence import EvidenceError
 from ...reports.ledger import LedgerError
 from .. import places
 from ..background import background
-from ..baseline import BaselineError, differences_text, read_state, stored_claim, write_state
+from ..baseline import BaselineError, State, differences_text, read_saved, read_state, write_state
 from ..data import DataMisfit, on_folder
 from ..engine import EngineError
 from ..fetch import fetch_action
 from ..manifest import load_manifest
 from ..parser import USAGE
 from ..progress import Bars
-from ..regression import Run, announce, differences_of, exit_code
+from ..regression import Run, announce, differences_of, exit_code, updated_state, with_changes
 from ..tables import report_row, tell_shapes
 from ..verify import Options, verify
 from ..verify import exit_code as verdicts_exit_code
@@ -31,10 +31,12 @@ from .tables import print_tables
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
 
+    from ...reports.background import Background
     from ...reports.verdict import Tolerance
-    from ..baseline import State
+    from ..baseline import Update
     from ..manifest import Checkpoint
     from ..verify import Outcome
 
@@ -66,8 +68,17 @@ def run_verify(arguments: argparse.Namespace) -> int:
         engine=arguments.engine,
         address=arguments.address,
     )
-    stored = _stored_state(arguments)  # read first: it may be the very ledger that grows
-    return _compared(_verified(chosen, options, arguments), stored, options, arguments)
+    states = _stored_states(arguments)  # read first: one may be the very ledger that grows
+    run = Run(
+        outcomes=tuple(_verified(chosen, options, arguments)),
+        manifest=load_manifest(arguments.manifest),
+        chosen=frozenset(checkpoint.id for checkpoint in chosen),
+        everything=not (arguments.ids or arguments.where),
+        metrics=tuple(arguments.metric),
+        options=options,
+        stored=states.baseline,
+    )
+    return _compared(run, states.saved, arguments)
 
 
 def _on_folder(chosen: Iterable[Checkpoint], arguments: argparse.Namespace) -> list[Checkpoint]:
@@ -137,22 +148,25 @@ def _plan(chosen: Iterable[Checkpoint], arguments: argparse.Namespace) -> int:
 
 def verify_and_print(chosen: Iterable[Checkpoint], options: Options, arguments: argparse.Namespace) -> int:
     """Measure, print the tables, and give the exit code that the verdicts stand for."""
-    return verdicts_exit_code(_verified(chosen, options, arguments))
+    outcomes = _verified(chosen, options, arguments)
+    _print_outcomes(outcomes, options.tolerance, arguments)
+    return verdicts_exit_code(outcomes)
 
 
 def _verified(chosen: Iterable[Checkpoint], options: Options, arguments: argparse.Namespace) -> list[Outcome]:
-    """Every outcome, its tables printed; what was known at an interruption is printed too."""
-    outcomes, bars = [], Bars(quiet=arguments.quiet)
+    """Every outcome; where the run ends early, what was known by then is printed."""
+    outcomes, bars, is_whole = [], Bars(quiet=arguments.quiet), False
     try:
         for outcome in verify(chosen, options, bars):
             _say_as_it_comes(outcome, arguments)
             outcomes.append(outcome)
+        is_whole = True
     except KeyboardInterrupt:
         raise CommandError(_interrupted(bars.counted, options, arguments), INTERRUPTED) from None
     except (DeviceError, EngineError, EvidenceError, LedgerError) as error:
         raise CommandError(str(error), CANNOT_MEASURE) from error
     finally:
-        if outcomes:
+        if outcomes and not is_whole:
             _print_outcomes(outcomes, options.tolerance, arguments)
     return outcomes
 
@@ -173,8 +187,12 @@ def _interrupted(counted: int, options: Options, arguments: argparse.Namespace) 
 
 
 def _print_outcomes(
-    outcomes: list[Outcome], tolerance: Tolerance | None, arguments: argparse.Namespace
+    outcomes: list[Outcome],
+    tolerance: Tolerance | None,
+    arguments: argparse.Namespace,
+    told: Callable[[Background], Background] = lambda about: about,
 ) -> None:
+    """The tables, with what `told` has to add to them."""
     rows = {outcome.checkpoint.id: outcome.checkpoint for outcome in outcomes}
     judged = [
         (row, [one.verdict for one in outcomes if one.checkpoint.id == row.id]) for row in rows.values()
@@ -183,40 +201,59 @@ def _print_outcomes(
     speeds = [record for record in measured.values() if record.metric == "fps"]
     print_tables(
         [report_row(row, verdicts) for row, verdicts in tell_shapes(judged, speeds)],
-        background(list(rows.values()), measured.values(), tolerance),
+        told(background(list(rows.values()), measured.values(), tolerance)),
         arguments,
     )
 
 
-def _stored_state(arguments: argparse.Namespace) -> State | None:
-    """What `--baseline` names; None where it names nothing."""
+class StoredStates(NamedTuple):
+    """What was stored before this run."""
+
+    baseline: State | None
+    """To compare with; None where nothing is named."""
+    saved: State | None
+    """To be replaced by this run's; None where nothing is."""
+
+
+def _stored_states(arguments: argparse.Namespace) -> StoredStates:
+    """What `--baseline` and `--save-baseline` name; a file to be written first takes over from the one compared."""
+    manifest = load_manifest(arguments.manifest)
+    flag = "--baseline"
     try:
-        return (
-            read_state(arguments.baseline, load_manifest(arguments.manifest)) if arguments.baseline else None
-        )
+        baseline = read_state(arguments.baseline, manifest) if arguments.baseline else None
+        flag = "--save-baseline"
+        saved = read_saved(arguments.save_baseline, manifest) if arguments.save_baseline else None
     except BaselineError as error:
-        raise CommandError(f"--baseline {error}", USAGE) from error
+        raise CommandError(f"{flag} {error}", USAGE) from error
+    return StoredStates(baseline, saved or baseline)
 
 
-def _compared(
-    outcomes: list[Outcome], stored: State | None, options: Options, arguments: argparse.Namespace
-) -> int:
+def _compared(run: Run, saved: State | None, arguments: argparse.Namespace) -> int:
     """The exit code: what changed since the stored state counts where there is one, else the verdicts."""
-    run = Run(
-        outcomes=tuple(outcomes),
-        manifest=load_manifest(arguments.manifest),
-        everything=not (arguments.ids or arguments.where),
-        metrics=tuple(arguments.metric),
-        options=options,
-    )
-    differences = None if stored is None else differences_of(run, stored)
+    outcomes, differences = list(run.outcomes), None
+    try:
+        differences = differences_of(run)
+    finally:  # it may measure once more, and that may be interrupted
+        _print_outcomes(
+            outcomes,
+            run.options.tolerance,
+            arguments,
+            lambda about: with_changes(about, run, differences),
+        )
     if differences is not None:
         mixed = format_name(arguments) != "text" and not arguments.out
         print(differences_text(differences), file=sys.stderr if mixed else sys.stdout)
     announce(run, differences)
     if arguments.save_baseline:
-        try:
-            write_state(arguments.save_baseline, [stored_claim(o.verdict, o.measurement) for o in outcomes])
-        except BaselineError as error:
-            raise CommandError(f"--save-baseline {error}", USAGE) from error
+        _save(updated_state(run, saved), arguments.save_baseline)
     return exit_code(run, differences)
+
+
+def _save(update: Update, path: Path) -> None:
+    """Write it, and say what in it is older than this run."""
+    try:
+        write_state(path, update.state)
+    except BaselineError as error:
+        raise CommandError(f"--save-baseline {error}", USAGE) from error
+    if update.text():
+        print(f"zoo: {path}: {update.text()}", file=sys.stderr)
