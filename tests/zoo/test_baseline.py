@@ -467,3 +467,15 @@ def test_a_ledger_of_another_zoo_is_refused(capsys, demo):
 def test_states_keep_every_digit(tmp_path):
     stored = State(claims=(claim(measured=76.6284764748448),))
     assert msgspec.json.decode(msgspec.json.encode(stored), type=State) == stored
+
+
+@pytest.mark.parametrize(
+    "other",
+    [("--limit", "3"), ("--precision", "bf16"), ("--protocol", "ssseg-streets-whole")],
+    ids=lambda other: other[0],
+)
+def test_what_is_no_claims_number_is_never_saved(capsys, demo, other):
+    """A subset's or other arithmetic's figure in place of the claim's would alarm, or hide, at the next run."""
+    code, _, err = verify(capsys, *other, "--save-baseline", "state.json")
+    assert (code, Path("state.json").exists()) == (2, False)
+    assert err.startswith("zoo: --save-baseline keeps what the claims are, and this measures something else")

@@ -119,6 +119,13 @@ def _require_parts_that_go_together(arguments: argparse.Namespace) -> None:
             "--until-sure judges a claim from all the images of its data set; leave out --limit, --shard and --folder",
             USAGE,
         )
+    of_its_own = arguments.limit or arguments.folder or arguments.protocol or arguments.precision != "fp32"
+    if arguments.save_baseline and of_its_own:
+        raise CommandError(
+            "--save-baseline keeps what the claims are, and this measures something else; leave out --limit, --folder, "
+            "--protocol and --precision",
+            USAGE,
+        )
     if arguments.file and arguments.engine == "ray":
         raise CommandError("--engine ray: nodes fetch weights themselves; leave --file out", USAGE)
     if arguments.address and arguments.engine != "ray":
