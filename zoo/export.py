@@ -15,6 +15,7 @@ import yaml
 
 from ..reports.metrics import METRICS
 from ..reports.verdict import rounded
+from .tables import Answers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -31,18 +32,6 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def newest(measurements: Iterable[Measurement], checkpoint: Checkpoint, metric: str) -> Measurement | None:
-    """The last measurement of a claim's metric under its own protocol."""
-    protocol = checkpoint.protocols.get(metric)
-    digest = protocol.digest() if protocol else ""
-    fitting = [
-        record
-        for record in measurements
-        if (record.checkpoint, record.metric, record.protocol_digest) == (checkpoint.id, metric, digest)
-    ]
-    return fitting[-1] if fitting else None
-
-
 def model_index(
     checkpoints: Iterable[Checkpoint],
     documents: Mapping[str, Document],
@@ -55,9 +44,9 @@ def model_index(
         documents: the manifest's, for links to where a figure stands.
         measurements: the ledger's, oldest first.
     """
-    records = list(measurements)
+    answers = Answers(measurements)
     models = [
-        {"name": one.id, "results": [*_reported(one, documents), *_measured(one, records)]}
+        {"name": one.id, "results": [*_reported(one, documents), *_measured(one, answers)]}
         for one in checkpoints
         if one.published
     ]
@@ -77,10 +66,10 @@ def _reported(checkpoint: Checkpoint, documents: Mapping[str, Document]) -> Iter
         yield result
 
 
-def _measured(checkpoint: Checkpoint, records: list[Measurement]) -> Iterator[dict[str, Any]]:
+def _measured(checkpoint: Checkpoint, answers: Answers) -> Iterator[dict[str, Any]]:
     """What the ledger has for the claims, without a source: it is nobody's publication."""
     claims = {claim.metric: claim for claim in checkpoint.published}
-    found = [(claim, newest(records, checkpoint, metric)) for metric, claim in claims.items()]
+    found = [(claim, answers.to(checkpoint, claim)) for claim in claims.values()]
     metrics = [_measured_metric(claim, record) for claim, record in found if record]
     if metrics:
         yield _result(checkpoint, metrics)
@@ -123,16 +112,16 @@ def claims_csv(
 ) -> str:
     """Every claim as a line, figures as printed; empty where nothing is known."""
     del documents
-    records, text = list(measurements), io.StringIO()
+    answers, text = Answers(measurements), io.StringIO()
     writer: csv.DictWriter[str] = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
     for checkpoint in checkpoints:
-        writer.writerows(_line(checkpoint, claim, records) for claim in checkpoint.claims)
+        writer.writerows(_line(checkpoint, claim, answers) for claim in checkpoint.claims)
     return text.getvalue()
 
 
-def _line(checkpoint: Checkpoint, claim: Claim, records: list[Measurement]) -> dict[str, Any]:
-    record = newest(records, checkpoint, claim.metric)
+def _line(checkpoint: Checkpoint, claim: Claim, answers: Answers) -> dict[str, Any]:
+    record = answers.to(checkpoint, claim)
     own = ("publisher", "method", "backbone", "dataset", "schedule")
     line: dict[str, Any] = {name: getattr(checkpoint, name) for name in own}
     line |= {name: getattr(claim, name) for name in ("metric", "printed", "protocol", "device", "date")}

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from pathlib import Path
 
 import pytest
 import yaml
@@ -10,6 +11,8 @@ from segbench.reports import ledger
 from segbench.zoo.cli import main
 from segbench.zoo.manifest import load_manifest
 from segbench.zoo.measurement import Measurement
+from segbench.zoo.memory import claim_protocol
+from segbench.zoo.speed_verdicts import claim_digest
 
 ZOO = load_manifest()
 ROW = ZOO["isnet_resnet50os8_cityscapes"]
@@ -106,6 +109,44 @@ def test_the_csv_has_every_claim_as_printed(capsys, measured):
         (one.id, claim.metric, claim.printed or "", str(claim.source.row)) for one, claim in claims
     ]
     assert [line["measured"] for line in lines if line["measured"]] == ["81.31", "81.31"]
+
+
+def test_measured_training_memory_and_speed_are_exported(capsys, tmp_path):
+    """Their protocols are no EvalProtocol of the manifest: the digest is the claim's own."""
+    row, path = ZOO["isanet_r50-d8_512x1024_40k_cityscapes"], tmp_path / "measurements.jsonl"
+    digests = {"train_memory": claim_protocol(row).digest(), "fps": claim_digest(row, "cityscapes")}
+    for metric, value in (("train_memory", 5.8653), ("fps", 2.876)):
+        record = Measurement(
+            checkpoint=row.id,
+            metric=metric,
+            value=value,
+            protocol="own",
+            protocol_digest=digests[metric],
+            weights_sha256="",
+            dataset="cityscapes" if metric == "fps" else "",
+            dataset_fingerprint="",
+            image_count=200,
+            seconds=1.0,
+            new_images=0,
+            precision="fp32",
+            environment={"device": "cpu"},
+            taken_at="2026-11-21T09:00:00+00:00",
+        )
+        ledger.append(path, record)
+    index = yaml.safe_load(export(capsys, row.id, "--ledger", path))
+    assert [(name, value) for _, name, value in values(index) if "measured" in name] == [
+        ("Mem (GB), measured 2026-11-21", 5.865),
+        ("Inf time (fps), measured 2026-11-21", 2.88),
+    ]
+    lines = csv.DictReader(io.StringIO(export(capsys, row.id, "--format", "csv", "--ledger", path)))
+    assert [line["measured"] for line in lines] == ["", "", "5.865", "2.88"]
+
+
+def test_this_repositorys_own_ledger_is_exported_whole(capsys):
+    path = Path(__file__).parents[2] / "results" / "measurements.jsonl"
+    text = export(capsys, "--format", "csv", "--ledger", path)
+    measured = {line["checkpoint"] for line in csv.DictReader(io.StringIO(text)) if line["measured"]}
+    assert measured == {record.checkpoint for record in ledger.read(path, Measurement)}
 
 
 def test_it_can_be_written_to_a_file(capsys, tmp_path):
