@@ -161,6 +161,12 @@ def ordered(findings: Sequence[Finding]) -> list[Finding]:
     return sorted(findings, key=lambda one: (kinds.index(one.kind), one.where[:1], one.subject, one.what))
 
 
+def any_as_grave(findings: Sequence[Finding], gravity: Gravity) -> bool:
+    """True where a finding is of this gravity or of a graver one."""
+    grave = get_args(Gravity)[: get_args(Gravity).index(gravity) + 1]
+    return any(one.gravity in grave for one in findings)
+
+
 def count_text(findings: Sequence[Finding]) -> str:
     """`3 findings: 1 error, 0 warnings, 2 notes`."""
     words = [

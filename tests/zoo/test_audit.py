@@ -385,6 +385,18 @@ def test_strict_makes_warnings_fail(capsys):
     assert capsys.readouterr().out.rstrip().endswith("34 findings: 0 errors, 18 warnings, 16 notes")
 
 
+@pytest.mark.parametrize(
+    ("planted", "codes"),
+    [(unchanged, {"error": 0, "warning": 1, "note": 1}), (replace('"81.58"', '"181.58"'), {"error": 1})],
+)
+def test_a_finding_fails_where_it_is_as_grave_as_asked(tmp_path, planted, codes):
+    path = tmp_path / "zoo.yaml"
+    path.write_text(planted(YAML), encoding="utf-8")
+    arguments = ["audit", "--manifest", str(path)]
+    assert main(arguments) == 0
+    assert {grave: main([*arguments, "--fail-on", grave]) for grave in codes} == codes
+
+
 def test_json_has_every_field(capsys):
     assert main(["audit", "--json"]) == 0
     records = json.loads(capsys.readouterr().out)
