@@ -12,6 +12,7 @@ from .findings import Finding, Place
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from .audit_logs import RowLog
     from .findings import Kind
     from .manifest import Checkpoint, Claim, Manifest
     from .sources import SourceDocument, SourceRow
@@ -20,10 +21,13 @@ if TYPE_CHECKING:
 class Evidence:
     """What the checks look at: the manifest with its lines, and the documents with their rows matched."""
 
-    def __init__(self, manifest: Manifest, documents: Sequence[SourceDocument] = ()) -> None:
+    def __init__(
+        self, manifest: Manifest, documents: Sequence[SourceDocument] = (), logs: Sequence[RowLog] = ()
+    ) -> None:
         self.manifest = manifest
         self.documents = tuple(documents)
-        self.file = _shown(manifest.path)
+        self.logs = tuple(logs)
+        self.file = shown(manifest.path)
         self._entry_lines, self._claim_lines = _lines(manifest)
         self.matched = {
             id(row): find_checkpoint(manifest, document, row)
@@ -92,7 +96,7 @@ def find_checkpoint(manifest: Manifest, document: SourceDocument, row: SourceRow
     return alike[0] if len(alike) == 1 else None
 
 
-def _shown(path: Path) -> str:
+def shown(path: Path) -> str:
     """A path as a user would type it: relative where it lies below the current folder."""
     here = Path.cwd()
     return str(path.relative_to(here) if path.is_relative_to(here) else path)

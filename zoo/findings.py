@@ -22,6 +22,8 @@ Kind = Literal[
     "weights-name",
     "shared-file",
     "ms-flip-below-single",
+    "log-accuracy",
+    "log-training",
     "copied-accuracy",
     "revised-claim",
     "relabelled-column",
@@ -32,6 +34,9 @@ Kind = Literal[
     "larger-model-worse",
     "longer-schedule-worse",
     "no-hash",
+    "log-earlier",
+    "log-unreadable",
+    "log-memory",
     "lost-decimals",
     "copied-cells",
     "blank-cells",
@@ -70,6 +75,14 @@ MEANINGS: dict[Kind, tuple[Gravity, str]] = {
         "error",
         "Averaging views cost accuracy: the columns may be swapped, or the cell mistyped.",
     ),
+    "log-accuracy": (
+        "error",
+        "The training never saw the printed figure: the log, the weights or the figure is another run's.",
+    ),
+    "log-training": (
+        "error",
+        "The log is not of the training that the row describes, or not the whole of it.",
+    ),
     "copied-accuracy": ("error", "Two trainings do not agree in every digit: one row was copied."),
     "revised-claim": (
         "warning",
@@ -100,6 +113,15 @@ MEANINGS: dict[Kind, tuple[Gravity, str]] = {
     "no-hash": (
         "warning",
         "A fetched file cannot be checked, nor can anyone tell whether it was replaced since.",
+    ),
+    "log-earlier": (
+        "warning",
+        "The table prints an earlier evaluation than the last: the file is that state, or the figure is not the file's.",
+    ),
+    "log-unreadable": ("warning", "The log cannot confirm its row's figures; fetch it again."),
+    "log-memory": (
+        "note",
+        "The training ran with cudnn.benchmark, whose workspaces count; the printed figure is of a run without.",
     ),
     "lost-decimals": (
         "note",
@@ -180,8 +202,8 @@ def number_of(count: int, word: str) -> str:
     return f"{count} {word}{'' if count == 1 else 's'}"
 
 
-def as_text(findings: Sequence[Finding]) -> str:
-    """For a terminal: a block a finding, the meaning once a kind."""
+def as_text(findings: Sequence[Finding], scope: str = "") -> str:
+    """For a terminal: a block a finding, the meaning once a kind, then what was compared."""
     lines: list[str] = []
     told: set[Kind] = set()
     for one in findings:
@@ -189,10 +211,10 @@ def as_text(findings: Sequence[Finding]) -> str:
             told.add(one.kind)
             lines += ["", f"{one.gravity}: {one.kind}", f"  {one.meaning}"]
         lines += [f"  - {one.subject}: {one.what}", f"    {_places(one)}"]
-    return "\n".join([*lines, "", count_text(findings)]).lstrip("\n")
+    return "\n".join([*lines, "", *([scope] if scope else []), count_text(findings)]).lstrip("\n")
 
 
-def as_markdown(findings: Sequence[Finding]) -> str:
+def as_markdown(findings: Sequence[Finding], scope: str = "") -> str:
     """One table, for a pull request or a job summary."""
     head = ["| gravity | kind | row | what | where |", "| --- | --- | --- | --- | --- |"]
     body = [
@@ -201,7 +223,8 @@ def as_markdown(findings: Sequence[Finding]) -> str:
     ]
     kinds: dict[Kind, None] = dict.fromkeys(one.kind for one in findings)
     legend = [f"- **{kind}**: {MEANINGS[kind][1]}" for kind in kinds]
-    return "\n".join([count_text(findings), "", *head, *body, "", *legend])
+    first = f"{count_text(findings)}; {scope}" if scope else count_text(findings)
+    return "\n".join([first, "", *head, *body, "", *legend])
 
 
 def as_records(findings: Sequence[Finding]) -> list[dict[str, Any]]:
@@ -222,4 +245,4 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-AUDIT_FORMATS: dict[str, Callable[[Sequence[Finding]], str]] = {"text": as_text, "md": as_markdown}
+AUDIT_FORMATS: dict[str, Callable[[Sequence[Finding], str], str]] = {"text": as_text, "md": as_markdown}

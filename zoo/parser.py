@@ -373,7 +373,11 @@ def _audit(command: argparse.ArgumentParser) -> None:
         help="exit 1 where a finding is at least as grave (default: exit 0 whatever is found)",
     )
     command.add_argument(
-        "--strict", dest="fail_on", action="store_const", const="warning", help="the same as --fail-on warning"
+        "--strict",
+        dest="fail_on",
+        action="store_const",
+        const="warning",
+        help="the same as --fail-on warning",
     )
     command.add_argument(
         "--format", default="text", choices=("text", "md"), help="of the findings (default: text)"
