@@ -14,6 +14,7 @@ from .audit_claims import CLAIM_CHECKS
 from .audit_documents import DOCUMENT_CHECKS
 from .audit_evidence import Evidence
 from .audit_logs import LOG_CHECKS
+from .audit_rows import ROW_CHECKS
 from .findings import number_of, ordered
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from .sources import SourceDocument
 
 
-CHECKS = (*CLAIM_CHECKS, *DOCUMENT_CHECKS, *LOG_CHECKS)
+CHECKS = (*CLAIM_CHECKS, *DOCUMENT_CHECKS, *ROW_CHECKS, *LOG_CHECKS)
 
 
 def audit(

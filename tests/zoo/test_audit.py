@@ -11,44 +11,18 @@ from typing import get_args
 
 import pytest
 import yaml
+from planted_faults import YAML, ZOO, counted, findings, replace, unchanged, within
 from publisher_pages import metafile, mmseg_readme, ssseg_readme
 
 from segbench.zoo.audit import audit
 from segbench.zoo.audit_claims import V100_MS_PER_GFLOP, _added_gflops, added_memory_mib
 from segbench.zoo.cli import main
 from segbench.zoo.findings import MEANINGS, Kind, as_markdown, as_records, as_text
-from segbench.zoo.manifest import PACKAGED, load_manifest
 from segbench.zoo.sources import read_source
 
-ZOO = load_manifest()
-YAML = PACKAGED.read_text(encoding="utf-8")
 WEIGHTS = "https://download.openmmlab.com/mmsegmentation/v0.5/isanet/"
 FIRST = ZOO["isanet_r50-d8_512x1024_40k_cityscapes"]
 SECOND = ZOO["isanet_r101-d8_512x1024_40k_cityscapes"]
-
-
-def replace(old, new, count=1):
-    """An edit that must meet its text exactly `count` times."""
-
-    def edit(text):
-        assert text.count(old) == count, (old, text.count(old))
-        return text.replace(old, new)
-
-    return edit
-
-
-def within(row, *edits):
-    """Edits of one entry of the manifest."""
-
-    def edit(text):
-        start = text.index(f"  - id: {row}\n")
-        end = text.find("\n  - id: ", start + 1)
-        block = text[start:end]
-        for change in edits:
-            block = change(block)
-        return text[:start] + block + text[end:]
-
-    return edit
 
 
 def swapped_rows(text):
@@ -69,12 +43,22 @@ def in_gigabytes(text):
     return re.sub(pattern, convert, text)
 
 
-def unchanged(text):
-    return text
-
-
 def without_last_row(text):
     return text.rstrip("\n").rsplit("\n", 1)[0] + "\n"
+
+
+def with_first_row_twice(text):
+    lines = text.split("\n")
+    first = next(number for number, line in enumerate(lines) if line.startswith("| ISANet"))
+    return "\n".join([*lines[: first + 1], *lines[first:]])
+
+
+def described_metafile():
+    """A metafile that says more than any published one."""
+    data = yaml.safe_load(metafile(ZOO, "1.2"))
+    for model in data["Models"]:
+        model["Metadata"] |= {"PyTorch": "1.8.1", "Test scales": "0.5 to 1.75, flip"}
+    return yaml.safe_dump(data, sort_keys=False)
 
 
 def no_times(text):
@@ -187,22 +171,17 @@ DOCUMENT_FAULTS = {
         replace(f"{FIRST.id}/{FIRST.id}_20210901_054739.log", f"{FIRST.id}_20210901_054739.log"),
     ),
     "dropped-field": (timed_metafile(), no_times),
+    "row-differs": (
+        metafile(ZOO, "1.2"),
+        lambda text: text.replace("Training Data: Cityscapes", "Training Data: ADE20K", 1),
+    ),
+    "duplicate-row": (README, with_first_row_twice),
+    "unstated-condition": (
+        described_metafile(),
+        lambda text: text.replace("PyTorch: 1.8.1", "Framework: 1.8.1"),
+    ),
 }
 """Kind -> a sound document and what plants the fault in it."""
-
-
-def findings(folder, manifest_text=YAML, *documents):
-    path = folder / "zoo.yaml"
-    path.write_text(manifest_text, encoding="utf-8")
-    files = []
-    for number, text in enumerate(documents):
-        files.append(folder / f"page{number}")
-        files[-1].write_text(text, encoding="utf-8")
-    return audit(load_manifest(path), [read_source(file) for file in files])
-
-
-def counted(found):
-    return Counter((one.kind, one.subject) for one in found)
 
 
 @pytest.mark.parametrize("kind", MANIFEST_FAULTS)
@@ -235,7 +214,7 @@ def test_a_figure_that_the_manifest_has_not_is_found(tmp_path):
 def test_two_metafiles_that_word_a_field_differently_are_found(tmp_path):
     alone = counted(findings(tmp_path, YAML, metafile(ZOO)))
     both = counted(findings(tmp_path, YAML, metafile(ZOO), metafile(ZOO, "0.30")))
-    new = {key for key in both - alone if key[0] != "lost-decimals"}
+    new = {key for key in both - alone if key[0] not in {"lost-decimals", "unstated-condition"}}
     assert new == {("renamed-field", "memory"), ("renamed-field", "collection")}
 
 
@@ -340,6 +319,9 @@ def test_the_real_sources_add_the_known_list_and_nothing_else(real):
         ("renamed-field", "results"),
         ("resolution-is-crop", "isanet-0.18.0.yml"),
         ("resolution-is-crop", "isanet-0.30.0.yml"),
+        ("unstated-condition", "isanet-0.18.0.yml"),
+        ("unstated-condition", "isanet-0.30.0.yml"),
+        ("unstated-condition", "isanet-1.2.2.yml"),
     ]
 
 
