@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .audit_claims import CLAIM_CHECKS
+from .audit_columns import COLUMN_CHECKS
 from .audit_documents import DOCUMENT_CHECKS
 from .audit_evidence import Evidence
 from .audit_logs import LOG_CHECKS
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from .sources import SourceDocument
 
 
-CHECKS = (*CLAIM_CHECKS, *DOCUMENT_CHECKS, *ROW_CHECKS, *LOG_CHECKS)
+CHECKS = (*CLAIM_CHECKS, *COLUMN_CHECKS, *DOCUMENT_CHECKS, *ROW_CHECKS, *LOG_CHECKS)
 
 
 def audit(

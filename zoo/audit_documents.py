@@ -238,13 +238,16 @@ def relabelled_columns(evidence: Evidence) -> Iterator[Finding]:
 def links(evidence: Evidence) -> Iterator[Finding]:
     """Links that lead elsewhere than the row or the manifest says; the gravest reason of each is told."""
     for document, row, one in _matched(evidence):
-        place = _at(document, row, "weights")
-        for url, known in ((row.weights_url, one.weights.urls), (row.log_url, one.log_urls)):
+        for field, url, known in (
+            ("weights", row.weights_url, one.weights.urls),
+            ("log", row.log_url, one.log_urls),
+        ):
             if not url or url in known:
                 continue
+            place = _at(document, row, field)
             if reason := contradiction(url, one):
                 yield finding("weights-name", one.id, f"{url}: {reason}", place)
-            elif url == row.log_url and row.weights_url and _beside(url) != _beside(row.weights_url):
+            elif field == "log" and row.weights_url and _beside(url) != _beside(row.weights_url):
                 yield finding("log-path", one.id, f"{url} is not beside {row.weights_url}", place)
             else:
                 yield finding(
@@ -252,6 +255,7 @@ def links(evidence: Evidence) -> Iterator[Finding]:
                 )
         if row.config and stem(row.config) not in (one.id, *one.aliases):
             what = f"configuration {row.config} is none of {', '.join((one.id, *one.aliases))}"
+            place = _at(document, row, "config")
             yield finding("link-differs", one.id, what, place, evidence.entry_place(one))
 
 
