@@ -24,6 +24,13 @@ UNIT_FACTORS = {1000: "1000 times", 1024: "1024 times", 100: "100 times"}
 """Factors between the units that publishers use: MiB and GB, fractions and percent."""
 CLOSE = Decimal("0.001")
 """Relative distance at which a ratio counts as such a factor: figures have three or four digits."""
+ROUNDED = Decimal("0.005")
+"""The same for a reciprocal: fps have two digits after the point, but sometimes only three in all."""
+MEMORY_FACTORS = {
+    Decimal(1024) / 1000: "one of them is in GiB, the other in MiB / 1000",
+    Decimal(1024**2) / 10**6: "one of them is in 10^9 bytes, the other in MiB / 1000",
+}
+"""Ratio of two figures of one memory in the units that a heading of GB is used for."""
 LEGACY_HEADING = {"miou_ms_flip": "miou_flip"}
 """Heading -> the metric that its figure may really be."""
 
@@ -67,7 +74,8 @@ def missing_rows(evidence: Evidence) -> Iterator[Finding]:
         covered = {(one.publisher, one.method, one.dataset) for _, one in found}
         for one in evidence.manifest:
             if (one.publisher, one.method, one.dataset) in covered and one.id not in present:
-                place = Place(file=document.path, line=document.rows[0].line)
+                nearest = next(row for row, other in found if other.dataset == one.dataset)
+                place = Place(file=document.path, line=nearest.line)
                 yield finding(
                     "missing-row",
                     one.id,
@@ -150,11 +158,24 @@ def other_figures(evidence: Evidence) -> Iterator[Finding]:
 
 def _difference(evidence: Evidence, one: Checkpoint, claim: Claim, text: str, place: Place) -> Finding:
     title, printed = METRICS[claim.metric].title, claim.printed or ""
-    factor = _unit_factor(Decimal(text), Decimal(printed))
+    other = _other_unit(claim.metric, Decimal(text), Decimal(printed))
     what = f"{title} {text} in {place.file}, {printed} in the manifest"
-    if factor:
-        return finding("unit-mixup", one.id, f"{what}: {factor} off", place, evidence.claim_place(one, claim))
+    if other:
+        return finding("unit-mixup", one.id, f"{what}: {other}", place, evidence.claim_place(one, claim))
     return finding("numbers-differ", one.id, what, place, evidence.claim_place(one, claim))
+
+
+def _other_unit(metric: str, ours: Decimal, theirs: Decimal) -> str:
+    """Which other unit a figure is in; empty where none fits."""
+    if metric == "fps" and ours and abs(1000 / ours / theirs - 1) < ROUNDED:
+        return "it is ms an image"
+    if metric == "train_memory" and ours:
+        ratio = max(ours, theirs) / min(ours, theirs)
+        for factor, words in MEMORY_FACTORS.items():
+            if abs(ratio / factor - 1) < CLOSE:
+                return words
+    factor = _unit_factor(ours, theirs)
+    return f"{factor} off" if factor else ""
 
 
 def _unit_factor(ours: Decimal, theirs: Decimal) -> str:

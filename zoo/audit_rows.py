@@ -23,6 +23,14 @@ Fault = tuple[str, str]
 """Field of the row, for its line, and what is wrong with it."""
 
 
+def unreadable_cells(evidence: Evidence) -> Iterator[Finding]:
+    """Cells, columns and values that cannot be understood."""
+    for document in evidence.documents:
+        for fault in document.faults:
+            place = Place(file=document.path, line=fault.line)
+            yield finding("unreadable-cell", document.path, fault.message, place)
+
+
 def rows_told_otherwise(evidence: Evidence) -> Iterator[Finding]:
     """Rows whose data set, network, training or device is not the manifest's; one finding a row."""
     for document in evidence.documents:
@@ -130,6 +138,7 @@ def unstated_conditions(evidence: Evidence) -> Iterator[Finding]:
 
 
 ROW_CHECKS: tuple[Callable[[Evidence], Iterator[Finding]], ...] = (
+    unreadable_cells,
     rows_told_otherwise,
     other_pretraining,
     rows_told_twice,

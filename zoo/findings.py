@@ -14,6 +14,7 @@ Kind = Literal[
     "numbers-differ",
     "unlisted-figure",
     "unit-mixup",
+    "unreadable-cell",
     "impossible-figure",
     "point-moved",
     "impossible-date",
@@ -70,6 +71,10 @@ MEANINGS: dict[Kind, tuple[Gravity, str]] = {
     "unit-mixup": (
         "error",
         "The figure stands in another unit than its column, so comparing it is off by that factor.",
+    ),
+    "unreadable-cell": (
+        "error",
+        "Neither people nor programs can tell what stands there; the cell is judged by nothing.",
     ),
     "impossible-figure": ("error", "No measurement can give this figure."),
     "point-moved": ("error", "The figure is ten or a hundred times off; every comparison with it is."),

@@ -1,20 +1,21 @@
 """Publishers' own documents as records: README tables, pages rendered from them, metafiles.
 
-Tolerant of layout (widths, alignment, order of columns, links or none), strict about meaning: a cell that
-should be a number and is none, or a results column nobody knows, is refused with its file and line rather
-than skipped. `zoo audit` and `zoo import` read documents through here only.
+Tolerant of layout (widths, alignment, order of columns, links or none, bold type, marks of footnotes), strict about
+meaning: a cell that should be a number and is none, or a results column nobody knows, is a fault with its line. It
+ends an import; an audit tells it and goes on with the rest. Both read documents through here only.
 """
 
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 import yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from ..reports.metrics import MetricName
@@ -56,12 +57,26 @@ STATED = {
 """Column or metafile key -> what `SourceRow.stated` and messages call it."""
 _MEMORY_FIELDS = ("memory (GB)", "Training Memory (GB)", "Memory (GB)")
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
+_BLANK = {"", "-", "–", "—"}
+_ORDER = tuple(_FIGURES.values())
 _LINK = re.compile(r"\[(cfg|config|model|log)\]\((\S+?)\)")
 _HEADER_OF_A_PAGE = "Method |"
 
 
 class SourceError(Exception):
     """A document cannot be read: one message with file and line."""
+
+
+class SourceFault(msgspec.Struct, frozen=True, kw_only=True):
+    """A place that cannot be understood; the rest of the document is read without it."""
+
+    line: int
+    """Counted from 1."""
+    message: str
+
+
+class _CellError(Exception):
+    """A cell cannot be understood; its reader knows the line."""
 
 
 class SourceRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,14 +132,28 @@ class SourceDocument(msgspec.Struct, frozen=True, kw_only=True):
     rows: tuple[SourceRow, ...]
     fields: dict[str, tuple[str, int]] = {}
     """A metafile's way of saying things: concept -> its key or form, and the first line of it."""
+    faults: tuple[SourceFault, ...] = ()
 
 
-def read_source(path: Path) -> SourceDocument:
+def read_source(path: Path, *, tolerant: bool = False) -> SourceDocument:
     """Parse a document; its form is recognised by what it contains.
 
+    Args:
+        path: the file.
+        tolerant: whether what cannot be understood is put on record in `faults` instead of raised.
+
     Raises:
-        SourceError: the file cannot be read, has no known form, or says something that cannot be understood.
+        SourceError: the file cannot be read, has no known form, or, unless tolerant, says something that cannot be
+            understood.
     """
+    document = _read(path)
+    if document.faults and not tolerant:
+        first = min(document.faults, key=lambda fault: fault.line)
+        raise SourceError(f"{document.path}:{first.line}: {first.message}")
+    return document
+
+
+def _read(path: Path) -> SourceDocument:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
@@ -155,59 +184,121 @@ def _read_markdown(path: str, text: str) -> SourceDocument:
     ours = [table.header for table in tables]
     publisher = MMSEG if all("lr schd" in header for header in ours) else SSSEG
     form: Form = "mmseg-readme" if publisher == MMSEG else "ssseg-readme"
-    rows = [row for table in tables for row in table.rows()]
-    return SourceDocument(path=path, form=form, publisher=publisher, rows=tuple(rows))
+    return _document(path, form, publisher, tables)
+
+
+def _document(path: str, form: Form, publisher: str, tables: list[_Table]) -> SourceDocument:
+    rows = tuple(row for table in tables for row in table.rows())
+    faults = tuple(fault for table in tables for fault in table.faults)
+    return SourceDocument(path=path, form=form, publisher=publisher, rows=rows, faults=faults)
 
 
 class _Table:
-    """One Markdown table with the heading above it."""
+    """One table with the heading above it."""
 
-    def __init__(self, path: str, section: str, header: list[str], line: int) -> None:
-        self.path, self.section, self.line = path, section, line
+    def __init__(self, section: str, header: list[str], line: int, *, lines_a_cell: int = 0) -> None:
+        self.section, self.line = section, line
+        self.lines_a_cell = lines_a_cell
+        """1 where each cell has a line of its own, 0 where a row has one."""
         self.header = [re.sub(r"\s+", " ", name).casefold() for name in header]
         self.body: list[tuple[int, list[str]]] = []
         self.first_row = 1
         """Number of the first row: above 1 where a section has several tables."""
+        self.faults: list[SourceFault] = []
+        """What could not be understood, once the rows are read."""
 
     @property
     def is_results(self) -> bool:
         return "backbone" in self.header and any(name.startswith("miou") for name in self.header)
 
     def rows(self) -> Iterator[SourceRow]:
-        for name in self.header:
-            if name not in _FACTS | _UNUSED and not all(part in _FIGURES for part in name.split("/")):
-                raise SourceError(f"{self.path}:{self.line}: unknown column {name!r} in the results table")
+        self.faults = [
+            SourceFault(
+                line=self._line(self.line, name), message=f"unknown column {name!r} in the results table"
+            )
+            for name in self.header
+            if not _is_known(name)
+        ]
         for number, (line, cells) in enumerate(self.body, start=self.first_row):
-            if len(cells) != len(self.header):
-                raise SourceError(
-                    f"{self.path}:{line}: expected {len(self.header)} cells, found {len(cells)}"
-                )
-            yield self._row(number, line, dict(zip(self.header, cells, strict=True)))
+            yield self._row(number, line, self._named(line, cells))
+
+    def _named(self, line: int, cells: list[str]) -> dict[str, str]:
+        """Column -> cell; of a row with a cell too many or too few, those before the first that does not fit."""
+        end = len(cells)
+        if len(cells) != len(self.header):
+            pairs = zip(self.header, cells, strict=False)
+            end = next((index for index, pair in enumerate(pairs) if not _fits(*pair)), min(len(cells), 4))
+            message = f"expected {len(self.header)} cells, found {len(cells)}"
+            self.faults.append(SourceFault(line=line + self.lines_a_cell * end, message=message))
+        return dict(zip(self.header, cells[:end], strict=False))
+
+    def _line(self, line: int, column: str) -> int:
+        return line + self.lines_a_cell * self.header.index(column)
 
     def _row(self, number: int, line: int, cells: dict[str, str]) -> SourceRow:
-        place = f"{self.path}:{line}"
         links = {kind: url for cell in cells.values() for kind, url in _LINK.findall(cell)}
         figures: dict[str, str | None] = {}
-        for name, cell in cells.items():
-            if name not in _FACTS | _UNUSED:
-                figures |= _figures(place, name, cell)
+        for name in cells.keys() - _FACTS - _UNUSED:
+            if _is_known(name):
+                figures |= self._read(line, name, _figures, name, cells[name], instead={})
         return SourceRow(
             line=line,
             section=self.section,
             row=number,
             method=cells.get("method", "") or _method_of(links.get("model", "")),
-            backbone=cells["backbone"],
+            backbone=cells.get("backbone", ""),
             dataset=dataset_of(self.section),
-            crop=_size(place, cells.get("crop size", "")),
+            crop=self._read(line, "crop size", _size, cells.get("crop size", ""), instead=None),
             schedule=cells.get("lr schd") or cells.get("schedule", ""),
-            figures=figures,
-            blank_cells=sum(not cell for cell in cells.values()),
+            figures=dict(sorted(figures.items(), key=lambda figure: _ORDER.index(figure[0]))),
+            blank_cells=sum(cell in _BLANK for cell in cells.values()),
             device=cells.get("device", ""),
             weights_url=links.get("model", ""),
             log_url=links.get("log", ""),
             config=links.get("config", links.get("cfg", "")),
             stated={STATED[name]: cells[name] for name in _UNUSED & cells.keys() if cells[name]},
+            lines=self._lines(line) if self.lines_a_cell else {},
         )
+
+    def _read(self, line: int, column: str, read: Callable[..., Any], *arguments: str, instead: Any) -> Any:
+        """A cell's value, or `instead` with the fault on record."""
+        try:
+            return read(*arguments)
+        except _CellError as error:
+            self.faults.append(SourceFault(line=self._line(line, column), message=str(error)))
+            return instead
+
+    def _lines(self, line: int) -> dict[str, int]:
+        """Metric or field -> line of its cell."""
+        found = {field: self._line(line, name) for name in self.header for field in _fields_of(name)}
+        return {field: own for field, own in found.items() if own != line}
+
+
+def _fields_of(column: str) -> list[str]:
+    """What `SourceRow.line_of` calls the contents of a column."""
+    if column in _FACTS:
+        return {"download": ["weights", "log"], "crop size": ["crop"], "lr schd": ["schedule"]}.get(
+            column, [column]
+        )
+    return [STATED[column]] if column in STATED else [_FIGURES.get(part, part) for part in column.split("/")]
+
+
+def _is_known(column: str) -> bool:
+    return column in _FACTS | _UNUSED or all(part in _FIGURES for part in column.split("/"))
+
+
+def _fits(column: str, cell: str) -> bool:
+    """Whether a cell looks like one of its column: figures are numbers, devices and backbones begin with a letter."""
+    if column in {"method", "backbone", "device"}:
+        return cell[:1].isalpha()
+    if column == "lr schd":
+        return cell.isdigit()
+    try:
+        if column == "crop size":
+            return _size(cell) is not None
+        return column in _FACTS | _UNUSED or bool(_figures(column, cell))
+    except _CellError:
+        return False
 
 
 def _tables(path: str, text: str) -> Iterator[_Table]:
@@ -226,11 +317,11 @@ def _tables(path: str, text: str) -> Iterator[_Table]:
                 yield table
             table = None
         elif table is None:
-            table = _Table(path, section, _cells(line), number)
+            table = _Table(section, _cells(line), number)
             table.first_row = last.get(section, 0) + 1
         elif not re.fullmatch(r"[|:\-\s]+", line):
             table.body.append((number, _cells(line)))
-        elif len(table.body):
+        elif table.body:
             raise SourceError(f"{path}:{number}: a second line of dashes within the table")
     if table is not None:
         yield table
@@ -241,31 +332,38 @@ def _cells(line: str) -> list[str]:
     return [cell.strip() for cell in re.split(r"(?<!\\)\|", inner)]
 
 
-def _figures(place: str, column: str, cell: str) -> dict[str, str | None]:
+def _figures(column: str, cell: str) -> dict[str, str | None]:
     """Metrics and printed texts of one cell; a column may hold two, as `mIoU/mIoU(ms+flip)`."""
     names = column.split("/")
-    texts = cell.split("/") if cell else [""] * len(names)
+    plain = _plain(cell)
+    texts = [plain] * len(names) if plain in _BLANK else plain.split("/")
     if len(texts) != len(names):
-        raise SourceError(f"{place}: expected {len(names)} figures in column {column!r}, found {cell!r}")
-    return {_FIGURES[name]: _figure(place, column, text) for name, text in zip(names, texts, strict=True)}
+        raise _CellError(f"expected {len(names)} figures in column {column!r}, found {cell!r}")
+    return {_FIGURES[name]: _figure(column, text) for name, text in zip(names, texts, strict=True)}
 
 
-def _figure(place: str, column: str, text: str) -> str | None:
+def _plain(cell: str) -> str:
+    """A cell without bold or italic type and without marks of footnotes."""
+    unmarked = re.sub(r"<sup>[^<]*</sup>|\[\^[^\]]*\]", "", cell)
+    return re.sub(r"\*\*|__|</?(?:b|i|em|strong)>|[*†‡]", "", unmarked).strip()
+
+
+def _figure(column: str, text: str) -> str | None:
     text = text.strip().removesuffix("%").strip()
-    if text in {"", "-", "–"}:
+    if text in _BLANK:
         return None
     if not _NUMBER.fullmatch(text):
-        raise SourceError(f"{place}: expected a plain number in column {column!r}, found {text!r}")
+        raise _CellError(f"expected a plain number in column {column!r}, found {text!r}")
     return text
 
 
-def _size(place: str, text: str) -> tuple[int, int] | None:
+def _size(text: str) -> tuple[int, int] | None:
     """`512x1024` or `(512,1024)` as (height, width)."""
     if not text:
         return None
     found = re.fullmatch(r"\(?(\d+)\s*[x,]\s*(\d+)\)?", text)
     if not found:
-        raise SourceError(f"{place}: expected a size such as 512x1024, found {text!r}")
+        raise _CellError(f"expected a size such as 512x1024, found {text!r}")
     return int(found[1]), int(found[2])
 
 
@@ -282,25 +380,31 @@ def _read_page(path: str, text: str) -> SourceDocument:
     """One cell a line, each but the last followed by a bar; headings and link targets are gone."""
     lines = text.splitlines()
     starts = [number for number, line in enumerate(lines) if line.strip() == _HEADER_OF_A_PAGE]
-    rows: list[SourceRow] = []
-    for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
-        rows += _page_table(path, lines, start, end)
-    return SourceDocument(path=path, form="mmseg-page", publisher=MMSEG, rows=tuple(rows))
+    pairs = zip(starts, [*starts[1:], len(lines)], strict=True)
+    return _document(
+        path, "mmseg-page", MMSEG, [_page_table(path, lines, start, end) for start, end in pairs]
+    )
 
 
-def _page_table(path: str, lines: list[str], start: int, end: int) -> list[SourceRow]:
+def _page_table(path: str, lines: list[str], start: int, end: int) -> _Table:
     last = next((n for n in range(start, end) if lines[n].strip() == "download |"), None)
     if last is None:
         raise SourceError(f"{path}:{start + 1}: the table's header has no download column")
-    table = _Table(
-        path, "", [line.strip().removesuffix("|").strip() for line in lines[start : last + 1]], start + 1
-    )
-    width, position = len(table.header), last + 1
-    while position + width <= end and lines[position].rstrip().endswith("|"):
-        cells = [line.strip().removesuffix("|").strip() for line in lines[position : position + width]]
+    header = [line.strip().removesuffix("|").strip() for line in lines[start : last + 1]]
+    table = _Table("", header, start + 1, lines_a_cell=1)
+    position = last + 1
+    while position < end and lines[position].rstrip().endswith("|"):
+        length = _row_length(lines[position:end], len(header))
+        cells = [line.strip().removesuffix("|").strip() for line in lines[position : position + length]]
         table.body.append((position + 1, cells))
-        position += width
-    return list(table.rows())
+        position += length
+    return table
+
+
+def _row_length(lines: list[str], width: int) -> int:
+    """Cells of the row that begins here: up to the next row of the method where one is due, else the table's width."""
+    again = next((number for number, line in enumerate(lines) if number and line == lines[0]), width)
+    return again if again < 2 * width else min(width, len(lines))
 
 
 # --- metafiles --------------------------------------------------------------------------------------
@@ -320,8 +424,7 @@ def _read_metafile(path: str, text: str) -> SourceDocument:
     models = file.get("Models")
     if models is None or not isinstance(models.node, yaml.SequenceNode):
         raise SourceError(f"{path}: expected a list of Models")
-    counts: dict[str, int] = {}
-    rows = [_model(_Node(path, node), counts) for node in models.node.value]
+    rows, faults = _models(path, models.node.value)
     old = all(
         isinstance(_Node(path, node).need("Results").node, yaml.SequenceNode) for node in models.node.value
     )
@@ -331,7 +434,15 @@ def _read_metafile(path: str, text: str) -> SourceDocument:
         publisher=MMSEG,
         rows=tuple(rows),
         fields=_field_forms(file, _Node(path, models.node.value[0])) if rows else {},
+        faults=tuple(faults),
     )
+
+
+def _models(path: str, nodes: list[Any]) -> tuple[list[SourceRow], list[SourceFault]]:
+    """The models as rows; one with a value that cannot be understood is read without it."""
+    faults: list[SourceFault] = []
+    counts: dict[str, int] = {}
+    return [_model(_Node(path, node), counts, faults) for node in nodes], faults
 
 
 class _Node:
@@ -374,7 +485,7 @@ class _Node:
         return found.text if found else ""
 
 
-def _model(model: _Node, counts: dict[str, int]) -> SourceRow:
+def _model(model: _Node, counts: dict[str, int], faults: list[SourceFault]) -> SourceRow:
     meta, result = model.need("Metadata"), model.need("Results").first()
     section, metrics = result.need("Dataset").text, result.need("Metrics")
     found: dict[str, _Node | None] = {
@@ -390,7 +501,6 @@ def _model(model: _Node, counts: dict[str, int]) -> SourceRow:
     stated = _stated(meta, speed)
     batch = meta.get("Batch Size")
     counts[section] = counts.get(section, 0) + 1
-    place = f"{model.path}:{model.line}"
     return SourceRow(
         line=name.line,
         section=section,
@@ -398,15 +508,19 @@ def _model(model: _Node, counts: dict[str, int]) -> SourceRow:
         method=METHODS.get(model.optional("In Collection").casefold(), model.optional("In Collection")),
         backbone=meta.optional("backbone") or (architecture.first().text if architecture else ""),
         dataset=dataset_of(section),
-        crop=_size(place, meta.optional("crop size")) or crop,
+        crop=_understood(faults, meta.get("crop size"), _size) or crop,
         schedule=meta.optional("lr schd") or schedule,
-        figures={metric: _figure(place, metric, node.text) for metric, node in found.items() if node},
+        figures={
+            metric: _understood(faults, node, partial(_figure, metric))
+            for metric, node in found.items()
+            if node
+        },
         device=speed.optional("hardware") if speed else _device(meta.optional("Training Resources")),
         weights_url=model.optional("Weights"),
         log_url=model.optional("Training log", "Training Log"),
         config=model.optional("Config"),
         name=name.text,
-        resolution=_size(place, speed.optional("resolution")) if speed else None,
+        resolution=_understood(faults, speed.get("resolution"), _size) if speed else None,
         milliseconds=speed.optional("value") if speed else "",
         batch=int(batch.text) if batch and batch.text.isdigit() else None,
         stated={name: node.text for name, node in stated.items()},
@@ -415,6 +529,15 @@ def _model(model: _Node, counts: dict[str, int]) -> SourceRow:
         | {name: node.line for name, node in stated.items()}
         | {name: node.line for name, node in _own_lines(model, meta, result).items() if node},
     )
+
+
+def _understood(faults: list[SourceFault], node: _Node | None, read: Callable[[str], Any]) -> Any:
+    """A node's value, or None with the fault on record."""
+    try:
+        return read(node.text) if node else None
+    except _CellError as error:
+        faults.append(SourceFault(line=node.line if node else 0, message=str(error)))
+        return None
 
 
 def _stated(meta: _Node, speed: _Node | None) -> dict[str, _Node]:

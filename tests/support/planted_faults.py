@@ -46,7 +46,7 @@ def findings(folder, manifest_text=YAML, *documents):
     for number, text in enumerate(documents):
         files.append(folder / f"page{number}")
         files[-1].write_text(text, encoding="utf-8")
-    return audit(load_manifest(path), [read_source(file) for file in files])
+    return audit(load_manifest(path), [read_source(file, tolerant=True) for file in files])
 
 
 def counted(found):

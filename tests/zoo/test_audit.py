@@ -197,6 +197,7 @@ DOCUMENT_FAULTS = {
         metafile(ZOO, "1.2"),
         lambda text: text.replace("Training Data: Cityscapes", "Training Data: ADE20K", 1),
     ),
+    "unreadable-cell": (README, replace("| 78.49 |", "| 78,49 |")),
     "duplicate-row": (README, with_first_row_twice),
     "unstated-condition": (
         described_metafile(),
@@ -238,6 +239,29 @@ def test_two_metafiles_that_word_a_field_differently_are_found(tmp_path):
     both = counted(findings(tmp_path, YAML, metafile(ZOO), metafile(ZOO, "0.30")))
     new = {key for key in both - alone if key[0] not in {"lost-decimals", "unstated-condition"}}
     assert new == {("renamed-field", "memory"), ("renamed-field", "collection")}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("| 2.91 |", "| 343.6 |", "it is ms an image"),
+        ("| 5.869 |", "| 5.731 |", "one of them is in GiB, the other in MiB / 1000"),
+        ("| 5.869 |", "| 6.154 |", "one of them is in 10^9 bytes, the other in MiB / 1000"),
+        ("| 5.869 |", "| 5869 |", "1000 times off"),
+        ("| 78.49 |", "| 0.7849 |", "100 times off"),
+    ],
+)
+def test_a_figure_in_another_unit_is_told_with_the_unit(tmp_path, old, new, words):
+    found = findings(tmp_path, YAML, README.replace(old, new, 1))
+    (one,) = [one for one in found if one.kind == "unit-mixup"]
+    assert one.subject == FIRST.id
+    assert one.what.endswith(words)
+
+
+def test_a_missing_row_is_told_beside_the_rows_of_its_data_set(tmp_path):
+    found = findings(tmp_path, YAML, without_last_row(README))
+    (one,) = [one for one in found if one.kind == "missing-row"]
+    assert "### Pascal" in "".join(README.splitlines()[one.where[0].line - 5 : one.where[0].line])
 
 
 def test_every_kind_has_a_planted_fault():
@@ -417,10 +441,18 @@ def test_text_and_markdown_tell_the_same_findings():
     assert sum(line.startswith(("| warning |", "| note |")) for line in markdown.splitlines()) == len(found)
 
 
-def test_an_unreadable_source_is_a_usage_error(capsys, tmp_path):
+def test_an_odd_cell_is_a_finding_and_the_other_rows_are_audited(capsys, tmp_path):
     page = tmp_path / "page.md"
-    page.write_text(README.replace("| 78.49 |", "| 78,49 |"), encoding="utf-8")
+    text = README.replace("| 78.49 |", "| 78,49 |").replace("| 78.68 |", "| 78.86 |")
+    page.write_text(text, encoding="utf-8")
+    assert main(["audit", "--source", str(page), "--fail-on", "error"]) == 1
+    out = capsys.readouterr().out
+    assert f"expected a plain number in column 'miou', found '78,49'\n    {page}:5\n" in out
+    assert f"mIoU 78.86 in {page}, 78.68 in the manifest" in out
+
+
+def test_a_file_that_is_no_document_is_a_usage_error(capsys, tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("no table here", encoding="utf-8")
     assert main(["audit", "--source", str(page)]) == 2
-    assert capsys.readouterr().err == (
-        f"zoo: {page}:5: expected a plain number in column 'miou', found '78,49'\n"
-    )
+    assert "expected a results table" in capsys.readouterr().err

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def run_audit(arguments: argparse.Namespace) -> int:
     """`zoo audit`: findings about the claims; exits 1 where one is as grave as --fail-on says."""
     try:
-        documents = [read_source(path) for path in arguments.source]
+        documents = [read_source(path, tolerant=True) for path in arguments.source]
     except SourceError as error:
         raise CommandError(str(error), USAGE) from error
     manifest = load_manifest(arguments.manifest)
