@@ -449,9 +449,10 @@ def revised_claims(evidence: Evidence) -> Iterator[Finding]:
                 earlier = next(other for other in one.published if other.printed == claim.supersedes)
                 since = f" of {earlier.date}" if earlier.date else ""
                 on = f" on {claim.date}" if claim.date else ""
+                kind: Kind = "revised-claim" if claim.printed != claim.supersedes else "revised-to-itself"
                 what = f"{_title(claim.metric)} {claim.supersedes}{since} became {claim.printed}{on}"
                 yield finding(
-                    "revised-claim",
+                    kind,
                     one.id,
                     what,
                     *evidence.places(one, claim),

@@ -143,6 +143,7 @@ def blank_cells(evidence: Evidence) -> Iterator[Finding]:
 
 def other_figures(evidence: Evidence) -> Iterator[Finding]:
     """Figures that are not the manifest's: another number, another unit, or one it does not have."""
+    keys = {document.path: evidence.document_key(document) for document in evidence.documents}
     for document, row, one in _matched(evidence):
         for metric, text in row.figures.items():
             if text is None or _relabelled(one, metric, text):
@@ -153,7 +154,10 @@ def other_figures(evidence: Evidence) -> Iterator[Finding]:
                 what = f"{METRICS[metric].title} {text}, which the manifest has not"
                 yield finding("unlisted-figure", one.id, what, place, evidence.entry_place(one))
             elif all(Decimal(text) != Decimal(claim.printed or 0) for claim in claims):
-                yield _difference(evidence, one, claims[-1], text, place)
+                own = [
+                    claim for claim in claims if claim.source and claim.source.document == keys[document.path]
+                ]
+                yield _difference(evidence, one, (own or claims)[-1], text, place)
 
 
 def _difference(evidence: Evidence, one: Checkpoint, claim: Claim, text: str, place: Place) -> Finding:

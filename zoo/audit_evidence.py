@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -11,6 +12,7 @@ from .findings import Finding, Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
 
     from .audit_logs import RowLog
     from .findings import Kind
@@ -47,6 +49,16 @@ class Evidence:
                 found = self.checkpoint(row)
                 if found is not None and found.id == checkpoint.id:
                     yield document, row
+
+    def document_key(self, document: SourceDocument) -> str:
+        """The manifest's document that a file is: the one cited for most of its figures; empty where none is."""
+        votes: Counter[str] = Counter()
+        for row in document.rows:
+            one = self.checkpoint(row)
+            for claim in one.published if one else ():
+                if claim.source and row.figures.get(claim.metric) == claim.printed:
+                    votes[claim.source.document] += 1
+        return votes.most_common(1)[0][0] if votes else ""
 
     def entry_place(self, checkpoint: Checkpoint) -> Place:
         """Where the manifest's entry begins."""
@@ -105,9 +117,8 @@ def find_checkpoint(manifest: Manifest, document: SourceDocument, row: SourceRow
 
 
 def shown(path: Path) -> str:
-    """A path as a user would type it: relative where it lies below the current folder."""
-    here = Path.cwd()
-    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+    """A path as a user would type it: from the current folder, or from the root where that is shorter."""
+    return min(os.path.relpath(path), str(path.absolute()), key=len)
 
 
 class ManifestLines:

@@ -18,6 +18,7 @@ Kind = Literal[
     "impossible-figure",
     "point-moved",
     "impossible-date",
+    "revised-to-itself",
     "architecture-differs",
     "protocol-differs",
     "cited-twice",
@@ -79,6 +80,7 @@ MEANINGS: dict[Kind, tuple[Gravity, str]] = {
     "impossible-figure": ("error", "No measurement can give this figure."),
     "point-moved": ("error", "The figure is ten or a hundred times off; every comparison with it is."),
     "impossible-date": ("error", "The history of the figure cannot have been like this."),
+    "revised-to-itself": ("error", "A figure replaces an equal one: one of the two is mistyped."),
     "architecture-differs": (
         "error",
         "Another network is built than the row names: its weights will not fit, or its figures are another's.",

@@ -88,6 +88,19 @@ MANIFEST_FAULTS = {
     "equal-accuracy": (unchanged, replace('"78.68"', '"78.49"')),
     "mixed-devices": (unchanged, within(FIRST.id, replace('"5.869", device: V100', '"5.869", device: A100'))),
     "architecture-differs": (unchanged, within(FIRST.id, replace("depth: 50", "depth: 101"))),
+    "revised-to-itself": (
+        unchanged,
+        within(
+            "isnet_resnet101os8_lip",
+            lambda text: re.sub(
+                r'( +- \{metric: miou, printed: "54.96".*?\}\n)(?= +- )',
+                r'\1      - {metric: miou, printed: "54.96", supersedes: "54.96", protocol: ssseg-lip-whole}\n',
+                text,
+                count=1,
+                flags=re.DOTALL,
+            ),
+        ),
+    ),
     "protocol-differs": (
         unchanged,
         within(FIRST.id, replace("mmseg-cityscapes-whole,", "mmseg-cityscapes-whole-ms-flip,")),
@@ -262,6 +275,25 @@ def test_a_missing_row_is_told_beside_the_rows_of_its_data_set(tmp_path):
     found = findings(tmp_path, YAML, without_last_row(README))
     (one,) = [one for one in found if one.kind == "missing-row"]
     assert "### Pascal" in "".join(README.splitlines()[one.where[0].line - 5 : one.where[0].line])
+
+
+def test_a_page_of_an_earlier_state_is_compared_with_the_figures_of_that_state(tmp_path):
+    page = ssseg_readme(ZOO, "ISNet", latest=False)
+    assert "38.06%/40.16%" in page
+    found = findings(tmp_path, YAML, page.replace("38.06%/40.16%", "38.06%/41.16%"))
+    (one,) = [one for one in found if one.kind == "numbers-differ"]
+    assert one.what.endswith(", 40.16 in the manifest")
+
+
+def test_a_dash_counts_as_an_empty_cell(tmp_path):
+    found = findings(tmp_path, YAML, README.replace("| 78.49 |", "| - |"))
+    assert [one.what for one in found if one.kind == "blank-cells"] == ["1 empty cell in 1 row"]
+
+
+def test_files_are_shown_as_the_user_would_type_them(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert {place.file for one in findings(tmp_path) for place in one.where} == {"../zoo.yaml"}
 
 
 def test_every_kind_has_a_planted_fault():
