@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from .file_names import undated
 from .findings import Finding, Place
 
 if TYPE_CHECKING:
@@ -32,9 +33,7 @@ class Evidence:
         self.file = shown(manifest.path)
         self._lines = ManifestLines(manifest)
         self.matched = {
-            id(row): find_checkpoint(manifest, document, row)
-            for document in documents
-            for row in document.rows
+            key: one for document in documents for key, one in _matches(manifest, document).items()
         }
         """Identity of a document's row -> its checkpoint."""
 
@@ -114,6 +113,17 @@ def find_checkpoint(manifest: Manifest, document: SourceDocument, row: SourceRow
         and row.dataset in ("", one.dataset)
     ]
     return alike[0] if len(alike) == 1 else None
+
+
+def _matches(manifest: Manifest, document: SourceDocument) -> dict[int, Checkpoint | None]:
+    """Identity of each row -> the checkpoint its columns mean, else the one its weights file is, if no other row is it."""
+    found = {id(row): find_checkpoint(manifest, document, row) for row in document.rows}
+    taken = {one.id for one in found.values() if one}
+    for row in document.rows:
+        name = undated(row.weights_url) if row.weights_url else ""
+        if found[id(row)] is None and name in manifest and manifest[name].id not in taken:
+            found[id(row)] = manifest[name]
+    return found
 
 
 def shown(path: Path) -> str:

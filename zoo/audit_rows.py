@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from ..reports.metrics import METRICS
 from . import publisher_rules as rules
 from .audit_evidence import finding, latest
 from .findings import Place
@@ -36,23 +38,19 @@ def rows_told_otherwise(evidence: Evidence) -> Iterator[Finding]:
     for document in evidence.documents:
         for row in document.rows:
             one = evidence.checkpoint(row)
-            faults = [] if one is None else [*_identity(document, row, one), *_conditions(document, row, one)]
+            faults = [] if one is None else [*_identity(row, one), *_conditions(document, row, one)]
             if one and faults:
                 places = [Place(file=document.path, line=row.line_of(field)) for field, _ in faults]
                 what = "; ".join(text for _, text in faults)
                 yield finding("row-differs", one.id, what, *places, evidence.entry_place(one))
 
 
-def _identity(document: SourceDocument, row: SourceRow, one: Checkpoint) -> Iterator[Fault]:
-    """What a table's row is found by; a metafile's is found by its name and may say something else."""
-    if not document.form.startswith("mmseg-metafile"):
-        return
-    if row.dataset != one.dataset:
+def _identity(row: SourceRow, one: Checkpoint) -> Iterator[Fault]:
+    """What a row is: one found by its name or its weights file may say something else in its columns."""
+    if row.section and row.dataset != one.dataset:
         yield "dataset", f"results on {row.section}, {one.dataset_spec.title} in the manifest"
-    for field, said, known in (
-        ("backbone", row.backbone, one.backbone),
-        ("schedule", row.schedule, one.schedule),
-    ):
+    for field in ("method", "backbone", "schedule"):
+        said, known = getattr(row, field), getattr(one, field)
         if said and said != known:
             yield field, f"{field} {said}, {known} in the manifest"
     if row.crop and row.crop != one.crop:
@@ -122,6 +120,25 @@ def rows_told_twice(evidence: Evidence) -> Iterator[Finding]:
             yield finding("duplicate-row", rows[0].id, what, *map(evidence.entry_place, rows))
 
 
+def contradicting_documents(evidence: Evidence) -> Iterator[Finding]:
+    """Rows that the manifest does not have, but several documents have with different figures."""
+    alike: dict[tuple[object, ...], list[tuple[SourceDocument, SourceRow]]] = defaultdict(list)
+    for document in evidence.documents:
+        for row in document.rows:
+            if evidence.checkpoint(row) is None:
+                key = (document.publisher, row.method, row.backbone, row.section, row.crop, row.schedule)
+                alike[key].append((document, row))
+    for rows in alike.values():
+        for metric in METRICS:
+            cells = [(document, row, text) for document, row in rows if (text := row.figures.get(metric))]
+            if len({Decimal(text) for *_, text in cells}) > 1:
+                _, row, _ = cells[0]
+                told = ", ".join(f"{text} in {document.path}" for document, _, text in cells)
+                places = (Place(file=document.path, line=row.line_of(metric)) for document, row, _ in cells)
+                subject = f"{row.method} {row.backbone} {row.section} {row.schedule}".strip()
+                yield finding("numbers-differ", subject, f"{METRICS[metric].title} {told}", *places)
+
+
 def unstated_conditions(evidence: Evidence) -> Iterator[Finding]:
     """What no model of a metafile says although its figures depend on it."""
     for document in evidence.documents:
@@ -142,5 +159,6 @@ ROW_CHECKS: tuple[Callable[[Evidence], Iterator[Finding]], ...] = (
     rows_told_otherwise,
     other_pretraining,
     rows_told_twice,
+    contradicting_documents,
     unstated_conditions,
 )

@@ -89,9 +89,7 @@ def _dated(document: SourceDocument, origin: Provenance, before: Manifest, *, ch
             f"{document.path}: its figures replace some of {before.path}; say with --date when this state was published"
         )
     known = before.documents.get(origin.key)
-    if known is None or (known.date, known.url) == (origin.document.date, origin.document.url):
-        return origin
-    if known.date == origin.document.date and origin.document.url is None:
+    if known is None or (known.date == origin.document.date and origin.document.url in (None, known.url)):
         return origin
     if chosen:
         raise SourceError(

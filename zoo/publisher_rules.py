@@ -22,6 +22,7 @@ SSSEG_SETS = {"voc2012aug": "trainaug/val", "cocostuff10k": "train/test"}
 SETTINGS_RECORDED = "2023-11-22"
 """Since then sssegmentation's ISNet configurations hold their multi-scale settings."""
 NOT_RECORDED = "its settings were not recorded; the protocol is the one configured since"
+FROM_MS = "the metafile gives it in ms an image"
 RELABELLED = "the 2021 header says ms+flip; the authors renamed the column to flip on 2022-09-10"
 
 
@@ -102,7 +103,7 @@ def images_per_gpu(row: SourceRow, config: str) -> tuple[int, int] | None:
 def absence(document: SourceDocument, row: SourceRow, metric: str) -> str:
     """Why a figure is not printed."""
     if row.milliseconds and metric == "fps":
-        return f"the metafile gives {row.milliseconds} ms an image instead"
+        return f"{FROM_MS}, too few digits for a figure in fps"
     if metric in row.figures:
         return "the cell is blank"
     if is_ssseg(document) and metric == "miou_ms_flip":

@@ -82,6 +82,24 @@ FAULTS = {
         "device A100, V100 in the manifest; 8x A100 GPUS, 4 GPUs in the manifest",
     ),
     "device column": (README, first("| V100 |", "| A100 |"), FIRST, "device A100, V100 in the manifest"),
+    "schedule column": (
+        README,
+        first("| 40000 |", "| 160000 |"),
+        FIRST,
+        "schedule 160000, 40000 in the manifest",
+    ),
+    "backbone column": (
+        README,
+        first("| R-50-D8 |", "| R-18-D8 |"),
+        FIRST,
+        "backbone R-18-D8, R-50-D8 in the",
+    ),
+    "method column": (
+        README,
+        first("| ISANet |", "| PSPNet |"),
+        FIRST,
+        "method PSPNet, ISANet in the manifest",
+    ),
     "train set": (
         SSSEG,
         first("trainaug/val", "train/val"),
@@ -119,6 +137,13 @@ def test_a_row_told_twice_is_found_with_both_lines_and_nothing_else(tmp_path, pa
     assert [kind for kind, _ in extra.elements()] == ["duplicate-row"]
     (one,) = [one for one in findings(tmp_path, YAML, twice) if one.kind == "duplicate-row"]
     assert [where.line for where in one.where] == [place + 1, place + 2]
+
+
+def test_documents_are_compared_with_each_other_where_the_manifest_has_no_row(tmp_path):
+    new = README.replace("| R-50-D8 |", "| R-18-D8 |").replace("r50-d8", "r18-d8")
+    other = new.replace("| 78.49 |", "| 78.94 |")
+    extra = counted(findings(tmp_path, YAML, new, other)) - counted(findings(tmp_path, YAML, new, new))
+    assert list(extra.elements()) == [("numbers-differ", "ISANet R-18-D8 Cityscapes 40000")]
 
 
 def test_a_missing_row_does_not_put_the_others_out_of_order(tmp_path):
