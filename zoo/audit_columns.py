@@ -192,13 +192,25 @@ def _other_backbone(one: Checkpoint) -> Iterator[str]:
 
 
 def other_protocols(evidence: Evidence) -> Iterator[Finding]:
-    """Accuracies whose protocol has not the views that the metric's name promises."""
+    """Accuracies by other views than the metric's name promises, memory of another training than the row's."""
     for one in evidence.manifest:
         for claim in one.published:
             protocol = evidence.manifest.protocols.get(claim.protocol or "")
             if claim.metric in ACCURACY and protocol and (found := _views(protocol)) != claim.metric:
                 what = f"{METRICS[claim.metric].title} {claim.printed} by {protocol.name}, which is for {METRICS[found].title}"
                 yield finding("protocol-differs", one.id, what, evidence.claim_place(one, claim))
+            elif claim.metric == "train_memory" and (what := _other_training(one, claim)):
+                yield finding("protocol-differs", one.id, what, evidence.claim_place(one, claim))
+
+
+def _other_training(one: Checkpoint, claim: Claim) -> str:
+    """How a memory's batch and crop differ from the row's; empty where they do not."""
+    figure, images = f"Mem (GB) {claim.printed}", one.training and one.training.batch_per_gpu
+    if claim.batch and images and claim.batch != images:
+        return f"{figure} of {claim.batch} images a device, the row trains with {images}"
+    if claim.crop and claim.crop != one.crop:
+        return f"{figure} at {claim.crop[0]}x{claim.crop[1]}, the row trains at {one.crop[0]}x{one.crop[1]}"
+    return ""
 
 
 def _views(protocol: EvalProtocol) -> str:

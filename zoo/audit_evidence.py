@@ -73,7 +73,7 @@ class Evidence:
         return Place(file=self.file, line=self._lines.urls[checkpoint.id, url])
 
     def document_place(self, key: str) -> Place:
-        """Where the manifest describes a document."""
+        """Where the manifest says when a document was published, else where it describes it."""
         return Place(file=self.file, line=self._lines.documents[key])
 
     def places(self, checkpoint: Checkpoint, claim: Claim) -> tuple[Place, ...]:
@@ -116,13 +116,19 @@ def find_checkpoint(manifest: Manifest, document: SourceDocument, row: SourceRow
 
 
 def _matches(manifest: Manifest, document: SourceDocument) -> dict[int, Checkpoint | None]:
-    """Identity of each row -> the checkpoint its columns mean, else the one its weights file is, if no other row is it."""
+    """Identity of each row -> the checkpoint its columns mean.
+
+    A row that means none, or one that another row means too, is the checkpoint of its weights file where no other
+    row is that: then one of its cells is wrong.
+    """
     found = {id(row): find_checkpoint(manifest, document, row) for row in document.rows}
-    taken = {one.id for one in found.values() if one}
+    taken = Counter(one.id for one in found.values() if one)
     for row in document.rows:
-        name = undated(row.weights_url) if row.weights_url else ""
-        if found[id(row)] is None and name in manifest and manifest[name].id not in taken:
+        one, name = found[id(row)], undated(row.weights_url) if row.weights_url else ""
+        if (one is None or taken[one.id] > 1) and name in manifest and not taken[manifest[name].id]:
+            taken.subtract([one.id] if one else [])
             found[id(row)] = manifest[name]
+            taken[manifest[name].id] += 1
     return found
 
 
@@ -136,8 +142,11 @@ class ManifestLines:
 
     def __init__(self, manifest: Manifest) -> None:
         root = dict(_items(_root(manifest.path)))
-        self.documents = {key: node.start_mark.line + 1 for key, node in _items(root.get("documents"))}
-        """Key of a document -> the first line of its facts."""
+        self.documents = {
+            key: dict(_items(node)).get("date", node).start_mark.line + 1
+            for key, node in _items(root.get("documents"))
+        }
+        """Key of a document -> the line of its date, of its first fact where it has none."""
         self.entries: dict[str, int] = {}
         self.claims: dict[str, list[int]] = {}
         self.urls: dict[tuple[str, str], int] = {}

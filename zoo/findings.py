@@ -85,7 +85,7 @@ MEANINGS: dict[Kind, tuple[Gravity, str]] = {
         "error",
         "Another network is built than the row names: its weights will not fit, or its figures are another's.",
     ),
-    "protocol-differs": ("error", "The figure would be held against a measurement by other views."),
+    "protocol-differs": ("error", "The figure would be held against a measurement of something else."),
     "cited-twice": ("error", "One of the rows cites another row's place: its figures may be that row's."),
     "row-differs": (
         "error",

@@ -223,14 +223,18 @@ class _Table:
             yield self._row(number, line, self._named(line, cells))
 
     def _named(self, line: int, cells: list[str]) -> dict[str, str]:
-        """Column -> cell; of a row with a cell too many or too few, those before the first that does not fit."""
-        end = len(cells)
-        if len(cells) != len(self.header):
-            pairs = zip(self.header, cells, strict=False)
-            end = next((index for index, pair in enumerate(pairs) if not _fits(*pair)), min(len(cells), 4))
-            message = f"expected {len(self.header)} cells, found {len(cells)}"
-            self.faults.append(SourceFault(line=line + self.lines_a_cell * end, message=message))
-        return dict(zip(self.header, cells[:end], strict=False))
+        """Column -> cell; of a row with a cell too many or too few, only those that certainly are their column's.
+
+        Nobody can tell which figure is missing or too much: such a row keeps what stands before its figures.
+        """
+        pairs = list(zip(self.header, cells, strict=False))
+        if len(cells) == len(self.header):
+            return dict(pairs)
+        odd = next((index for index, pair in enumerate(pairs) if not _fits(*pair)), len(pairs) - 1)
+        message = f"expected {len(self.header)} cells, found {len(cells)}"
+        self.faults.append(SourceFault(line=line + self.lines_a_cell * odd, message=message))
+        first_figure = next(index for index, name in enumerate(self.header) if name not in _FACTS | _UNUSED)
+        return dict(pairs[: min(odd, first_figure)])
 
     def _line(self, line: int, column: str) -> int:
         return line + self.lines_a_cell * self.header.index(column)

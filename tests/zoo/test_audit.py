@@ -337,6 +337,18 @@ def test_steps_are_told_with_their_figures_and_lines():
     ] == [True] * 2
 
 
+def test_a_finding_tells_what_the_publisher_says_of_it():
+    found = {one.kind: one.what for one in reversed(audit(ZOO))}
+    assert found["mixed-unit"] == (
+        "headed GB, but 4 steps from R-50 to R-101 fit MiB / 1000 and no other unit; "
+        "the publisher says GiB (mmsegmentation issue 1215)"
+    )
+    assert found["revised-claim"] == (
+        "mIoU(ms+flip) 40.16 of 2021-10-13 became 40.39 on 2023-11-22; of the earlier one: "
+        "its settings were not recorded; the protocol is the one configured since"
+    )
+
+
 @pytest.mark.parametrize(
     ("batch", "crop", "traced"), [(2, (512, 1024), 3554), (2, (769, 769), 4039), (4, (512, 512), 3554)]
 )

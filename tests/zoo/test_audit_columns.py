@@ -57,6 +57,13 @@ FAULTS = {
         "architecture-differs",
         "37707399 parameters, 37707398 in rows",
     ),
+    "batch": (
+        FIRST,
+        '"5.869", device: V100, batch: 2',
+        '"5.869", device: V100, batch: 4',
+        "protocol-differs",
+        "Mem (GB) 5.869 of 4 images a device, the row trains with 2",
+    ),
     "views": (
         FIRST,
         "mmseg-cityscapes-whole,",

@@ -88,6 +88,12 @@ FAULTS = {
         FIRST,
         "schedule 160000, 40000 in the manifest",
     ),
+    "backbone of another row": (
+        README,
+        first("| R-50-D8 |", "| R-101-D8 |"),
+        FIRST,
+        "backbone R-101-D8, R-50-D8 in the manifest",
+    ),
     "backbone column": (
         README,
         first("| R-50-D8 |", "| R-18-D8 |"),

@@ -151,7 +151,7 @@ def test_type_and_footnotes_do_not_change_a_figure(tmp_path, cell):
             "| V100 | 78.49 |",
             "| 78.49 |",
             {5: "expected 11 cells, found 10"},
-            {"train_memory": "5.869", "fps": "2.91"},
+            {},
         ),
         (
             "| Mem (GB) |",
