@@ -47,6 +47,8 @@ def rows_told_otherwise(evidence: Evidence) -> Iterator[Finding]:
 
 def _identity(row: SourceRow, one: Checkpoint) -> Iterator[Fault]:
     """What a row is: one found by its name or its weights file may say something else in its columns."""
+    if row.name and row.name not in (one.id, *one.aliases):
+        yield "name", f"name {row.name}, but the weights of {one.id}"
     if row.section and row.dataset != one.dataset:
         yield "dataset", f"results on {row.section}, {one.dataset_spec.title} in the manifest"
     for field in ("method", "backbone", "schedule"):

@@ -31,6 +31,12 @@ def pretrained(text):
 
 
 FAULTS = {
+    "name": (
+        OLD,
+        first("Name: isanet_r50-d8_512x1024_40k", "Name: isanet_r50-d8_512x1024_80k"),
+        FIRST,
+        "name isanet_r50-d8_512x1024_80k_cityscapes, but the weights of",
+    ),
     "data set": (
         OLD,
         first("Dataset: Cityscapes", "Dataset: ADE20K"),
