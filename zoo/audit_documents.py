@@ -229,7 +229,7 @@ def shortened_figures(evidence: Evidence) -> Iterator[Finding]:
             if text and Decimal(text) == Decimal(claim.printed or 0) and len(text) < len(claim.printed or ""):
                 short[document.path].append((f"{text} for {claim.printed}", _at(document, row, claim.metric)))
     for path, cells in short.items():
-        what = ", ".join(text for text, _ in cells)
+        what = ", ".join(dict.fromkeys(text for text, _ in cells))
         yield finding("lost-decimals", path, what, *(place for _, place in cells))
 
 

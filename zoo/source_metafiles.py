@@ -23,13 +23,13 @@ from .source_records import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 _MEMORY_FIELDS = ("memory (GB)", "Training Memory (GB)", "Memory (GB)")
 
 
-def read_metafile(path: str, text: str) -> SourceDocument:
-    """The models of a metafile as rows.
+def read_metafiles(path: str, text: str) -> list[SourceDocument]:
+    """The models of a metafile as rows; one document for each of several metafiles in one file, as JSON may have.
 
     Raises:
         SourceError: it is no YAML, has no list of models, or a model lacks what every one has.
@@ -43,20 +43,31 @@ def read_metafile(path: str, text: str) -> SourceDocument:
         raise SourceError(f"{where}: not valid YAML: {getattr(error, 'problem', error)}") from error
     finally:
         loader.dispose()
-    file = _Node(path, root)
-    models = file.get("Models")
-    if models is None or not isinstance(models.node, yaml.SequenceNode):
+    found = list(_with_models(_Node(path, root)))
+    if not found:
         raise SourceError(f"{path}: expected a list of Models")
-    rows, faults = _models(path, models.node.value)
-    old = all(
-        isinstance(_Node(path, node).need("Results").node, yaml.SequenceNode) for node in models.node.value
-    )
+    return [_metafile(path, file, models.node.value) for file, models in found]
+
+
+def _with_models(file: _Node, depth: int = 2) -> Iterator[tuple[_Node, _Node]]:
+    """The mapping that has a list of Models, or those within it, and the lists."""
+    models = file.get("Models")
+    if models is not None and isinstance(models.node, yaml.SequenceNode):
+        yield file, models
+    elif depth and isinstance(file.node, yaml.MappingNode):
+        for _, value in file.node.value:
+            yield from _with_models(_Node(file.path, value), depth - 1)
+
+
+def _metafile(path: str, file: _Node, models: list[Any]) -> SourceDocument:
+    rows, faults = _models(path, models)
+    old = all(isinstance(_Node(path, node).need("Results").node, yaml.SequenceNode) for node in models)
     return SourceDocument(
         path=path,
         form="mmseg-metafile-0.x" if old else "mmseg-metafile-1.x",
         publisher=MMSEG,
         rows=tuple(rows),
-        fields=_field_forms(file, _Node(path, models.node.value[0])) if rows else {},
+        fields=_field_forms(file, _Node(path, models[0])) if rows else {},
         faults=tuple(faults),
     )
 

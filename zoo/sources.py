@@ -10,35 +10,49 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from .source_metafiles import read_metafile
+from .source_metafiles import read_metafiles
 from .source_records import SourceDocument, SourceError, SourceFault, SourceRow, dataset_of
 from .source_tables import HEADER_OF_A_PAGE, read_markdown, read_page
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["SourceDocument", "SourceError", "SourceFault", "SourceRow", "dataset_of", "read_source"]
+__all__ = [
+    "SourceDocument",
+    "SourceError",
+    "SourceFault",
+    "SourceRow",
+    "dataset_of",
+    "read_source",
+    "read_sources",
+]
 
 
-def read_source(path: Path, *, tolerant: bool = False) -> SourceDocument:
-    """Parse a document; its form is recognised by what it contains.
-
-    Args:
-        path: the file.
-        tolerant: whether what cannot be understood is put on record in `faults` instead of raised.
+def read_source(path: Path) -> SourceDocument:
+    """Parse the one document of a file; its form is recognised by what it contains.
 
     Raises:
-        SourceError: the file cannot be read, has no known form, or, unless tolerant, says something that cannot be
-            understood.
+        SourceError: the file cannot be read, has no known form, holds several documents, or says something that cannot
+            be understood.
     """
-    document = _read(path)
-    if document.faults and not tolerant:
+    documents = read_sources(path)
+    if len(documents) > 1:
+        raise SourceError(
+            f"{path}: expected one document, found {len(documents)} metafiles; give each a file"
+        )
+    (document,) = documents
+    if document.faults:
         first = min(document.faults, key=lambda fault: fault.line)
         raise SourceError(f"{document.path}:{first.line}: {first.message}")
     return document
 
 
-def _read(path: Path) -> SourceDocument:
+def read_sources(path: Path) -> list[SourceDocument]:
+    """Parse every document of a file; what cannot be understood is on record in their `faults`.
+
+    Raises:
+        SourceError: the file cannot be read or has no known form.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
@@ -46,7 +60,7 @@ def _read(path: Path) -> SourceDocument:
     except UnicodeDecodeError as error:
         raise SourceError(f"{path}: expected text in UTF-8, found byte {error.start} to be none") from error
     if re.search(r"^\s*\"?Models\"?\s*:", text, re.MULTILINE):
-        return read_metafile(str(path), text)
+        return read_metafiles(str(path), text)
     if any(line.strip() == HEADER_OF_A_PAGE for line in text.splitlines()):
-        return read_page(str(path), text)
-    return read_markdown(str(path), text)
+        return [read_page(str(path), text)]
+    return [read_markdown(str(path), text)]

@@ -4,7 +4,7 @@ from collections import Counter
 
 from segbench.zoo.audit import audit
 from segbench.zoo.manifest import PACKAGED, load_manifest
-from segbench.zoo.sources import read_source
+from segbench.zoo.sources import read_sources
 
 ZOO = load_manifest()
 YAML = PACKAGED.read_text(encoding="utf-8")
@@ -46,7 +46,7 @@ def findings(folder, manifest_text=YAML, *documents):
     for number, text in enumerate(documents):
         files.append(folder / f"page{number}")
         files[-1].write_text(text, encoding="utf-8")
-    return audit(load_manifest(path), [read_source(file, tolerant=True) for file in files])
+    return audit(load_manifest(path), [document for file in files for document in read_sources(file)])
 
 
 def counted(found):

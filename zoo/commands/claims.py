@@ -13,7 +13,7 @@ from ..import_file import Request, import_file
 from ..manifest import load_manifest
 from ..manifest_edit import EditError
 from ..parser import USAGE
-from ..sources import SourceError, read_source
+from ..sources import SourceError, read_sources
 from .answer import OK, REFUTED, CommandError, json_text, require_file_place, write, write_file
 from .arguments import recorded, selected
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def run_audit(arguments: argparse.Namespace) -> int:
     """`zoo audit`: findings about the claims; exits 1 where one is as grave as --fail-on says."""
     try:
-        documents = [read_source(path, tolerant=True) for path in arguments.source]
+        documents = [document for path in arguments.source for document in read_sources(path)]
     except SourceError as error:
         raise CommandError(str(error), USAGE) from error
     manifest = load_manifest(arguments.manifest)
