@@ -35,6 +35,8 @@ SISTER_SPREAD = 0.04
 """How far the sister tables lie from each other at one input: no step is out of line within this."""
 MEMORY_UNITS = {"MiB / 1000": 1.0, "GiB": 1000 / 1024, "GB": MIB / 1e6}
 """Unit -> its figure for 1000 MiB."""
+MEMORY_UNITS_SAID = {"mmsegmentation": ("GiB", "mmsegmentation issue 1215")}
+"""Publisher -> the unit that its maintainers name, and where."""
 MEMORY_SPREAD = 0.012
 """Half the distance between MiB / 1000 and GiB (2.4 %): closer than this, the unit is beyond doubt."""
 UNLIKELY_GB = 1000
@@ -339,6 +341,12 @@ def memory_steps(evidence: Evidence) -> Iterator[Finding]:
     if unit != "GB" and fitting:
         places = [place for small, low, *_ in fitting for place in evidence.places(small, low)]
         what = f"headed GB, but {number_of(len(fitting), 'step')} from R-50 to R-101 fit {unit} and no other unit"
+        said = {
+            MEMORY_UNITS_SAID[small.publisher]
+            for small, *_ in fitting
+            if small.publisher in MEMORY_UNITS_SAID
+        }
+        what += "".join(f"; the publisher says {other} ({where})" for other, where in said if other != unit)
         yield finding("mixed-unit", "Mem (GB)", what, *places)
 
 
@@ -370,7 +378,7 @@ def logs_elsewhere(evidence: Evidence) -> Iterator[Finding]:
                     "log-path",
                     one.id,
                     f"{url} is not beside {one.weights.urls[0]}",
-                    evidence.entry_place(one),
+                    evidence.url_place(one, url),
                 )
 
 
@@ -384,7 +392,7 @@ def misleading_names(evidence: Evidence) -> Iterator[Finding]:
     for one in evidence.manifest:
         for url in (*one.weights.urls, *one.log_urls, *one.config_urls):
             if reason := contradiction(url, one):
-                yield finding("weights-name", one.id, f"{url}: {reason}", evidence.entry_place(one))
+                yield finding("weights-name", one.id, f"{url}: {reason}", evidence.url_place(one, url))
 
 
 def shared_files(evidence: Evidence) -> Iterator[Finding]:
@@ -398,8 +406,8 @@ def shared_files(evidence: Evidence) -> Iterator[Finding]:
                     "shared-file",
                     one.id,
                     f"{url} is also linked by {other.id}",
-                    evidence.entry_place(one),
-                    evidence.entry_place(other),
+                    evidence.url_place(one, url),
+                    evidence.url_place(other, url),
                 )
 
 
@@ -449,9 +457,11 @@ def revised_claims(evidence: Evidence) -> Iterator[Finding]:
                 earlier = next(other for other in one.published if other.printed == claim.supersedes)
                 since = f" of {earlier.date}" if earlier.date else ""
                 on = f" on {claim.date}" if claim.date else ""
+                kind: Kind = "revised-claim" if claim.printed != claim.supersedes else "revised-to-itself"
                 what = f"{_title(claim.metric)} {claim.supersedes}{since} became {claim.printed}{on}"
+                what += f"; of the earlier one: {earlier.note}" if earlier.note else ""
                 yield finding(
-                    "revised-claim",
+                    kind,
                     one.id,
                     what,
                     *evidence.places(one, claim),

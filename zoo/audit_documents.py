@@ -24,6 +24,13 @@ UNIT_FACTORS = {1000: "1000 times", 1024: "1024 times", 100: "100 times"}
 """Factors between the units that publishers use: MiB and GB, fractions and percent."""
 CLOSE = Decimal("0.001")
 """Relative distance at which a ratio counts as such a factor: figures have three or four digits."""
+ROUNDED = Decimal("0.005")
+"""The same for a reciprocal: fps have two digits after the point, but sometimes only three in all."""
+MEMORY_FACTORS = {
+    Decimal(1024) / 1000: "one of them is in GiB, the other in MiB / 1000",
+    Decimal(1024**2) / 10**6: "one of them is in 10^9 bytes, the other in MiB / 1000",
+}
+"""Ratio of two figures of one memory in the units that a heading of GB is used for."""
 LEGACY_HEADING = {"miou_ms_flip": "miou_flip"}
 """Heading -> the metric that its figure may really be."""
 
@@ -67,7 +74,8 @@ def missing_rows(evidence: Evidence) -> Iterator[Finding]:
         covered = {(one.publisher, one.method, one.dataset) for _, one in found}
         for one in evidence.manifest:
             if (one.publisher, one.method, one.dataset) in covered and one.id not in present:
-                place = Place(file=document.path, line=document.rows[0].line)
+                nearest = next(row for row, other in found if other.dataset == one.dataset)
+                place = Place(file=document.path, line=nearest.line)
                 yield finding(
                     "missing-row",
                     one.id,
@@ -78,20 +86,38 @@ def missing_rows(evidence: Evidence) -> Iterator[Finding]:
 
 
 def other_places(evidence: Evidence) -> Iterator[Finding]:
-    """Rows that stand where no document of the manifest has them."""
+    """Tables whose rows stand in the order of no document that the manifest cites for them."""
     moved: dict[str, list[Place]] = defaultdict(list)
-    for document, row, one in _matched(evidence):
-        cited = {(claim.source.section, claim.source.row) for claim in one.claims if claim.source}
-        cited |= {(listing.section, listing.row) for listing in one.listed_in}
-        if (
-            row.section
-            and not document.form.startswith("mmseg-metafile")
-            and (row.section, row.row) not in cited
-        ):
-            moved[document.path].append(_at(document, row))
+    for document in evidence.documents:
+        if document.form.startswith("mmseg-metafile"):
+            continue
+        tables: dict[str, dict[str, tuple[SourceRow, Checkpoint]]] = defaultdict(dict)
+        for row in document.rows:
+            if row.section and (one := evidence.checkpoint(row)):
+                tables[row.section].setdefault(one.id, (row, one))
+        for rows in tables.values():
+            moved[document.path] += [_at(document, row) for row in _least_out_of_order(list(rows.values()))]
     for path, places in moved.items():
-        what = f"{number_of(len(places), 'row')} at places where the manifest cites no document to have them"
-        yield finding("row-order", path, what, *places)
+        if places:
+            what = f"{number_of(len(places), 'row')} in another order than in any document the manifest cites"
+            yield finding("row-order", path, what, *places)
+
+
+def _least_out_of_order(rows: list[tuple[SourceRow, Checkpoint]]) -> list[SourceRow]:
+    """The rows that stand elsewhere than in the cited document whose order is nearest."""
+    orders = [_cited_places(one) for _, one in rows]
+    shared = set.intersection(*map(set, orders)) if orders else set()
+    wrong = []
+    for document in shared:
+        ranked = sorted(range(len(rows)), key=lambda index: orders[index][document])
+        wrong.append([rows[index][0] for rank, index in enumerate(ranked) if rank != index])
+    return min(wrong, key=len, default=[])
+
+
+def _cited_places(one: Checkpoint) -> dict[str, int]:
+    """Document -> number of the row there."""
+    cited = {claim.source.document: claim.source.row for claim in one.claims if claim.source}
+    return cited | {listing.document: listing.row for listing in one.listed_in}
 
 
 def lost_headings(evidence: Evidence) -> Iterator[Finding]:
@@ -117,6 +143,7 @@ def blank_cells(evidence: Evidence) -> Iterator[Finding]:
 
 def other_figures(evidence: Evidence) -> Iterator[Finding]:
     """Figures that are not the manifest's: another number, another unit, or one it does not have."""
+    keys = {document.path: evidence.document_key(document) for document in evidence.documents}
     for document, row, one in _matched(evidence):
         for metric, text in row.figures.items():
             if text is None or _relabelled(one, metric, text):
@@ -127,16 +154,32 @@ def other_figures(evidence: Evidence) -> Iterator[Finding]:
                 what = f"{METRICS[metric].title} {text}, which the manifest has not"
                 yield finding("unlisted-figure", one.id, what, place, evidence.entry_place(one))
             elif all(Decimal(text) != Decimal(claim.printed or 0) for claim in claims):
-                yield _difference(evidence, one, claims[-1], text, place)
+                own = [
+                    claim for claim in claims if claim.source and claim.source.document == keys[document.path]
+                ]
+                yield _difference(evidence, one, (own or claims)[-1], text, place)
 
 
 def _difference(evidence: Evidence, one: Checkpoint, claim: Claim, text: str, place: Place) -> Finding:
     title, printed = METRICS[claim.metric].title, claim.printed or ""
-    factor = _unit_factor(Decimal(text), Decimal(printed))
+    other = _other_unit(claim.metric, Decimal(text), Decimal(printed))
     what = f"{title} {text} in {place.file}, {printed} in the manifest"
-    if factor:
-        return finding("unit-mixup", one.id, f"{what}: {factor} off", place, evidence.claim_place(one, claim))
+    if other:
+        return finding("unit-mixup", one.id, f"{what}: {other}", place, evidence.claim_place(one, claim))
     return finding("numbers-differ", one.id, what, place, evidence.claim_place(one, claim))
+
+
+def _other_unit(metric: str, ours: Decimal, theirs: Decimal) -> str:
+    """Which other unit a figure is in; empty where none fits."""
+    if metric == "fps" and ours and abs(1000 / ours / theirs - 1) < ROUNDED:
+        return "it is ms an image"
+    if metric == "train_memory" and ours:
+        ratio = max(ours, theirs) / min(ours, theirs)
+        for factor, words in MEMORY_FACTORS.items():
+            if abs(ratio / factor - 1) < CLOSE:
+                return words
+    factor = _unit_factor(ours, theirs)
+    return f"{factor} off" if factor else ""
 
 
 def _unit_factor(ours: Decimal, theirs: Decimal) -> str:
@@ -186,7 +229,7 @@ def shortened_figures(evidence: Evidence) -> Iterator[Finding]:
             if text and Decimal(text) == Decimal(claim.printed or 0) and len(text) < len(claim.printed or ""):
                 short[document.path].append((f"{text} for {claim.printed}", _at(document, row, claim.metric)))
     for path, cells in short.items():
-        what = ", ".join(text for text, _ in cells)
+        what = ", ".join(dict.fromkeys(text for text, _ in cells))
         yield finding("lost-decimals", path, what, *(place for _, place in cells))
 
 
@@ -220,13 +263,16 @@ def relabelled_columns(evidence: Evidence) -> Iterator[Finding]:
 def links(evidence: Evidence) -> Iterator[Finding]:
     """Links that lead elsewhere than the row or the manifest says; the gravest reason of each is told."""
     for document, row, one in _matched(evidence):
-        place = _at(document, row, "weights")
-        for url, known in ((row.weights_url, one.weights.urls), (row.log_url, one.log_urls)):
+        for field, url, known in (
+            ("weights", row.weights_url, one.weights.urls),
+            ("log", row.log_url, one.log_urls),
+        ):
             if not url or url in known:
                 continue
+            place = _at(document, row, field)
             if reason := contradiction(url, one):
                 yield finding("weights-name", one.id, f"{url}: {reason}", place)
-            elif url == row.log_url and row.weights_url and _beside(url) != _beside(row.weights_url):
+            elif field == "log" and row.weights_url and _beside(url) != _beside(row.weights_url):
                 yield finding("log-path", one.id, f"{url} is not beside {row.weights_url}", place)
             else:
                 yield finding(
@@ -234,6 +280,7 @@ def links(evidence: Evidence) -> Iterator[Finding]:
                 )
         if row.config and stem(row.config) not in (one.id, *one.aliases):
             what = f"configuration {row.config} is none of {', '.join((one.id, *one.aliases))}"
+            place = _at(document, row, "config")
             yield finding("link-differs", one.id, what, place, evidence.entry_place(one))
 
 

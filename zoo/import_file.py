@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from .file_names import stem
-from .import_table import Merged, import_rows, provenance
+from .import_table import Merged, Provenance, import_rows, provenance
 from .manifest import Manifest, ManifestError, load_manifest
 from .manifest_edit import EditError, add, check, fragment, new_manifest
 from .sources import SourceDocument, SourceError, read_source
@@ -59,6 +59,9 @@ def import_file(path: Path, request: Request, into: Path | None = None) -> Impor
     before = load_manifest(into) if into is not None and into.exists() else None
     datasets = (before or load_manifest()).datasets
     merged = import_rows(document, origin, before, datasets)
+    if before is not None and _replaces_figures(merged):
+        origin = _dated(document, origin, before, chosen=bool(request.key))
+        merged = import_rows(document, origin, before, datasets)
     documents = {origin.key: origin.document}
     if before is not None and into is not None:
         text = add(into, documents, merged)
@@ -68,6 +71,32 @@ def import_file(path: Path, request: Request, into: Path | None = None) -> Impor
         check(_parsed(text, into), before, merged)
     left_out = "parameters, cost" if any(one.before is None for one in merged) else ""
     return Imported(text=text, summary=_summary(merged), left_out=left_out)
+
+
+def _replaces_figures(merged: list[Merged]) -> bool:
+    """Whether the document prints figures that supersede the file's."""
+    return any(one.before is not None and len(one.after.claims) > len(one.before.claims) for one in merged)
+
+
+def _dated(document: SourceDocument, origin: Provenance, before: Manifest, *, chosen: bool) -> Provenance:
+    """A document whose figures replace others is a state of its own, with a day and a name of its own.
+
+    Raises:
+        SourceError: nobody says which day, or the name given is another state's.
+    """
+    if origin.date is None:
+        raise SourceError(
+            f"{document.path}: its figures replace some of {before.path}; say with --date when this state was published"
+        )
+    known = before.documents.get(origin.key)
+    if known is None or (known.date == origin.document.date and origin.document.url in (None, known.url)):
+        return origin
+    if chosen:
+        raise SourceError(
+            f"{document.path}: {origin.key!r} is already the state of {known.date or 'an unknown day'}; "
+            "name this one otherwise with --document"
+        )
+    return msgspec.structs.replace(origin, key=f"{origin.key}-{origin.date}")
 
 
 def _chosen(document: SourceDocument, request: Request) -> SourceDocument:

@@ -6,6 +6,7 @@ superseding claim where the figure changed. What no table says follows from `zoo
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -98,6 +99,7 @@ def import_rows(
         SourceError: a row lacks what an entry needs, or nothing is known of its method or data set.
     """
     merged = []
+    lines: dict[str, int] = {}
     for row in document.rows:
         known = _known(manifest, document, row)
         if known is None:
@@ -105,6 +107,12 @@ def import_rows(
         else:
             documents = manifest.documents if manifest else {}
             merged.append(Merged(before=known, after=_extended(known, document, row, origin, documents)))
+        name = merged[-1].after.id
+        if name in lines:
+            raise SourceError(
+                f"{document.path}:{row.line}: the row of line {lines[name]} again ({name}); leave one of them out"
+            )
+        lines[name] = row.line
     return merged
 
 
@@ -197,10 +205,17 @@ def _claims(
             batch=training[1] if memory and training else None,
             crop=row.crop if memory else None,
             source=Source(document=origin.key, section=row.section, row=row.row),
-            note=(rules.RELABELLED if relabelled else None)
+            note=_note(row, metric, relabelled=relabelled)
             if printed
             else rules.absence(document, row, metric),
         )
+
+
+def _note(row: SourceRow, metric: str, *, relabelled: bool) -> str | None:
+    """What a reader must know of a printed figure."""
+    if relabelled:
+        return rules.RELABELLED
+    return rules.FROM_MS if metric == "fps" and "fps" not in row.figures else None
 
 
 def _figures(document: SourceDocument, row: SourceRow) -> dict[str, str | None]:
@@ -208,7 +223,20 @@ def _figures(document: SourceDocument, row: SourceRow) -> dict[str, str | None]:
     figures = dict(row.figures)
     if rules.is_ssseg(document) and row.dataset == "lip" and "miou_ms_flip" in figures:
         figures["miou_flip"] = figures.pop("miou_ms_flip")
+    if row.milliseconds and "fps" not in figures and (speed := _images_a_second(row.milliseconds)):
+        figures["fps"] = speed
     return figures
+
+
+def _images_a_second(milliseconds: str) -> str | None:
+    """The two-digit fps that a metafile's ms were made of; None where their rounding leaves several.
+
+    mmsegmentation rounds 1000 / fps to two digits (`.dev/md2yml.py`), of which YAML drops zeros at the end.
+    """
+    half = Decimal("0.005")
+    ends = [Decimal(milliseconds) - half, Decimal(milliseconds) + half]
+    found = {f"{1000 / end:.2f}" for end in ends if end > 0}
+    return found.pop() if len(found) == 1 else None
 
 
 # --- entries that are there -------------------------------------------------------------------------

@@ -17,9 +17,12 @@ if TYPE_CHECKING:
 MMSEG_GPUS = 4
 MMSEG_IMAGES_PER_GPU = {"cityscapes": 2, "ade20k": 4, "voc2012aug": 4}
 """mmsegmentation 0.x `samples_per_gpu`, for tables whose configuration names do not say it."""
+SSSEG_SETS = {"voc2012aug": "trainaug/val", "cocostuff10k": "train/test"}
+"""Train/Eval Set of sssegmentation's tables (docs/modelzoo), where it is not `train/val`."""
 SETTINGS_RECORDED = "2023-11-22"
 """Since then sssegmentation's ISNet configurations hold their multi-scale settings."""
 NOT_RECORDED = "its settings were not recorded; the protocol is the one configured since"
+FROM_MS = "the metafile gives it in ms an image"
 RELABELLED = "the 2021 header says ms+flip; the authors renamed the column to flip on 2022-09-10"
 
 
@@ -78,6 +81,16 @@ def _mmseg_base(row: SourceRow) -> str:
     return "mmseg-cityscapes-slide-769x769" if row.crop == (769, 769) else "mmseg-cityscapes-whole"
 
 
+def stated_conditions(document: SourceDocument, row: SourceRow) -> dict[str, str]:
+    """What a publisher's rows state of their training and timing: field as `SourceRow.stated` calls it -> text.
+
+    mmsegmentation times one image at a time in float32 (0.18 `tools/benchmark.py`).
+    """
+    if not is_ssseg(document):
+        return {"precision of the timing": "FP32", "batch of the timing": "1"}
+    return {"train/eval set": SSSEG_SETS.get(row.dataset, "train/val")}
+
+
 def images_per_gpu(row: SourceRow, config: str) -> tuple[int, int] | None:
     """GPUs and images a GPU, from a 1.x configuration name (`4xb2`), else mmsegmentation's 0.x default."""
     found = re.search(r"_(\d+)xb(\d+)-", config)
@@ -90,7 +103,7 @@ def images_per_gpu(row: SourceRow, config: str) -> tuple[int, int] | None:
 def absence(document: SourceDocument, row: SourceRow, metric: str) -> str:
     """Why a figure is not printed."""
     if row.milliseconds and metric == "fps":
-        return f"the metafile gives {row.milliseconds} ms an image instead"
+        return f"{FROM_MS}, too few digits for a figure in fps"
     if metric in row.figures:
         return "the cell is blank"
     if is_ssseg(document) and metric == "miou_ms_flip":

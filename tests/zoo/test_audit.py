@@ -11,44 +11,18 @@ from typing import get_args
 
 import pytest
 import yaml
+from planted_faults import YAML, ZOO, counted, findings, replace, unchanged, within
 from publisher_pages import metafile, mmseg_readme, ssseg_readme
 
 from segbench.zoo.audit import audit
 from segbench.zoo.audit_claims import V100_MS_PER_GFLOP, _added_gflops, added_memory_mib
 from segbench.zoo.cli import main
 from segbench.zoo.findings import MEANINGS, Kind, as_markdown, as_records, as_text
-from segbench.zoo.manifest import PACKAGED, load_manifest
 from segbench.zoo.sources import read_source
 
-ZOO = load_manifest()
-YAML = PACKAGED.read_text(encoding="utf-8")
 WEIGHTS = "https://download.openmmlab.com/mmsegmentation/v0.5/isanet/"
 FIRST = ZOO["isanet_r50-d8_512x1024_40k_cityscapes"]
 SECOND = ZOO["isanet_r101-d8_512x1024_40k_cityscapes"]
-
-
-def replace(old, new, count=1):
-    """An edit that must meet its text exactly `count` times."""
-
-    def edit(text):
-        assert text.count(old) == count, (old, text.count(old))
-        return text.replace(old, new)
-
-    return edit
-
-
-def within(row, *edits):
-    """Edits of one entry of the manifest."""
-
-    def edit(text):
-        start = text.index(f"  - id: {row}\n")
-        end = text.find("\n  - id: ", start + 1)
-        block = text[start:end]
-        for change in edits:
-            block = change(block)
-        return text[:start] + block + text[end:]
-
-    return edit
 
 
 def swapped_rows(text):
@@ -69,12 +43,22 @@ def in_gigabytes(text):
     return re.sub(pattern, convert, text)
 
 
-def unchanged(text):
-    return text
-
-
 def without_last_row(text):
     return text.rstrip("\n").rsplit("\n", 1)[0] + "\n"
+
+
+def with_first_row_twice(text):
+    lines = text.split("\n")
+    first = next(number for number, line in enumerate(lines) if line.startswith("| ISANet"))
+    return "\n".join([*lines[: first + 1], *lines[first:]])
+
+
+def described_metafile():
+    """A metafile that says more than any published one."""
+    data = yaml.safe_load(metafile(ZOO, "1.2"))
+    for model in data["Models"]:
+        model["Metadata"] |= {"PyTorch": "1.8.1", "Test scales": "0.5 to 1.75, flip"}
+    return yaml.safe_dump(data, sort_keys=False)
 
 
 def no_times(text):
@@ -100,6 +84,41 @@ MANIFEST_FAULTS = {
     "impossible-figure": (unchanged, replace('"81.58"', '"181.58"')),
     "unit-mixup": (unchanged, within(R50_VOC, replace('"76.99"', '"0.7699"'))),
     "lost-decimals": (unchanged, replace('"79.58"', '"79.5"')),
+    "point-moved": (unchanged, replace('"78.49"', '"7.849"')),
+    "equal-accuracy": (unchanged, replace('"78.68"', '"78.49"')),
+    "mixed-devices": (unchanged, within(FIRST.id, replace('"5.869", device: V100', '"5.869", device: A100'))),
+    "architecture-differs": (unchanged, within(FIRST.id, replace("depth: 50", "depth: 101"))),
+    "revised-to-itself": (
+        unchanged,
+        within(
+            "isnet_resnet101os8_lip",
+            lambda text: re.sub(
+                r'( +- \{metric: miou, printed: "54.96".*?\}\n)(?= +- )',
+                r'\1      - {metric: miou, printed: "54.96", supersedes: "54.96", protocol: ssseg-lip-whole}\n',
+                text,
+                count=1,
+                flags=re.DOTALL,
+            ),
+        ),
+    ),
+    "protocol-differs": (
+        unchanged,
+        within(FIRST.id, replace("mmseg-cityscapes-whole,", "mmseg-cityscapes-whole-ms-flip,")),
+    ),
+    "cited-twice": (
+        unchanged,
+        within(
+            FIRST.id,
+            replace(
+                '"2.91", device: V100,\n         source: {document: mmseg-isanet-readme, section: Cityscapes, row: 1}',
+                '"2.91", device: V100,\n         source: {document: mmseg-isanet-readme, section: Cityscapes, row: 2}',
+            ),
+        ),
+    ),
+    "impossible-date": (
+        unchanged,
+        replace('revision: b0213678\n    date: "2023', 'revision: b0213678\n    date: "2999'),
+    ),
     "copied-accuracy": (
         unchanged,
         within(
@@ -187,22 +206,18 @@ DOCUMENT_FAULTS = {
         replace(f"{FIRST.id}/{FIRST.id}_20210901_054739.log", f"{FIRST.id}_20210901_054739.log"),
     ),
     "dropped-field": (timed_metafile(), no_times),
+    "row-differs": (
+        metafile(ZOO, "1.2"),
+        lambda text: text.replace("Training Data: Cityscapes", "Training Data: ADE20K", 1),
+    ),
+    "unreadable-cell": (README, replace("| 78.49 |", "| 78,49 |")),
+    "duplicate-row": (README, with_first_row_twice),
+    "unstated-condition": (
+        described_metafile(),
+        lambda text: text.replace("PyTorch: 1.8.1", "Framework: 1.8.1"),
+    ),
 }
 """Kind -> a sound document and what plants the fault in it."""
-
-
-def findings(folder, manifest_text=YAML, *documents):
-    path = folder / "zoo.yaml"
-    path.write_text(manifest_text, encoding="utf-8")
-    files = []
-    for number, text in enumerate(documents):
-        files.append(folder / f"page{number}")
-        files[-1].write_text(text, encoding="utf-8")
-    return audit(load_manifest(path), [read_source(file) for file in files])
-
-
-def counted(found):
-    return Counter((one.kind, one.subject) for one in found)
 
 
 @pytest.mark.parametrize("kind", MANIFEST_FAULTS)
@@ -235,12 +250,55 @@ def test_a_figure_that_the_manifest_has_not_is_found(tmp_path):
 def test_two_metafiles_that_word_a_field_differently_are_found(tmp_path):
     alone = counted(findings(tmp_path, YAML, metafile(ZOO)))
     both = counted(findings(tmp_path, YAML, metafile(ZOO), metafile(ZOO, "0.30")))
-    new = {key for key in both - alone if key[0] != "lost-decimals"}
+    new = {key for key in both - alone if key[0] not in {"lost-decimals", "unstated-condition"}}
     assert new == {("renamed-field", "memory"), ("renamed-field", "collection")}
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("| 2.91 |", "| 343.6 |", "it is ms an image"),
+        ("| 5.869 |", "| 5.731 |", "one of them is in GiB, the other in MiB / 1000"),
+        ("| 5.869 |", "| 6.154 |", "one of them is in 10^9 bytes, the other in MiB / 1000"),
+        ("| 5.869 |", "| 5869 |", "1000 times off"),
+        ("| 78.49 |", "| 0.7849 |", "100 times off"),
+    ],
+)
+def test_a_figure_in_another_unit_is_told_with_the_unit(tmp_path, old, new, words):
+    found = findings(tmp_path, YAML, README.replace(old, new, 1))
+    (one,) = [one for one in found if one.kind == "unit-mixup"]
+    assert one.subject == FIRST.id
+    assert one.what.endswith(words)
+
+
+def test_a_missing_row_is_told_beside_the_rows_of_its_data_set(tmp_path):
+    found = findings(tmp_path, YAML, without_last_row(README))
+    (one,) = [one for one in found if one.kind == "missing-row"]
+    assert "### Pascal" in "".join(README.splitlines()[one.where[0].line - 5 : one.where[0].line])
+
+
+def test_a_page_of_an_earlier_state_is_compared_with_the_figures_of_that_state(tmp_path):
+    page = ssseg_readme(ZOO, "ISNet", latest=False)
+    assert "38.06%/40.16%" in page
+    found = findings(tmp_path, YAML, page.replace("38.06%/40.16%", "38.06%/41.16%"))
+    (one,) = [one for one in found if one.kind == "numbers-differ"]
+    assert one.what.endswith(", 40.16 in the manifest")
+
+
+def test_a_dash_counts_as_an_empty_cell(tmp_path):
+    found = findings(tmp_path, YAML, README.replace("| 78.49 |", "| - |"))
+    assert [one.what for one in found if one.kind == "blank-cells"] == ["1 empty cell in 1 row"]
+
+
+def test_files_are_shown_as_the_user_would_type_them(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert {place.file for one in findings(tmp_path) for place in one.where} == {"../zoo.yaml"}
+
+
 def test_every_kind_has_a_planted_fault():
-    planted = {*MANIFEST_FAULTS, *DOCUMENT_FAULTS, "unlisted-figure", "renamed-field"}
+    in_logs = {kind for kind in get_args(Kind) if kind.startswith("log-")} - {"log-path"}
+    planted = {*MANIFEST_FAULTS, *DOCUMENT_FAULTS, "unlisted-figure", "renamed-field", *in_logs}
     assert set(get_args(Kind)) == set(MEANINGS) == planted
 
 
@@ -277,6 +335,18 @@ def test_steps_are_told_with_their_figures_and_lines():
     assert [
         '"23.08"' in lines[place.line - 1] or '"7.42"' in lines[place.line - 1] for place in voc.where
     ] == [True] * 2
+
+
+def test_a_finding_tells_what_the_publisher_says_of_it():
+    found = {one.kind: one.what for one in reversed(audit(ZOO))}
+    assert found["mixed-unit"] == (
+        "headed GB, but 4 steps from R-50 to R-101 fit MiB / 1000 and no other unit; "
+        "the publisher says GiB (mmsegmentation issue 1215)"
+    )
+    assert found["revised-claim"] == (
+        "mIoU(ms+flip) 40.16 of 2021-10-13 became 40.39 on 2023-11-22; of the earlier one: "
+        "its settings were not recorded; the protocol is the one configured since"
+    )
 
 
 @pytest.mark.parametrize(
@@ -339,6 +409,9 @@ def test_the_real_sources_add_the_known_list_and_nothing_else(real):
         ("renamed-field", "results"),
         ("resolution-is-crop", "isanet-0.18.0.yml"),
         ("resolution-is-crop", "isanet-0.30.0.yml"),
+        ("unstated-condition", "isanet-0.18.0.yml"),
+        ("unstated-condition", "isanet-0.30.0.yml"),
+        ("unstated-condition", "isanet-1.2.2.yml"),
     ]
 
 
@@ -385,6 +458,18 @@ def test_strict_makes_warnings_fail(capsys):
     assert capsys.readouterr().out.rstrip().endswith("34 findings: 0 errors, 18 warnings, 16 notes")
 
 
+@pytest.mark.parametrize(
+    ("planted", "codes"),
+    [(unchanged, {"error": 0, "warning": 1, "note": 1}), (replace('"81.58"', '"181.58"'), {"error": 1})],
+)
+def test_a_finding_fails_where_it_is_as_grave_as_asked(tmp_path, planted, codes):
+    path = tmp_path / "zoo.yaml"
+    path.write_text(planted(YAML), encoding="utf-8")
+    arguments = ["audit", "--manifest", str(path)]
+    assert main(arguments) == 0
+    assert {grave: main([*arguments, "--fail-on", grave]) for grave in codes} == codes
+
+
 def test_json_has_every_field(capsys):
     assert main(["audit", "--json"]) == 0
     records = json.loads(capsys.readouterr().out)
@@ -400,10 +485,18 @@ def test_text_and_markdown_tell_the_same_findings():
     assert sum(line.startswith(("| warning |", "| note |")) for line in markdown.splitlines()) == len(found)
 
 
-def test_an_unreadable_source_is_a_usage_error(capsys, tmp_path):
+def test_an_odd_cell_is_a_finding_and_the_other_rows_are_audited(capsys, tmp_path):
     page = tmp_path / "page.md"
-    page.write_text(README.replace("| 78.49 |", "| 78,49 |"), encoding="utf-8")
+    text = README.replace("| 78.49 |", "| 78,49 |").replace("| 78.68 |", "| 78.86 |")
+    page.write_text(text, encoding="utf-8")
+    assert main(["audit", "--source", str(page), "--fail-on", "error"]) == 1
+    out = capsys.readouterr().out
+    assert f"expected a plain number in column 'miou', found '78,49'\n    {page}:5\n" in out
+    assert f"mIoU 78.86 in {page}, 78.68 in the manifest" in out
+
+
+def test_a_file_that_is_no_document_is_a_usage_error(capsys, tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("no table here", encoding="utf-8")
     assert main(["audit", "--source", str(page)]) == 2
-    assert capsys.readouterr().err == (
-        f"zoo: {page}:5: expected a plain number in column 'miou', found '78,49'\n"
-    )
+    assert "expected a results table" in capsys.readouterr().err

@@ -98,7 +98,8 @@ def test_a_metafile_gives_entries_too(tmp_path, version):
             )
         assert (one.architecture, one.weights, one.training) == (own.architecture, own.weights, own.training)
         (speed,) = [claim for claim in one.claims if claim.metric == "fps"]
-        assert speed.printed is None
+        printed = None if version == "1.2" else latest(own, "fps").printed
+        assert (speed.printed, speed.device) == (printed, "V100" if printed else None)
         assert speed.note
 
 
@@ -223,6 +224,75 @@ def test_mistakes_have_one_message(tmp_path, capsys, arguments, message):
     page = write(tmp_path, mmseg_readme(ZOO))
     assert main(["import", str(page), *arguments]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_later_state_of_a_known_page_becomes_a_document_of_its_own(tmp_path):
+    into, page = tmp_path / "zoo.yaml", mmseg_readme(ZOO)
+    run("import", write(tmp_path, page), "--into", into, "--date", "2021-10-13")
+    later = page.replace("| 78.68 |", "| 78.86 |")
+    run(
+        "import",
+        write(tmp_path, later),
+        "--into",
+        into,
+        "--date",
+        "2024-01-01",
+        "--url",
+        "https://x.example/b",
+    )
+    imported = load_manifest(into)
+    dates = {key: (document.date, document.url) for key, document in imported.documents.items()}
+    assert dates == {
+        "mmseg-isanet-readme": ("2021-10-13", None),
+        "mmseg-isanet-readme-2024-01-01": ("2024-01-01", "https://x.example/b"),
+    }
+    row = imported["isanet_r50-d8_512x1024_80k_cityscapes"]
+    old, new = [claim for claim in row.claims if claim.metric == "miou"]
+    assert (old.source.document, new.source.document, new.date) == (
+        "mmseg-isanet-readme",
+        "mmseg-isanet-readme-2024-01-01",
+        "2024-01-01",
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "say with --date when this state was published"),
+        (
+            ["--date", "2024-01-01", "--document", "mmseg-isanet-readme"],
+            "'mmseg-isanet-readme' is already the state of 2021-10-13; name this one otherwise with --document",
+        ),
+    ],
+)
+def test_figures_that_replace_others_need_a_day_and_a_document(tmp_path, capsys, arguments, message):
+    into, page = tmp_path / "zoo.yaml", mmseg_readme(ZOO)
+    run("import", write(tmp_path, page), "--into", into, "--date", "2021-10-13")
+    before = into.read_text(encoding="utf-8")
+    later = write(tmp_path, page.replace("| 78.68 |", "| 78.86 |"))
+    assert main(["import", str(later), "--into", str(into), *arguments]) == 2
+    assert message in capsys.readouterr().err
+    assert into.read_text(encoding="utf-8") == before
+
+
+def test_ms_that_leave_the_fps_open_are_not_made_a_figure(tmp_path):
+    page = metafile(ZOO).replace("value: 343.64", "value: 3.4")
+    into = tmp_path / "zoo.yaml"
+    run("import", write(tmp_path, page, "isanet.yml"), "--into", into)
+    speeds = [claim for claim in next(iter(load_manifest(into))).claims if claim.metric == "fps"]
+    assert [(claim.printed, claim.note) for claim in speeds] == [
+        (None, "the metafile gives it in ms an image, too few digits for a figure in fps")
+    ]
+
+
+def test_a_row_that_stands_twice_is_refused_with_both_lines(tmp_path, capsys):
+    lines = mmseg_readme(ZOO).split("\n")
+    page = write(tmp_path, "\n".join([*lines[:5], *lines[4:]]))
+    for into in ([], ["--into", str(write(tmp_path, YAML, "zoo.yaml"))]):
+        assert main(["import", str(page), *into]) == 2
+        assert (
+            f"{page}:6: the row of line 5 again (isanet_r50-d8_512x1024_40k_city" in capsys.readouterr().err
+        )
 
 
 def test_an_older_document_does_not_supersede(tmp_path, capsys):

@@ -4,7 +4,7 @@ import pytest
 from publisher_pages import metafile, mmseg_readme, ssseg_readme
 
 from segbench.zoo.manifest import load_manifest
-from segbench.zoo.sources import SourceError, read_source
+from segbench.zoo.sources import SourceError, read_source, read_sources
 
 ZOO = load_manifest()
 PAGE = """Some Title
@@ -131,6 +131,94 @@ def test_what_cannot_be_understood_is_refused_with_its_line(tmp_path, old, new, 
     with pytest.raises(SourceError) as refused:
         read(tmp_path, mmseg_readme(ZOO).replace(old, new, 1))
     assert str(refused.value) == f"{tmp_path}/{message}"
+
+
+@pytest.mark.parametrize(
+    "cell",
+    ["**78.49**", "78.49<sup>1</sup>", "78.49 [^1]", "<b>78.49</b>", "78.49*", "78.49 %", "**78.49**†"],
+)
+def test_type_and_footnotes_do_not_change_a_figure(tmp_path, cell):
+    page = mmseg_readme(ZOO)
+    assert read(tmp_path, page.replace("| 78.49 |", f"| {cell} |")).rows == read(tmp_path, page).rows
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "faults", "figures"),
+    [
+        ("| 78.49 |", "| 78,49 |", {5: "'miou', found '78,49'"}, {"train_memory": "5.869", "fps": "2.91"}),
+        ("| 78.49 |", "| tbd |", {5: "'miou', found 'tbd'"}, {"train_memory": "5.869", "fps": "2.91"}),
+        (
+            "| V100 | 78.49 |",
+            "| 78.49 |",
+            {5: "expected 11 cells, found 10"},
+            {},
+        ),
+        (
+            "| Mem (GB) |",
+            "| Mem (MiB) |",
+            {3: "unknown column 'mem (mib)'"},
+            {"fps": "2.91", "miou": "78.49"},
+        ),
+        (
+            "| 512x1024 |",
+            "| large |",
+            {5: "found 'large'"},
+            {"train_memory": "5.869", "fps": "2.91", "miou": "78.49"},
+        ),
+    ],
+)
+def test_the_rest_of_a_row_is_read_where_faults_are_tolerated(tmp_path, old, new, faults, figures):
+    path = tmp_path / "page"
+    path.write_text(mmseg_readme(ZOO).replace(old, new, 1), encoding="utf-8")
+    (document,) = read_sources(path)
+    assert len(document.rows) == 16
+    assert [fault.line for fault in document.faults] == list(faults)
+    assert all(words in fault.message for words, fault in zip(faults.values(), document.faults, strict=True))
+    row = document.rows[0]
+    assert (row.backbone, row.schedule) == ("R-50-D8", "40000")
+    assert {metric: text for metric, text in row.figures.items() if metric != "miou_ms_flip"} == figures
+
+
+def test_a_metafile_with_an_odd_value_is_read_without_it(tmp_path):
+    path = tmp_path / "page"
+    path.write_text(metafile(ZOO).replace("mIoU: 78.49", "mIoU: 78,49"), encoding="utf-8")
+    (document,) = read_sources(path)
+    (fault,) = document.faults
+    assert "78,49" in path.read_text(encoding="utf-8").splitlines()[fault.line - 1]
+    assert document.rows[0].figures["miou_ms_flip"] == "79.44"
+
+
+def test_several_metafiles_in_one_file_are_documents_of_their_own(shared):
+    path = shared / "facts/mmseg_metafile.json"
+    assert [(one.form, len(one.rows)) for one in read_sources(path)] == [
+        ("mmseg-metafile-0.x", 16),
+        ("mmseg-metafile-0.x", 16),
+        ("mmseg-metafile-1.x", 16),
+    ]
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert all(row.name in lines[row.line - 1] for one in read_sources(path) for row in one.rows)
+    with pytest.raises(SourceError, match="expected one document, found 3 metafiles"):
+        read_source(path)
+
+
+def test_each_cell_of_a_rendered_page_has_its_line(tmp_path):
+    document = read(tmp_path, PAGE)
+    assert {field: document.rows[0].line_of(field) for field in ("backbone", "miou", "weights")} == {
+        "backbone": 9,
+        "miou": 12,
+        "weights": 13,
+    }
+
+
+def test_a_dropped_cell_of_a_rendered_page_is_told_at_its_line_and_costs_one_row(tmp_path):
+    row = PAGE[PAGE.index("ISANet |") : PAGE.index("@article")]
+    text = PAGE.replace("@article", f"{row.replace('512x1024', '769x769')}@article")
+    path = tmp_path / "page"
+    path.write_text(text.replace("40000 |\n", "", 1), encoding="utf-8")
+    (document,) = read_sources(path)
+    assert [(fault.line, fault.message) for fault in document.faults] == [(11, "expected 6 cells, found 5")]
+    assert [one.crop for one in document.rows] == [(512, 1024), (769, 769)]
+    assert document.rows[1].figures == {"miou": "78.49"}
 
 
 @pytest.mark.parametrize(

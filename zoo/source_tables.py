@@ -1,0 +1,263 @@
+"""Result tables of publishers' READMEs, as Markdown and as documentation renders it."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from .source_records import (
+    BLANK,
+    METHODS,
+    MMSEG,
+    SSSEG,
+    STATED,
+    CellError,
+    SourceDocument,
+    SourceError,
+    SourceFault,
+    SourceRow,
+    dataset_of,
+    figure_of,
+    size_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ..reports.metrics import MetricName
+    from .source_records import Form
+
+_FIGURES: dict[str, MetricName] = {
+    "mem (gb)": "train_memory",
+    "inf time (fps)": "fps",
+    "miou": "miou",
+    "miou(ms+flip)": "miou_ms_flip",
+    "miou(flip)": "miou_flip",
+}
+_FACTS = {"method", "backbone", "crop size", "lr schd", "schedule", "device", "config", "download"}
+_UNUSED = {"pretrain", "train/eval set"}
+_ORDER = tuple(_FIGURES.values())
+_LINK = re.compile(r"\[(cfg|config|model|log)\]\((\S+?)\)")
+HEADER_OF_A_PAGE = "Method |"
+
+
+def read_markdown(path: str, text: str) -> SourceDocument:
+    """Every results table of a README, whichever publisher's form it has.
+
+    Raises:
+        SourceError: there is none.
+    """
+    tables = [table for table in _tables(path, text) if table.is_results]
+    if not tables:
+        raise SourceError(
+            f"{path}: expected a results table (with Backbone and mIoU columns) or a metafile with Models, found neither"
+        )
+    ours = [table.header for table in tables]
+    publisher = MMSEG if all("lr schd" in header for header in ours) else SSSEG
+    form: Form = "mmseg-readme" if publisher == MMSEG else "ssseg-readme"
+    return _document(path, form, publisher, tables)
+
+
+def _document(path: str, form: Form, publisher: str, tables: list[_Table]) -> SourceDocument:
+    rows = tuple(row for table in tables for row in table.rows())
+    faults = tuple(fault for table in tables for fault in table.faults)
+    return SourceDocument(path=path, form=form, publisher=publisher, rows=rows, faults=faults)
+
+
+class _Table:
+    """One table with the heading above it."""
+
+    def __init__(self, section: str, header: list[str], line: int, *, lines_a_cell: int = 0) -> None:
+        self.section, self.line = section, line
+        self.lines_a_cell = lines_a_cell
+        """1 where each cell has a line of its own, 0 where a row has one."""
+        self.header = [re.sub(r"\s+", " ", name).casefold() for name in header]
+        self.body: list[tuple[int, list[str]]] = []
+        self.first_row = 1
+        """Number of the first row: above 1 where a section has several tables."""
+        self.faults: list[SourceFault] = []
+        """What could not be understood, once the rows are read."""
+
+    @property
+    def is_results(self) -> bool:
+        return "backbone" in self.header and any(name.startswith("miou") for name in self.header)
+
+    def rows(self) -> Iterator[SourceRow]:
+        self.faults = [
+            SourceFault(
+                line=self._line(self.line, name), message=f"unknown column {name!r} in the results table"
+            )
+            for name in self.header
+            if not _is_known(name)
+        ]
+        for number, (line, cells) in enumerate(self.body, start=self.first_row):
+            yield self._row(number, line, self._named(line, cells))
+
+    def _named(self, line: int, cells: list[str]) -> dict[str, str]:
+        """Column -> cell; of a row with a cell too many or too few, only those that certainly are their column's.
+
+        Nobody can tell which figure is missing or too much: such a row keeps what stands before its figures.
+        """
+        pairs = list(zip(self.header, cells, strict=False))
+        if len(cells) == len(self.header):
+            return dict(pairs)
+        odd = next((index for index, pair in enumerate(pairs) if not _fits(*pair)), len(pairs) - 1)
+        message = f"expected {len(self.header)} cells, found {len(cells)}"
+        self.faults.append(SourceFault(line=line + self.lines_a_cell * odd, message=message))
+        first_figure = next(index for index, name in enumerate(self.header) if name not in _FACTS | _UNUSED)
+        return dict(pairs[: min(odd, first_figure)])
+
+    def _line(self, line: int, column: str) -> int:
+        return line + self.lines_a_cell * self.header.index(column)
+
+    def _row(self, number: int, line: int, cells: dict[str, str]) -> SourceRow:
+        links = {kind: url for cell in cells.values() for kind, url in _LINK.findall(cell)}
+        figures: dict[str, str | None] = {}
+        for name in cells.keys() - _FACTS - _UNUSED:
+            if _is_known(name):
+                figures |= self._read(line, name, _figures, name, cells[name], instead={})
+        return SourceRow(
+            line=line,
+            section=self.section,
+            row=number,
+            method=cells.get("method", "") or _method_of(links.get("model", "")),
+            backbone=cells.get("backbone", ""),
+            dataset=dataset_of(self.section),
+            crop=self._read(line, "crop size", size_of, cells.get("crop size", ""), instead=None),
+            schedule=cells.get("lr schd") or cells.get("schedule", ""),
+            figures=dict(sorted(figures.items(), key=lambda figure: _ORDER.index(figure[0]))),
+            blank_cells=sum(cell in BLANK for cell in cells.values()),
+            device=cells.get("device", ""),
+            weights_url=links.get("model", ""),
+            log_url=links.get("log", ""),
+            config=links.get("config", links.get("cfg", "")),
+            stated={STATED[name]: cells[name] for name in _UNUSED & cells.keys() if cells[name]},
+            lines=self._lines(line) if self.lines_a_cell else {},
+        )
+
+    def _read(self, line: int, column: str, read: Callable[..., Any], *arguments: str, instead: Any) -> Any:
+        """A cell's value, or `instead` with the fault on record."""
+        try:
+            return read(*arguments)
+        except CellError as error:
+            self.faults.append(SourceFault(line=self._line(line, column), message=str(error)))
+            return instead
+
+    def _lines(self, line: int) -> dict[str, int]:
+        """Metric or field -> line of its cell."""
+        found = {field: self._line(line, name) for name in self.header for field in _fields_of(name)}
+        return {field: own for field, own in found.items() if own != line}
+
+
+def _fields_of(column: str) -> list[str]:
+    """What `SourceRow.line_of` calls the contents of a column."""
+    if column in _FACTS:
+        return {"download": ["weights", "log"], "crop size": ["crop"], "lr schd": ["schedule"]}.get(
+            column, [column]
+        )
+    return [STATED[column]] if column in STATED else [_FIGURES.get(part, part) for part in column.split("/")]
+
+
+def _is_known(column: str) -> bool:
+    return column in _FACTS | _UNUSED or all(part in _FIGURES for part in column.split("/"))
+
+
+def _fits(column: str, cell: str) -> bool:
+    """Whether a cell looks like one of its column: figures are numbers, devices and backbones begin with a letter."""
+    if column in {"method", "backbone", "device"}:
+        return cell[:1].isalpha()
+    if column == "lr schd":
+        return cell.isdigit()
+    try:
+        if column == "crop size":
+            return size_of(cell) is not None
+        return column in _FACTS | _UNUSED or bool(_figures(column, cell))
+    except CellError:
+        return False
+
+
+def _tables(path: str, text: str) -> Iterator[_Table]:
+    """Every table with its heading; fenced code is no Markdown."""
+    section, table, fenced = "", None, False
+    last: dict[str, int] = {}
+    lines = text.splitlines()
+    for number, line in enumerate(lines, start=1):
+        if line.lstrip().startswith("```"):
+            fenced = not fenced
+        if not fenced and line.startswith("#"):
+            section = line.strip("# \t")
+        if fenced or not line.lstrip().startswith("|"):
+            if table is not None:
+                last[section] = table.first_row + len(table.body) - 1
+                yield table
+            table = None
+        elif table is None:
+            table = _Table(section, _cells(line), number)
+            table.first_row = last.get(section, 0) + 1
+        elif not re.fullmatch(r"[|:\-\s]+", line):
+            table.body.append((number, _cells(line)))
+        elif table.body:
+            raise SourceError(f"{path}:{number}: a second line of dashes within the table")
+    if table is not None:
+        yield table
+
+
+def _cells(line: str) -> list[str]:
+    inner = line.strip().removeprefix("|").removesuffix("|")
+    return [cell.strip() for cell in re.split(r"(?<!\\)\|", inner)]
+
+
+def _figures(column: str, cell: str) -> dict[str, str | None]:
+    """Metrics and printed texts of one cell; a column may hold two, as `mIoU/mIoU(ms+flip)`."""
+    names = column.split("/")
+    plain = _plain(cell)
+    texts = [plain] * len(names) if plain in BLANK else plain.split("/")
+    if len(texts) != len(names):
+        raise CellError(f"expected {len(names)} figures in column {column!r}, found {cell!r}")
+    return {_FIGURES[name]: figure_of(column, text) for name, text in zip(names, texts, strict=True)}
+
+
+def _plain(cell: str) -> str:
+    """A cell without bold or italic type and without marks of footnotes."""
+    unmarked = re.sub(r"<sup>[^<]*</sup>|\[\^[^\]]*\]", "", cell)
+    return re.sub(r"\*\*|__|</?(?:b|i|em|strong)>|[*†‡]", "", unmarked).strip()
+
+
+def _method_of(url: str) -> str:
+    """Method of a file whose name begins with it, as sssegmentation's do."""
+    stem = url.rsplit("/", 1)[-1].split("_", 1)[0]
+    return METHODS.get(stem, stem)
+
+
+# --- a README as documentation renders it ----------------------------------------------------------
+
+
+def read_page(path: str, text: str) -> SourceDocument:
+    """One cell a line, each but the last followed by a bar; headings and link targets are gone."""
+    lines = text.splitlines()
+    starts = [number for number, line in enumerate(lines) if line.strip() == HEADER_OF_A_PAGE]
+    pairs = zip(starts, [*starts[1:], len(lines)], strict=True)
+    return _document(
+        path, "mmseg-page", MMSEG, [_page_table(path, lines, start, end) for start, end in pairs]
+    )
+
+
+def _page_table(path: str, lines: list[str], start: int, end: int) -> _Table:
+    last = next((n for n in range(start, end) if lines[n].strip() == "download |"), None)
+    if last is None:
+        raise SourceError(f"{path}:{start + 1}: the table's header has no download column")
+    header = [line.strip().removesuffix("|").strip() for line in lines[start : last + 1]]
+    table = _Table("", header, start + 1, lines_a_cell=1)
+    position = last + 1
+    while position < end and lines[position].rstrip().endswith("|"):
+        length = _row_length(lines[position:end], len(header))
+        cells = [line.strip().removesuffix("|").strip() for line in lines[position : position + length]]
+        table.body.append((position + 1, cells))
+        position += length
+    return table
+
+
+def _row_length(lines: list[str], width: int) -> int:
+    """Cells of the row that begins here: up to the next row of the method where one is due, else the table's width."""
+    again = next((number for number, line in enumerate(lines) if number and line == lines[0]), width)
+    return again if again < 2 * width else min(width, len(lines))
