@@ -18,7 +18,7 @@ DOCUMENT = ROOT / "docs/ci.md"
 
 def commands(text):
     """Every `zoo ...` of a shell line or a code span."""
-    found = re.findall(r"(?:^|run: |`)(zoo (?:verify|report|demo) [^`\n]*)", text, re.MULTILINE)
+    found = re.findall(r"(?:^|run: |`)(zoo (?:verify|report|demo|audit) [^`\n]*)", text, re.MULTILINE)
     return [command for command in found if "..." not in command]
 
 
@@ -36,7 +36,7 @@ def test_there_are_commands_to_check():
 @pytest.mark.parametrize("command", FOUND)
 def test_documented_commands_are_understood(command):
     arguments = build_parser().parse_args(shlex.split(command, comments=True)[1:])
-    assert arguments.command in {"verify", "report", "demo"}
+    assert arguments.command in {"verify", "report", "demo", "audit"}
 
 
 def test_the_workflow_runs_everything():
