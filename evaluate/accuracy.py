@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from contextlib import closing
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 
 from .confusion import Matrix, Scores, accuracy_scores
-from .datasets import DatasetError, ImageFault
+from .datasets import DatasetError, ImageFault, content_sha256
 from .device import in_precision
 from .inference import model_device
 from .pipeline import (
@@ -65,7 +64,12 @@ def count_missing(
     device, loading = model_device(model), loading or Loading()
     network = in_precision(model, key.precision, device)
     predictor = Predictor(network, dataset, protocol, device, loading.batch)
-    load = partial(prepare, dataset=dataset, protocol=protocol, pin=device.type == "cuda")
+
+    def load(sample: Sample) -> Prepared:
+        image = prepare(sample, dataset, protocol, pin=device.type == "cuda")
+        _require_unchanged(sample, contents[sample.id])
+        return image
+
     begin = _for_a_gpu if device.type == "cuda" else _on_cores
     lacking = missing(dataset.samples, contents, store, key)
     with closing(begin(lacking, load, predictor, loading.workers)) as begun:
@@ -75,6 +79,18 @@ def count_missing(
                 continue
             store.add(key, (sample.id, contents[sample.id]), *counting.result())
             yield sample
+
+
+def _require_unchanged(sample: Sample, content: str) -> None:
+    """Refuse to count what replaced the file that was hashed when the run began.
+
+    Raises:
+        DatasetError: image or label is another one by now.
+    """
+    if content_sha256(sample) != content:
+        raise DatasetError(
+            f"{sample.image}: it or its label was changed while this run went on; run the same command again"
+        )
 
 
 Loaded = tuple["Sample", "Prepared | DatasetError"]

@@ -241,11 +241,21 @@ class EvidenceStore:
                 new += 1
             elif found[0] != counts:
                 raise EvidenceError(_conflict(self.path, key, image, found[0], counts))
+            else:
+                self._complete(series, image, closeness)
         for use in uses:
             row = (series, self._split(use.split), use.checkpoint, use.metric, use.protocol)
             environment = json.dumps(use.environment, sort_keys=True)
             self._db.execute("INSERT OR IGNORE INTO uses VALUES (?, ?, ?, ?, ?, ?)", (*row, environment))
         return new
+
+    def _complete(self, series: int, image: Image, closeness: bytes | None) -> None:
+        """Add close pixels that an earlier format did not keep."""
+        query = (
+            "UPDATE images SET closeness = ? WHERE series_id = ? AND image_id = ? AND content_sha256 = ? "
+            "AND closeness IS NULL"
+        )
+        self._db.execute(query, (closeness, series, *image))
 
     def forget(self, keys: Iterable[EvidenceKey]) -> int:
         """Delete series with their counts and descriptions; returns how many images went."""

@@ -67,8 +67,10 @@ class Closeness:
             low = (intersect - lost) / (union + joined)
             high = np.where(union == left, 1.0, (intersect + gained) / (union - left))
         met = union > 0
+        entering = int(((union == 0) & (joined > 0)).sum())  # a class of no pixel yet would count as 0
+        lowest = low[met].sum() / (met.sum() + entering)
         return (
-            float(100 * (now[met].mean() - low[met].mean())),
+            float(100 * (now[met].mean() - lowest)),
             float(100 * (high[met].mean() - now[met].mean())),
         )
 
@@ -100,9 +102,9 @@ def explanation(summary: list[dict[str, float]], delta: float) -> str:
     side = "miou_may_rise_points" if delta < 0 else "miou_may_fall_points"
     for row in summary:
         if row[side] >= abs(delta):
-            return f"explainable only if rounding moved averaged scores by {row['below']:g}"
+            return f"explainable only if rounding swaps a pixel's best two classes that are {row['below']:g} apart"
     last = summary[-1]
     return (
-        f"not explainable by rounding: averaged scores moved by {last['below']:g} change mIoU by at most "
-        f"{last[side]:.3f} points"
+        "not explainable by rounding: wherever a pixel's best two classes are closer than "
+        f"{last['below']:g}, swapping them changes mIoU by at most {last[side]:.3f} points"
     )

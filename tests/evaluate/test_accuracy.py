@@ -250,3 +250,17 @@ def test_the_loop_ends_soon_after_nobody_listens(mixed, tmp_path):
         time.sleep(1)
         assert len(inputs) - begun <= 2
         assert 1 <= len(store.measured(key)) <= 2
+
+
+def test_a_file_replaced_during_the_run_is_not_counted_as_the_old_one(streets, tmp_path):
+    """Contents are hashed when a run begins; an image swapped after that gets its own message and no counts."""
+    contents, key = streets.contents(), key_of(streets, PLAIN)
+    replaced = streets.samples[8]
+    with Image.open(replaced.image) as picture:
+        picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(replaced.image)
+    with EvidenceStore(tmp_path / "e.sqlite") as store:
+        found = list(count_missing(eight_colours, streets, contents, PLAIN, store, key))
+        (fault,) = [result for result in found if isinstance(result, ImageFault)]
+        assert fault.image_id == replaced.id
+        assert "was changed while this run went on" in fault.message
+        assert (replaced.id, contents[replaced.id]) not in store.measured(key)

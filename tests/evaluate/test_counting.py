@@ -63,12 +63,26 @@ def test_the_bound_holds_whatever_close_pixels_change_sides(maps, limit, share):
         assert now - fall - 1e-9 <= moved <= now + rise + 1e-9
 
 
+def test_a_class_of_no_pixel_that_would_enter_is_part_of_the_bound():
+    """Two classes right everywhere; one close pixel would bring the third in, with an IoU of 0."""
+    labels = np.array([[0, 0, 1, 1]], np.uint8)
+    margins = np.array([[0.5, 0.5, 0.5, 1e-4]], np.float32)
+    second = np.array([[1, 1, 0, 2]], np.uint8)
+    counts = counted(labels, margins, second, labels.astype(np.int32))
+    fall, _ = counts.closeness.miou_change(counts.matrix, 3)
+    swapped = confusion_matrix(np.array([[0, 0, 1, 2]]), labels, 5)
+    assert fall == pytest.approx(100 - accuracy_scores(swapped).miou_percent)
+
+
 def test_a_difference_is_explained_by_the_smallest_rounding_that_suffices():
     summary = [
         {"below": 1e-5, "share_percent": 0.1, "miou_may_fall_points": 0.01, "miou_may_rise_points": 0.02},
         {"below": 1e-4, "share_percent": 0.4, "miou_may_fall_points": 0.1, "miou_may_rise_points": 0.2},
     ]
-    assert explanation(summary, -0.15) == "explainable only if rounding moved averaged scores by 0.0001"
+    assert explanation(summary, -0.15) == (
+        "explainable only if rounding swaps a pixel's best two classes that are 0.0001 apart"
+    )
     assert explanation(summary, 0.15) == (
-        "not explainable by rounding: averaged scores moved by 0.0001 change mIoU by at most 0.100 points"
+        "not explainable by rounding: wherever a pixel's best two classes are closer than 0.0001, swapping them "
+        "changes mIoU by at most 0.100 points"
     )

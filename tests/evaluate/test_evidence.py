@@ -18,6 +18,7 @@ from segbench.evaluate.evidence import (
     Use,
 )
 from segbench.evaluate.evidence_exchange import export, merge
+from segbench.evaluate.margins import LIMITS, Closeness
 
 KEY = EvidenceKey(
     weights_sha256="w",
@@ -367,3 +368,15 @@ def test_a_disk_that_takes_no_more_is_named_by_the_real_system(path):
         kept = sorted(name for name, _ in store.measured(key))
     assert kept == [str(number) for number in range(len(kept))]
     assert 1 <= len(kept) < 9
+
+
+def test_merging_adds_the_close_pixels_that_an_earlier_format_lacked(tmp_path):
+    """The same counts without and with close pixels: merged, they are there, and nothing counts as new."""
+    close = Closeness(np.arange(len(LIMITS) * 4 * 3).reshape(len(LIMITS), 4, 3))
+    with EvidenceStore(tmp_path / "a.sqlite") as store, EvidenceStore(tmp_path / "b.sqlite") as newer:
+        store.add(KEY, A, matrix(1))
+        newer.add(KEY, A, matrix(1), close)
+        assert list(store.closeness(KEY)) == []
+        assert merge(store, newer) == 0
+        ((image, found),) = store.closeness(KEY)
+        assert (image, found.counts.tolist()) == (A, close.counts.tolist())
