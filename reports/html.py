@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -27,7 +28,7 @@ from .table import (
 from .verdict import Status, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 TEMPLATE = "report.html.j2"
 
@@ -61,12 +62,20 @@ class PageTable(NamedTuple):
     notes: tuple[str, ...]
 
 
+class Drawing(NamedTuple):
+    """One plot for two widths of a screen; the page shows the one that fits."""
+
+    wide: str
+    """Empty where the narrow one serves both."""
+    narrow: str
+
+
 class Plot(NamedTuple):
     """A drawing with its words, and its numbers for those who do not see it."""
 
     title: str
     caption: str
-    svg: str
+    svg: Drawing
     header: tuple[str, ...]
     records: tuple[tuple[str, ...], ...]
 
@@ -171,18 +180,22 @@ def _deltas(name: str, unit: str, verdicts: Sequence[Verdict], background: Backg
     marks = ", ".join(f"{mark} = {status.value}" for status, mark in MARKER_NAMES.items())
     return Plot(
         title=f"{what}: measured minus published",
-        caption=f"Dark band: reproduced; light band: drift; {marks}.",
-        svg=delta_plot(verdicts, background.limits, name),
+        caption=f"The inner band (green) is what counts as reproduced, the outer one (yellow) as drift; {marks}.",
+        svg=_drawing(partial(delta_plot, verdicts, background.limits), name),
         header=("Claim", "Published", "Measured minus published", "Verdict"),
         records=tuple((claim_name(v), v.published or "", f"{v.delta:+g}", v.status.value) for v in verdicts),
     )
+
+
+def _drawing(plot: Callable[..., str], name: str) -> Drawing:
+    return Drawing(plot(name), plot(f"{name}-narrow", narrow=True))
 
 
 def _memory(verdicts: Sequence[Verdict]) -> Plot:
     return Plot(
         title="Training memory: foretold against published",
         caption="On the line, the tracing of a training step gives what was printed. GB is MiB / 1000 here.",
-        svg=memory_plot(verdicts, "memory"),
+        svg=_drawing(partial(memory_plot, verdicts), "memory"),
         header=("Checkpoint", "Published, GB", "Foretold, GB"),
         records=tuple((v.checkpoint, v.published or "", f"{v.measured:.3f}") for v in verdicts),
     )
@@ -203,7 +216,7 @@ def _speed(shape: Shape) -> Plot:
     return Plot(
         title="Shape of the speed column",
         caption="1 is a row that fits the device's common factor; red rows contradict the rest of their column.",
-        svg=speed_plot(shape, "speed"),
+        svg=_drawing(partial(speed_plot, shape), "speed"),
         header=("Checkpoint", "Over the common factor", "Fits"),
         records=tuple(
             (row, f"{ratio:.2f}", "no" if row in shape.inconsistent else "yes")
@@ -220,7 +233,7 @@ def _class_plots(figures: Sequence[ClassFigures]) -> list[Plot]:
         Plot(
             title=f"IoU of every class, {dataset}",
             caption="One mark a measured row and class, from the run behind its mIoU.",
-            svg=class_plot(group, f"classes-{number}"),
+            svg=Drawing("", class_plot(group, f"classes-{number}")),
             header=("Class", *(one.checkpoint for one in group)),
             records=tuple(
                 (name, *(_percent(one.iou_percent.get(name)) for one in group)) for name in classes
