@@ -262,18 +262,13 @@ def _figures(row: Row, metric: str, layout: Layout, notes: Footnotes) -> str:
 
 
 def figure(verdict: Verdict, notes: Footnotes) -> str:
-    """One claim in a cell: `78.49 → 78.51 (+0.02) reproduced`, or `78.49 [1]` where we have no number.
-
-    A verdict may be certain before the number is known: `78.49 refuted [1]`.
-    """
+    """One claim in a cell: `78.49 → 78.51 (+0.02) reproduced`, or `78.49 not measured [1]`."""
     published = verdict.published or ABSENT
     if verdict.date:
         published += f" ({verdict.date})"
     mark = notes.mark(verdict.reason)
     if verdict.measured is None:
-        absent = (Status.NOT_PUBLISHED, Status.NOT_MEASURED, Status.NOT_COMPARABLE)
-        status = "" if verdict.status in absent else f" {verdict.status.value}"
-        return f"{published}{status}{mark}"
+        return f"{published} {verdict.status.value}{mark}"
     measured = str(rounded(verdict.measured, verdict.metric))
     return f"{published} → {measured}{_delta(verdict)} {verdict.status.value}{mark}"
 

@@ -87,10 +87,10 @@ def test_mmsegmentation_has_its_nine_columns_and_reasons_share_footnotes():
     assert text_of(rows) == dedent("""
         mmsegmentation, Cityscapes
 
-        Method    Backbone    Crop Size    Lr schd    Mem (GB)    Inf time (fps)    Device    mIoU       mIoU(ms+flip)
-        --------  ----------  -----------  ---------  ----------  ----------------  --------  ---------  ---------------
-        ISANet    R-50-D8     512x1024     40000      9.0 [1]     2.91 [1]          V100      78.49 [2]  79.44 [2]
-        ISANet    R-101-D8    512x1024     40000      9.425 [1]   2.35 [1]          V100      79.58 [2]  81.05 [2]
+        Method    Backbone    Crop Size    Lr schd    Mem (GB)                Inf time (fps)         Device    mIoU                    mIoU(ms+flip)
+        --------  ----------  -----------  ---------  ----------------------  ---------------------  --------  ----------------------  ----------------------
+        ISANet    R-50-D8     512x1024     40000      9.0 not measured [1]    2.91 not measured [1]  V100      78.49 not measured [2]  79.44 not measured [2]
+        ISANet    R-101-D8    512x1024     40000      9.425 not measured [1]  2.35 not measured [1]  V100      79.58 not measured [2]  81.05 not measured [2]
 
         [1] not measured by this version
         [2] Cityscapes not found under data
@@ -150,7 +150,7 @@ def test_markdown_keeps_a_cell_on_one_line_and_a_footnote_whole():
         | Backbone   | Crop Size   | Schedule   | mIoU/mIoU(flip)                                                     |
         |------------|-------------|------------|---------------------------------------------------------------------|
         | R-50-D8    | 473x473     | S\\|1       | 53.14 → 53.14 (+0.00) reproduced / 53.41 → 53.42 (+0.01) reproduced |
-        | R-101-D8   | 473x473     | S\\|1       | 54.96 [1] / 55.41 [1]                                               |
+        | R-101-D8   | 473x473     | S\\|1       | 54.96 not measured [1] / 55.41 not measured [1]                     |
 
         - [1] LIP not found under data; download TrainVal_images.zip and TrainVal_parsing_annotations.zip of the single-person track
 
@@ -203,8 +203,8 @@ def test_an_unknown_publisher_gets_mmsegmentations_form():
         somebody, Cityscapes
 
         Method    Backbone    Crop Size    Lr schd    Inf time (fps)                  Device    mIoU                             mIoU(ms+flip)
-        --------  ----------  -----------  ---------  ------------------------------  --------  -------------------------------  ---------------
-        ISANet    R-50-D8     512x1024     40000      9.0 → 31.42 not comparable [1]  V100      70.1 → 70.10 (+0.00) reproduced  – [2]
+        --------  ----------  -----------  ---------  ------------------------------  --------  -------------------------------  -------------------
+        ISANet    R-50-D8     512x1024     40000      9.0 → 31.42 not comparable [1]  V100      70.1 → 70.10 (+0.00) reproduced  – not published [2]
 
         [1] published for V100, measured on cpu
         [2] single scale only

@@ -33,7 +33,7 @@ def test_the_tables_in_the_repository_are_what_its_ledger_gives(capsys):
 
 def test_a_changed_table_fails_the_check_with_the_line(capsys, tmp_path):
     copy = tmp_path / "README.md"
-    copy.write_text(TABLES.read_text().replace("| 79.58 [1] |", "| 79.85 [1] |"))
+    copy.write_text(TABLES.read_text().replace("| 79.58 not measured [1] |", "| 79.85 not measured [1] |"))
     code, out, err = report(capsys, "--check", copy)
     assert code == 1
     found, expected = (line for line in out.splitlines() if line.startswith(("-|", "+|")) or line[1:2] == "|")
@@ -46,7 +46,7 @@ def test_a_ledger_without_a_measurement_fails_the_check(capsys, tmp_path):
     shorter.write_text("".join(LEDGER.read_text().splitlines(keepends=True)[1:]))
     code = main(["report", "--ledger", str(shorter), "--check", str(TABLES)])
     assert code == 1
-    assert "5.869 [1]" in capsys.readouterr().out
+    assert "5.869 not measured [1]" in capsys.readouterr().out
 
 
 def test_a_file_that_is_not_there_cannot_be_checked(capsys, tmp_path):
