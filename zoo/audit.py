@@ -2,7 +2,8 @@
 
 Checks of reason (`zoo.audit_claims`) look at the manifest, which has every figure; where a given document
 prints the same figure, its line is named too. Checks of documents (`zoo.audit_documents`) compare what each
-one says with the manifest, and metafiles with each other.
+one says with the manifest, and metafiles with each other. Checks of logs (`zoo.audit_logs`) compare what a training
+saw with what its row prints.
 """
 
 from __future__ import annotations
@@ -10,24 +11,44 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .audit_claims import CLAIM_CHECKS
+from .audit_columns import COLUMN_CHECKS
 from .audit_documents import DOCUMENT_CHECKS
 from .audit_evidence import Evidence
-from .findings import ordered
+from .audit_logs import LOG_CHECKS
+from .audit_rows import ROW_CHECKS
+from .findings import number_of, ordered
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from .audit_logs import RowLog
     from .findings import Finding
     from .manifest import Manifest
     from .sources import SourceDocument
 
 
-def audit(manifest: Manifest, documents: Sequence[SourceDocument] = ()) -> list[Finding]:
+CHECKS = (*CLAIM_CHECKS, *COLUMN_CHECKS, *DOCUMENT_CHECKS, *ROW_CHECKS, *LOG_CHECKS)
+
+
+def audit(
+    manifest: Manifest, documents: Sequence[SourceDocument] = (), logs: Sequence[RowLog] = ()
+) -> list[Finding]:
     """Everything that is wrong or worth knowing, from grave to harmless.
 
     Args:
         manifest: the zoo, whose claims are checked against reason and against the documents.
         documents: parsed pages and metafiles of the publishers.
+        logs: training logs of the manifest's rows (`zoo.audit_logs.cached_logs`).
     """
-    evidence = Evidence(manifest, documents)
-    return ordered([one for check in (*CLAIM_CHECKS, *DOCUMENT_CHECKS) for one in check(evidence)])
+    evidence = Evidence(manifest, documents, logs)
+    return ordered([one for check in CHECKS for one in check(evidence)])
+
+
+def scope_text(manifest: Manifest, documents: Sequence[SourceDocument], logs: Sequence[RowLog]) -> str:
+    """What was compared with what, so that nobody takes silence about a source for its agreement."""
+    with_log = sum(bool(one.log_urls) for one in manifest)
+    words = [f"{number_of(len(manifest), 'row')} compared with {number_of(len(documents), 'document')}"]
+    words += [f"and the training logs of {len(logs)} of {with_log}"]
+    hints = [] if documents else ["name documents with --source"]
+    hints += [] if logs else ["zoo fetch --with-logs brings logs"]
+    return " ".join(words) + (f" ({', '.join(hints)})" if hints else "")

@@ -370,7 +370,7 @@ def logs_elsewhere(evidence: Evidence) -> Iterator[Finding]:
                     "log-path",
                     one.id,
                     f"{url} is not beside {one.weights.urls[0]}",
-                    evidence.entry_place(one),
+                    evidence.url_place(one, url),
                 )
 
 
@@ -384,7 +384,7 @@ def misleading_names(evidence: Evidence) -> Iterator[Finding]:
     for one in evidence.manifest:
         for url in (*one.weights.urls, *one.log_urls, *one.config_urls):
             if reason := contradiction(url, one):
-                yield finding("weights-name", one.id, f"{url}: {reason}", evidence.entry_place(one))
+                yield finding("weights-name", one.id, f"{url}: {reason}", evidence.url_place(one, url))
 
 
 def shared_files(evidence: Evidence) -> Iterator[Finding]:
@@ -398,8 +398,8 @@ def shared_files(evidence: Evidence) -> Iterator[Finding]:
                     "shared-file",
                     one.id,
                     f"{url} is also linked by {other.id}",
-                    evidence.entry_place(one),
-                    evidence.entry_place(other),
+                    evidence.url_place(one, url),
+                    evidence.url_place(other, url),
                 )
 
 

@@ -78,20 +78,38 @@ def missing_rows(evidence: Evidence) -> Iterator[Finding]:
 
 
 def other_places(evidence: Evidence) -> Iterator[Finding]:
-    """Rows that stand where no document of the manifest has them."""
+    """Tables whose rows stand in the order of no document that the manifest cites for them."""
     moved: dict[str, list[Place]] = defaultdict(list)
-    for document, row, one in _matched(evidence):
-        cited = {(claim.source.section, claim.source.row) for claim in one.claims if claim.source}
-        cited |= {(listing.section, listing.row) for listing in one.listed_in}
-        if (
-            row.section
-            and not document.form.startswith("mmseg-metafile")
-            and (row.section, row.row) not in cited
-        ):
-            moved[document.path].append(_at(document, row))
+    for document in evidence.documents:
+        if document.form.startswith("mmseg-metafile"):
+            continue
+        tables: dict[str, dict[str, tuple[SourceRow, Checkpoint]]] = defaultdict(dict)
+        for row in document.rows:
+            if row.section and (one := evidence.checkpoint(row)):
+                tables[row.section].setdefault(one.id, (row, one))
+        for rows in tables.values():
+            moved[document.path] += [_at(document, row) for row in _least_out_of_order(list(rows.values()))]
     for path, places in moved.items():
-        what = f"{number_of(len(places), 'row')} at places where the manifest cites no document to have them"
-        yield finding("row-order", path, what, *places)
+        if places:
+            what = f"{number_of(len(places), 'row')} in another order than in any document the manifest cites"
+            yield finding("row-order", path, what, *places)
+
+
+def _least_out_of_order(rows: list[tuple[SourceRow, Checkpoint]]) -> list[SourceRow]:
+    """The rows that stand elsewhere than in the cited document whose order is nearest."""
+    orders = [_cited_places(one) for _, one in rows]
+    shared = set.intersection(*map(set, orders)) if orders else set()
+    wrong = []
+    for document in shared:
+        ranked = sorted(range(len(rows)), key=lambda index: orders[index][document])
+        wrong.append([rows[index][0] for rank, index in enumerate(ranked) if rank != index])
+    return min(wrong, key=len, default=[])
+
+
+def _cited_places(one: Checkpoint) -> dict[str, int]:
+    """Document -> number of the row there."""
+    cited = {claim.source.document: claim.source.row for claim in one.claims if claim.source}
+    return cited | {listing.document: listing.row for listing in one.listed_in}
 
 
 def lost_headings(evidence: Evidence) -> Iterator[Finding]:
@@ -220,13 +238,16 @@ def relabelled_columns(evidence: Evidence) -> Iterator[Finding]:
 def links(evidence: Evidence) -> Iterator[Finding]:
     """Links that lead elsewhere than the row or the manifest says; the gravest reason of each is told."""
     for document, row, one in _matched(evidence):
-        place = _at(document, row, "weights")
-        for url, known in ((row.weights_url, one.weights.urls), (row.log_url, one.log_urls)):
+        for field, url, known in (
+            ("weights", row.weights_url, one.weights.urls),
+            ("log", row.log_url, one.log_urls),
+        ):
             if not url or url in known:
                 continue
+            place = _at(document, row, field)
             if reason := contradiction(url, one):
                 yield finding("weights-name", one.id, f"{url}: {reason}", place)
-            elif url == row.log_url and row.weights_url and _beside(url) != _beside(row.weights_url):
+            elif field == "log" and row.weights_url and _beside(url) != _beside(row.weights_url):
                 yield finding("log-path", one.id, f"{url} is not beside {row.weights_url}", place)
             else:
                 yield finding(
@@ -234,6 +255,7 @@ def links(evidence: Evidence) -> Iterator[Finding]:
                 )
         if row.config and stem(row.config) not in (one.id, *one.aliases):
             what = f"configuration {row.config} is none of {', '.join((one.id, *one.aliases))}"
+            place = _at(document, row, "config")
             yield finding("link-differs", one.id, what, place, evidence.entry_place(one))
 
 

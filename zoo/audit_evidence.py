@@ -10,8 +10,9 @@ import yaml
 from .findings import Finding, Place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
+    from .audit_logs import RowLog
     from .findings import Kind
     from .manifest import Checkpoint, Claim, Manifest
     from .sources import SourceDocument, SourceRow
@@ -20,11 +21,14 @@ if TYPE_CHECKING:
 class Evidence:
     """What the checks look at: the manifest with its lines, and the documents with their rows matched."""
 
-    def __init__(self, manifest: Manifest, documents: Sequence[SourceDocument] = ()) -> None:
+    def __init__(
+        self, manifest: Manifest, documents: Sequence[SourceDocument] = (), logs: Sequence[RowLog] = ()
+    ) -> None:
         self.manifest = manifest
         self.documents = tuple(documents)
-        self.file = _shown(manifest.path)
-        self._entry_lines, self._claim_lines = _lines(manifest)
+        self.logs = tuple(logs)
+        self.file = shown(manifest.path)
+        self._lines = ManifestLines(manifest)
         self.matched = {
             id(row): find_checkpoint(manifest, document, row)
             for document in documents
@@ -46,12 +50,20 @@ class Evidence:
 
     def entry_place(self, checkpoint: Checkpoint) -> Place:
         """Where the manifest's entry begins."""
-        return Place(file=self.file, line=self._entry_lines[checkpoint.id])
+        return Place(file=self.file, line=self._lines.entries[checkpoint.id])
 
     def claim_place(self, checkpoint: Checkpoint, claim: Claim) -> Place:
         """Where the manifest has a claim."""
         index = checkpoint.claims.index(claim)
-        return Place(file=self.file, line=self._claim_lines[checkpoint.id][index])
+        return Place(file=self.file, line=self._lines.claims[checkpoint.id][index])
+
+    def url_place(self, checkpoint: Checkpoint, url: str) -> Place:
+        """Where the manifest's entry has a link."""
+        return Place(file=self.file, line=self._lines.urls[checkpoint.id, url])
+
+    def document_place(self, key: str) -> Place:
+        """Where the manifest describes a document."""
+        return Place(file=self.file, line=self._lines.documents[key])
 
     def places(self, checkpoint: Checkpoint, claim: Claim) -> tuple[Place, ...]:
         """Where a claim's figure is printed: the manifest and every given document that has the same text."""
@@ -92,23 +104,44 @@ def find_checkpoint(manifest: Manifest, document: SourceDocument, row: SourceRow
     return alike[0] if len(alike) == 1 else None
 
 
-def _shown(path: Path) -> str:
+def shown(path: Path) -> str:
     """A path as a user would type it: relative where it lies below the current folder."""
     here = Path.cwd()
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
-def _lines(manifest: Manifest) -> tuple[dict[str, int], dict[str, list[int]]]:
-    """Checkpoint id -> line of its entry, and -> lines of its claims in their order."""
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(manifest.path.read_bytes())
+class ManifestLines:
+    """Where things stand in a manifest's file, counted from 1."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        root = dict(_items(_root(manifest.path)))
+        self.documents = {key: node.start_mark.line + 1 for key, node in _items(root.get("documents"))}
+        """Key of a document -> the first line of its facts."""
+        self.entries: dict[str, int] = {}
+        self.claims: dict[str, list[int]] = {}
+        self.urls: dict[tuple[str, str], int] = {}
+        """Checkpoint id and link -> its line."""
+        for checkpoint, node in zip(manifest, root["checkpoints"].value, strict=True):
+            fields = dict(_items(node))
+            self.entries[checkpoint.id] = node.start_mark.line + 1
+            self.claims[checkpoint.id] = [claim.start_mark.line + 1 for claim in fields["claims"].value]
+            lists = (
+                dict(_items(fields["weights"])).get("urls"),
+                fields.get("log_urls"),
+                fields.get("config_urls"),
+            )
+            for url in (url for urls in lists if urls for url in urls.value):
+                self.urls[checkpoint.id, url.value] = url.start_mark.line + 1
+
+
+def _root(path: Path) -> Any:
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(path.read_bytes())
     try:
-        root: Any = loader.get_single_node()
+        return loader.get_single_node()
     finally:
         loader.dispose()
-    entries = next(value for key, value in root.value if key.value == "checkpoints").value
-    entry_lines, claim_lines = {}, {}
-    for checkpoint, node in zip(manifest, entries, strict=True):
-        claims = next(value for key, value in node.value if key.value == "claims").value
-        entry_lines[checkpoint.id] = node.start_mark.line + 1
-        claim_lines[checkpoint.id] = [claim.start_mark.line + 1 for claim in claims]
-    return entry_lines, claim_lines
+
+
+def _items(mapping: Any) -> Iterator[tuple[str, Any]]:
+    """Keys and nodes of a mapping; none where there is no mapping."""
+    yield from ((key.value, value) for key, value in (mapping.value if mapping else ()))

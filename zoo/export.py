@@ -15,6 +15,7 @@ import yaml
 
 from ..reports.metrics import METRICS
 from ..reports.verdict import rounded
+from .tables import Answers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -31,18 +32,6 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def newest(measurements: Iterable[Measurement], checkpoint: Checkpoint, metric: str) -> Measurement | None:
-    """The last measurement of a claim's metric under its own protocol."""
-    protocol = checkpoint.protocols.get(metric)
-    digest = protocol.digest() if protocol else ""
-    fitting = [
-        record
-        for record in measurements
-        if (record.checkpoint, record.metric, record.protocol_digest) == (checkpoint.id, metric, digest)
-    ]
-    return fitting[-1] if fitting else None
-
-
 def model_index(
     checkpoints: Iterable[Checkpoint],
     documents: Mapping[str, Document],
@@ -55,19 +44,36 @@ def model_index(
         documents: the manifest's, for links to where a figure stands.
         measurements: the ledger's, oldest first.
     """
-    records = list(measurements)
+    answers = Answers(measurements)
     models = [
-        {"name": one.id, "results": [*_reported(one, documents), *_measured(one, records)]}
+        {"name": one.id, "results": [*_reported(one, documents), *_measured(one, answers)]}
         for one in checkpoints
         if one.published
     ]
-    return yaml.safe_dump({"model-index": models}, sort_keys=False, allow_unicode=True, width=120)
+    return yaml.dump({"model-index": models}, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+
+
+class _Printed(float):
+    """A number that is written with the digits of its text: `78.70`."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text if "." in text else f"{text}.0"
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes `_Printed` as YAML floats."""
+
+
+_Dumper.add_representer(
+    _Printed, lambda dumper, number: dumper.represent_scalar("tag:yaml.org,2002:float", number.text)
+)
 
 
 def _reported(checkpoint: Checkpoint, documents: Mapping[str, Document]) -> Iterator[dict[str, Any]]:
     """One result a document: each figure is linked to where it stands."""
     cited: dict[str, list[Claim]] = {}
-    for claim in checkpoint.published:
+    current = {claim.metric: claim for claim in checkpoint.published}
+    for claim in current.values():
         cited.setdefault(claim.source.document if claim.source else "", []).append(claim)
     for key, claims in cited.items():
         document = documents.get(key)
@@ -77,10 +83,10 @@ def _reported(checkpoint: Checkpoint, documents: Mapping[str, Document]) -> Iter
         yield result
 
 
-def _measured(checkpoint: Checkpoint, records: list[Measurement]) -> Iterator[dict[str, Any]]:
+def _measured(checkpoint: Checkpoint, answers: Answers) -> Iterator[dict[str, Any]]:
     """What the ledger has for the claims, without a source: it is nobody's publication."""
     claims = {claim.metric: claim for claim in checkpoint.published}
-    found = [(claim, newest(records, checkpoint, metric)) for metric, claim in claims.items()]
+    found = [(claim, answers.to(checkpoint, claim)) for claim in claims.values()]
     metrics = [_measured_metric(claim, record) for claim, record in found if record]
     if metrics:
         yield _result(checkpoint, metrics)
@@ -97,23 +103,25 @@ def _result(checkpoint: Checkpoint, metrics: list[dict[str, Any]]) -> dict[str, 
 
 def _reported_metric(claim: Claim) -> dict[str, Any]:
     when = f", {claim.date}" if claim.date else ""
-    return _metric(claim, float(claim.printed or 0), f"reported{when}")
+    facts = {"printed": claim.printed, "protocol": claim.protocol, "device": claim.device}
+    if claim.source:
+        facts["where"] = f"{claim.source.section}, row {claim.source.row}"
+    return _metric(claim, claim.printed or "0", f"reported{when}", facts)
 
 
 def _measured_metric(claim: Claim, record: Measurement) -> dict[str, Any]:
-    return _metric(claim, float(rounded(record.value, claim.metric)), f"measured {record.taken_at[:10]}")
+    """Under its own protocol and device, which for memory and speed need not be the publisher's."""
+    facts = {"protocol": record.protocol, "device": record.environment.get("device")}
+    value = str(rounded(record.value, claim.metric))
+    return _metric(claim, value, f"measured {record.taken_at[:10]}", facts)
 
 
-def _metric(claim: Claim, value: float, how: str) -> dict[str, Any]:
+def _metric(claim: Claim, value: str, how: str, facts: dict[str, Any]) -> dict[str, Any]:
+    """One metric; `facts` are what a reader must know of how the value came about."""
     kind = METRIC_TYPES.get(claim.metric, claim.metric)
     name = f"{METRICS[claim.metric].title}, {how}"
-    return {"type": kind, "value": value, "name": name, "verified": False} | _arguments(claim)
-
-
-def _arguments(claim: Claim) -> dict[str, Any]:
-    """What a reader must know of how the value came about: protocol, device, unit."""
-    facts = {"protocol": claim.protocol, "device": claim.device, "unit": METRICS[claim.metric].unit}
-    return {"args": {name: value for name, value in facts.items() if value}}
+    known = {key: fact for key, fact in (facts | {"unit": METRICS[claim.metric].unit}).items() if fact}
+    return {"type": kind, "value": _Printed(value), "name": name, "verified": False, "args": known}
 
 
 def claims_csv(
@@ -123,16 +131,16 @@ def claims_csv(
 ) -> str:
     """Every claim as a line, figures as printed; empty where nothing is known."""
     del documents
-    records, text = list(measurements), io.StringIO()
+    answers, text = Answers(measurements), io.StringIO()
     writer: csv.DictWriter[str] = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
     for checkpoint in checkpoints:
-        writer.writerows(_line(checkpoint, claim, records) for claim in checkpoint.claims)
+        writer.writerows(_line(checkpoint, claim, answers) for claim in checkpoint.claims)
     return text.getvalue()
 
 
-def _line(checkpoint: Checkpoint, claim: Claim, records: list[Measurement]) -> dict[str, Any]:
-    record = newest(records, checkpoint, claim.metric)
+def _line(checkpoint: Checkpoint, claim: Claim, answers: Answers) -> dict[str, Any]:
+    record = answers.to(checkpoint, claim)
     own = ("publisher", "method", "backbone", "dataset", "schedule")
     line: dict[str, Any] = {name: getattr(checkpoint, name) for name in own}
     line |= {name: getattr(claim, name) for name in ("metric", "printed", "protocol", "device", "date")}

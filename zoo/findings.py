@@ -15,6 +15,13 @@ Kind = Literal[
     "unlisted-figure",
     "unit-mixup",
     "impossible-figure",
+    "point-moved",
+    "impossible-date",
+    "architecture-differs",
+    "protocol-differs",
+    "cited-twice",
+    "row-differs",
+    "duplicate-row",
     "unknown-row",
     "missing-row",
     "link-differs",
@@ -22,7 +29,11 @@ Kind = Literal[
     "weights-name",
     "shared-file",
     "ms-flip-below-single",
+    "log-accuracy",
+    "log-training",
     "copied-accuracy",
+    "equal-accuracy",
+    "mixed-devices",
     "revised-claim",
     "relabelled-column",
     "resolution-is-crop",
@@ -32,11 +43,15 @@ Kind = Literal[
     "larger-model-worse",
     "longer-schedule-worse",
     "no-hash",
+    "log-earlier",
+    "log-unreadable",
+    "log-memory",
     "lost-decimals",
     "copied-cells",
     "blank-cells",
     "not-published",
     "dropped-field",
+    "unstated-condition",
     "renamed-field",
     "headings-lost",
     "row-order",
@@ -57,6 +72,22 @@ MEANINGS: dict[Kind, tuple[Gravity, str]] = {
         "The figure stands in another unit than its column, so comparing it is off by that factor.",
     ),
     "impossible-figure": ("error", "No measurement can give this figure."),
+    "point-moved": ("error", "The figure is ten or a hundred times off; every comparison with it is."),
+    "impossible-date": ("error", "The history of the figure cannot have been like this."),
+    "architecture-differs": (
+        "error",
+        "Another network is built than the row names: its weights will not fit, or its figures are another's.",
+    ),
+    "protocol-differs": ("error", "The figure would be held against a measurement by other views."),
+    "cited-twice": ("error", "One of the rows cites another row's place: its figures may be that row's."),
+    "row-differs": (
+        "error",
+        "The document describes another network, training or machine than the row that is judged.",
+    ),
+    "duplicate-row": (
+        "error",
+        "A row stands twice: one of them is a copy, or another row's with a wrong cell.",
+    ),
     "unknown-row": ("error", "A document has a row that the manifest does not; nothing of it is judged."),
     "missing-row": ("warning", "The manifest has a row that the document no longer, or not yet, has."),
     "link-differs": ("error", "The document links another file than the manifest fetches."),
@@ -70,7 +101,23 @@ MEANINGS: dict[Kind, tuple[Gravity, str]] = {
         "error",
         "Averaging views cost accuracy: the columns may be swapped, or the cell mistyped.",
     ),
+    "log-accuracy": (
+        "error",
+        "The training never saw the printed figure: the log, the weights or the figure is another run's.",
+    ),
+    "log-training": (
+        "error",
+        "The log is not of the training that the row describes, or not the whole of it.",
+    ),
     "copied-accuracy": ("error", "Two trainings do not agree in every digit: one row was copied."),
+    "equal-accuracy": (
+        "warning",
+        "Two measurements rarely agree to the last digit: a cell may have been copied.",
+    ),
+    "mixed-devices": (
+        "warning",
+        "Speeds of several devices stand in one column: do not compare these rows.",
+    ),
     "revised-claim": (
         "warning",
         "The authors changed the figure while the checkpoint stayed: a reader of the old table compares with another protocol or version.",
@@ -101,6 +148,15 @@ MEANINGS: dict[Kind, tuple[Gravity, str]] = {
         "warning",
         "A fetched file cannot be checked, nor can anyone tell whether it was replaced since.",
     ),
+    "log-earlier": (
+        "warning",
+        "The table prints an earlier evaluation than the last: the file is that state, or the figure is not the file's.",
+    ),
+    "log-unreadable": ("warning", "The log cannot confirm its row's figures; fetch it again."),
+    "log-memory": (
+        "note",
+        "The training ran with cudnn.benchmark, whose workspaces count; the printed figure is of a run without.",
+    ),
     "lost-decimals": (
         "note",
         "Fewer digits are printed here than elsewhere: the figure promises less than its neighbours.",
@@ -112,6 +168,7 @@ MEANINGS: dict[Kind, tuple[Gravity, str]] = {
     "blank-cells": ("note", "The document states nothing there; it can neither confirm nor contradict."),
     "not-published": ("note", "There is nothing to reproduce: the authors print no such figure."),
     "dropped-field": ("note", "A program that reads this document cannot know what the others tell."),
+    "unstated-condition": ("note", "Nobody can repeat the figures from this document alone."),
     "renamed-field": (
         "note",
         "A program that reads one version of the document does not understand the other.",
@@ -161,6 +218,12 @@ def ordered(findings: Sequence[Finding]) -> list[Finding]:
     return sorted(findings, key=lambda one: (kinds.index(one.kind), one.where[:1], one.subject, one.what))
 
 
+def any_as_grave(findings: Sequence[Finding], gravity: Gravity) -> bool:
+    """True where a finding is of this gravity or of a graver one."""
+    grave = get_args(Gravity)[: get_args(Gravity).index(gravity) + 1]
+    return any(one.gravity in grave for one in findings)
+
+
 def count_text(findings: Sequence[Finding]) -> str:
     """`3 findings: 1 error, 0 warnings, 2 notes`."""
     words = [
@@ -174,8 +237,8 @@ def number_of(count: int, word: str) -> str:
     return f"{count} {word}{'' if count == 1 else 's'}"
 
 
-def as_text(findings: Sequence[Finding]) -> str:
-    """For a terminal: a block a finding, the meaning once a kind."""
+def as_text(findings: Sequence[Finding], scope: str = "") -> str:
+    """For a terminal: a block a finding, the meaning once a kind, then what was compared."""
     lines: list[str] = []
     told: set[Kind] = set()
     for one in findings:
@@ -183,10 +246,10 @@ def as_text(findings: Sequence[Finding]) -> str:
             told.add(one.kind)
             lines += ["", f"{one.gravity}: {one.kind}", f"  {one.meaning}"]
         lines += [f"  - {one.subject}: {one.what}", f"    {_places(one)}"]
-    return "\n".join([*lines, "", count_text(findings)]).lstrip("\n")
+    return "\n".join([*lines, "", *([scope] if scope else []), count_text(findings)]).lstrip("\n")
 
 
-def as_markdown(findings: Sequence[Finding]) -> str:
+def as_markdown(findings: Sequence[Finding], scope: str = "") -> str:
     """One table, for a pull request or a job summary."""
     head = ["| gravity | kind | row | what | where |", "| --- | --- | --- | --- | --- |"]
     body = [
@@ -195,7 +258,8 @@ def as_markdown(findings: Sequence[Finding]) -> str:
     ]
     kinds: dict[Kind, None] = dict.fromkeys(one.kind for one in findings)
     legend = [f"- **{kind}**: {MEANINGS[kind][1]}" for kind in kinds]
-    return "\n".join([count_text(findings), "", *head, *body, "", *legend])
+    first = f"{count_text(findings)}; {scope}" if scope else count_text(findings)
+    return "\n".join([first, "", *head, *body, "", *legend])
 
 
 def as_records(findings: Sequence[Finding]) -> list[dict[str, Any]]:
@@ -216,4 +280,4 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-AUDIT_FORMATS: dict[str, Callable[[Sequence[Finding]], str]] = {"text": as_text, "md": as_markdown}
+AUDIT_FORMATS: dict[str, Callable[[Sequence[Finding], str], str]] = {"text": as_text, "md": as_markdown}

@@ -367,7 +367,18 @@ def _audit(command: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="a publisher's README table or metafile to compare with; may be repeated",
     )
-    command.add_argument("--strict", action="store_true", help="exit 1 where there is an error or a warning")
+    command.add_argument(
+        "--fail-on",
+        choices=("error", "warning", "note"),
+        help="exit 1 where a finding is at least as grave (default: exit 0 whatever is found)",
+    )
+    command.add_argument(
+        "--strict",
+        dest="fail_on",
+        action="store_const",
+        const="warning",
+        help="the same as --fail-on warning",
+    )
     command.add_argument(
         "--format", default="text", choices=("text", "md"), help="of the findings (default: text)"
     )

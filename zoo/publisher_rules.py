@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 MMSEG_GPUS = 4
 MMSEG_IMAGES_PER_GPU = {"cityscapes": 2, "ade20k": 4, "voc2012aug": 4}
 """mmsegmentation 0.x `samples_per_gpu`, for tables whose configuration names do not say it."""
+SSSEG_SETS = {"voc2012aug": "trainaug/val", "cocostuff10k": "train/test"}
+"""Train/Eval Set of sssegmentation's tables (docs/modelzoo), where it is not `train/val`."""
 SETTINGS_RECORDED = "2023-11-22"
 """Since then sssegmentation's ISNet configurations hold their multi-scale settings."""
 NOT_RECORDED = "its settings were not recorded; the protocol is the one configured since"
@@ -76,6 +78,16 @@ def _mmseg_base(row: SourceRow) -> str:
     if row.dataset != "cityscapes":
         return "mmseg-2048x512-whole"
     return "mmseg-cityscapes-slide-769x769" if row.crop == (769, 769) else "mmseg-cityscapes-whole"
+
+
+def stated_conditions(document: SourceDocument, row: SourceRow) -> dict[str, str]:
+    """What a publisher's rows state of their training and timing: field as `SourceRow.stated` calls it -> text.
+
+    mmsegmentation times one image at a time in float32 (0.18 `tools/benchmark.py`).
+    """
+    if not is_ssseg(document):
+        return {"precision of the timing": "FP32", "batch of the timing": "1"}
+    return {"train/eval set": SSSEG_SETS.get(row.dataset, "train/val")}
 
 
 def images_per_gpu(row: SourceRow, config: str) -> tuple[int, int] | None:

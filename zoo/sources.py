@@ -44,6 +44,16 @@ _FIGURES: dict[str, MetricName] = {
 }
 _FACTS = {"method", "backbone", "crop size", "lr schd", "schedule", "device", "config", "download"}
 _UNUSED = {"pretrain", "train/eval set"}
+STATED = {
+    "pretrain": "pretraining",
+    "train/eval set": "train/eval set",
+    "Training Data": "training data",
+    "Training Resources": "training resources",
+    "hardware": "hardware of the timing",
+    "mode": "precision of the timing",
+    "batch size": "batch of the timing",
+}
+"""Column or metafile key -> what `SourceRow.stated` and messages call it."""
 _MEMORY_FIELDS = ("memory (GB)", "Training Memory (GB)", "Memory (GB)")
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
 _LINK = re.compile(r"\[(cfg|config|model|log)\]\((\S+?)\)")
@@ -87,6 +97,8 @@ class SourceRow(msgspec.Struct, frozen=True, kw_only=True):
     """A metafile's inference time in ms an image, as printed."""
     batch: int | None = None
     """Images a step over all devices, in a 1.x metafile."""
+    stated: dict[str, str] = {}
+    """What else the row says of itself, as printed: field as messages call it -> text (see `STATED`)."""
     lines: dict[str, int] = {}
     """Metric or field -> its own line, where that is not `line`."""
 
@@ -194,6 +206,7 @@ class _Table:
             weights_url=links.get("model", ""),
             log_url=links.get("log", ""),
             config=links.get("config", links.get("cfg", "")),
+            stated={STATED[name]: cells[name] for name in _UNUSED & cells.keys() if cells[name]},
         )
 
 
@@ -374,6 +387,7 @@ def _model(model: _Node, counts: dict[str, int]) -> SourceRow:
     speed = timing.first() if timing else None
     architecture = meta.get("Architecture")
     crop, schedule = _named_crop_and_schedule(name.text)
+    stated = _stated(meta, speed)
     batch = meta.get("Batch Size")
     counts[section] = counts.get(section, 0) + 1
     place = f"{model.path}:{model.line}"
@@ -395,10 +409,34 @@ def _model(model: _Node, counts: dict[str, int]) -> SourceRow:
         resolution=_size(place, speed.optional("resolution")) if speed else None,
         milliseconds=speed.optional("value") if speed else "",
         batch=int(batch.text) if batch and batch.text.isdigit() else None,
+        stated={name: node.text for name, node in stated.items()},
         lines={metric: node.line for metric, node in found.items() if node}
         | ({"fps": speed.need("value").line, "resolution": speed.line} if speed else {})
-        | {key: node.line for key, node in (("weights", model.get("Weights")), ("batch", batch)) if node},
+        | {name: node.line for name, node in stated.items()}
+        | {name: node.line for name, node in _own_lines(model, meta, result).items() if node},
     )
+
+
+def _stated(meta: _Node, speed: _Node | None) -> dict[str, _Node]:
+    """What a model says beside its figures: its training and the conditions of its timing."""
+    found = {key: meta.get(key) for key in ("Training Data", "Training Resources")}
+    found |= {key: speed.get(key) for key in ("hardware", "mode", "batch size")} if speed else {}
+    return {STATED[key]: node.first() for key, node in found.items() if node}
+
+
+def _own_lines(model: _Node, meta: _Node, result: _Node) -> dict[str, _Node | None]:
+    """Where the facts that identify a model and its links stand."""
+    architecture = meta.get("backbone", "Architecture")
+    return {
+        "weights": model.get("Weights"),
+        "log": model.get("Training log", "Training Log"),
+        "config": model.get("Config"),
+        "batch": meta.get("Batch Size"),
+        "dataset": result.get("Dataset"),
+        "backbone": architecture.first() if architecture else None,
+        "crop": meta.get("crop size"),
+        "schedule": meta.get("lr schd"),
+    }
 
 
 def _named_crop_and_schedule(name: str) -> tuple[tuple[int, int] | None, str]:
@@ -423,6 +461,11 @@ def _field_forms(file: _Node, model: _Node) -> dict[str, tuple[str, int]]:
     }
     if memory:
         forms["memory"] = (memory, keys[memory])
+    if resources := meta.get("Training Resources"):
+        forms["training resources"] = (resources.text, resources.line)
+    for name, words in (("torch version", ("torch", "pytorch")), ("ms+flip protocol", ("scales", "flip"))):
+        said = next((key for key in keys if any(word in key.casefold() for word in words)), "")
+        forms[name] = ("present", keys[said]) if said else ("absent", model.line)
     collections = file.get("Collections")
     if collections and (collection := collections.first().get("Name")):
         forms["collection"] = (collection.text, collection.line)

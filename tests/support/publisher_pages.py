@@ -10,6 +10,8 @@ from segbench.evaluate.geometry import view_size
 
 TITLES = {"cityscapes": "Cityscapes", "ade20k": "ADE20K", "voc2012aug": "Pascal VOC 2012 + Aug"}
 
+SETS = {"voc2012aug": "trainaug/val", "cocostuff10k": "train/test"}
+
 
 def printed(row, metric, *, latest=True):
     figures = [claim.printed for claim in row.claims if claim.metric == metric and claim.printed]
@@ -66,7 +68,14 @@ def ssseg_readme(zoo, method, *, latest=True):
             links = [("cfg", row.config_urls[0])] if latest else []
             links += [("model", row.weights.urls[index]), ("log", row.log_urls[index])]
             download = " &#124; ".join(f"[{name}]({url})" for name, url in links)
-            cells = [row.backbone, crop(row), row.schedule, "train/val", figures, download]
+            cells = [
+                row.backbone,
+                crop(row),
+                row.schedule,
+                SETS.get(row.dataset, "train/val"),
+                figures,
+                download,
+            ]
             lines += [f"| {' | '.join(cells)} |"]
         lines += [""]
     return "\n".join(lines)
@@ -92,11 +101,12 @@ def _model(row, version, timed) -> dict[str, Any]:
     }
     memory = {"0.18": "memory (GB)", "0.30": "Training Memory (GB)", "1.2": "Memory (GB)"}[version]
     timing = {"value": round(1000 / float(printed(row, "fps")), 2), "hardware": "V100"}
-    timing["resolution"] = f"({height},{width})"
+    timing |= {"batch size": 1, "mode": "FP32", "resolution": f"({height},{width})"}
     links = {"Weights": row.weights.urls[0]}
     if version == "1.2":
         links["Training log"] = row.log_urls[0]
         meta = {"Architecture": [row.backbone, "ISANet"], "Training Resources": "4x V100 GPUS"}
+        meta |= {"Training Data": TITLES[row.dataset]}
         meta |= {"Batch Size": row.training.gpus * row.training.batch_per_gpu}
     else:
         meta = {

@@ -11,44 +11,18 @@ from typing import get_args
 
 import pytest
 import yaml
+from planted_faults import YAML, ZOO, counted, findings, replace, unchanged, within
 from publisher_pages import metafile, mmseg_readme, ssseg_readme
 
 from segbench.zoo.audit import audit
 from segbench.zoo.audit_claims import V100_MS_PER_GFLOP, _added_gflops, added_memory_mib
 from segbench.zoo.cli import main
 from segbench.zoo.findings import MEANINGS, Kind, as_markdown, as_records, as_text
-from segbench.zoo.manifest import PACKAGED, load_manifest
 from segbench.zoo.sources import read_source
 
-ZOO = load_manifest()
-YAML = PACKAGED.read_text(encoding="utf-8")
 WEIGHTS = "https://download.openmmlab.com/mmsegmentation/v0.5/isanet/"
 FIRST = ZOO["isanet_r50-d8_512x1024_40k_cityscapes"]
 SECOND = ZOO["isanet_r101-d8_512x1024_40k_cityscapes"]
-
-
-def replace(old, new, count=1):
-    """An edit that must meet its text exactly `count` times."""
-
-    def edit(text):
-        assert text.count(old) == count, (old, text.count(old))
-        return text.replace(old, new)
-
-    return edit
-
-
-def within(row, *edits):
-    """Edits of one entry of the manifest."""
-
-    def edit(text):
-        start = text.index(f"  - id: {row}\n")
-        end = text.find("\n  - id: ", start + 1)
-        block = text[start:end]
-        for change in edits:
-            block = change(block)
-        return text[:start] + block + text[end:]
-
-    return edit
 
 
 def swapped_rows(text):
@@ -69,12 +43,22 @@ def in_gigabytes(text):
     return re.sub(pattern, convert, text)
 
 
-def unchanged(text):
-    return text
-
-
 def without_last_row(text):
     return text.rstrip("\n").rsplit("\n", 1)[0] + "\n"
+
+
+def with_first_row_twice(text):
+    lines = text.split("\n")
+    first = next(number for number, line in enumerate(lines) if line.startswith("| ISANet"))
+    return "\n".join([*lines[: first + 1], *lines[first:]])
+
+
+def described_metafile():
+    """A metafile that says more than any published one."""
+    data = yaml.safe_load(metafile(ZOO, "1.2"))
+    for model in data["Models"]:
+        model["Metadata"] |= {"PyTorch": "1.8.1", "Test scales": "0.5 to 1.75, flip"}
+    return yaml.safe_dump(data, sort_keys=False)
 
 
 def no_times(text):
@@ -100,6 +84,28 @@ MANIFEST_FAULTS = {
     "impossible-figure": (unchanged, replace('"81.58"', '"181.58"')),
     "unit-mixup": (unchanged, within(R50_VOC, replace('"76.99"', '"0.7699"'))),
     "lost-decimals": (unchanged, replace('"79.58"', '"79.5"')),
+    "point-moved": (unchanged, replace('"78.49"', '"7.849"')),
+    "equal-accuracy": (unchanged, replace('"78.68"', '"78.49"')),
+    "mixed-devices": (unchanged, within(FIRST.id, replace('"5.869", device: V100', '"5.869", device: A100'))),
+    "architecture-differs": (unchanged, within(FIRST.id, replace("depth: 50", "depth: 101"))),
+    "protocol-differs": (
+        unchanged,
+        within(FIRST.id, replace("mmseg-cityscapes-whole,", "mmseg-cityscapes-whole-ms-flip,")),
+    ),
+    "cited-twice": (
+        unchanged,
+        within(
+            FIRST.id,
+            replace(
+                '"2.91", device: V100,\n         source: {document: mmseg-isanet-readme, section: Cityscapes, row: 1}',
+                '"2.91", device: V100,\n         source: {document: mmseg-isanet-readme, section: Cityscapes, row: 2}',
+            ),
+        ),
+    ),
+    "impossible-date": (
+        unchanged,
+        replace('revision: b0213678\n    date: "2023', 'revision: b0213678\n    date: "2999'),
+    ),
     "copied-accuracy": (
         unchanged,
         within(
@@ -187,22 +193,17 @@ DOCUMENT_FAULTS = {
         replace(f"{FIRST.id}/{FIRST.id}_20210901_054739.log", f"{FIRST.id}_20210901_054739.log"),
     ),
     "dropped-field": (timed_metafile(), no_times),
+    "row-differs": (
+        metafile(ZOO, "1.2"),
+        lambda text: text.replace("Training Data: Cityscapes", "Training Data: ADE20K", 1),
+    ),
+    "duplicate-row": (README, with_first_row_twice),
+    "unstated-condition": (
+        described_metafile(),
+        lambda text: text.replace("PyTorch: 1.8.1", "Framework: 1.8.1"),
+    ),
 }
 """Kind -> a sound document and what plants the fault in it."""
-
-
-def findings(folder, manifest_text=YAML, *documents):
-    path = folder / "zoo.yaml"
-    path.write_text(manifest_text, encoding="utf-8")
-    files = []
-    for number, text in enumerate(documents):
-        files.append(folder / f"page{number}")
-        files[-1].write_text(text, encoding="utf-8")
-    return audit(load_manifest(path), [read_source(file) for file in files])
-
-
-def counted(found):
-    return Counter((one.kind, one.subject) for one in found)
 
 
 @pytest.mark.parametrize("kind", MANIFEST_FAULTS)
@@ -235,12 +236,13 @@ def test_a_figure_that_the_manifest_has_not_is_found(tmp_path):
 def test_two_metafiles_that_word_a_field_differently_are_found(tmp_path):
     alone = counted(findings(tmp_path, YAML, metafile(ZOO)))
     both = counted(findings(tmp_path, YAML, metafile(ZOO), metafile(ZOO, "0.30")))
-    new = {key for key in both - alone if key[0] != "lost-decimals"}
+    new = {key for key in both - alone if key[0] not in {"lost-decimals", "unstated-condition"}}
     assert new == {("renamed-field", "memory"), ("renamed-field", "collection")}
 
 
 def test_every_kind_has_a_planted_fault():
-    planted = {*MANIFEST_FAULTS, *DOCUMENT_FAULTS, "unlisted-figure", "renamed-field"}
+    in_logs = {kind for kind in get_args(Kind) if kind.startswith("log-")} - {"log-path"}
+    planted = {*MANIFEST_FAULTS, *DOCUMENT_FAULTS, "unlisted-figure", "renamed-field", *in_logs}
     assert set(get_args(Kind)) == set(MEANINGS) == planted
 
 
@@ -339,6 +341,9 @@ def test_the_real_sources_add_the_known_list_and_nothing_else(real):
         ("renamed-field", "results"),
         ("resolution-is-crop", "isanet-0.18.0.yml"),
         ("resolution-is-crop", "isanet-0.30.0.yml"),
+        ("unstated-condition", "isanet-0.18.0.yml"),
+        ("unstated-condition", "isanet-0.30.0.yml"),
+        ("unstated-condition", "isanet-1.2.2.yml"),
     ]
 
 
@@ -383,6 +388,18 @@ def test_strict_makes_warnings_fail(capsys):
     assert main(["audit"]) == 0
     assert main(["audit", "--strict"]) == 1
     assert capsys.readouterr().out.rstrip().endswith("34 findings: 0 errors, 18 warnings, 16 notes")
+
+
+@pytest.mark.parametrize(
+    ("planted", "codes"),
+    [(unchanged, {"error": 0, "warning": 1, "note": 1}), (replace('"81.58"', '"181.58"'), {"error": 1})],
+)
+def test_a_finding_fails_where_it_is_as_grave_as_asked(tmp_path, planted, codes):
+    path = tmp_path / "zoo.yaml"
+    path.write_text(planted(YAML), encoding="utf-8")
+    arguments = ["audit", "--manifest", str(path)]
+    assert main(arguments) == 0
+    assert {grave: main([*arguments, "--fail-on", grave]) for grave in codes} == codes
 
 
 def test_json_has_every_field(capsys):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from ..audit import audit
+from ..audit import audit, scope_text
+from ..audit_logs import cached_logs
 from ..export import EXPORTS
-from ..findings import AUDIT_FORMATS, as_records
+from ..findings import AUDIT_FORMATS, any_as_grave, as_records
 from ..import_file import Request, import_file
 from ..manifest import load_manifest
 from ..manifest_edit import EditError
@@ -21,15 +22,19 @@ if TYPE_CHECKING:
 
 
 def run_audit(arguments: argparse.Namespace) -> int:
-    """`zoo audit`: findings about the claims; exits 0 with findings unless --strict."""
+    """`zoo audit`: findings about the claims; exits 1 where one is as grave as --fail-on says."""
     try:
         documents = [read_source(path) for path in arguments.source]
     except SourceError as error:
         raise CommandError(str(error), USAGE) from error
-    findings = audit(load_manifest(arguments.manifest), documents)
-    write(json_text(as_records(findings)) if arguments.json else AUDIT_FORMATS[arguments.format](findings))
-    grave = any(one.gravity != "note" for one in findings)
-    return REFUTED if arguments.strict and grave else OK
+    manifest = load_manifest(arguments.manifest)
+    logs = cached_logs(manifest)
+    findings = audit(manifest, documents, logs)
+    if arguments.json:
+        write(json_text(as_records(findings)))
+    else:
+        write(AUDIT_FORMATS[arguments.format](findings, scope_text(manifest, documents, logs)))
+    return REFUTED if arguments.fail_on and any_as_grave(findings, arguments.fail_on) else OK
 
 
 def run_import(arguments: argparse.Namespace) -> int:

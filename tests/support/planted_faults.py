@@ -1,0 +1,53 @@
+"""Faults planted in copies of the packaged manifest and of publishers' pages, and what the audit finds then."""
+
+from collections import Counter
+
+from segbench.zoo.audit import audit
+from segbench.zoo.manifest import PACKAGED, load_manifest
+from segbench.zoo.sources import read_source
+
+ZOO = load_manifest()
+YAML = PACKAGED.read_text(encoding="utf-8")
+
+
+def replace(old, new, count=1):
+    """An edit that must meet its text exactly `count` times."""
+
+    def edit(text):
+        assert text.count(old) == count, (old, text.count(old))
+        return text.replace(old, new)
+
+    return edit
+
+
+def within(row, *edits):
+    """Edits of one entry of the manifest."""
+
+    def edit(text):
+        start = text.index(f"  - id: {row}\n")
+        end = text.find("\n  - id: ", start + 1)
+        block = text[start:end]
+        for change in edits:
+            block = change(block)
+        return text[:start] + block + text[end:]
+
+    return edit
+
+
+def unchanged(text):
+    """No edit."""
+    return text
+
+
+def findings(folder, manifest_text=YAML, *documents):
+    path = folder / "zoo.yaml"
+    path.write_text(manifest_text, encoding="utf-8")
+    files = []
+    for number, text in enumerate(documents):
+        files.append(folder / f"page{number}")
+        files[-1].write_text(text, encoding="utf-8")
+    return audit(load_manifest(path), [read_source(file) for file in files])
+
+
+def counted(found):
+    return Counter((one.kind, one.subject) for one in found)

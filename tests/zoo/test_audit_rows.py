@@ -1,0 +1,143 @@
+"""What documents say of their rows beside the figures: every wrong fact is found, once, at its own line."""
+
+from pathlib import Path
+
+import pytest
+from planted_faults import YAML, ZOO, counted, findings, replace
+from publisher_pages import metafile, mmseg_readme, ssseg_readme
+
+README, OLD, NEW = mmseg_readme(ZOO), metafile(ZOO, "0.18"), metafile(ZOO, "1.2")
+SSSEG = ssseg_readme(ZOO, "ISANet")
+FIRST, VOC = "isanet_r50-d8_512x1024_40k_cityscapes", "isanet_resnet50os8_voc"
+
+
+def first(old, new):
+    """An edit of the first of several places."""
+
+    def edit(text):
+        assert old in text
+        return text.replace(old, new, 1)
+
+    return edit
+
+
+def pretrained(text):
+    """A sssegmentation page with the Pretrain column of today."""
+    lines = text.replace("| Crop Size |", "| Pretrain | Crop Size |").split("\n")
+    return "\n".join(
+        line.replace(" | 512x", " | ImageNet-1k-224x224 | 512x", 1) if line.startswith("| R-") else line
+        for line in lines
+    ).replace("| :-: " * 6 + "|", "| :-: " * 7 + "|")
+
+
+FAULTS = {
+    "data set": (
+        OLD,
+        first("Dataset: Cityscapes", "Dataset: ADE20K"),
+        FIRST,
+        "results on ADE20K, Cityscapes in",
+    ),
+    "training data": (
+        NEW,
+        first("Training Data: Cityscapes", "Training Data: ADE20K"),
+        FIRST,
+        "trained on ADE20K, the row is Cityscapes",
+    ),
+    "backbone": (
+        OLD,
+        first("backbone: R-50-D8", "backbone: R-101-D8"),
+        FIRST,
+        "backbone R-101-D8, R-50-D8 in",
+    ),
+    "architecture": (
+        NEW,
+        first("- R-50-D8", "- R-101-D8"),
+        FIRST,
+        "backbone R-101-D8, R-50-D8 in the manifest",
+    ),
+    "schedule": (
+        OLD,
+        first("lr schd: 40000", "lr schd: 60000"),
+        FIRST,
+        "schedule 60000, 40000 in the manifest",
+    ),
+    "crop": (OLD, first("(512,1024)", "(769,769)"), FIRST, "crop 769x769, 512x1024 in the manifest"),
+    "hardware": (OLD, first("hardware: V100", "hardware: A100"), FIRST, "device A100, V100 in the manifest"),
+    "precision": (
+        OLD,
+        first("mode: FP32", "mode: FP16"),
+        FIRST,
+        "precision of the timing FP16, FP32 elsewhere",
+    ),
+    "timing batch": (
+        OLD,
+        first("batch size: 1", "batch size: 8"),
+        FIRST,
+        "batch of the timing 8, 1 elsewhere",
+    ),
+    "resources": (
+        NEW,
+        first("4x V100 GPUS", "8x A100 GPUS"),
+        FIRST,
+        "device A100, V100 in the manifest; 8x A100 GPUS, 4 GPUs in the manifest",
+    ),
+    "device column": (README, first("| V100 |", "| A100 |"), FIRST, "device A100, V100 in the manifest"),
+    "train set": (
+        SSSEG,
+        first("trainaug/val", "train/val"),
+        VOC,
+        "train/eval set train/val, trainaug/val else",
+    ),
+    "pretraining": (
+        pretrained(SSSEG),
+        first("ImageNet-1k-224x224", "ImageNet-22k-224x224"),
+        VOC,
+        "pretraining ImageNet-22k-224x224, ImageNet-1k-224x224 in the other R-50-D8 rows",
+    ),
+}
+
+
+@pytest.mark.parametrize("fact", FAULTS)
+def test_a_wrong_fact_of_a_row_is_the_only_new_finding_and_points_at_its_line(tmp_path, fact):
+    page, plant, row, message = FAULTS[fact]
+    sound, found = counted(findings(tmp_path, YAML, page)), findings(tmp_path, YAML, plant(page))
+    assert list((counted(found) - sound).elements()) == [("row-differs", row)]
+    assert not sound - counted(found)
+    (one,) = [one for one in found if one.kind == "row-differs"]
+    assert message in one.what
+    lines = zip(page.splitlines(), plant(page).splitlines(), strict=True)
+    (changed,) = [number for number, (old, new) in enumerate(lines, start=1) if old != new]
+    assert {place.line for place in one.where if Path(place.file).name == "page0"} == {changed}
+
+
+@pytest.mark.parametrize("page", [README, SSSEG])
+def test_a_row_told_twice_is_found_with_both_lines_and_nothing_else(tmp_path, page):
+    lines = page.split("\n")
+    place = next(number for number, line in enumerate(lines) if line.startswith(("| ISANet", "| R-50")))
+    twice = "\n".join([*lines[: place + 1], *lines[place:]])
+    extra = counted(findings(tmp_path, YAML, twice)) - counted(findings(tmp_path, YAML, page))
+    assert [kind for kind, _ in extra.elements()] == ["duplicate-row"]
+    (one,) = [one for one in findings(tmp_path, YAML, twice) if one.kind == "duplicate-row"]
+    assert [where.line for where in one.where] == [place + 1, place + 2]
+
+
+def test_a_missing_row_does_not_put_the_others_out_of_order(tmp_path):
+    lines = README.split("\n")
+    place = next(number for number, line in enumerate(lines) if line.startswith("| ISANet"))
+    extra = counted(findings(tmp_path, YAML, "\n".join(lines[:place] + lines[place + 1 :])))
+    extra -= counted(findings(tmp_path, YAML, README))
+    assert list(extra.elements()) == [("missing-row", FIRST)]
+
+
+def test_a_row_that_the_manifest_has_twice_is_found(tmp_path):
+    start = YAML.index(f"  - id: {VOC}\n")
+    block = YAML[start : YAML.index("\n  - id: ", start + 1)]
+    copy = block.replace(f"id: {VOC}", "id: copy").replace("aliases: [", "aliases: [copied_")
+    found = findings(tmp_path, replace(block, f"{block}\n{copy}")(YAML))
+    assert ("duplicate-row", VOC) in counted(found)
+
+
+def test_training_resources_that_metafiles_word_differently_are_found(tmp_path):
+    other = NEW.replace("4x V100 GPUS", "V100")
+    extra = counted(findings(tmp_path, YAML, NEW, other)) - counted(findings(tmp_path, YAML, NEW, NEW))
+    assert ("renamed-field", "training resources") in extra

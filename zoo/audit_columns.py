@@ -1,0 +1,255 @@
+"""Audit checks of the manifest's columns and entries: a figure against its neighbours, an entry against itself."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections import Counter, defaultdict
+from decimal import Decimal
+from itertools import combinations
+from statistics import median
+from typing import TYPE_CHECKING
+
+from ..reports.metrics import METRICS
+from .audit_evidence import finding, latest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ..evaluate.protocol import EvalProtocol
+    from .audit_evidence import Evidence
+    from .findings import Finding, Kind
+    from .manifest import Checkpoint, Claim
+
+ACCURACY = ("miou", "miou_ms_flip", "miou_flip")
+FAR = 2
+"""A figure beyond this many times its neighbours' largest, or below this part of their smallest, is out of line."""
+NEAR = Decimal("1.25")
+"""How far from its neighbours a figure may lie to be one of them once its point, or its unit, is put right."""
+
+Cell = tuple["Checkpoint", "Claim"]
+
+
+def _tables(evidence: Evidence) -> Iterator[list[Cell]]:
+    """Figures of one metric that are alike: of a publisher's data set; memory and speed of one method and crop."""
+    tables: dict[tuple[object, ...], list[Cell]] = defaultdict(list)
+    for one in evidence.manifest:
+        for claim in {claim.metric: claim for claim in one.published}.values():
+            cost = None if claim.metric in ACCURACY else (one.method, one.crop)
+            tables[one.publisher, one.dataset, claim.metric, cost].append((one, claim))
+    yield from tables.values()
+
+
+def _number(claim: Claim) -> Decimal:
+    return Decimal(claim.printed or 0)
+
+
+def misplaced_figures(evidence: Evidence) -> Iterator[Finding]:
+    """Figures far from all neighbours that a moved point, or fps for ms, would bring among them."""
+    usual = _usual_decimals(evidence)
+    for cells in _tables(evidence):
+        sound = [(one, claim) for one, claim in cells if not _is_told_elsewhere(claim)]
+        found = [(cell, others) for cell, others in _each_and_others(sound) if _misplaced(cell[1], others)]
+        # A misplaced figure makes others look misplaced: those with unusual decimals are, else the farthest.
+        odd = [one for one in found if _decimals(one[0][1]) != usual[one[0][0].publisher, one[0][1].metric]]
+        for (one, claim), others in odd or sorted(found, key=_distance)[-1:]:
+            kind, words = _misplaced(claim, others) or ("point-moved", "")
+            span = " to ".join(dict.fromkeys((str(min(others)), str(max(others)))))
+            what = f"{METRICS[claim.metric].title} {claim.printed} {words}: its neighbours have {span}"
+            yield finding(kind, one.id, what, *evidence.places(one, claim))
+
+
+def _each_and_others(cells: list[Cell]) -> Iterator[tuple[Cell, list[Decimal]]]:
+    for index, cell in enumerate(cells):
+        others = [_number(claim) for place, (_, claim) in enumerate(cells) if place != index]
+        if others:
+            yield cell, others
+
+
+def _distance(found: tuple[Cell, list[Decimal]]) -> Decimal:
+    """How many times a figure is its neighbours' median, or that is it."""
+    (_, claim), others = found
+    ratio = _number(claim) / median(others)
+    return max(ratio, 1 / ratio)
+
+
+def _usual_decimals(evidence: Evidence) -> dict[tuple[str, str], int]:
+    """Publisher and metric -> digits after the point of most figures."""
+    counts: dict[tuple[str, str], Counter[int]] = defaultdict(Counter)
+    for one in evidence.manifest:
+        for claim in one.published:
+            counts[one.publisher, claim.metric][_decimals(claim)] += 1
+    return {column: count.most_common(1)[0][0] for column, count in counts.items()}
+
+
+def _decimals(claim: Claim) -> int:
+    return len((claim.printed or "").partition(".")[2])
+
+
+def _is_told_elsewhere(claim: Claim) -> bool:
+    """A fraction, more than everything, or nothing: other checks find these."""
+    value = _number(claim)
+    return value == 0 or (claim.metric in ACCURACY and not 1 <= value <= 100)
+
+
+def _misplaced(claim: Claim, others: list[Decimal]) -> tuple[Kind, str] | None:
+    """What was done to a figure that is out of line: whichever correction brings it nearest to a neighbour."""
+    value = _number(claim)
+    if min(others) / FAR <= value <= max(others) * FAR:
+        return None
+    corrections: list[tuple[Decimal, Kind, str]] = [
+        (moved, "point-moved", f"looks like {moved:f} with its point moved")
+        for moved in (value.scaleb(places) for places in (-1, 1, -2, 2))
+    ]
+    if claim.metric == "fps":
+        speed = 1000 / value
+        corrections.append((speed, "unit-mixup", f"can only be ms an image ({speed:.2f} fps)"))
+    fitting = [one for one in corrections if min(others) / NEAR <= one[0] <= max(others) * NEAR]
+    if not fitting:
+        return None
+    _, kind, words = min(fitting, key=lambda one: min(abs(one[0] / other - 1) for other in others))
+    return kind, words
+
+
+def repeated_accuracies(evidence: Evidence) -> Iterator[Finding]:
+    """A multi-view figure equal to the single-scale one, and equal figures of rows that differ in one thing."""
+    for one in evidence.manifest:
+        single = latest(one, "miou")
+        for metric in ACCURACY[1:]:
+            several = latest(one, metric)
+            if single and several and single.printed == several.printed:
+                what = f"mIoU and {METRICS[metric].title} are both {single.printed}"
+                places = (*evidence.places(one, single), *evidence.places(one, several))
+                yield finding("equal-accuracy", one.id, what, *places)
+    for one, other in combinations(evidence.manifest, 2):
+        if _differences(one, other) == 1:
+            yield from _equal(evidence, one, other)
+
+
+def _differences(one: Checkpoint, other: Checkpoint) -> int:
+    if (one.publisher, one.method, one.dataset) != (other.publisher, other.method, other.dataset):
+        return 0
+    return sum(getattr(one, name) != getattr(other, name) for name in ("backbone", "crop", "schedule"))
+
+
+def _equal(evidence: Evidence, one: Checkpoint, other: Checkpoint) -> Iterator[Finding]:
+    pairs = [
+        (ours, theirs)
+        for metric in ACCURACY
+        if (ours := latest(one, metric)) and (theirs := latest(other, metric))
+    ]
+    same = [pair for pair in pairs if pair[0].printed == pair[1].printed]
+    if same and (len(same) < len(pairs) or len(pairs) == 1):  # a whole row copied is told as such
+        figures = " and ".join(f"{METRICS[ours.metric].title} {ours.printed}" for ours, _ in same)
+        places = [
+            place
+            for ours, theirs in same
+            for place in (*evidence.places(other, theirs), *evidence.places(one, ours))
+        ]
+        yield finding("equal-accuracy", other.id, f"{figures} as in {one.id}", *places)
+
+
+def mixed_devices(evidence: Evidence) -> Iterator[Finding]:
+    """Speed or memory that is said to be of another device than most of its table."""
+    for cells in _tables(evidence):
+        usual, _ = Counter(claim.device for _, claim in cells).most_common(1)[0]
+        for one, claim in cells:
+            if claim.metric not in ACCURACY and claim.device != usual:
+                what = f"{METRICS[claim.metric].title} {claim.printed} of {claim.device or 'no device'}, {usual or 'none named'} elsewhere in its table"
+                yield finding("mixed-devices", one.id, what, evidence.claim_place(one, claim))
+
+
+# --- entries against themselves ---------------------------------------------------------------------
+
+
+def other_networks(evidence: Evidence) -> Iterator[Finding]:
+    """Entries whose architecture is not their backbone's, or that differ in parameters from an equal architecture."""
+    counts: dict[str, Counter[int]] = defaultdict(Counter)
+    for one in evidence.manifest:
+        if one.parameters:
+            counts[str(sorted(one.architecture.items()))][one.parameters] += 1
+    for one in evidence.manifest:
+        texts = list(_other_backbone(one))
+        alike = counts[str(sorted(one.architecture.items()))]
+        usual = alike.most_common(1)[0][0] if alike else None
+        if one.parameters and usual != one.parameters:
+            texts.append(f"{one.parameters} parameters, {usual} in rows of the same architecture")
+        if texts:
+            yield finding("architecture-differs", one.id, "; ".join(texts), evidence.entry_place(one))
+
+
+def _other_backbone(one: Checkpoint) -> Iterator[str]:
+    """Depth, and kind where the architecture names it: R is a ResNet, S a ResNeSt."""
+    printed = re.match(r"([RS])-(\d+)", one.backbone)
+    if not printed:
+        return
+    named = re.fullmatch(r"(resnet|resnest)(\d+)", str(one.architecture.get("backbone", "")))
+    depth = named[2] if named else one.architecture.get("depth")
+    if depth is not None and str(depth) != printed[2]:
+        yield f"backbone {one.backbone}, the architecture has depth {depth}"
+    if named and named[1] != {"R": "resnet", "S": "resnest"}[printed[1]]:
+        yield f"backbone {one.backbone}, the architecture has {named[1]}"
+
+
+def other_protocols(evidence: Evidence) -> Iterator[Finding]:
+    """Accuracies whose protocol has not the views that the metric's name promises."""
+    for one in evidence.manifest:
+        for claim in one.published:
+            protocol = evidence.manifest.protocols.get(claim.protocol or "")
+            if claim.metric in ACCURACY and protocol and (found := _views(protocol)) != claim.metric:
+                what = f"{METRICS[claim.metric].title} {claim.printed} by {protocol.name}, which is for {METRICS[found].title}"
+                yield finding("protocol-differs", one.id, what, evidence.claim_place(one, claim))
+
+
+def _views(protocol: EvalProtocol) -> str:
+    """The metric that a protocol measures."""
+    if len(protocol.scales) > 1:
+        return "miou_ms_flip"
+    return "miou_flip" if protocol.flip else "miou"
+
+
+def shared_places(evidence: Evidence) -> Iterator[Finding]:
+    """Rows of a document that two checkpoints cite, and checkpoints that cite two rows of one table."""
+    owners: dict[tuple[str, str, int], dict[str, Cell]] = defaultdict(dict)
+    for one in evidence.manifest:
+        for claim in one.claims:
+            if claim.source:
+                place = (claim.source.document, claim.source.section, claim.source.row)
+                owners[place].setdefault(one.id, (one, claim))
+    for (document, section, row), cells in owners.items():
+        if len(cells) > 1:
+            what = f"{section}, row {row} of {document} is cited by {' and '.join(cells)}"
+            places = [evidence.claim_place(one, claim) for one, claim in cells.values()]
+            yield finding("cited-twice", next(iter(cells)), what, *places)
+
+
+def impossible_dates(evidence: Evidence) -> Iterator[Finding]:
+    """Documents and claims of a day to come, and figures older than those they replace."""
+    today = dt.datetime.now(tz=dt.timezone.utc).date().isoformat()
+    manifest = evidence.manifest
+    for key, document in manifest.documents.items():
+        if document.date and document.date > today:
+            what = f"dated {document.date}, which is to come"
+            yield finding("impossible-date", key, what, evidence.document_place(key))
+    for one in manifest:
+        dates = {(claim.metric, claim.printed): claim.date for claim in one.published}
+        for claim in one.published:
+            earlier = dates.get((claim.metric, claim.supersedes))
+            if claim.date and claim.date > today:
+                what = f"{METRICS[claim.metric].title} {claim.printed} of {claim.date}, which is to come"
+            elif claim.date and earlier and claim.date < earlier:
+                what = f"{METRICS[claim.metric].title} {claim.printed} of {claim.date} replaces {claim.supersedes} of {earlier}"
+            else:
+                continue
+            yield finding("impossible-date", one.id, what, evidence.claim_place(one, claim))
+
+
+COLUMN_CHECKS: tuple[Callable[[Evidence], Iterator[Finding]], ...] = (
+    misplaced_figures,
+    repeated_accuracies,
+    mixed_devices,
+    other_networks,
+    other_protocols,
+    shared_places,
+    impossible_dates,
+)

@@ -1,0 +1,137 @@
+"""Audit checks of what documents say about their rows beside the figures: data, training, devices, rows told twice."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING
+
+from . import publisher_rules as rules
+from .audit_evidence import finding, latest
+from .findings import Place
+from .sources import dataset_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from .audit_evidence import Evidence
+    from .findings import Finding
+    from .manifest import Checkpoint
+    from .sources import SourceDocument, SourceRow
+
+Fault = tuple[str, str]
+"""Field of the row, for its line, and what is wrong with it."""
+
+
+def rows_told_otherwise(evidence: Evidence) -> Iterator[Finding]:
+    """Rows whose data set, network, training or device is not the manifest's; one finding a row."""
+    for document in evidence.documents:
+        for row in document.rows:
+            one = evidence.checkpoint(row)
+            faults = [] if one is None else [*_identity(document, row, one), *_conditions(document, row, one)]
+            if one and faults:
+                places = [Place(file=document.path, line=row.line_of(field)) for field, _ in faults]
+                what = "; ".join(text for _, text in faults)
+                yield finding("row-differs", one.id, what, *places, evidence.entry_place(one))
+
+
+def _identity(document: SourceDocument, row: SourceRow, one: Checkpoint) -> Iterator[Fault]:
+    """What a table's row is found by; a metafile's is found by its name and may say something else."""
+    if not document.form.startswith("mmseg-metafile"):
+        return
+    if row.dataset != one.dataset:
+        yield "dataset", f"results on {row.section}, {one.dataset_spec.title} in the manifest"
+    for field, said, known in (
+        ("backbone", row.backbone, one.backbone),
+        ("schedule", row.schedule, one.schedule),
+    ):
+        if said and said != known:
+            yield field, f"{field} {said}, {known} in the manifest"
+    if row.crop and row.crop != one.crop:
+        yield "crop", f"crop {row.crop[0]}x{row.crop[1]}, {one.crop[0]}x{one.crop[1]} in the manifest"
+
+
+def _conditions(document: SourceDocument, row: SourceRow, one: Checkpoint) -> Iterator[Fault]:
+    """Everything else that a row states, against the manifest or against what the publisher always does."""
+    training_data = row.stated.get("training data", "")
+    if training_data and dataset_of(training_data) != one.dataset:
+        yield "training data", f"trained on {training_data}, the row is {one.dataset_spec.title}"
+    yield from _devices(row, one)
+    for field, known in rules.stated_conditions(document, row).items():
+        said = row.stated.get(field, "")
+        if said and said != known:
+            yield field, f"{field} {said}, {known} elsewhere by this publisher"
+
+
+def _devices(row: SourceRow, one: Checkpoint) -> Iterator[Fault]:
+    claims = [claim for claim in (latest(one, "fps"), latest(one, "train_memory")) if claim]
+    known = {claim.device for claim in claims if claim.device}
+    resources = row.stated.get("training resources", "")
+    said = row.stated.get("hardware of the timing") or row.device
+    if said and known and said not in known:
+        field = next(
+            (name for name in ("hardware of the timing", "training resources") if name in row.stated),
+            "device",
+        )
+        yield field, f"device {said}, {' and '.join(sorted(known))} in the manifest"
+    count = re.match(r"(\d+)\s*x\b", resources)
+    if count and one.training and int(count[1]) != one.training.gpus:
+        yield "training resources", f"{resources}, {one.training.gpus} GPUs in the manifest"
+
+
+def other_pretraining(evidence: Evidence) -> Iterator[Finding]:
+    """Rows of one document and backbone that begin from other weights than most of them."""
+    for document in evidence.documents:
+        usual: dict[str, Counter[str]] = defaultdict(Counter)
+        for row in document.rows:
+            usual[row.backbone][row.stated.get("pretraining", "")] += 1
+        for row in document.rows:
+            said, common = row.stated.get("pretraining", ""), usual[row.backbone].most_common(1)[0][0]
+            if said != common and said and common:
+                one = evidence.checkpoint(row)
+                what = f"pretraining {said}, {common} in the other {row.backbone} rows"
+                place = Place(file=document.path, line=row.line)
+                yield finding("row-differs", one.id if one else row.backbone, what, place)
+
+
+def rows_told_twice(evidence: Evidence) -> Iterator[Finding]:
+    """Rows that a document, or the manifest, has more than once."""
+    for document in evidence.documents:
+        places: dict[str, list[Place]] = defaultdict(list)
+        for row in document.rows:
+            if one := evidence.checkpoint(row):
+                places[one.id].append(Place(file=document.path, line=row.line))
+        for name, lines in places.items():
+            if len(lines) > 1:
+                what = f"stands {len(lines)} times in {document.path}"
+                yield finding("duplicate-row", name, what, *lines)
+    alike: dict[tuple[object, ...], list[Checkpoint]] = defaultdict(list)
+    for one in evidence.manifest:
+        alike[one.publisher, one.method, one.backbone, one.dataset, one.crop, one.schedule].append(one)
+    for rows in alike.values():
+        if len(rows) > 1:
+            what = f"is the same row as {' and '.join(one.id for one in rows[1:])}"
+            yield finding("duplicate-row", rows[0].id, what, *map(evidence.entry_place, rows))
+
+
+def unstated_conditions(evidence: Evidence) -> Iterator[Finding]:
+    """What no model of a metafile says although its figures depend on it."""
+    for document in evidence.documents:
+        if not document.form.startswith("mmseg-metafile") or not document.rows:
+            continue
+        counted = any(re.match(r"\d+\s*x", row.stated.get("training resources", "")) for row in document.rows)
+        missing = [] if counted else ["number of devices"]
+        missing += [
+            name for name in ("torch version", "ms+flip protocol") if document.fields[name][0] == "absent"
+        ]
+        if missing:
+            place = Place(file=document.path, line=document.rows[0].line)
+            yield finding("unstated-condition", document.path, f"has no {', no '.join(missing)}", place)
+
+
+ROW_CHECKS: tuple[Callable[[Evidence], Iterator[Finding]], ...] = (
+    rows_told_otherwise,
+    other_pretraining,
+    rows_told_twice,
+    unstated_conditions,
+)
