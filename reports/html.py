@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from .background import NO_BACKGROUND, Background, ClassFigures, Scene
-from .forms import Column, MetricColumn
+from .forms import AnyColumn, Column, LinkColumn
 from .metrics import METRICS
 from .plots import MARKER_NAMES, claim_name, class_plot, delta_plot, memory_plot, speed_plot
 from .speed_shape import LEAST_ROWS, Shape, fit_shape
@@ -20,9 +20,12 @@ from .table import (
     Row,
     Table,
     figure,
+    left_out,
+    linked,
     shown_columns,
     summary,
     tables,
+    unit_sign,
     without_column,
 )
 from .verdict import Status, Verdict
@@ -49,6 +52,8 @@ class Cell(NamedTuple):
     figures: tuple[Figure, ...]
     sort: str
     """What a column is sorted by: a number where there is one."""
+    links: tuple[tuple[str, str], ...] = ()
+    """Word and address."""
 
 
 class PageTable(NamedTuple):
@@ -120,28 +125,31 @@ def _page_table(table: Table) -> PageTable:
     rows = tuple(
         (row.checkpoint, tuple(_cell(row, column, notes) for column in columns)) for row in table.rows
     )
-    lines = tuple(without_column(table, notes))
+    lines = (*without_column(table, notes), *left_out(table))
     return PageTable(
         heading=table.heading,
-        titles=tuple(column.title if isinstance(column, Column) else column.title() for column in columns),
+        titles=tuple(column.title for column in columns),
         rows=rows,
         lines=lines,
         notes=tuple(line.partition("] ")[2] for line in notes.lines()),
     )
 
 
-def _cell(row: Row, column: Column | MetricColumn, notes: Footnotes) -> Cell:
+def _cell(row: Row, column: AnyColumn, notes: Footnotes) -> Cell:
     if isinstance(column, Column):
         text = getattr(row, column.field) or ABSENT
         return Cell(text, (), text)
+    if isinstance(column, LinkColumn):
+        links = tuple(linked(row, column))
+        return Cell("" if links else ABSENT, (), "", links)
     verdicts = [v for metric in column.metrics for v in row.verdicts if v.metric == metric]
-    figures = tuple(_figure(verdict, notes) for verdict in verdicts)
+    figures = tuple(_figure(verdict, notes, unit_sign(row, verdict.metric)) for verdict in verdicts)
     return Cell(ABSENT if not figures else "", figures, _sort_key(verdicts))
 
 
-def _figure(verdict: Verdict, notes: Footnotes) -> Figure:
+def _figure(verdict: Verdict, notes: Footnotes, unit: str) -> Figure:
     mark = notes.mark(verdict.reason)
-    text = figure(verdict, Footnotes())
+    text = figure(verdict, Footnotes(), unit)
     return Figure(text.rpartition(" [")[0] if mark else text, verdict.status.value, mark.strip(" []"))
 
 

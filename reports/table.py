@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from .background import NO_BACKGROUND, Background
-from .forms import Column, Form, MetricColumn, form_of
+from .forms import AnyColumn, Column, Form, LinkColumn, MetricColumn, form_of
 from .metrics import METRICS
 from .verdict import Status, Verdict, rounded
 
@@ -51,8 +51,15 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     crop: str
     """Training crop, `height x width` in pixels: `512x1024`."""
     schedule: str
+    pretrain: str = ""
+    train_eval_set: str = ""
+    """Splits: `trainaug/val`."""
     device: str = ""
     """What speed and memory were published for; empty where nothing was."""
+    section: str = ""
+    """The data set's heading in the publisher's document, where that is known."""
+    links: dict[str, str] = {}
+    """`weights`, `log` and `config` -> address, as far as known."""
     verdicts: tuple[Verdict, ...]
 
 
@@ -77,12 +84,16 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
     """Divides the metrics of one cell."""
     item: str = ""
     """Begins each line of a list below a table."""
+    link: str = ""
+    """With `{word}` and `{address}`; empty where a format has no room for links."""
     width: int | None = None
     """Where lines below a table are wrapped."""
 
 
 TEXT = Layout(style="simple", heading="{}", line="\n", slash=" /\n", width=WIDTH)
-MARKDOWN = Layout(style="github", heading="### {}", line="<br>", slash=" / ", item="- ")
+MARKDOWN = Layout(
+    style="github", heading="### {}", line="<br>", slash=" / ", item="- ", link="[{word}]({address})"
+)
 
 
 class Footnotes:
@@ -182,13 +193,13 @@ def tables(rows: Sequence[Row]) -> list[Table]:
 
 def _heading(row: Row) -> str:
     named = form_of(row.publisher, row.method).names_method
-    return f"{row.publisher if named else f'{row.publisher} {row.method}'}, {row.dataset}"
+    return f"{row.publisher if named else f'{row.publisher} {row.method}'}, {row.section or row.dataset}"
 
 
 def _table_text(table: Table, layout: Layout) -> str:
     notes = Footnotes()
     body = _frame(table, layout, notes).to_markdown(index=False, tablefmt=layout.style, disable_numparse=True)
-    below = [*without_column(table, notes), *notes.lines()]
+    below = [*without_column(table, notes), *left_out(table, links=bool(layout.link)), *notes.lines()]
     return "\n\n".join(
         part for part in (layout.heading.format(table.heading), body, _list(below, layout)) if part
     )
@@ -198,28 +209,42 @@ def _frame(table: Table, layout: Layout, notes: Footnotes) -> DataFrame:
     """The table's cells; footnotes are numbered row by row as a reader meets them."""
     import pandas as pd  # noqa: PLC0415  (half a second that `zoo list` need not pay)
 
-    columns = shown_columns(table)
+    columns = shown_columns(table, links=bool(layout.link))
     cells = [[_cell(row, column, layout, notes) for column in columns] for row in table.rows]
-    titles = [column.title if isinstance(column, Column) else column.title() for column in columns]
-    return pd.DataFrame(cells, columns=pd.Index(titles), dtype=object)
+    return pd.DataFrame(cells, columns=pd.Index([column.title for column in columns]), dtype=object)
 
 
-def shown_columns(table: Table) -> list[Column | MetricColumn]:
+def shown_columns(table: Table, *, links: bool = True) -> list[AnyColumn]:
     """The form's columns that have something to show; numbers that the form has no place for come last."""
     present = _metrics(table.rows)
-    columns: list[Column | MetricColumn] = []
-    for column in table.form.columns:
-        if isinstance(column, MetricColumn):
-            column = MetricColumn(tuple(metric for metric in column.metrics if metric in present))  # noqa: PLW2901
-        if (
-            column.metrics
-            if isinstance(column, MetricColumn)
-            else any(getattr(r, column.field) for r in table.rows)
-        ):
-            columns.append(column)
-    return columns + [
-        MetricColumn((metric,)) for metric in _extra_metrics(table) if _has_number(table, metric)
+    columns = [
+        MetricColumn(tuple(metric for metric in column.metrics if metric in present))
+        if isinstance(column, MetricColumn)
+        else column
+        for column in table.form.columns
+        if links or not isinstance(column, LinkColumn)
     ]
+    extra = [MetricColumn((metric,)) for metric in _extra_metrics(table) if _has_number(table, metric)]
+    return [column for column in columns if _has_entry(table, column)] + extra
+
+
+def _has_entry(table: Table, column: AnyColumn) -> bool:
+    if isinstance(column, MetricColumn):
+        return bool(column.metrics)
+    if isinstance(column, LinkColumn):
+        return any(name in row.links for row in table.rows for _, name in column.links)
+    return any(getattr(row, column.field) for row in table.rows)
+
+
+def left_out(table: Table, *, links: bool = True) -> list[str]:
+    """One line on the publisher's columns that say nothing about a figure and are not shown."""
+    facts = [column for column in table.form.columns if not isinstance(column, MetricColumn)]
+    unknown = [column.title for column in facts if not _has_entry(table, column)]
+    told = [f"{', '.join(unknown)} (nothing known)"] if unknown else []
+    if not links:
+        linking = [c.title for c in facts if isinstance(c, LinkColumn) and c.title not in unknown]
+        told += [f"{', '.join(linking)} (links: --format md or html)"] if linking else []
+    return [f"Columns left out: {', '.join(told)}"] if told else []
 
 
 def _metrics(rows: Sequence[Row]) -> list[str]:
@@ -249,27 +274,45 @@ def without_column(table: Table, notes: Footnotes) -> list[str]:
     return [f"Not published: {', '.join(told)}"] if told else []
 
 
-def _cell(row: Row, column: Column | MetricColumn, layout: Layout, notes: Footnotes) -> str:
+def _cell(row: Row, column: AnyColumn, layout: Layout, notes: Footnotes) -> str:
     if isinstance(column, Column):
         return _escaped(getattr(row, column.field) or ABSENT, layout)
+    if isinstance(column, LinkColumn):
+        shown = [layout.link.format(word=word, address=address) for word, address in linked(row, column)]
+        return _escaped(" | ".join(shown) or ABSENT, layout)
     return layout.slash.join(_figures(row, metric, layout, notes) for metric in column.metrics)
+
+
+def linked(row: Row, column: LinkColumn) -> list[tuple[str, str]]:
+    """Word and address of every link that a row has in a column."""
+    return [(word, row.links[name]) for word, name in column.links if name in row.links]
 
 
 def _figures(row: Row, metric: str, layout: Layout, notes: Footnotes) -> str:
     """What there is to say of one metric: one claim, or each of several that were published over time."""
+    unit = unit_sign(row, metric)
     verdicts = [verdict for verdict in row.verdicts if verdict.metric == metric]
-    return layout.line.join(figure(verdict, notes) for verdict in verdicts) or ABSENT
+    return layout.line.join(figure(verdict, notes, unit) for verdict in verdicts) or ABSENT
 
 
-def figure(verdict: Verdict, notes: Footnotes) -> str:
-    """One claim in a cell: `78.49 → 78.51 (+0.02) reproduced`, or `78.49 not measured [1]`."""
-    published = verdict.published or ABSENT
+def unit_sign(row: Row, metric: str) -> str:
+    """`%` where the row's publisher prints the sign of a percentage."""
+    printed = METRICS[metric].unit == "%" and form_of(row.publisher, row.method).percent_sign
+    return "%" if printed else ""
+
+
+def figure(verdict: Verdict, notes: Footnotes, unit: str = "") -> str:
+    """One claim in a cell: `78.49 → 78.51 (+0.02) reproduced`, or `78.49 not measured [1]`.
+
+    `unit` is the sign that follows figures, as in `76.99%`.
+    """
+    published = ABSENT if verdict.published is None else f"{verdict.published}{unit}"
     if verdict.date:
         published += f" ({verdict.date})"
     mark = notes.mark(verdict.reason)
     if verdict.measured is None:
         return f"{published} {verdict.status.value}{mark}"
-    measured = str(rounded(verdict.measured, verdict.metric))
+    measured = f"{rounded(verdict.measured, verdict.metric)}{unit}"
     return f"{published} → {measured}{_delta(verdict)} {verdict.status.value}{mark}"
 
 

@@ -70,6 +70,8 @@ def test_the_demo_fits_a_terminal():
         --------  -------------  -----------  ---------  --------------------------------  --------------------------------
         ISANet    R-50-D8 (w16)  256x512      800        76.63 → 76.63 (+0.00) reproduced  78.23 → 78.23 (+0.00) reproduced
 
+        Columns left out: Device, config, download (nothing known)
+
         reproduced: our figure agrees with the printed one
 
         2 claims of 1 checkpoint: 2 reproduced, 0 drift, 0 refuted
@@ -92,6 +94,7 @@ def test_mmsegmentation_has_its_nine_columns_and_reasons_share_footnotes():
         ISANet    R-50-D8     512x1024     40000      9.0 not measured [1]    2.91 not measured [1]  V100      78.49 not measured [2]  79.44 not measured [2]
         ISANet    R-101-D8    512x1024     40000      9.425 not measured [1]  2.35 not measured [1]  V100      79.58 not measured [2]  81.05 not measured [2]
 
+        Columns left out: config, download (nothing known)
         [1] not measured by this version
         [2] Cityscapes not found under data
 
@@ -114,12 +117,13 @@ def test_isnet_puts_both_numbers_into_one_column_and_keeps_revised_ones_apart():
         sssegmentation ISNet, Cityscapes
 
         Backbone    Crop Size    Schedule                              mIoU/mIoU(ms+flip)
-        ----------  -----------  ------------------------------------  ----------------------------------------------
-        R-50-D8     512x1024     LR/POLICY/BS/EPOCH: 0.01/poly/16/130  79.32 → 79.20 (-0.12) drift [1] /
-                                                                       80.88 (2021-10-13) → 81.31 (+0.43) refuted [2]
-                                                                       81.31 (2024-12-03) → 81.31 (+0.00) reproduced
+        ----------  -----------  ------------------------------------  ------------------------------------------------
+        R-50-D8     512x1024     LR/POLICY/BS/EPOCH: 0.01/poly/16/130  79.32% → 79.20% (-0.12) drift [1] /
+                                                                       80.88% (2021-10-13) → 81.31% (+0.43) refuted [2]
+                                                                       81.31% (2024-12-03) → 81.31% (+0.00) reproduced
 
         Not published: Mem (GB) [3], Inf time (fps) [4]
+        Columns left out: Train/Eval Set, Download (nothing known)
         [1] differs by more than 0.055 points: 0.05 and half a unit of the last printed digit
         [2] differs by more than 0.155 points: 0.15 and half a unit of the last printed digit
         [3] sssegmentation prints no memory for any row
@@ -147,11 +151,12 @@ def test_markdown_keeps_a_cell_on_one_line_and_a_footnote_whole():
     assert text_of(rows, format_markdown) == dedent("""
         ### sssegmentation ISNet, LIP
 
-        | Backbone   | Crop Size   | Schedule   | mIoU/mIoU(flip)                                                     |
-        |------------|-------------|------------|---------------------------------------------------------------------|
-        | R-50-D8    | 473x473     | S\\|1       | 53.14 → 53.14 (+0.00) reproduced / 53.41 → 53.42 (+0.01) reproduced |
-        | R-101-D8   | 473x473     | S\\|1       | 54.96 not measured [1] / 55.41 not measured [1]                     |
+        | Backbone   | Crop Size   | Schedule   | mIoU/mIoU(flip)                                                         |
+        |------------|-------------|------------|-------------------------------------------------------------------------|
+        | R-50-D8    | 473x473     | S\\|1       | 53.14% → 53.14% (+0.00) reproduced / 53.41% → 53.42% (+0.01) reproduced |
+        | R-101-D8   | 473x473     | S\\|1       | 54.96% not measured [1] / 55.41% not measured [1]                       |
 
+        - Columns left out: Train/Eval Set, Download (nothing known)
         - [1] LIP not found under data; download TrainVal_images.zip and TrainVal_parsing_annotations.zip of the single-person track
 
         - reproduced: our figure agrees with the printed one
@@ -166,7 +171,7 @@ def test_long_reasons_are_wrapped_in_a_terminal_and_paths_stay_whole():
     row = mmseg(
         "a", ("miou", "78.49", {"reason": f"Cityscapes not found under {path} for want of disks"}), device=""
     )
-    assert text_of([row]).split("\n\n")[2] == (
+    assert text_of([row]).split("\n\n")[2].split("\n", 1)[1] == (
         f"[1] Cityscapes not found under\n    {path}\n    for want of disks"
     )
 
@@ -180,11 +185,12 @@ def test_a_number_without_a_column_in_its_publishers_form_gets_one_at_the_end():
     assert text_of([row]) == dedent("""
         sssegmentation ISANet, ADE20K
 
-        Backbone    Crop Size    Schedule                              mIoU                              mIoU(ms+flip)
-        ----------  -----------  ------------------------------------  --------------------------------  -----------------------
-        R-50-D8     512x512      LR/POLICY/BS/EPOCH: 0.01/poly/16/130  42.60 → 42.60 (+0.00) reproduced  – → 43.46 not published
+        Backbone    Crop Size    Schedule                              mIoU                                mIoU(ms+flip)
+        ----------  -----------  ------------------------------------  ----------------------------------  ------------------------
+        R-50-D8     512x512      LR/POLICY/BS/EPOCH: 0.01/poly/16/130  42.60% → 42.60% (+0.00) reproduced  – → 43.46% not published
 
         Not published: Inf time (fps)
+        Columns left out: Pretrain, Train/Eval Set, Download (nothing known)
 
         reproduced: our figure agrees with the printed one
         not published: the source prints no figure
@@ -206,6 +212,7 @@ def test_an_unknown_publisher_gets_mmsegmentations_form():
         --------  ----------  -----------  ---------  ------------------------------  --------  -------------------------------  -------------------
         ISANet    R-50-D8     512x1024     40000      9.0 → 31.42 not comparable [1]  V100      70.1 → 70.10 (+0.00) reproduced  – not published [2]
 
+        Columns left out: config, download (nothing known)
         [1] published for V100, measured on cpu
         [2] single scale only
 
@@ -316,11 +323,35 @@ def test_every_status_has_a_meaning():
 
 def test_forms_have_the_publishers_columns_in_their_order():
     def titles(form):
-        return [column.title if isinstance(column.title, str) else column.title() for column in form.columns]
+        return [column.title for column in form.columns]
 
     assert titles(MMSEGMENTATION) == [
         "Method", "Backbone", "Crop Size", "Lr schd", "Mem (GB)", "Inf time (fps)", "Device", "mIoU", "mIoU(ms+flip)",
+        "config", "download",
     ]  # fmt: skip
-    assert titles(FORMS["sssegmentation", "ISANet"]) == ["Backbone", "Crop Size", "Schedule", "mIoU"]
-    assert titles(SSSEGMENTATION_ISNET)[:3] == ["Backbone", "Crop Size", "Schedule"]
+    assert titles(FORMS["sssegmentation", "ISANet"]) == [
+        "Backbone", "Pretrain", "Crop Size", "Schedule", "Train/Eval Set", "mIoU", "Download",
+    ]  # fmt: skip
+    assert titles(SSSEGMENTATION_ISNET)[:4] == ["Backbone", "Crop Size", "Schedule", "Train/Eval Set"]
     assert form_of("anybody", "anything") is MMSEGMENTATION
+
+
+def test_a_table_has_its_publishers_heading_columns_signs_and_links():
+    row = ssseg(
+        "a", "ISANet", ("miou", "76.99", 76.95, {}), dataset="Pascal VOC 2012 + Aug", section="PASCAL VOC",
+        pretrain="ImageNet-1k-224x224", train_eval_set="trainaug/val", crop="512x512", schedule="s",
+        links={"config": "https://a.org/c.py", "weights": "https://a.org/w.pth", "log": "https://a.org/w.log"},
+    )  # fmt: skip
+    links = "[cfg](https://a.org/c.py) \\| [model](https://a.org/w.pth) \\| [log](https://a.org/w.log)"
+    assert text_of([row], format_markdown).splitlines()[1:6:2] == [
+        "### sssegmentation ISANet, PASCAL VOC",
+        "| Backbone   | Pretrain            | Crop Size   | Schedule   | Train/Eval Set   "
+        f"| mIoU                               | Download{' ' * (len(links) - 8)} |",
+        "| R-50-D8    | ImageNet-1k-224x224 | 512x512     | s          | trainaug/val     "
+        f"| 76.99% → 76.95% (-0.04) reproduced | {links} |",
+    ]
+    assert "Columns left out: Download (links: --format md or html)\n" in text_of([row])
+
+
+def test_a_column_of_which_nothing_is_known_is_named_below_its_table():
+    assert "\n- Columns left out: Device, config, download (nothing known)\n" in format_markdown([DEMO])
