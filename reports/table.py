@@ -121,7 +121,7 @@ def format_text(rows: Sequence[Row], background: Background = NO_BACKGROUND) -> 
 
 def format_markdown(rows: Sequence[Row], background: Background = NO_BACKGROUND) -> str:
     """Tables in GitHub's Markdown, with a title where the background has one."""
-    title = f"# {background.title}\n\n{background.note}\n\n" if background.title else ""
+    title = f"# {_plain(background.title, MARKDOWN)}\n\n{background.note}\n\n" if background.title else ""
     return title + _document(rows, MARKDOWN, background)
 
 
@@ -201,7 +201,9 @@ def _table_text(table: Table, layout: Layout) -> str:
     body = _frame(table, layout, notes).to_markdown(index=False, tablefmt=layout.style, disable_numparse=True)
     below = [*without_column(table, notes), *left_out(table, links=bool(layout.link)), *notes.lines()]
     return "\n\n".join(
-        part for part in (layout.heading.format(table.heading), body, _list(below, layout)) if part
+        part
+        for part in (layout.heading.format(_plain(table.heading, layout)), body, _list(below, layout))
+        if part
     )
 
 
@@ -344,7 +346,7 @@ def _counted(number: int, noun: str) -> str:
 
 
 def _list(lines: Sequence[str], layout: Layout) -> str:
-    return "\n".join(_wrapped(layout.item + line, layout.width) for line in lines)
+    return "\n".join(_wrapped(layout.item + _plain(line, layout), layout.width) for line in lines)
 
 
 def _wrapped(line: str, width: int | None) -> str:
@@ -358,7 +360,12 @@ def _wrapped(line: str, width: int | None) -> str:
 
 
 def _escaped(text: str, layout: Layout) -> str:
-    return text.replace("|", "\\|") if layout is MARKDOWN else text
+    return _plain(text, layout).replace("|", "\\|") if layout is MARKDOWN else text
+
+
+def _plain(text: str, layout: Layout) -> str:
+    """Words that stay words: Markdown would take `<b>` and `&lt;` for HTML."""
+    return text.replace("&", "&amp;").replace("<", "&lt;") if layout is MARKDOWN else text
 
 
 def _one_line(text: str) -> str:
