@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import html5lib
+import msgspec
 import pytest
 
 from segbench.reports.ledger import append
@@ -129,3 +130,55 @@ def test_the_page_of_a_whole_measured_zoo_is_valid_and_small(capsys, tmp_path):
     html5lib.HTMLParser(strict=True).parse(page)
     assert page.count("<figure aria") == 6
     assert len(page.encode()) + TOTAL_BYTES * 4 / 3 < 3_000_000
+
+
+def with_values(tmp_path, *values, **changes):
+    """A ledger of the repository's first row with other values, one mIoU each."""
+    path = tmp_path / "ledger.jsonl"
+    row = next(iter(load_manifest()))
+    for value in values:
+        append(path, msgspec.structs.replace(full_measurement(row, row.claims[0]), value=value, **changes))
+    return path
+
+
+@pytest.mark.parametrize("value", [1e308, -5.0, 100.5])
+def test_an_impossible_accuracy_is_refused_with_its_line(capsys, tmp_path, value):
+    path = with_values(tmp_path, 78.0, value)
+    assert main(["report", "--ledger", str(path)]) == 2
+    told = f"zoo: {path}:2: expected a miou from 0 to 100, found {value:g}; mend the line or delete it\n"
+    assert capsys.readouterr().err == told
+
+
+@pytest.mark.parametrize("changes", [{"details": {"iou_percent": 3}}, {"environment": {"packages": [1]}}])
+def test_details_of_another_shape_are_refused_with_their_line(capsys, tmp_path, changes):
+    path = with_values(tmp_path, 78.0, **changes)
+    assert main(["report", "--ledger", str(path), "--out", str(tmp_path / "r.html")]) == 2
+    assert f"{path}:1: expected details and environment as zoo writes them" in capsys.readouterr().err
+
+
+def test_a_share_of_one_in_place_of_a_percentage_is_doubted(capsys, tmp_path):
+    path = with_values(tmp_path, 0.766)
+    assert main(["report", "--ledger", str(path)]) == 1
+    assert "miou 0.766 is taken for percent; is it a share of one?" in capsys.readouterr().err
+
+
+def test_a_ledger_of_another_manifest_is_told(capsys):
+    code, _, err = report(capsys, "--manifest", ROOT / "zoo/streets/zoo.yaml")
+    assert code == 0
+    assert err.startswith(
+        f"zoo: warning: {LEDGER}: 16 of 16 measurements are of no row of the manifest: "
+        "isanet_r50-d8_512x1024_40k_cityscapes, "
+    )
+    assert err.endswith(" and 12 more; is it another manifest's ledger? --manifest names one\n")
+
+
+def test_a_ledger_whose_only_line_was_cut_is_no_unmeasured_zoo(capsys, tmp_path):
+    path = tmp_path / "cut.jsonl"
+    path.write_bytes(LEDGER.read_bytes()[:900])
+    assert main(["report", "--ledger", str(path)]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == (
+        f"zoo: {path}: no whole measurement is left in it: skipped an unfinished line; its writer was interrupted; "
+        "restore it from a copy\n"
+    )

@@ -9,10 +9,11 @@ from ...reports.difference import short_difference
 from ...reports.records import format_records
 from ...reports.verdict import Status
 from ..background import background
+from ..manifest import load_manifest
 from ..parser import USAGE
 from ..tables import Answers, answering, definition_records, judge_ledger, report_row
 from .answer import CANNOT_MEASURE, OK, REFUTED, CommandError, fail, write, write_out
-from .arguments import format_name, recorded, selected
+from .arguments import format_name, recorded, selected, warn_of_strangers
 from .tables import print_tables, tables_text
 
 if TYPE_CHECKING:
@@ -30,9 +31,9 @@ def run_report(arguments: argparse.Namespace) -> int:
     if arguments.check and arguments.out:
         raise CommandError("--check writes nothing; leave --out out", USAGE)
     chosen = selected(arguments)
-    answers = Answers(
-        _from_evidence(arguments.evidence) if arguments.evidence else recorded(arguments.ledger)
-    )
+    records = _from_evidence(arguments.evidence) if arguments.evidence else recorded(arguments.ledger)
+    warn_of_strangers(records, arguments.evidence or arguments.ledger, load_manifest(arguments.manifest))
+    answers = Answers(records)
     if arguments.definitions:
         return _print_definitions(chosen, answers, arguments)
     judged = judge_ledger(chosen, answers, arguments.tolerance)
