@@ -21,10 +21,7 @@ if TYPE_CHECKING:
     from .measurement import Measurement
 
 TITLE = "Published tables, measured again"
-NOTE = (
-    "Made by `zoo report` from the ledger of measurements; `zoo report --check FILE` tells whether this file still "
-    "agrees with it."
-)
+NOTE = "Made by `zoo verify`; `zoo report` makes the tables again from the ledger that it wrote."
 ClaimKey = tuple[str, str, str]
 """Checkpoint, metric, and the date of a claim that its authors revised."""
 
@@ -35,13 +32,17 @@ def background(
     tolerance: Tolerance | None = None,
     *,
     scenes: Sequence[Scene] = (),
+    note: str = NOTE,
 ) -> Background:
-    """Bands, environments, places and per-class figures of these rows and what was measured of them."""
+    """Bands, environments, places and per-class figures of these rows and what was measured of them.
+
+    `note` says how the document was made, and stands below its title.
+    """
     measurements = list(measurements)
     judged = [(row.publisher, claim.metric) for row in checkpoints for claim in row.published]
     return Background(
         title=TITLE,
-        note=NOTE,
+        note=note,
         bands=tuple(bands(judged, tolerance)),
         environments=tuple(environment_lines(measurements)),
         places=places(checkpoints),

@@ -1,6 +1,8 @@
 """`zoo report`: the tables again from the repository's own ledger, and whether a written file still agrees."""
 
+import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -53,7 +55,11 @@ def test_a_ledger_without_a_measurement_fails_the_check(capsys, tmp_path):
 def test_a_file_that_is_not_there_cannot_be_checked(capsys, tmp_path):
     code, out, err = report(capsys, "--check", tmp_path / "none.md")
     assert (code, out) == (2, "")
-    assert "none.md: cannot read" in err
+    path = tmp_path / "none.md"
+    assert (
+        err
+        == f"zoo: --check {path}: cannot read it: No such file or directory; zoo report --out {path} writes it\n"
+    )
 
 
 @pytest.mark.parametrize("name", ["html", "junit"])
@@ -65,7 +71,11 @@ def test_other_definitions_are_a_plain_table(capsys, name):
 
 def test_checking_writes_nothing(capsys, tmp_path):
     code, out, err = report(capsys, "--check", TABLES, "--out", tmp_path / "t.md")
-    assert (code, out, err) == (2, "", "zoo: --check writes nothing; leave --out out\n")
+    assert (code, out, err) == (
+        2,
+        "",
+        "zoo: --check FILE writes nothing, --out FILE writes: give one of them\n",
+    )
 
 
 @pytest.mark.parametrize(
@@ -182,3 +192,66 @@ def test_a_ledger_whose_only_line_was_cut_is_no_unmeasured_zoo(capsys, tmp_path)
         f"zoo: {path}: no whole measurement is left in it: skipped an unfinished line; its writer was interrupted; "
         "restore it from a copy\n"
     )
+
+
+@pytest.mark.parametrize("name", ["x.docx", "x", "report.htm"])
+def test_a_suffix_that_names_no_format_is_refused(capsys, tmp_path, name):
+    path = tmp_path / name
+    suffixes = ".md, .csv, .json, .html, .xml, .txt"
+    message = f"zoo: {path}: its suffix names no format; end it in {suffixes}, or add --format\n"
+    assert report(capsys, "--out", path) == (2, "", message)
+    assert not path.exists()
+    assert report(capsys, "--out", path, "--format", "md") == (0, "", "")
+    assert path.read_text().startswith("# Published tables")
+
+
+@pytest.mark.parametrize(
+    ("name", "flags", "said"),
+    [
+        ("x.md", ("--format", "csv"), "csv"),
+        ("x.html", ("--json",), "json"),
+        ("x.txt", ("--format", "md"), "md"),
+    ],
+)
+def test_a_suffix_and_a_flag_that_disagree_are_refused(capsys, tmp_path, name, flags, said):
+    path = tmp_path / name
+    code, out, err = report(capsys, "--out", path, *flags)
+    assert (code, out) == (2, "")
+    assert err.endswith(f"the flags say {said}; change one of them\n")
+    assert not path.exists()
+
+
+def test_the_suffix_is_looked_at_before_anything_is_measured(capsys, tmp_path):
+    assert main(["verify", "--out", str(tmp_path / "x.docx")]) == 2
+    assert "its suffix names no format" in capsys.readouterr().err
+    row = next(iter(load_manifest())).id
+    assert main(["diagnose", row, "--out", str(tmp_path / "x.html")]) == 2
+    assert "a diagnosis is text or JSON: end it in .txt or .json" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
+def test_a_console_of_any_encoding_gets_the_tables(encoding):
+    program = "import sys; from segbench.zoo.cli import main; sys.exit(main(sys.argv[1:]))"
+    asked = ("report", "isanet_r50-d8_512x1024_40k_cityscapes", "--ledger", LEDGER)
+    done = subprocess.run(
+        [sys.executable, "-c", program, *asked],
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    arrow = "→" if encoding == "utf-8" else "->"
+    assert f"5.869 {arrow} 5.865 (-0.004) reproduced" in done.stdout.decode(encoding)
+
+
+def test_the_note_is_the_command_that_makes_the_file_again(capsys, tmp_path, monkeypatch):
+    """And its check, typed in with --check in place of --out, passes."""
+    shutil.copytree(ROOT / "results", tmp_path / "results")
+    monkeypatch.chdir(tmp_path)
+    asked = ["isanet_r50*", "--where", "dataset=ade20k backbone=R-50*", "--tolerance", "0.3"]
+    assert main(["report", *asked, "--out", "t.md"]) == 0
+    command, checked = re.findall("`(.*?)`", Path("t.md").read_text())[:2]
+    assert command == "zoo report 'isanet_r50*' --where 'dataset=ade20k backbone=R-50*' --tolerance 0.3"
+    assert checked == "--check FILE"
+    assert main([*shlex.split(command)[1:], "--check", "t.md"]) == 0
+    assert capsys.readouterr().err == ""

@@ -104,7 +104,20 @@ def warn_of_strangers(measurements: Iterable[Measurement], source: Path, manifes
 
 def format_name(arguments: argparse.Namespace) -> str:
     """As asked for, else as the suffix of the file that is written or checked says, else text."""
-    if arguments.json:
-        return "json"
     file = getattr(arguments, "check", None) or arguments.out
-    return arguments.format or SUFFIXES.get(file.suffix if file else "", "text")
+    asked = "json" if arguments.json else arguments.format
+    by_suffix = _suffix_format(file) if file else "text"
+    if asked is None and by_suffix is None:
+        raise CommandError(
+            f"{file}: its suffix names no format; end it in {', '.join(SUFFIXES)}, or add --format", USAGE
+        )
+    if asked and file and file.suffix in SUFFIXES and asked != by_suffix:
+        raise CommandError(
+            f"{file}: its suffix says {by_suffix}, the flags say {asked}; change one of them", USAGE
+        )
+    return asked or by_suffix or "text"
+
+
+def _suffix_format(file: Path) -> str | None:
+    """None where the name says nothing; a pipe or a device takes text."""
+    return SUFFIXES.get(file.suffix) or ("text" if file.exists() and not file.is_file() else None)

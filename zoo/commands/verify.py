@@ -47,6 +47,7 @@ def run_verify(arguments: argparse.Namespace) -> int:
     _require_metrics(chosen, arguments.metric)
     _require_parts_that_go_together(arguments)
     require_file_place("--out", arguments.out)
+    format_name(arguments)
     require_file_place("--ledger", arguments.ledger)
     require_file_place("--save-baseline", arguments.save_baseline)
     options = measuring_options(
