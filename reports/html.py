@@ -15,12 +15,12 @@ from .speed_shape import LEAST_ROWS, Shape, fit_shape
 from .table import (
     ABSENT,
     ALWAYS_COUNTED,
-    MEANINGS,
     Footnotes,
     Row,
     Table,
     figure,
     left_out,
+    legend,
     linked,
     shown_columns,
     summary,
@@ -100,15 +100,10 @@ def format_html(rows: Sequence[Row], background: Background = NO_BACKGROUND) -> 
         counts=_counts(rows),
         tables=[_page_table(table) for table in tables(rows)],
         plots=_plots(rows, background),
-        legend=[(status.value, MEANINGS[status]) for status in _statuses(rows)],
+        legend=legend(rows, background),
         panels=("input", "truth", "prediction", "errors"),
         alt=_alt,
     )
-
-
-def _statuses(rows: Sequence[Row]) -> list[Status]:
-    used = {verdict.status for row in rows for verdict in row.verdicts}
-    return [status for status in Status if status in used]
 
 
 def _counts(rows: Sequence[Row]) -> list[tuple[str, int]]:

@@ -5,13 +5,12 @@ Every formatter takes rows and returns a string; nothing is printed here.
 
 from __future__ import annotations
 
-import enum
 import textwrap
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from .background import NO_BACKGROUND, Background
+from .background import NO_BACKGROUND, Background, Origin
 from .forms import AnyColumn, Column, Form, LinkColumn, MetricColumn, form_of
 from .metrics import METRICS
 from .verdict import Status, Verdict, rounded
@@ -126,32 +125,24 @@ def format_markdown(rows: Sequence[Row], background: Background = NO_BACKGROUND)
 
 
 def format_csv(rows: Sequence[Row], background: Background = NO_BACKGROUND) -> str:
-    """One line a claim, `measured` unrounded; what is absent is empty."""
-    del background  # a program's table is rows alone
+    """One line a claim with the fields of `format_json`; what is absent is empty."""
     import pandas as pd  # noqa: PLC0415  (half a second that `zoo list` need not pay)
 
-    columns = [
-        "checkpoint",
-        "publisher",
-        "dataset",
-        "metric",
-        "published",
-        "measured",
-        "delta",
-        "status",
-        "reason",
-    ]
     records = [
-        {**_record(row, verdict), "reason": _one_line(verdict.reason)} for row, verdict in _claims(rows)
+        {**_record(row, verdict, background), "reason": _one_line(verdict.reason)}
+        for row, verdict in _claims(rows)
     ]
     # As objects: pandas would make "78.70" and absent numbers its own.
-    return pd.DataFrame(records, columns=columns, dtype=object).to_csv(index=False, lineterminator="\n")
+    return pd.DataFrame(records, columns=RECORD_FIELDS, dtype=object).to_csv(index=False, lineterminator="\n")
 
 
 def format_json(rows: Sequence[Row], background: Background = NO_BACKGROUND) -> str:
-    """A list with one object a claim, `measured` unrounded; what is absent is null."""
-    del background
-    records = [_record(row, verdict) for row, verdict in _claims(rows)]
+    """A list with one object a claim; what is absent is null.
+
+    `measured` is unrounded; `rounded` is it as the publisher would print it, and `delta` is `rounded` minus
+    `published`. Up to `reproduced_up_to` a difference is reproduced, up to `drift_up_to` it is drift.
+    """
+    records = [_record(row, verdict, background) for row, verdict in _claims(rows)]
     return msgspec.json.format(msgspec.json.encode(records), indent=2).decode() + "\n"
 
 
@@ -170,7 +161,10 @@ FORMATS: dict[str, Callable[[Sequence[Row], Background], str]] = {
 def _document(rows: Sequence[Row], layout: Layout, background: Background) -> str:
     parts = [_table_text(table, layout) for table in tables(rows)]
     for title, lines in (
-        ("Verdicts", _legend(rows)),
+        (
+            "Verdicts",
+            [f"{word}: {meaning}" for word, meaning in legend(rows, background, whole=layout is MARKDOWN)],
+        ),
         ("Bands", background.bands),
         ("Figures", background.environments),
     ):
@@ -322,9 +316,17 @@ def _delta(verdict: Verdict) -> str:
     return "" if verdict.delta is None else f" ({verdict.delta:+.{METRICS[verdict.metric].decimals}f})"
 
 
-def _legend(rows: Sequence[Row]) -> list[str]:
+def legend(
+    rows: Sequence[Row], background: Background = NO_BACKGROUND, *, whole: bool = True
+) -> list[tuple[str, str]]:
+    """What the verdicts mean: those that occur, or every one of a `whole` document, which has a title."""
     used = {verdict.status for _, verdict in _claims(rows)}
-    return [f"{status.value}: {meaning}" for status, meaning in MEANINGS.items() if status in used]
+    limit = {Status.REPRODUCED: f", within {background.own_limit}"} if background.own_limit else {}
+    return [
+        (status.value, meaning + limit.get(status, ""))
+        for status, meaning in MEANINGS.items()
+        if status in used or (whole and background.title)
+    ]
 
 
 def summary(rows: Sequence[Row]) -> str:
@@ -375,11 +377,38 @@ def _one_line(text: str) -> str:
 # --- tables that programs read ----------------------------------------------------------------------
 
 
+_ROW_FIELDS = ("checkpoint", "publisher", "dataset", "method", "backbone", "crop", "schedule")
+_VERDICT_FIELDS = (
+    "metric",
+    "published",
+    "measured",
+    "rounded",
+    "delta",
+    "status",
+    "reason",
+    "images",
+    "date",
+)
+RECORD_FIELDS = [
+    *_ROW_FIELDS, *_VERDICT_FIELDS, "reproduced_up_to", "drift_up_to", *Origin.__struct_fields__,
+]  # fmt: skip
+"""Of a claim in CSV and JSON, in their order."""
+
+
 def _claims(rows: Sequence[Row]) -> list[tuple[Row, Verdict]]:
     return [(row, verdict) for row in rows for verdict in row.verdicts]
 
 
-def _record(row: Row, verdict: Verdict) -> dict[str, str | float | None]:
-    fields = {name: getattr(verdict, name) for name in verdict.__struct_fields__}
-    record = {"checkpoint": verdict.checkpoint, "publisher": row.publisher, "dataset": row.dataset, **fields}
-    return {name: value.value if isinstance(value, enum.Enum) else value for name, value in record.items()}
+def _record(row: Row, verdict: Verdict, background: Background) -> dict[str, str | float | None]:
+    key = (verdict.checkpoint, verdict.metric, verdict.date)
+    near, far = background.limits.get(key, (None, None))
+    origin = background.origins.get(key) if verdict.measured is not None else None
+    return {
+        **{name: getattr(row, name) for name in _ROW_FIELDS},
+        **{name: getattr(verdict, name, None) for name in _VERDICT_FIELDS},
+        "rounded": None if verdict.measured is None else float(rounded(verdict.measured, verdict.metric)),
+        "status": verdict.status.value,
+        "reproduced_up_to": near,
+        "drift_up_to": far,
+        **{name: getattr(origin, name, None) for name in Origin.__struct_fields__},
+    }

@@ -7,6 +7,7 @@ from textwrap import dedent
 
 import pytest
 
+from segbench.reports.background import Background, Origin
 from segbench.reports.forms import FORMS, MMSEGMENTATION, SSSEGMENTATION_ISNET, form_of
 from segbench.reports.table import (
     FORMATS,
@@ -271,45 +272,43 @@ def test_csv_has_one_line_a_claim():
         ),
     ]
     assert text_of(rows, format_csv) == dedent("""
-        checkpoint,publisher,dataset,metric,published,measured,delta,status,reason
-        demo,mmsegmentation,Streets (demo),miou,76.63,76.6284764748448,0.0,reproduced,
-        demo,mmsegmentation,Streets (demo),miou_ms_flip,78.23,78.23256082424456,0.0,reproduced,
-        b,sssegmentation,Cityscapes,miou,78.70,,,not measured,"no data, no weights"
-        b,sssegmentation,Cityscapes,fps,,,,not published,none
+        checkpoint,publisher,dataset,method,backbone,crop,schedule,metric,published,measured,rounded,delta,status,reason,images,date,reproduced_up_to,drift_up_to,protocol,device,precision,taken_at,environment
+        demo,mmsegmentation,Streets (demo),ISANet,R-50-D8 (w16),256x512,800,miou,76.63,76.6284764748448,76.63,0.0,reproduced,,12,,,,,,,,
+        demo,mmsegmentation,Streets (demo),ISANet,R-50-D8 (w16),256x512,800,miou_ms_flip,78.23,78.23256082424456,78.23,0.0,reproduced,,12,,,,,,,,
+        b,sssegmentation,Cityscapes,ISNet,R-50-D8,512x1024,LR/POLICY/BS/EPOCH: 0.01/poly/16/130,miou,78.70,,,,not measured,"no data, no weights",,,,,,,,,
+        b,sssegmentation,Cityscapes,ISNet,R-50-D8,512x1024,LR/POLICY/BS/EPOCH: 0.01/poly/16/130,fps,,,,,not published,none,,,,,,,,,
         """)
     assert len(list(csv.DictReader(io.StringIO(format_csv(rows))))) == 4
 
 
-def test_json_is_a_list_of_verdicts_with_plain_names():
+def test_json_is_a_list_of_verdicts_with_their_rows_bands_and_origins():
     rows = [DEMO, mmseg("b", ("fps", "9.0", {"reason": "no such device", "date": "2021-10-13"}))]
-    assert json.loads(format_json(rows))[1:] == [
+    origin = Origin(
+        protocol="whole",
+        device="cpu",
+        precision="fp32",
+        taken_at="2026-11-21T11:01:02+00:00",
+        environment="torch 2",
+    )
+    key = ("demo", "miou_ms_flip", "")
+    about = Background(limits={key: (0.055, 0.155)}, origins={key: origin})
+    assert json.loads(format_json(rows, about))[1:] == [
         {
-            "checkpoint": "demo",
-            "publisher": "mmsegmentation",
-            "dataset": "Streets (demo)",
-            "metric": "miou_ms_flip",
-            "published": "78.23",
-            "measured": 78.23256082424456,
-            "delta": 0.0,
-            "status": "reproduced",
-            "reason": "",
-            "images": 12,
-            "date": "",
+            "checkpoint": "demo", "publisher": "mmsegmentation", "dataset": "Streets (demo)", "method": "ISANet",
+            "backbone": "R-50-D8 (w16)", "crop": "256x512", "schedule": "800", "metric": "miou_ms_flip",
+            "published": "78.23", "measured": 78.23256082424456, "rounded": 78.23, "delta": 0.0,
+            "status": "reproduced", "reason": "", "images": 12, "date": "", "reproduced_up_to": 0.055,
+            "drift_up_to": 0.155, "protocol": "whole", "device": "cpu", "precision": "fp32",
+            "taken_at": "2026-11-21T11:01:02+00:00", "environment": "torch 2",
         },
         {
-            "checkpoint": "b",
-            "publisher": "mmsegmentation",
-            "dataset": "Cityscapes",
-            "metric": "fps",
-            "published": "9.0",
-            "measured": None,
-            "delta": None,
-            "status": "not measured",
-            "reason": "no such device",
-            "images": None,
-            "date": "2021-10-13",
+            "checkpoint": "b", "publisher": "mmsegmentation", "dataset": "Cityscapes", "method": "ISANet",
+            "backbone": "R-50-D8", "crop": "512x1024", "schedule": "40000", "metric": "fps", "published": "9.0",
+            "measured": None, "rounded": None, "delta": None, "status": "not measured", "reason": "no such device",
+            "images": None, "date": "2021-10-13", "reproduced_up_to": None, "drift_up_to": None, "protocol": None,
+            "device": None, "precision": None, "taken_at": None, "environment": None,
         },
-    ]
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", FORMATS)

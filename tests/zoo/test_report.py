@@ -1,5 +1,6 @@
 """`zoo report`: the tables again from the repository's own ledger, and whether a written file still agrees."""
 
+import json
 import os
 import re
 import shlex
@@ -13,6 +14,7 @@ import msgspec
 import pytest
 
 from segbench.reports.ledger import append
+from segbench.reports.verdict import Status
 from segbench.zoo.cli import main
 from segbench.zoo.manifest import load_manifest
 from segbench.zoo.measurement import Measurement
@@ -255,3 +257,34 @@ def test_the_note_is_the_command_that_makes_the_file_again(capsys, tmp_path, mon
     assert checked == "--check FILE"
     assert main([*shlex.split(command)[1:], "--check", "t.md"]) == 0
     assert capsys.readouterr().err == ""
+
+
+def test_records_say_how_each_figure_was_measured_and_judged(capsys):
+    """A program can do the sums again: `delta` is `rounded` minus `published`."""
+    code, out, _ = report(capsys, "--json")
+    measured = [record for record in json.loads(out) if record["measured"] is not None]
+    assert (code, len(measured)) == (0, 16)
+    for record in measured:
+        assert record["delta"] == pytest.approx(record["rounded"] - float(record["published"]), abs=1e-9)
+        assert abs(record["delta"]) <= record["reproduced_up_to"] < record["drift_up_to"]
+        assert (record["protocol"], record["device"]) == ("training-step-trace-v1", "cpu")
+        assert record["environment"].startswith("cpu, fp32, Linux ")
+        assert record["taken_at"].startswith("2026-11-21T")
+
+
+def test_a_limit_of_the_users_own_is_named_where_the_verdicts_are_explained(capsys):
+    code, out, _ = report(capsys, "--tolerance", "2")
+    assert code == 0
+    assert (
+        "\nreproduced: our figure agrees with the printed one, within 2 points as set with --tolerance\n"
+        in out
+    )
+    bands = " ".join(out.split())
+    assert "beyond is refuted (limit set by the user with --tolerance)." in bands
+    assert "neither may count as reproduced. --tolerance does not change it." in bands
+
+
+def test_a_document_explains_every_verdict_that_it_counts():
+    text = TABLES.read_text()
+    for status in Status:
+        assert f"\n- {status.value}: " in text
