@@ -289,7 +289,9 @@ def test_a_phone_shows_every_figure_verdict_and_plot_without_scrolling_sideways(
 def test_a_wide_screen_shows_a_plot_once_and_no_cards(open_page):
     tab, _ = open_page(1280, "light")
     assert tab.evaluate("getComputedStyle(document.querySelector('table.cards')).display") == "table"
-    sideways = "[...document.querySelectorAll('main > section > .scroll')].map((s) => s.scrollWidth - s.clientWidth)"
+    sideways = (
+        "[...document.querySelectorAll('main > section > .scroll')].map((s) => s.scrollWidth - s.clientWidth)"
+    )
     assert max(tab.evaluate(sideways)) == 0
     shown = "[...document.querySelectorAll('figure')].map((f) => [...f.querySelectorAll('.scroll svg')]"
     assert set(tab.evaluate(shown + ".filter((s) => s.checkVisibility()).length)")) == {0, 1}
