@@ -19,6 +19,19 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     """From 1."""
 
 
+class Origin(msgspec.Struct, frozen=True, kw_only=True):
+    """How a claim's figure was measured."""
+
+    protocol: str
+    device: str
+    """`cpu`, or the GPU's name."""
+    precision: str
+    taken_at: str
+    """UTC, ISO 8601."""
+    environment: str
+    """Versions, in one line."""
+
+
 class ClassFigures(msgspec.Struct, frozen=True, kw_only=True):
     """IoU of every class of one measured row."""
 
@@ -73,12 +86,16 @@ class Background(msgspec.Struct, frozen=True, kw_only=True):
     """One sentence below the title."""
     bands: tuple[str, ...] = ()
     """Which differences count as what, and why."""
+    own_limit: str = ""
+    """The limit that the user set in place of the derived ones, in words; empty where none is set."""
     environments: tuple[str, ...] = ()
     """What measured the figures, one line an environment."""
     places: dict[tuple[str, str, str], Place] = {}
     """(checkpoint, metric, date) -> place of the claim."""
     limits: dict[tuple[str, str, str], tuple[float, float]] = {}
     """(checkpoint, metric, date) -> largest difference that is reproduced, and that is drift."""
+    origins: dict[tuple[str, str, str], Origin] = {}
+    """(checkpoint, metric, date) -> how its figure was measured; absent where none was."""
     classes: tuple[ClassFigures, ...] = ()
     scenes: tuple[Scene, ...] = ()
     changes: tuple[ClaimChange, ...] | None = None

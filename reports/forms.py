@@ -16,20 +16,35 @@ class Column(msgspec.Struct, frozen=True):
     """A text field of `table.Row`."""
 
 
+class LinkColumn(msgspec.Struct, frozen=True):
+    """A column of links."""
+
+    title: str
+    """Heading, in the publisher's words."""
+    links: tuple[tuple[str, str], ...]
+    """Word that is linked, in the publisher's words, and the name of the link in `table.Row.links`."""
+
+
 class MetricColumn(msgspec.Struct, frozen=True):
     """A column of numbers; several metrics in one are divided by a slash."""
 
     metrics: tuple[str, ...]
 
+    @property
     def title(self) -> str:
         """Heading: the metrics' own ones."""
         return "/".join(METRICS[metric].title for metric in self.metrics)
 
 
+AnyColumn = Column | LinkColumn | MetricColumn
+
+
 class Form(msgspec.Struct, frozen=True, kw_only=True):
     """The form of one publisher's table."""
 
-    columns: tuple[Column | MetricColumn, ...]
+    columns: tuple[AnyColumn, ...]
+    percent_sign: bool = False
+    """Whether percentages are printed with their sign."""
 
     @property
     def names_method(self) -> bool:
@@ -43,6 +58,7 @@ class Form(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+# As in configs/isanet/README.md.
 MMSEGMENTATION = Form(
     columns=(
         Column("Method", "method"),
@@ -54,16 +70,36 @@ MMSEGMENTATION = Form(
         Column("Device", "device"),
         MetricColumn(("miou",)),
         MetricColumn(("miou_ms_flip",)),
+        LinkColumn("config", (("config", "config"),)),
+        LinkColumn("download", (("model", "weights"), ("log", "log"))),
     )
 )
-_SSSEGMENTATION = (
-    Column("Backbone", "backbone"),
-    Column("Crop Size", "crop"),
-    Column("Schedule", "schedule"),
+# As in docs/modelzoo/isanet/README.md.
+SSSEGMENTATION_ISANET = Form(
+    columns=(
+        Column("Backbone", "backbone"),
+        Column("Pretrain", "pretrain"),
+        Column("Crop Size", "crop"),
+        Column("Schedule", "schedule"),
+        Column("Train/Eval Set", "train_eval_set"),
+        MetricColumn(("miou",)),
+        LinkColumn("Download", (("cfg", "config"), ("model", "weights"), ("log", "log"))),
+    ),
+    percent_sign=True,
 )
-SSSEGMENTATION_ISANET = Form(columns=(*_SSSEGMENTATION, MetricColumn(("miou",))))
-# LIP has the mirrored view as its second number, all other data sets six or five scales as well.
-SSSEGMENTATION_ISNET = Form(columns=(*_SSSEGMENTATION, MetricColumn(("miou", "miou_ms_flip", "miou_flip"))))
+# As in docs/performances/isnet/README.md of 2021, which had no Pretrain column; the configuration is linked since
+# then. LIP has the mirrored view as its second number, all other data sets six or five scales as well.
+SSSEGMENTATION_ISNET = Form(
+    columns=(
+        Column("Backbone", "backbone"),
+        Column("Crop Size", "crop"),
+        Column("Schedule", "schedule"),
+        Column("Train/Eval Set", "train_eval_set"),
+        MetricColumn(("miou", "miou_ms_flip", "miou_flip")),
+        LinkColumn("Download", (("cfg", "config"), ("model", "weights"), ("log", "log"))),
+    ),
+    percent_sign=True,
+)
 
 FORMS: dict[tuple[str, str], Form] = {
     ("sssegmentation", "ISANet"): SSSEGMENTATION_ISANET,

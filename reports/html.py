@@ -3,31 +3,35 @@
 from __future__ import annotations
 
 import base64
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from .background import NO_BACKGROUND, Background, ClassFigures, Scene
-from .forms import Column, MetricColumn
+from .forms import AnyColumn, Column, LinkColumn
 from .metrics import METRICS
 from .plots import MARKER_NAMES, claim_name, class_plot, delta_plot, memory_plot, speed_plot
 from .speed_shape import LEAST_ROWS, Shape, fit_shape
 from .table import (
     ABSENT,
     ALWAYS_COUNTED,
-    MEANINGS,
     Footnotes,
     Row,
     Table,
     figure,
+    left_out,
+    legend,
+    linked,
     shown_columns,
     summary,
     tables,
+    unit_sign,
     without_column,
 )
 from .verdict import Status, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 TEMPLATE = "report.html.j2"
 
@@ -48,6 +52,8 @@ class Cell(NamedTuple):
     figures: tuple[Figure, ...]
     sort: str
     """What a column is sorted by: a number where there is one."""
+    links: tuple[tuple[str, str], ...] = ()
+    """Word and address."""
 
 
 class PageTable(NamedTuple):
@@ -61,12 +67,20 @@ class PageTable(NamedTuple):
     notes: tuple[str, ...]
 
 
+class Drawing(NamedTuple):
+    """One plot for two widths of a screen; the page shows the one that fits."""
+
+    wide: str
+    """Empty where the narrow one serves both."""
+    narrow: str
+
+
 class Plot(NamedTuple):
     """A drawing with its words, and its numbers for those who do not see it."""
 
     title: str
     caption: str
-    svg: str
+    svg: Drawing
     header: tuple[str, ...]
     records: tuple[tuple[str, ...], ...]
 
@@ -86,15 +100,10 @@ def format_html(rows: Sequence[Row], background: Background = NO_BACKGROUND) -> 
         counts=_counts(rows),
         tables=[_page_table(table) for table in tables(rows)],
         plots=_plots(rows, background),
-        legend=[(status.value, MEANINGS[status]) for status in _statuses(rows)],
+        legend=legend(rows, background),
         panels=("input", "truth", "prediction", "errors"),
         alt=_alt,
     )
-
-
-def _statuses(rows: Sequence[Row]) -> list[Status]:
-    used = {verdict.status for row in rows for verdict in row.verdicts}
-    return [status for status in Status if status in used]
 
 
 def _counts(rows: Sequence[Row]) -> list[tuple[str, int]]:
@@ -111,28 +120,31 @@ def _page_table(table: Table) -> PageTable:
     rows = tuple(
         (row.checkpoint, tuple(_cell(row, column, notes) for column in columns)) for row in table.rows
     )
-    lines = tuple(without_column(table, notes))
+    lines = (*without_column(table, notes), *left_out(table))
     return PageTable(
         heading=table.heading,
-        titles=tuple(column.title if isinstance(column, Column) else column.title() for column in columns),
+        titles=tuple(column.title for column in columns),
         rows=rows,
         lines=lines,
         notes=tuple(line.partition("] ")[2] for line in notes.lines()),
     )
 
 
-def _cell(row: Row, column: Column | MetricColumn, notes: Footnotes) -> Cell:
+def _cell(row: Row, column: AnyColumn, notes: Footnotes) -> Cell:
     if isinstance(column, Column):
         text = getattr(row, column.field) or ABSENT
         return Cell(text, (), text)
+    if isinstance(column, LinkColumn):
+        links = tuple(linked(row, column))
+        return Cell("" if links else ABSENT, (), "", links)
     verdicts = [v for metric in column.metrics for v in row.verdicts if v.metric == metric]
-    figures = tuple(_figure(verdict, notes) for verdict in verdicts)
+    figures = tuple(_figure(verdict, notes, unit_sign(row, verdict.metric)) for verdict in verdicts)
     return Cell(ABSENT if not figures else "", figures, _sort_key(verdicts))
 
 
-def _figure(verdict: Verdict, notes: Footnotes) -> Figure:
+def _figure(verdict: Verdict, notes: Footnotes, unit: str) -> Figure:
     mark = notes.mark(verdict.reason)
-    text = figure(verdict, Footnotes())
+    text = figure(verdict, Footnotes(), unit)
     return Figure(text.rpartition(" [")[0] if mark else text, verdict.status.value, mark.strip(" []"))
 
 
@@ -171,18 +183,22 @@ def _deltas(name: str, unit: str, verdicts: Sequence[Verdict], background: Backg
     marks = ", ".join(f"{mark} = {status.value}" for status, mark in MARKER_NAMES.items())
     return Plot(
         title=f"{what}: measured minus published",
-        caption=f"Dark band: reproduced; light band: drift; {marks}.",
-        svg=delta_plot(verdicts, background.limits, name),
+        caption=f"The inner band (green) is what counts as reproduced, the outer one (yellow) as drift; {marks}.",
+        svg=_drawing(partial(delta_plot, verdicts, background.limits), name),
         header=("Claim", "Published", "Measured minus published", "Verdict"),
         records=tuple((claim_name(v), v.published or "", f"{v.delta:+g}", v.status.value) for v in verdicts),
     )
+
+
+def _drawing(plot: Callable[..., str], name: str) -> Drawing:
+    return Drawing(plot(name), plot(f"{name}-narrow", narrow=True))
 
 
 def _memory(verdicts: Sequence[Verdict]) -> Plot:
     return Plot(
         title="Training memory: foretold against published",
         caption="On the line, the tracing of a training step gives what was printed. GB is MiB / 1000 here.",
-        svg=memory_plot(verdicts, "memory"),
+        svg=_drawing(partial(memory_plot, verdicts), "memory"),
         header=("Checkpoint", "Published, GB", "Foretold, GB"),
         records=tuple((v.checkpoint, v.published or "", f"{v.measured:.3f}") for v in verdicts),
     )
@@ -203,7 +219,7 @@ def _speed(shape: Shape) -> Plot:
     return Plot(
         title="Shape of the speed column",
         caption="1 is a row that fits the device's common factor; red rows contradict the rest of their column.",
-        svg=speed_plot(shape, "speed"),
+        svg=_drawing(partial(speed_plot, shape), "speed"),
         header=("Checkpoint", "Over the common factor", "Fits"),
         records=tuple(
             (row, f"{ratio:.2f}", "no" if row in shape.inconsistent else "yes")
@@ -220,7 +236,7 @@ def _class_plots(figures: Sequence[ClassFigures]) -> list[Plot]:
         Plot(
             title=f"IoU of every class, {dataset}",
             caption="One mark a measured row and class, from the run behind its mIoU.",
-            svg=class_plot(group, f"classes-{number}"),
+            svg=Drawing("", class_plot(group, f"classes-{number}")),
             header=("Class", *(one.checkpoint for one in group)),
             records=tuple(
                 (name, *(_percent(one.iou_percent.get(name)) for one in group)) for name in classes

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO, TypeVar
 import msgspec
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 RecordT = TypeVar("RecordT", bound=msgspec.Struct)
@@ -76,11 +77,15 @@ def read(path: Path, record_type: type[RecordT]) -> list[RecordT]:
     return read_with_warnings(path, record_type)[0]
 
 
-def read_with_warnings(path: Path, record_type: type[RecordT]) -> tuple[list[RecordT], list[str]]:
-    """Every whole record, oldest first, and a sentence for every torn line that was skipped.
+def read_with_warnings(
+    path: Path, record_type: type[RecordT], fault_of: Callable[[RecordT], str] | None = None
+) -> tuple[list[RecordT], list[str]]:
+    """Every whole record, oldest first, and a sentence for every torn line and every kind of unknown field.
+
+    `fault_of` says what is wrong with a record's values; empty where nothing is.
 
     Raises:
-        LedgerError: the file cannot be read, or a line is not a record.
+        LedgerError: the file cannot be read, a line is no record, or has impossible values.
     """
     try:
         lines = path.read_bytes().split(b"\n")
@@ -88,6 +93,7 @@ def read_with_warnings(path: Path, record_type: type[RecordT]) -> tuple[list[Rec
         raise LedgerError(f"{path}: cannot read the ledger: {error.strerror or error}") from error
     records: list[RecordT] = []
     warnings: list[str] = []
+    unknown: dict[str, list[int]] = {}
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -95,12 +101,27 @@ def read_with_warnings(path: Path, record_type: type[RecordT]) -> tuple[list[Rec
             warnings.append(f"{path}:{number}: skipped an unfinished line; its writer was interrupted")
         else:
             records.append(_record(line, record_type, f"{path}:{number}"))
-    return records, warnings
+            if fault_of is not None and (fault := fault_of(records[-1])):
+                raise LedgerError(f"{path}:{number}: {fault}; mend the line or delete it")
+            for name in _unknown_fields(line, record_type):
+                unknown.setdefault(name, []).append(number)
+    return records, warnings + [
+        f"{path}:{numbers[0]}: field {name!r}, unknown to this version, is left out ({len(numbers)} such lines)"
+        for name, numbers in unknown.items()
+    ]
 
 
 def _is_torn(line: bytes, *, last: bool) -> bool:
-    """`last` says that no end of line follows: a whole line there comes from an editor, a broken one was torn."""
-    return line.rstrip(b"\r").endswith(SEAL) or (last and not _is_json(line))
+    """`last` says that no end of line follows: a whole line there comes from an editor, a broken one was torn.
+
+    What does not even begin as a record does was written by nobody who writes ledgers.
+    """
+    return line.rstrip(b"\r").endswith(SEAL) or (last and line.startswith(b"{") and not _is_json(line))
+
+
+def _unknown_fields(line: bytes, record_type: type[msgspec.Struct]) -> list[str]:
+    names = msgspec.json.decode(line, type=dict[str, msgspec.Raw])
+    return [name for name in names if name not in record_type.__struct_fields__]
 
 
 def _record(line: bytes, record_type: type[RecordT], place: str) -> RecordT:
@@ -114,5 +135,5 @@ def _record(line: bytes, record_type: type[RecordT], place: str) -> RecordT:
 
 
 def _shown(line: bytes, limit: int = 60) -> str:
-    text = line.decode("utf-8", errors="replace").strip()
+    text = "".join(c if c.isprintable() else "\ufffd" for c in line.decode("utf-8", errors="replace").strip())
     return text if len(text) <= limit else text[: limit - 3] + "..."

@@ -39,6 +39,9 @@ _SERIES_MARKERS = "osD^vPX*"
 """Turned on by one every eight rows, so that 64 rows have a mark of their own."""
 MARKER_NAMES = {Status.REPRODUCED: "disc", Status.DRIFT: "diamond", Status.REFUTED: "cross"}
 _ROW_INCHES = 0.22
+_WIDE_INCHES = 8.0
+_NARROW_INCHES, _NARROW_ROW_INCHES = 4.2, 0.4
+"""On a phone a row is two lines: its name, which would else take half the width, and below it its mark."""
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 9, "text.color": INK, "axes.edgecolor": FAINT,
     "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK, "axes.spines.top": False,
@@ -48,31 +51,47 @@ _STYLE: dict[Any, Any] = {
 
 
 def delta_plot(
-    verdicts: Sequence[Verdict], limits: Mapping[tuple[str, str, str], tuple[float, float]], name: str
+    verdicts: Sequence[Verdict],
+    limits: Mapping[tuple[str, str, str], tuple[float, float]],
+    name: str,
+    *,
+    narrow: bool = False,
 ) -> str:
     """Differences of claims of one unit, each over its bands; shares of the figure where the bands are shares."""
     relative = METRICS[verdicts[0].metric].unit != "%"
+    height = 0.4 if narrow else 0.8
+
+    bands = [limits.get((one.checkpoint, one.metric, one.date), (0.0, 0.0)) for one in verdicts]
+    scales = [100 / float(one.published or 1) if relative else 1.0 for one in verdicts]
 
     def draw(axes: Axes) -> None:
-        for place, verdict in enumerate(verdicts):
-            assert verdict.published is not None
-            assert verdict.delta is not None
-            scale = 100 / float(verdict.published) if relative else 1.0
-            near, far = limits.get((verdict.checkpoint, verdict.metric, verdict.date), (0.0, 0.0))
-            axes.barh(place, 2 * far * scale, left=-far * scale, color=WIDE, height=0.8)
-            axes.barh(place, 2 * near * scale, left=-near * scale, color=BAND, height=0.8)
-            ink, marker = _STATUS_INK.get(verdict.status, _OTHER_INK), _MARKERS.get(verdict.status, "s")
-            axes.plot(verdict.delta * scale, place, color=ink, marker=marker, markersize=5, linestyle="none")
+        for which, colour, word in ((1, WIDE, "band of drift"), (0, BAND, "band of reproduced")):
+            ends = [band[which] * scale for band, scale in zip(bands, scales, strict=True)]
+            left, widths = [-end for end in ends], [2 * end for end in ends]
+            axes.barh(range(len(ends)), widths, left=left, color=colour, height=height, label=word)
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, reverse=True, borderpad=0)
+        for status in dict.fromkeys(one.status for one in verdicts):
+            marks = [(one.delta or 0.0, place) for place, one in enumerate(verdicts) if one.status is status]
+            ink, marker = _STATUS_INK.get(status, _OTHER_INK), _MARKERS.get(status, "s")
+            shares = [delta * scales[place] for delta, place in marks]
+            axes.plot(
+                shares,
+                [place for _, place in marks],
+                color=ink,
+                marker=marker,
+                markersize=5,
+                linestyle="none",
+            )
         axes.axvline(0, color=INK, linewidth=0.8)
-        _name_rows(axes, [claim_name(verdict) for verdict in verdicts])
+        _name_rows(axes, [claim_name(verdict) for verdict in verdicts], narrow=narrow)
         axes.set_xlabel(
             "measured minus published, " + ("% of the published figure" if relative else "points")
         )
 
-    return _svg(draw, name, rows=len(verdicts))
+    return _svg(draw, name, _size(len(verdicts), narrow=narrow))
 
 
-def memory_plot(verdicts: Sequence[Verdict], name: str) -> str:
+def memory_plot(verdicts: Sequence[Verdict], name: str, *, narrow: bool = False) -> str:
     """Foretold training memory over the published one, with the line on which they agree."""
     pairs = [(float(v.published), v.measured) for v in verdicts if v.published and v.measured is not None]
 
@@ -86,25 +105,26 @@ def memory_plot(verdicts: Sequence[Verdict], name: str) -> str:
         axes.set_xlim(*ends)
         axes.set_ylim(*ends)
 
-    return _svg(draw, name, rows=14)
+    return _svg(draw, name, (_NARROW_INCHES, 3.8) if narrow else (_WIDE_INCHES, 4.1))
 
 
-def speed_plot(shape: Shape, name: str) -> str:
+def speed_plot(shape: Shape, name: str, *, narrow: bool = False) -> str:
     """How far each row is from the speed that the device's common factor foretells."""
     rows = sorted(shape.ratio, key=lambda row: shape.ratio[row])
+    height = 0.4 if narrow else 0.7
 
     def draw(axes: Axes) -> None:
         inks = [_STATUS_INK[Status.REFUTED] if row in shape.inconsistent else _SERIES[0] for row in rows]
-        axes.barh(range(len(rows)), [shape.ratio[row] for row in rows], color=inks, height=0.7)
+        axes.barh(range(len(rows)), [shape.ratio[row] for row in rows], color=inks, height=height)
         axes.axvline(1, color=INK, linewidth=0.8)
-        _name_rows(axes, rows)
+        _name_rows(axes, rows, narrow=narrow)
         axes.set_xlabel(f"row's factor over the common one ({shape.factor:.2f})")
 
-    return _svg(draw, name, rows=len(rows))
+    return _svg(draw, name, _size(len(rows), narrow=narrow))
 
 
 def class_plot(figures: Sequence[ClassFigures], name: str) -> str:
-    """IoU of every class of one data set, a mark a row."""
+    """IoU of every class of one data set, a mark a row; narrow enough for every screen."""
     classes = list(figures[0].iou_percent)
 
     def draw(axes: Axes) -> None:
@@ -120,7 +140,7 @@ def class_plot(figures: Sequence[ClassFigures], name: str) -> str:
         axes.set_xlabel("IoU, %")
         axes.legend(loc="lower center", bbox_to_anchor=(0.4, 1.0), fontsize=8)
 
-    return _svg(draw, name, rows=len(classes) + len(figures))
+    return _svg(draw, name, (_NARROW_INCHES, 1 + _ROW_INCHES * (len(classes) + len(figures))))
 
 
 def claim_name(verdict: Verdict) -> str:
@@ -129,18 +149,32 @@ def claim_name(verdict: Verdict) -> str:
     return f"{verdict.checkpoint} {METRICS[verdict.metric].title}{date}"
 
 
-def _name_rows(axes: Axes, names: Sequence[str]) -> None:
-    axes.set_yticks(range(len(names)), names)
-    axes.set_ylim(len(names) - 0.5, -0.5)
-    axes.grid(axis="y", visible=False)
+def _size(rows: int, *, narrow: bool) -> tuple[float, float]:
+    """Width and height in inches of a plot with named rows."""
+    return (
+        (_NARROW_INCHES, 1 + _NARROW_ROW_INCHES * rows) if narrow else (_WIDE_INCHES, 1 + _ROW_INCHES * rows)
+    )
 
 
-def _svg(draw: Callable[[Axes], None], name: str, *, rows: int) -> str:
+def _name_rows(axes: Axes, names: Sequence[str], *, narrow: bool = False) -> None:
+    """Names to the left of their rows, or above their marks where there is no room to the left.
+
+    As plain text: a tick costs several times as much to draw.
+    """
+    axes.set_yticks([])
+    axes.set_ylim(len(names) - 0.5, -0.75 if narrow else -0.5)
+    left, up, aligned = (0, 0.27, ("left", "bottom")) if narrow else (-0.01, 0, ("right", "center"))
+    for place, name in enumerate(names):
+        text = axes.text(left, place - up, name, transform=axes.get_yaxis_transform())
+        text.set(horizontalalignment=aligned[0], verticalalignment=aligned[1], in_layout=not narrow)
+
+
+def _svg(draw: Callable[[Axes], None], name: str, inches: tuple[float, float]) -> str:
     import matplotlib as mpl  # noqa: PLC0415  (only the HTML report draws)
     from matplotlib.figure import Figure  # noqa: PLC0415
 
     with mpl.rc_context({**_STYLE, "svg.hashsalt": name}):
-        figure = Figure(figsize=(8, 1 + _ROW_INCHES * rows), layout="constrained")
+        figure = Figure(figsize=inches, layout="constrained")
         draw(figure.add_subplot())
         return _inline(_drawn(figure), name)
 
@@ -156,7 +190,9 @@ def _inline(svg: str, name: str) -> str:
     """Without what only a file of its own needs; identifiers begin with the plot's name."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>|<style[^>]*>.*?</style>|<!--.*?-->", "", svg, flags=re.DOTALL)
-    svg = re.sub(r' xmlns(:xlink)?="[^"]*"| version="[^"]*"', "", svg)
+    svg = re.sub(
+        r' xmlns(:xlink)?="[^"]*"| version="[^"]*"|(?<=<g) id="[^"]*"| font-family: [^;"]*;', "", svg
+    )
     svg = svg.replace("xlink:href=", "href=")
     svg = re.sub(r'\bid="', f'id="{name}-', svg)
     svg = re.sub(r'href="#|url\(#', lambda found: f"{found[0]}{name}-", svg)

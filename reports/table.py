@@ -5,14 +5,13 @@ Every formatter takes rows and returns a string; nothing is printed here.
 
 from __future__ import annotations
 
-import enum
 import textwrap
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from .background import NO_BACKGROUND, Background
-from .forms import Column, Form, MetricColumn, form_of
+from .background import NO_BACKGROUND, Background, Origin
+from .forms import AnyColumn, Column, Form, LinkColumn, MetricColumn, form_of
 from .metrics import METRICS
 from .verdict import Status, Verdict, rounded
 
@@ -51,8 +50,15 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     crop: str
     """Training crop, `height x width` in pixels: `512x1024`."""
     schedule: str
+    pretrain: str = ""
+    train_eval_set: str = ""
+    """Splits: `trainaug/val`."""
     device: str = ""
     """What speed and memory were published for; empty where nothing was."""
+    section: str = ""
+    """The data set's heading in the publisher's document, where that is known."""
+    links: dict[str, str] = {}
+    """`weights`, `log` and `config` -> address, as far as known."""
     verdicts: tuple[Verdict, ...]
 
 
@@ -77,12 +83,16 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
     """Divides the metrics of one cell."""
     item: str = ""
     """Begins each line of a list below a table."""
+    link: str = ""
+    """With `{word}` and `{address}`; empty where a format has no room for links."""
     width: int | None = None
     """Where lines below a table are wrapped."""
 
 
 TEXT = Layout(style="simple", heading="{}", line="\n", slash=" /\n", width=WIDTH)
-MARKDOWN = Layout(style="github", heading="### {}", line="<br>", slash=" / ", item="- ")
+MARKDOWN = Layout(
+    style="github", heading="### {}", line="<br>", slash=" / ", item="- ", link="[{word}]({address})"
+)
 
 
 class Footnotes:
@@ -110,37 +120,29 @@ def format_text(rows: Sequence[Row], background: Background = NO_BACKGROUND) -> 
 
 def format_markdown(rows: Sequence[Row], background: Background = NO_BACKGROUND) -> str:
     """Tables in GitHub's Markdown, with a title where the background has one."""
-    title = f"# {background.title}\n\n{background.note}\n\n" if background.title else ""
+    title = f"# {_plain(background.title, MARKDOWN)}\n\n{background.note}\n\n" if background.title else ""
     return title + _document(rows, MARKDOWN, background)
 
 
 def format_csv(rows: Sequence[Row], background: Background = NO_BACKGROUND) -> str:
-    """One line a claim, `measured` unrounded; what is absent is empty."""
-    del background  # a program's table is rows alone
+    """One line a claim with the fields of `format_json`; what is absent is empty."""
     import pandas as pd  # noqa: PLC0415  (half a second that `zoo list` need not pay)
 
-    columns = [
-        "checkpoint",
-        "publisher",
-        "dataset",
-        "metric",
-        "published",
-        "measured",
-        "delta",
-        "status",
-        "reason",
-    ]
     records = [
-        {**_record(row, verdict), "reason": _one_line(verdict.reason)} for row, verdict in _claims(rows)
+        {**_record(row, verdict, background), "reason": _one_line(verdict.reason)}
+        for row, verdict in _claims(rows)
     ]
     # As objects: pandas would make "78.70" and absent numbers its own.
-    return pd.DataFrame(records, columns=columns, dtype=object).to_csv(index=False, lineterminator="\n")
+    return pd.DataFrame(records, columns=RECORD_FIELDS, dtype=object).to_csv(index=False, lineterminator="\n")
 
 
 def format_json(rows: Sequence[Row], background: Background = NO_BACKGROUND) -> str:
-    """A list with one object a claim, `measured` unrounded; what is absent is null."""
-    del background
-    records = [_record(row, verdict) for row, verdict in _claims(rows)]
+    """A list with one object a claim; what is absent is null.
+
+    `measured` is unrounded; `rounded` is it as the publisher would print it, and `delta` is `rounded` minus
+    `published`. Up to `reproduced_up_to` a difference is reproduced, up to `drift_up_to` it is drift.
+    """
+    records = [_record(row, verdict, background) for row, verdict in _claims(rows)]
     return msgspec.json.format(msgspec.json.encode(records), indent=2).decode() + "\n"
 
 
@@ -159,7 +161,10 @@ FORMATS: dict[str, Callable[[Sequence[Row], Background], str]] = {
 def _document(rows: Sequence[Row], layout: Layout, background: Background) -> str:
     parts = [_table_text(table, layout) for table in tables(rows)]
     for title, lines in (
-        ("Verdicts", _legend(rows)),
+        (
+            "Verdicts",
+            [f"{word}: {meaning}" for word, meaning in legend(rows, background, whole=layout is MARKDOWN)],
+        ),
         ("Bands", background.bands),
         ("Figures", background.environments),
     ):
@@ -182,15 +187,17 @@ def tables(rows: Sequence[Row]) -> list[Table]:
 
 def _heading(row: Row) -> str:
     named = form_of(row.publisher, row.method).names_method
-    return f"{row.publisher if named else f'{row.publisher} {row.method}'}, {row.dataset}"
+    return f"{row.publisher if named else f'{row.publisher} {row.method}'}, {row.section or row.dataset}"
 
 
 def _table_text(table: Table, layout: Layout) -> str:
     notes = Footnotes()
     body = _frame(table, layout, notes).to_markdown(index=False, tablefmt=layout.style, disable_numparse=True)
-    below = [*without_column(table, notes), *notes.lines()]
+    below = [*without_column(table, notes), *left_out(table, links=bool(layout.link)), *notes.lines()]
     return "\n\n".join(
-        part for part in (layout.heading.format(table.heading), body, _list(below, layout)) if part
+        part
+        for part in (layout.heading.format(_plain(table.heading, layout)), body, _list(below, layout))
+        if part
     )
 
 
@@ -198,28 +205,42 @@ def _frame(table: Table, layout: Layout, notes: Footnotes) -> DataFrame:
     """The table's cells; footnotes are numbered row by row as a reader meets them."""
     import pandas as pd  # noqa: PLC0415  (half a second that `zoo list` need not pay)
 
-    columns = shown_columns(table)
+    columns = shown_columns(table, links=bool(layout.link))
     cells = [[_cell(row, column, layout, notes) for column in columns] for row in table.rows]
-    titles = [column.title if isinstance(column, Column) else column.title() for column in columns]
-    return pd.DataFrame(cells, columns=pd.Index(titles), dtype=object)
+    return pd.DataFrame(cells, columns=pd.Index([column.title for column in columns]), dtype=object)
 
 
-def shown_columns(table: Table) -> list[Column | MetricColumn]:
+def shown_columns(table: Table, *, links: bool = True) -> list[AnyColumn]:
     """The form's columns that have something to show; numbers that the form has no place for come last."""
     present = _metrics(table.rows)
-    columns: list[Column | MetricColumn] = []
-    for column in table.form.columns:
-        if isinstance(column, MetricColumn):
-            column = MetricColumn(tuple(metric for metric in column.metrics if metric in present))  # noqa: PLW2901
-        if (
-            column.metrics
-            if isinstance(column, MetricColumn)
-            else any(getattr(r, column.field) for r in table.rows)
-        ):
-            columns.append(column)
-    return columns + [
-        MetricColumn((metric,)) for metric in _extra_metrics(table) if _has_number(table, metric)
+    columns = [
+        MetricColumn(tuple(metric for metric in column.metrics if metric in present))
+        if isinstance(column, MetricColumn)
+        else column
+        for column in table.form.columns
+        if links or not isinstance(column, LinkColumn)
     ]
+    extra = [MetricColumn((metric,)) for metric in _extra_metrics(table) if _has_number(table, metric)]
+    return [column for column in columns if _has_entry(table, column)] + extra
+
+
+def _has_entry(table: Table, column: AnyColumn) -> bool:
+    if isinstance(column, MetricColumn):
+        return bool(column.metrics)
+    if isinstance(column, LinkColumn):
+        return any(name in row.links for row in table.rows for _, name in column.links)
+    return any(getattr(row, column.field) for row in table.rows)
+
+
+def left_out(table: Table, *, links: bool = True) -> list[str]:
+    """One line on the publisher's columns that say nothing about a figure and are not shown."""
+    facts = [column for column in table.form.columns if not isinstance(column, MetricColumn)]
+    unknown = [column.title for column in facts if not _has_entry(table, column)]
+    told = [f"{', '.join(unknown)} (nothing known)"] if unknown else []
+    if not links:
+        linking = [c.title for c in facts if isinstance(c, LinkColumn) and c.title not in unknown]
+        told += [f"{', '.join(linking)} (links: --format md or html)"] if linking else []
+    return [f"Columns left out: {', '.join(told)}"] if told else []
 
 
 def _metrics(rows: Sequence[Row]) -> list[str]:
@@ -249,32 +270,45 @@ def without_column(table: Table, notes: Footnotes) -> list[str]:
     return [f"Not published: {', '.join(told)}"] if told else []
 
 
-def _cell(row: Row, column: Column | MetricColumn, layout: Layout, notes: Footnotes) -> str:
+def _cell(row: Row, column: AnyColumn, layout: Layout, notes: Footnotes) -> str:
     if isinstance(column, Column):
         return _escaped(getattr(row, column.field) or ABSENT, layout)
+    if isinstance(column, LinkColumn):
+        shown = [layout.link.format(word=word, address=address) for word, address in linked(row, column)]
+        return _escaped(" | ".join(shown) or ABSENT, layout)
     return layout.slash.join(_figures(row, metric, layout, notes) for metric in column.metrics)
+
+
+def linked(row: Row, column: LinkColumn) -> list[tuple[str, str]]:
+    """Word and address of every link that a row has in a column."""
+    return [(word, row.links[name]) for word, name in column.links if name in row.links]
 
 
 def _figures(row: Row, metric: str, layout: Layout, notes: Footnotes) -> str:
     """What there is to say of one metric: one claim, or each of several that were published over time."""
+    unit = unit_sign(row, metric)
     verdicts = [verdict for verdict in row.verdicts if verdict.metric == metric]
-    return layout.line.join(figure(verdict, notes) for verdict in verdicts) or ABSENT
+    return layout.line.join(figure(verdict, notes, unit) for verdict in verdicts) or ABSENT
 
 
-def figure(verdict: Verdict, notes: Footnotes) -> str:
-    """One claim in a cell: `78.49 → 78.51 (+0.02) reproduced`, or `78.49 [1]` where we have no number.
+def unit_sign(row: Row, metric: str) -> str:
+    """`%` where the row's publisher prints the sign of a percentage."""
+    printed = METRICS[metric].unit == "%" and form_of(row.publisher, row.method).percent_sign
+    return "%" if printed else ""
 
-    A verdict may be certain before the number is known: `78.49 refuted [1]`.
+
+def figure(verdict: Verdict, notes: Footnotes, unit: str = "") -> str:
+    """One claim in a cell: `78.49 → 78.51 (+0.02) reproduced`, or `78.49 not measured [1]`.
+
+    `unit` is the sign that follows figures, as in `76.99%`.
     """
-    published = verdict.published or ABSENT
+    published = ABSENT if verdict.published is None else f"{verdict.published}{unit}"
     if verdict.date:
         published += f" ({verdict.date})"
     mark = notes.mark(verdict.reason)
     if verdict.measured is None:
-        absent = (Status.NOT_PUBLISHED, Status.NOT_MEASURED, Status.NOT_COMPARABLE)
-        status = "" if verdict.status in absent else f" {verdict.status.value}"
-        return f"{published}{status}{mark}"
-    measured = str(rounded(verdict.measured, verdict.metric))
+        return f"{published} {verdict.status.value}{mark}"
+    measured = f"{rounded(verdict.measured, verdict.metric)}{unit}"
     return f"{published} → {measured}{_delta(verdict)} {verdict.status.value}{mark}"
 
 
@@ -282,9 +316,17 @@ def _delta(verdict: Verdict) -> str:
     return "" if verdict.delta is None else f" ({verdict.delta:+.{METRICS[verdict.metric].decimals}f})"
 
 
-def _legend(rows: Sequence[Row]) -> list[str]:
+def legend(
+    rows: Sequence[Row], background: Background = NO_BACKGROUND, *, whole: bool = True
+) -> list[tuple[str, str]]:
+    """What the verdicts mean: those that occur, or every one of a `whole` document, which has a title."""
     used = {verdict.status for _, verdict in _claims(rows)}
-    return [f"{status.value}: {meaning}" for status, meaning in MEANINGS.items() if status in used]
+    limit = {Status.REPRODUCED: f", within {background.own_limit}"} if background.own_limit else {}
+    return [
+        (status.value, meaning + limit.get(status, ""))
+        for status, meaning in MEANINGS.items()
+        if status in used or (whole and background.title)
+    ]
 
 
 def summary(rows: Sequence[Row]) -> str:
@@ -306,7 +348,7 @@ def _counted(number: int, noun: str) -> str:
 
 
 def _list(lines: Sequence[str], layout: Layout) -> str:
-    return "\n".join(_wrapped(layout.item + line, layout.width) for line in lines)
+    return "\n".join(_wrapped(layout.item + _plain(line, layout), layout.width) for line in lines)
 
 
 def _wrapped(line: str, width: int | None) -> str:
@@ -320,7 +362,12 @@ def _wrapped(line: str, width: int | None) -> str:
 
 
 def _escaped(text: str, layout: Layout) -> str:
-    return text.replace("|", "\\|") if layout is MARKDOWN else text
+    return _plain(text, layout).replace("|", "\\|") if layout is MARKDOWN else text
+
+
+def _plain(text: str, layout: Layout) -> str:
+    """Words that stay words: Markdown would take `<b>` and `&lt;` for HTML."""
+    return text.replace("&", "&amp;").replace("<", "&lt;") if layout is MARKDOWN else text
 
 
 def _one_line(text: str) -> str:
@@ -330,11 +377,38 @@ def _one_line(text: str) -> str:
 # --- tables that programs read ----------------------------------------------------------------------
 
 
+_ROW_FIELDS = ("checkpoint", "publisher", "dataset", "method", "backbone", "crop", "schedule")
+_VERDICT_FIELDS = (
+    "metric",
+    "published",
+    "measured",
+    "rounded",
+    "delta",
+    "status",
+    "reason",
+    "images",
+    "date",
+)
+RECORD_FIELDS = [
+    *_ROW_FIELDS, *_VERDICT_FIELDS, "reproduced_up_to", "drift_up_to", *Origin.__struct_fields__,
+]  # fmt: skip
+"""Of a claim in CSV and JSON, in their order."""
+
+
 def _claims(rows: Sequence[Row]) -> list[tuple[Row, Verdict]]:
     return [(row, verdict) for row in rows for verdict in row.verdicts]
 
 
-def _record(row: Row, verdict: Verdict) -> dict[str, str | float | None]:
-    fields = {name: getattr(verdict, name) for name in verdict.__struct_fields__}
-    record = {"checkpoint": verdict.checkpoint, "publisher": row.publisher, "dataset": row.dataset, **fields}
-    return {name: value.value if isinstance(value, enum.Enum) else value for name, value in record.items()}
+def _record(row: Row, verdict: Verdict, background: Background) -> dict[str, str | float | None]:
+    key = (verdict.checkpoint, verdict.metric, verdict.date)
+    near, far = background.limits.get(key, (None, None))
+    origin = background.origins.get(key) if verdict.measured is not None else None
+    return {
+        **{name: getattr(row, name) for name in _ROW_FIELDS},
+        **{name: getattr(verdict, name, None) for name in _VERDICT_FIELDS},
+        "rounded": None if verdict.measured is None else float(rounded(verdict.measured, verdict.metric)),
+        "status": verdict.status.value,
+        "reproduced_up_to": near,
+        "drift_up_to": far,
+        **{name: getattr(origin, name, None) for name in Origin.__struct_fields__},
+    }

@@ -90,7 +90,10 @@ class Tolerance(msgspec.Struct, frozen=True, kw_only=True):
         reproduced, drift = self.limit_text(self.reproduced), self.limit_text(self.drift)
         plus = "plus half a unit of the last printed digit"
         if self.reproduced == self.drift:
-            return f"A difference up to {reproduced} is reproduced, {plus}; beyond is refuted (limit set by the user)."
+            return (
+                f"A difference up to {reproduced} is reproduced, {plus}; beyond is refuted (limit set by the user "
+                "with --tolerance)."
+            )
         limits = f"A difference up to {reproduced} is reproduced, up to {drift} is drift, each {plus}"
         reason = _REASONS.get(self)
         return f"{limits}; beyond is refuted{f': {reason}' if reason else ' (limits set by the user)'}."
@@ -141,7 +144,15 @@ def bands(claims: Iterable[tuple[str, str]], points: Tolerance | None = None) ->
     grouped: dict[Tolerance, list[str]] = {}
     for whose, tolerance in named.items():
         grouped.setdefault(tolerance, []).append(whose)
-    return [f"{', '.join(names)}: {tolerance.describe()}" for tolerance, names in grouped.items()]
+    return [
+        f"{', '.join(names)}: {tolerance.describe()}{_spared(tolerance, points)}"
+        for tolerance, names in grouped.items()
+    ]
+
+
+def _spared(tolerance: Tolerance, points: Tolerance | None) -> str:
+    """That a user's limit does not reach here, where one is set."""
+    return " --tolerance does not change it." if points and tolerance in OWN_TOLERANCES.values() else ""
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):

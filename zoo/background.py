@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..reports.background import Background, ClassFigures, Place
+from ..reports.background import Background, ClassFigures, Origin, Place
 from ..reports.metrics import METRICS
 from ..reports.verdict import bands, tolerance_of
 from .manifest import claim_lines
@@ -21,10 +21,7 @@ if TYPE_CHECKING:
     from .measurement import Measurement
 
 TITLE = "Published tables, measured again"
-NOTE = (
-    "Made by `zoo report` from the ledger of measurements; `zoo report --check FILE` tells whether this file still "
-    "agrees with it."
-)
+NOTE = "Made by `zoo verify`; `zoo report` makes the tables again from the ledger that it wrote."
 ClaimKey = tuple[str, str, str]
 """Checkpoint, metric, and the date of a claim that its authors revised."""
 
@@ -35,17 +32,25 @@ def background(
     tolerance: Tolerance | None = None,
     *,
     scenes: Sequence[Scene] = (),
+    note: str = NOTE,
 ) -> Background:
-    """Bands, environments, places and per-class figures of these rows and what was measured of them."""
+    """Bands, environments, places and per-class figures of these rows and what was measured of them.
+
+    `note` says how the document was made, and stands below its title.
+    """
     measurements = list(measurements)
     judged = [(row.publisher, claim.metric) for row in checkpoints for claim in row.published]
     return Background(
         title=TITLE,
-        note=NOTE,
+        note=note,
         bands=tuple(bands(judged, tolerance)),
+        own_limit=f"{tolerance.limit_text(tolerance.reproduced)} points as set with --tolerance"
+        if tolerance
+        else "",
         environments=tuple(environment_lines(measurements)),
         places=places(checkpoints),
         limits=_limits(checkpoints, tolerance),
+        origins=_origins(checkpoints, measurements),
         classes=tuple(_class_figures(checkpoints, measurements)),
         scenes=tuple(scenes),
     )
@@ -120,6 +125,24 @@ def _limits(checkpoints: Iterable[Checkpoint], tolerance: Tolerance | None) -> d
             reproduced, drift = tolerance_of(claim.metric, tolerance, row.publisher).band(claim.printed)
             limits[row.id, claim.metric, claim.date or ""] = float(reproduced), float(drift)
     return limits
+
+
+def _origins(
+    checkpoints: Iterable[Checkpoint], measurements: Iterable[Measurement]
+) -> dict[ClaimKey, Origin]:
+    answers = {(record.checkpoint, record.metric): record for record in measurements}
+    return {
+        (row.id, claim.metric, claim.date or ""): Origin(
+            protocol=record.protocol,
+            device=str(record.environment.get("device", "")),
+            precision=record.precision,
+            taken_at=record.taken_at,
+            environment=_environment_text(record),
+        )
+        for row in checkpoints
+        for claim in row.claims
+        if (record := answers.get((row.id, claim.metric))) is not None
+    }
 
 
 def _class_figures(

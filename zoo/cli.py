@@ -7,10 +7,12 @@ imported only by the commands that need it.
 
 from __future__ import annotations
 
+import codecs
+import io
 import os
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from .commands.answer import CANNOT_MEASURE, INTEGRITY, INTERRUPTED, OK, CommandError, fail
 from .fetch import FetchError, IntegrityError
@@ -33,10 +35,13 @@ MODULES = {
     "export": "claims",
 }
 """Command -> its module in `commands`, where it is not one of its own name."""
+PLAINER = {"→": "->", "–": "-", "…": "...", "\N{MULTIPLICATION SIGN}": "x", "±": "+-"}
+"""Sign -> what is written where an encoding lacks it; any other becomes a question mark."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:  # noqa: PLR0911  (one way out a kind of error)
     """Run one command and return its exit code; never a traceback for a user's mistake."""
+    _write_in_any_encoding(sys.stdout)
     arguments = build_parser().parse_args(argv)
     try:
         code = _command(arguments.command)(arguments)
@@ -56,6 +61,19 @@ def main(argv: Sequence[str] | None = None) -> int:  # noqa: PLR0911  (one way o
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
     return code
+
+
+def _write_in_any_encoding(stream: TextIO) -> None:
+    """Signs that the stream's encoding lacks, as on an old console, become others rather than an error."""
+    if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+        codecs.register_error("plainer", _plainer)
+        stream.reconfigure(errors="plainer")
+
+
+def _plainer(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    lost = error.object[error.start : error.end]
+    return "".join(PLAINER.get(sign, "?") for sign in lost), error.end
 
 
 def _command(name: str) -> Callable[[argparse.Namespace], int]:

@@ -145,6 +145,8 @@ def _entry(
         dataset=row.dataset,
         crop=row.crop,
         schedule=row.schedule,
+        pretrain=row.stated.get("pretraining", ""),
+        train_eval_set=row.stated.get("train/eval set", ""),
         architecture=rules.architecture(document, row, len(datasets[row.dataset].classes)),
         weights=Weights(urls=(row.weights_url,), sha256_prefix=_prefix(row.weights_url), layout=layout),
         log_urls=(row.log_url,) if row.log_url else (),

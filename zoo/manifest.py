@@ -159,6 +159,10 @@ class CheckpointEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """Training crop (height, width) in pixels."""
     schedule: str
     """As printed: `40000` iterations, or `LR/POLICY/BS/EPOCH: ...`."""
+    pretrain: str = ""
+    """What the backbone was trained on before, as printed: `ImageNet-1k-224x224`; empty where nothing is."""
+    train_eval_set: str = ""
+    """Splits trained and evaluated on, as printed: `trainaug/val`; empty where nothing is."""
     architecture: dict[str, bool | int | float | str]
     """`builder` and the numbers it takes."""
     parameters: Positive | None = None

@@ -61,6 +61,11 @@ def entry_lines(entry: CheckpointEntry) -> list[str]:
     lines += [f"    {name}: {_scalar(getattr(entry, name))}" for name in own]
     lines += [f"    crop: {list(entry.crop)}", f"    schedule: {_quoted(entry.schedule)}"]
     lines += [
+        f"    {name}: {_scalar(getattr(entry, name))}"
+        for name in ("pretrain", "train_eval_set")
+        if getattr(entry, name)
+    ]
+    lines += [
         f"    architecture: {_flow(entry.architecture)}",
         "    weights:",
         f"      layout: {entry.weights.layout}",

@@ -6,6 +6,12 @@ from typing import Any
 
 import msgspec
 
+from ..reports.metrics import METRICS
+
+_LARGEST = 1e9
+"""Of any figure: what is beyond has a slipped exponent, whatever its unit."""
+_Percentages = dict[str, float | None]
+
 
 class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     """One measured number; a line of the ledger."""
@@ -44,3 +50,17 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
         if not self.stray_pixels:
             return ""
         return f"{self.stray_pixels} pixels have label values outside the classes; see zoo data --full"
+
+    def fault(self) -> str:
+        """What is impossible about the recorded values; empty where nothing is."""
+        metric = METRICS.get(self.metric)
+        limit = 100 if metric is not None and metric.unit == "%" else _LARGEST
+        if not 0 <= self.value <= limit:
+            return f"expected a {self.metric} from 0 to {limit:g}, found {self.value:g}"
+        try:
+            for name in ("iou_percent", "definitions"):
+                msgspec.convert(self.details.get(name, {}), _Percentages)
+            msgspec.convert(self.environment.get("packages", {}), dict[str, str | None])
+        except msgspec.ValidationError as error:
+            return f"expected details and environment as zoo writes them: {error}"
+        return ""

@@ -18,7 +18,7 @@ USAGE = 2
 DEFAULT_LEDGER = Path("results/measurements.jsonl")
 ACCURACY_METRICS = ("miou", "miou_ms_flip", "miou_flip")
 FORMAT_NAMES = ("text", "md", "csv", "json", "html", "junit")
-SUFFIXES = {".md": "md", ".csv": "csv", ".json": "json", ".html": "html", ".xml": "junit"}
+SUFFIXES = {".md": "md", ".csv": "csv", ".json": "json", ".html": "html", ".xml": "junit", ".txt": "text"}
 """Of a file -> the format it is written in where none is named."""
 
 

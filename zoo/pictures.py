@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 from PIL import Image
 
@@ -17,7 +18,7 @@ from ..evaluate.pixels import read_image, read_label
 from ..evaluate.tiles import predict_labels
 from ..models.weights import WeightsError
 from ..reports.background import Scene
-from .fetch import FetchError, IntegrityError, fetch
+from .fetch import FetchError, IntegrityError, fetch_wanted, wanted_action, wanted_weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -53,11 +54,19 @@ def _scenes_or_reason(
 ) -> Iterator[Scene | str]:
     try:
         dataset = locate(checkpoint.dataset_spec, data_root)
-        model = checkpoint.load(fetch(checkpoint, offline=True)).to(device)
+        model = checkpoint.load(_weights(checkpoint)).to(device)
         for sample in spread(dataset.samples, count):
             yield _scene(checkpoint, dataset, model, sample, share)
     except (DatasetError, FetchError, IntegrityError, WeightsError) as absence:
         yield f"{checkpoint.id}: no pictures: {absence}"
+
+
+def _weights(checkpoint: Checkpoint) -> Path:
+    """The cached file, verified; a report only reads, so nothing is recorded in the lock."""
+    wanted = wanted_weights(checkpoint)
+    if not wanted_action(wanted).is_here:
+        raise FetchError(f"its weights are not in the cache; zoo fetch {checkpoint.id} brings them")
+    return fetch_wanted(msgspec.structs.replace(wanted, lock=None), offline=True).path
 
 
 def spread(samples: Sequence[Sample], count: int) -> list[Sample]:

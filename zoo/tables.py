@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 def report_row(checkpoint: Checkpoint, verdicts: Iterable[Verdict]) -> Row:
     """A table row of one checkpoint."""
     devices = [claim.device for claim in checkpoint.claims if claim.device]
+    sections = [claim.source.section for claim in checkpoint.claims if claim.source]
     return Row(
         checkpoint=checkpoint.id,
         publisher=checkpoint.publisher,
@@ -38,9 +39,23 @@ def report_row(checkpoint: Checkpoint, verdicts: Iterable[Verdict]) -> Row:
         backbone=checkpoint.backbone,
         crop=f"{checkpoint.crop[0]}x{checkpoint.crop[1]}",
         schedule=checkpoint.schedule,
+        pretrain=checkpoint.pretrain,
+        train_eval_set=checkpoint.train_eval_set,
         device=devices[0] if devices else "",
+        section=sections[0] if sections else "",
+        links=_links(checkpoint),
         verdicts=tuple(verdicts),
     )
+
+
+def _links(checkpoint: Checkpoint) -> dict[str, str]:
+    """The first address of each kind: further ones are where the same file was or is copied to."""
+    known = {
+        "weights": checkpoint.weights.urls,
+        "log": checkpoint.log_urls,
+        "config": checkpoint.config_urls,
+    }
+    return {name: urls[0] for name, urls in known.items() if urls}
 
 
 class Answers:

@@ -41,6 +41,7 @@ def row(checkpoint, miou, memory, **more):
     fields = {
         "publisher": "mmsegmentation", "dataset": "Streets", "method": "ISANet", "backbone": f"R-{checkpoint}",
         "crop": "256x512", "schedule": "800", "device": "V100",
+        "links": {"config": "https://a.org/c.py", "weights": "https://a.org/w.pth?a=1&b=2"} if checkpoint != "r3" else {},
     }  # fmt: skip
     return Row(checkpoint=checkpoint, verdicts=verdicts, **fields | more)
 
@@ -90,8 +91,14 @@ def test_nothing_is_valid_too():
 
 
 def test_nothing_is_fetched(tree, page):
-    """No address but those within the page and data; no import in styles or scripts."""
+    """No address but those within the page, data and links; no import in styles or scripts."""
+    links = [one.get("href") for one in tree.iter("a") if one.get("href").startswith("https:")]
+    assert links == ["https://a.org/c.py", "https://a.org/w.pth?a=1&b=2"] * 4
+    for link in set(links):
+        page = page.replace(f'<a href="{link.replace("&", "&amp;")}">', "")
     for element in tree.iter():
+        if element.get("href") in links:
+            continue
         for name in ("src", "href", "srcset", "action", "data", "poster"):
             assert element.get(name, "#").startswith(("#", "data:")), (element.tag, name, element.get(name))
     assert not re.search(r"@import|url\((?!#)|https?:|fetch\(|XMLHttpRequest", page)
@@ -122,6 +129,30 @@ def test_tables_speak_to_a_screen_reader(tree):
     regions = [element for element in tree.iter("div") if element.get("role") == "region"]
     assert all(r.get("tabindex") == "0" for r in regions)
     assert all(r.get("aria-labelledby") or r.get("aria-label") for r in regions)
+
+
+def test_a_row_is_named_by_its_checkpoint_and_a_cell_by_its_column(tree):
+    """What a phone shows beside each figure, and what tells sixteen rows of one method apart."""
+    table = tree.find(".//table[@class='cards']")
+    heads = ["".join(head.itertext()).strip() for head in table.findall("thead/tr/th")]
+    for line in table.findall("tbody/tr"):
+        assert [cell.get("data-label") for cell in line.findall("td")] == heads[1:]
+    names = ["".join(line.find("th").itertext()) for line in table.findall("tbody/tr")]
+    assert names == ["ISANet r0", "ISANet r1", "ISANet r2", "ISANet r4"]
+    roles = {(one.tag, one.get("role")) for one in table.iter() if one.tag in {"table", "tr", "th", "td"}}
+    assert roles == {
+        ("table", "table"), ("tr", "row"), ("th", "columnheader"), ("th", "rowheader"), ("td", "cell")
+    }  # fmt: skip
+
+
+def test_bands_have_names_in_the_plot_and_in_its_caption(tree):
+    figure = next(one for one in tree.iter("figure") if one.find(f".//{SVG}svg") is not None)
+    words = {"".join(text.itertext()).strip() for text in figure.iter(f"{SVG}text")}
+    assert {"band of reproduced", "band of drift"} <= words
+    assert figure.find("figcaption").text.strip() == (
+        "The inner band (green) is what counts as reproduced, the outer one (yellow) as drift; "
+        "disc = reproduced, diamond = drift, cross = refuted."
+    )
 
 
 def test_pictures_say_what_they_show(tree):
@@ -224,7 +255,46 @@ def test_a_browser_shows_it_without_a_word(open_page, width, scheme):
     assert said == []
     assert tab.evaluate("document.documentElement.scrollWidth") == width
     assert set(tab.evaluate("[...document.images].map((image) => image.naturalWidth)")) == {64}
-    assert min(tab.evaluate("[...document.querySelectorAll('.scroll svg')].map((s) => s.clientHeight)")) > 50
+    assert (
+        min(
+            tab.evaluate(
+                "[...document.querySelectorAll('.scroll svg')].map((s) => s.clientHeight).filter(Boolean)"
+            )
+        )
+        > 50
+    )
+
+
+def test_a_phone_shows_every_figure_verdict_and_plot_without_scrolling_sideways(open_page):
+    """Nothing begins or ends beside the screen, and the plots' words are not smaller than nine pixels."""
+    tab, _ = open_page(390, "light")
+    places = tab.evaluate(
+        """[...document.querySelectorAll("tbody td span, tbody td, tbody th, caption, thead button, svg")]
+        .filter((one) => one.checkVisibility() && !one.closest("details"))
+        .map((one) => one.getBoundingClientRect()).map((box) => [box.left, box.right])"""
+    )
+    assert len(places) > 60
+    assert min(left for left, _ in places) >= 0
+    assert max(right for _, right in places) <= 390
+    heights = tab.evaluate(
+        """[...document.querySelectorAll("figure svg text")].filter((one) => one.checkVisibility())
+        .map((one) => one.getBoundingClientRect().height)"""
+    )
+    assert len(heights) > 30
+    assert min(heights) >= 9
+    label = "getComputedStyle(document.querySelector('td[data-label=\"mIoU\"]'), '::before').content"
+    assert tab.evaluate(label).startswith('"mIoU"')
+
+
+def test_a_wide_screen_shows_a_plot_once_and_no_cards(open_page):
+    tab, _ = open_page(1280, "light")
+    assert tab.evaluate("getComputedStyle(document.querySelector('table.cards')).display") == "table"
+    sideways = (
+        "[...document.querySelectorAll('main > section > .scroll')].map((s) => s.scrollWidth - s.clientWidth)"
+    )
+    assert max(tab.evaluate(sideways)) == 0
+    shown = "[...document.querySelectorAll('figure')].map((f) => [...f.querySelectorAll('.scroll svg')]"
+    assert set(tab.evaluate(shown + ".filter((s) => s.checkVisibility()).length)")) == {0, 1}
 
 
 def test_headings_sort_by_keyboard(open_page):
@@ -237,6 +307,7 @@ def test_headings_sort_by_keyboard(open_page):
     tab.keyboard.press("Enter")
     assert tab.evaluate(names) == ["r2", "r4", "r0", "r1"]
     assert tab.evaluate(f"{heads}[{column}].ariaSort") == "ascending"
+    assert tab.locator("[aria-live]").text_content() == "Sorted by Mem (GB), ascending"
     tab.keyboard.press("Space")
     assert tab.evaluate(names) == ["r1", "r0", "r4", "r2"]
     assert tab.evaluate(f"{heads}[{column}].ariaSort") == "descending"

@@ -126,3 +126,31 @@ def test_several_writers_do_not_mix_their_lines(tmp_path):
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda point: append(path, point), points))
     assert sorted(record.value for record in read(path, Point)) == [float(number) for number in range(60)]
+
+
+def test_what_no_writer_of_ledgers_left_is_no_unfinished_line(tmp_path):
+    path = tmp_path / "ledger.jsonl"
+    path.write_bytes(b"\xff\xfe\x00garbage")
+    with pytest.raises(LedgerError) as caught:
+        read(path, Point)
+    assert str(caught.value).startswith(
+        f"{path}:1: expected one Point as a JSON object, found \ufffd\ufffd\ufffdgarbage (JSON is malformed"
+    )
+
+
+def test_an_impossible_value_is_refused_with_its_line(tmp_path):
+    path = tmp_path / "ledger.jsonl"
+    append(path, A)
+    append(path, B)
+    with pytest.raises(LedgerError, match=r"ledger\.jsonl:2: too small; mend the line or delete it"):
+        read_with_warnings(path, Point, lambda point: "too small" if point.value < 10 else "")
+
+
+def test_fields_of_another_version_are_told_once_each(tmp_path):
+    path = tmp_path / "ledger.jsonl"
+    append(path, A)
+    for number in (1, 2):
+        path.write_bytes(path.read_bytes() + b'{"name":"c","value":%d,"schema":99}\n' % number)
+    records, warnings = read_with_warnings(path, Point)
+    assert records == [A, Point(name="c", value=1.0), Point(name="c", value=2.0)]
+    assert warnings == [f"{path}:2: field 'schema', unknown to this version, is left out (2 such lines)"]

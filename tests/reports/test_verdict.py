@@ -221,7 +221,7 @@ def test_a_tolerance_says_its_limits_and_why():
     )
     assert Tolerance.of(0.3).describe() == (
         "A difference up to 0.3 is reproduced, plus half a unit of the last printed digit; beyond is refuted "
-        "(limit set by the user)."
+        "(limit set by the user with --tolerance)."
     )
     assert Tolerance(reproduced=0.1, drift=0.5).describe() == (
         "A difference up to 0.1 is reproduced, up to 0.5 is drift, each plus half a unit of the last printed "

@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -62,9 +63,38 @@ def test_input_truth_prediction_and_errors_stand_side_by_side(page):
 def test_a_row_without_weights_at_hand_is_told_and_left_out(capsys, measured, tmp_path):
     out = tmp_path / "report.html"
     code, _, err = report(capsys, measured, "--pictures", 1, "--data-root", STREETS, "--out", out)
-    assert code == 0
-    assert len(re.findall("^zoo: warning: .*: no pictures: ", err, re.MULTILINE)) == 2
+    assert code == 3
+    assert re.findall("^zoo: warning: (.*)", err, re.MULTILINE) == [
+        f"{name}: no pictures: its weights are not in the cache; zoo fetch {name} brings them"
+        for name in ("isanet_r50-d8_w16_256x512_0.8k_streets", "isnet_resnet50os8_w16_streets")
+    ]
     assert 'id="pictures"' not in out.read_text()
+
+
+def test_pictures_that_cannot_be_made_are_no_reason_to_call_a_file_outdated(capsys, measured, tmp_path):
+    file = tmp_path / "report.html"
+    file.write_text("")
+    code, out, err = report(capsys, measured, "--pictures", 1, "--data-root", STREETS, "--check", file)
+    assert (code, out) == (3, "")
+    assert f"--check {file}: cannot be compared for want of its pictures: isanet_r50" in err
+
+
+def test_a_page_with_pictures_agrees_with_its_check_and_nothing_is_recorded(
+    capsys, measured, tmp_path, monkeypatch
+):
+    """Beside a manifest that has no lock, a report leaves none."""
+    monkeypatch.setenv("ZOO_HOME", str(measured))
+    monkeypatch.delenv("ZOO_LOCK", raising=False)
+    folder = tmp_path / "zoo"
+    folder.mkdir()
+    shutil.copy(STREETS / "zoo.yaml", folder)
+    manifest, page = folder / "zoo.yaml", tmp_path / "report.html"
+    command = ["report", "--manifest", manifest, "--ledger", measured / "measurements.jsonl", "--pictures", "1",
+               "--data-root", STREETS]  # fmt: skip
+    assert main([*map(str, command), "--out", str(page)]) == 0
+    assert main([*map(str, command), "--check", str(page)]) == 0
+    assert [file.name for file in folder.iterdir()] == ["zoo.yaml"]
+    assert capsys.readouterr().err == ""
 
 
 def test_pictures_belong_to_html(capsys, measured):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from ...reports import ledger
+from ...reports.metrics import METRICS
 from ..manifest import load_manifest
 from ..measurement import Measurement
 from ..parser import SUFFIXES, USAGE
@@ -14,11 +16,14 @@ from .answer import NOTHING_SELECTED, CommandError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from ...evaluate.protocol import EvalProtocol
-    from ..manifest import Checkpoint
+    from ..manifest import Checkpoint, Manifest
+
+_NAMED = 4
+"""Rows named in one message."""
 
 
 def selected(arguments: argparse.Namespace) -> list[Checkpoint]:
@@ -60,21 +65,66 @@ def named_protocol(arguments: argparse.Namespace) -> EvalProtocol | None:
 
 
 def recorded(path: Path) -> list[Measurement]:
-    """The measurements of a ledger; torn lines are told on stderr."""
+    """The measurements of a ledger; torn lines and unknown fields are told on stderr."""
     if not path.is_file():
         raise CommandError(f"{path}: no ledger there; run zoo verify first or name one with --ledger", USAGE)
     try:
-        measurements, torn = ledger.read_with_warnings(path, Measurement)
+        measurements, warnings = ledger.read_with_warnings(path, Measurement, Measurement.fault)
     except ledger.LedgerError as error:
         raise CommandError(str(error), USAGE) from error
-    for warning in torn:
+    if warnings and not measurements:
+        lost = warnings[0].partition(": ")[2]
+        raise CommandError(
+            f"{path}: no whole measurement is left in it: {lost}; restore it from a copy", USAGE
+        )
+    for warning in (*warnings, *map(_doubt, filter(_is_share, measurements))):
         print(f"zoo: warning: {warning}", file=sys.stderr)
     return measurements
 
 
+def _is_share(record: Measurement) -> bool:
+    """Whether an accuracy looks like a share of one where a percentage belongs."""
+    return record.metric in METRICS and METRICS[record.metric].unit == "%" and 0 < record.value <= 1
+
+
+def _doubt(record: Measurement) -> str:
+    return (
+        f"{record.checkpoint}: {record.metric} {record.value:g} is taken for percent; is it a share of one?"
+    )
+
+
+def warn_of_strangers(measurements: Iterable[Measurement], source: Path, manifest: Manifest) -> None:
+    """Say on stderr which measurements are of no row of the manifest: the ledger may be another's."""
+    known = {row.id for row in manifest}
+    records = list(measurements)
+    strange = Counter(record.checkpoint for record in records if record.checkpoint not in known)
+    if strange:
+        named = ", ".join(list(strange)[:_NAMED]) + (
+            f" and {len(strange) - _NAMED} more" if len(strange) > _NAMED else ""
+        )
+        print(
+            f"zoo: warning: {source}: {strange.total()} of {len(records)} measurements are of no row of the manifest: "
+            f"{named}; is it another manifest's ledger? --manifest names one",
+            file=sys.stderr,
+        )
+
+
 def format_name(arguments: argparse.Namespace) -> str:
     """As asked for, else as the suffix of the file that is written or checked says, else text."""
-    if arguments.json:
-        return "json"
     file = getattr(arguments, "check", None) or arguments.out
-    return arguments.format or SUFFIXES.get(file.suffix if file else "", "text")
+    asked = "json" if arguments.json else arguments.format
+    by_suffix = _suffix_format(file) if file else "text"
+    if asked is None and by_suffix is None:
+        raise CommandError(
+            f"{file}: its suffix names no format; end it in {', '.join(SUFFIXES)}, or add --format", USAGE
+        )
+    if asked and file and file.suffix in SUFFIXES and asked != by_suffix:
+        raise CommandError(
+            f"{file}: its suffix says {by_suffix}, the flags say {asked}; change one of them", USAGE
+        )
+    return asked or by_suffix or "text"
+
+
+def _suffix_format(file: Path) -> str | None:
+    """None where the name says nothing; a pipe or a device takes text."""
+    return SUFFIXES.get(file.suffix) or ("text" if file.exists() and not file.is_file() else None)

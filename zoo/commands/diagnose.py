@@ -13,6 +13,7 @@ from ..parser import USAGE
 from ..progress import Bars, diagnosis_bar
 from ..verify import DatasetShelf, NotMeasured, RowVerifier
 from .answer import CANNOT_MEASURE, OK, REFUTED, CommandError, json_text, require_file_place, write_out
+from .arguments import format_name
 from .verify import measuring_options
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def run_diagnose(arguments: argparse.Namespace) -> int:
     if value is None:
         raise CommandError(f"{row.id}: no {claim.metric} is printed; name a number with --value", USAGE)
     require_file_place("--out", arguments.out)
+    as_json = _is_json(arguments)
     require_file_place("--ledger", arguments.ledger)
     options = measuring_options(arguments)
     try:
@@ -41,7 +43,7 @@ def run_diagnose(arguments: argparse.Namespace) -> int:
         raise CommandError(absence.reason, absence.exit_code) from absence
     except (DeviceError, EvidenceError, LedgerError) as error:
         raise CommandError(str(error), CANNOT_MEASURE) from error
-    text = json_text(diagnosis_record(diagnosis)) if arguments.json else diagnosis_text(diagnosis)
+    text = json_text(diagnosis_record(diagnosis)) if as_json else diagnosis_text(diagnosis)
     write_out(text, arguments.out)
     return OK if diagnosis.is_reproduced or diagnosis.explanations else REFUTED
 
@@ -53,3 +55,14 @@ def _accuracy_claim(row: Checkpoint, metric: str) -> Claim:
         known = ", ".join(dict.fromkeys(claim.metric for claim in row.claims if claim.protocol))
         raise CommandError(f"{row.id}: no {metric} with a protocol is claimed; there are {known}", USAGE)
     return claims[-1]
+
+
+def _is_json(arguments: argparse.Namespace) -> bool:
+    """As the flag or the suffix of the file says; a diagnosis is text or JSON and nothing else."""
+    arguments.format = None
+    name = format_name(arguments)
+    if name not in {"text", "json"}:
+        raise CommandError(
+            f"--out {arguments.out}: a diagnosis is text or JSON: end it in .txt or .json", USAGE
+        )
+    return name == "json"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from ...evaluate.evidence import EvidenceError, EvidenceStore
@@ -9,10 +10,11 @@ from ...reports.difference import short_difference
 from ...reports.records import format_records
 from ...reports.verdict import Status
 from ..background import background
-from ..parser import USAGE
+from ..manifest import load_manifest
+from ..parser import DEFAULT_LEDGER, USAGE
 from ..tables import Answers, answering, definition_records, judge_ledger, report_row
 from .answer import CANNOT_MEASURE, OK, REFUTED, CommandError, fail, write, write_out
-from .arguments import format_name, recorded, selected
+from .arguments import format_name, recorded, selected, warn_of_strangers
 from .tables import print_tables, tables_text
 
 if TYPE_CHECKING:
@@ -28,23 +30,40 @@ if TYPE_CHECKING:
 def run_report(arguments: argparse.Namespace) -> int:
     """`zoo report`: the tables again from the ledger or from stored counts, without measuring."""
     if arguments.check and arguments.out:
-        raise CommandError("--check writes nothing; leave --out out", USAGE)
+        raise CommandError("--check FILE writes nothing, --out FILE writes: give one of them", USAGE)
+    format_name(arguments)  # a wrong one is told before anything is read or predicted
     chosen = selected(arguments)
-    answers = Answers(
-        _from_evidence(arguments.evidence) if arguments.evidence else recorded(arguments.ledger)
-    )
+    records = _from_evidence(arguments.evidence) if arguments.evidence else recorded(arguments.ledger)
+    warn_of_strangers(records, arguments.evidence or arguments.ledger, load_manifest(arguments.manifest))
+    answers = Answers(records)
     if arguments.definitions:
         return _print_definitions(chosen, answers, arguments)
     judged = judge_ledger(chosen, answers, arguments.tolerance)
     rows = [report_row(checkpoint, verdicts) for checkpoint, verdicts in judged]
     measured = answering(chosen, answers)
     pictures = _pictures(chosen, measured, arguments) if arguments.pictures else ()
-    about = background(chosen, measured, arguments.tolerance, scenes=pictures)
+    about = background(chosen, measured, arguments.tolerance, scenes=pictures, note=_note(arguments))
     if arguments.check:
         return _check_file(tables_text(rows, about, arguments), arguments.check)
     print_tables(rows, about, arguments)
     refuted = any(verdict.status is Status.REFUTED for row in rows for verdict in row.verdicts)
-    return REFUTED if refuted else OK
+    return REFUTED if refuted else CANNOT_MEASURE if arguments.pictures and not pictures else OK
+
+
+def _note(arguments: argparse.Namespace) -> str:
+    """How to make and to check the document: the flags that decide what it says, files by their names alone."""
+    words = ["zoo report", *arguments.ids]
+    words += ["--where", arguments.where] if arguments.where else []
+    words += ["--manifest", arguments.manifest.name] if arguments.manifest else []
+    if arguments.evidence:
+        words += ["--evidence", arguments.evidence.name]
+    elif arguments.ledger.name != DEFAULT_LEDGER.name:
+        words += ["--ledger", arguments.ledger.name]
+    words += ["--tolerance", f"{arguments.tolerance.reproduced:g}"] if arguments.tolerance else []
+    words += ["--pictures", str(arguments.pictures)] if arguments.pictures else []
+    command = " ".join([words[0], *map(shlex.quote, words[1:])])
+    source = "the stored counts" if arguments.evidence else "the ledger of measurements"
+    return f"Made by `{command}` from {source}; the same with `--check FILE` tells whether this file still agrees."
 
 
 def _pictures(
@@ -83,7 +102,10 @@ def _check_file(text: str, path: Path) -> int:
     try:
         found = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise CommandError(f"--check {path}: cannot read: {error}", USAGE) from error
+        why = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
+        raise CommandError(
+            f"--check {path}: cannot read it: {why}; zoo report --out {path} writes it", USAGE
+        ) from error
     difference = short_difference(found, text.rstrip("\n") + "\n")
     if not difference:
         return OK

@@ -32,10 +32,17 @@ def made_scenes(
     except DeviceError as error:
         raise CommandError(str(error), CANNOT_MEASURE) from error
     rows = [checkpoint for checkpoint in chosen if checkpoint.id in names]
-    made = []
-    for found in scenes(rows, arguments.pictures, arguments.data_root, device):
-        if isinstance(found, str):
-            print(f"zoo: warning: {found}", file=sys.stderr)
-        else:
-            made.append(found)
-    return made
+    found = list(scenes(rows, arguments.pictures, arguments.data_root, device))
+    absences = (
+        [one for one in found if isinstance(one, str)]
+        if rows
+        else ["no pictures: no row has a measured mIoU"]
+    )
+    if absences and arguments.check:
+        raise CommandError(
+            f"--check {arguments.check}: cannot be compared for want of its pictures: {absences[0]}",
+            CANNOT_MEASURE,
+        )
+    for absence in absences:
+        print(f"zoo: warning: {absence}", file=sys.stderr)
+    return [one for one in found if not isinstance(one, str)]

@@ -51,6 +51,7 @@ def run_verify(arguments: argparse.Namespace) -> int:
     if arguments.file:
         only_one(chosen, "--file belongs to one checkpoint")
     require_file_place("--out", arguments.out)
+    format_name(arguments)
     require_file_place("--ledger", arguments.ledger)
     require_file_place("--save-baseline", arguments.save_baseline)
     options = measuring_options(
