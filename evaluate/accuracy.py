@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from .confusion import Matrix, Scores, accuracy_scores
+from .counting import NoNumbersError
 from .datasets import DatasetError, ImageFault, content_sha256
 from .device import in_precision
 from .inference import model_device
@@ -77,7 +78,12 @@ def count_missing(
             if isinstance(counting, DatasetError):
                 yield ImageFault(image_id=sample.id, message=str(counting))
                 continue
-            store.add(key, (sample.id, contents[sample.id]), *counting.result())
+            try:
+                counts = counting.result()
+            except NoNumbersError as error:
+                yield ImageFault(image_id=sample.id, message=f"{sample.image}: {error}")
+                continue
+            store.add(key, (sample.id, contents[sample.id]), *counts)
             yield sample
 
 

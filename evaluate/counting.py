@@ -20,6 +20,16 @@ class Counts(NamedTuple):
     closeness: Closeness
 
 
+class NoNumbersError(Exception):
+    """At so many pixels the scores are no numbers, and no class is the best."""
+
+    def __init__(self, pixels: int) -> None:
+        super().__init__(
+            f"the network's scores are no numbers (NaN or infinite) at {pixels} pixels; zoo check-weights examines "
+            "the file, and fp16 overflows where fp32 does not"
+        )
+
+
 class Counting:
     """Counts on their way from the device."""
 
@@ -30,17 +40,26 @@ class Counting:
         close = close_pixels(decision, right, num_classes, ignore_index)
         self._shapes = matrix.shape, close.shape
         # torch puts the target of a copy that waits for nobody into pinned memory.
-        self._copy = torch.cat([matrix.flatten(), close.flatten()]).to("cpu", non_blocking=True)
+        no_numbers = decision.margins.isnan().sum()
+        counts = [matrix.flatten(), close.flatten(), no_numbers[None]]
+        self._copy = torch.cat(counts).to("cpu", non_blocking=True)
         self._arrived = torch.cuda.Event() if truth.device.type == "cuda" else None
         if self._arrived is not None:
             self._arrived.record()
 
     def result(self) -> Counts:
-        """The counts, as soon as they are there; later work of the device is not waited for."""
+        """The counts, as soon as they are there; later work of the device is not waited for.
+
+        Raises:
+            NoNumbersError: some of the network's scores are NaN, or infinite for two classes.
+        """
         if self._arrived is not None:
             self._arrived.synchronize()
         of_matrix, of_close = self._shapes
-        counts, split = self._copy.numpy(), of_matrix.numel()
+        no_numbers = int(self._copy[-1])
+        if no_numbers:
+            raise NoNumbersError(no_numbers)
+        counts, split = self._copy.numpy()[:-1], of_matrix.numel()
         return Counts(counts[:split].reshape(of_matrix), Closeness(counts[split:].reshape(of_close)))
 
 

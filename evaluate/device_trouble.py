@@ -69,13 +69,23 @@ def device_trouble_named() -> Iterator[None]:
         yield
     except torch.cuda.OutOfMemoryError as error:
         raise OutOfMemoryError(_message(error)) from error
+    except MemoryError as error:
+        raise OutOfMemoryError(_ON_THE_CPU) from error
     except RuntimeError as error:
+        if "DefaultCPUAllocator" in str(error):
+            raise OutOfMemoryError(_ON_THE_CPU) from error
         if "CUDA error" not in str(error) and "cuDNN error" not in str(error):
             raise
         raise DeviceError(
             f"the GPU failed ({str(error).splitlines()[0]}); look at it with nvidia-smi and run the same command "
             "again: the images counted so far are kept"
         ) from error
+
+
+_ON_THE_CPU = (
+    "this machine's memory does not suffice; work on fewer images at once with --workers 1 and --batch 1, or close "
+    "what else uses it: the images counted so far are kept"
+)
 
 
 def _message(error: torch.cuda.OutOfMemoryError, even: str = "") -> str:

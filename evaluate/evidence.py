@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 __all__ = [
-    "SCHEMA_VERSION", "Encoded", "EvidenceError", "EvidenceKey", "EvidenceStore", "Image", "Split", "Use",
+    "SCHEMA_VERSION", "Encoded", "EvidenceConflictError", "EvidenceError", "EvidenceKey", "EvidenceStore", "Image", "Split", "Use",
 ]  # fmt: skip
 
 Image = tuple[str, str]
@@ -48,6 +48,10 @@ class Encoded(NamedTuple):
     """By `confusion.encode`."""
     closeness: bytes | None
     """Its close pixels, by `margins.Closeness.encode`; None where format 2 wrote it."""
+
+
+class EvidenceConflictError(EvidenceError):
+    """Two evidence files hold different counts of the same image."""
 
 
 class EvidenceKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -229,7 +233,7 @@ class EvidenceStore:
         """Add another file's counts of a series within `writing`; returns how many images are new.
 
         Raises:
-            EvidenceError: the same image has other counts here.
+            EvidenceConflictError: the same image has other counts here.
         """
         series, new = self._use_series(key), 0
         query = "SELECT counts FROM images WHERE series_id = ? AND image_id = ? AND content_sha256 = ?"
@@ -240,7 +244,7 @@ class EvidenceStore:
                 self._db.execute("INSERT INTO images VALUES (?, ?, ?, ?, ?)", row)
                 new += 1
             elif found[0] != counts:
-                raise EvidenceError(_conflict(self.path, key, image, found[0], counts))
+                raise EvidenceConflictError(_conflict(self.path, key, image, found[0], counts))
             else:
                 self._complete(series, image, closeness)
         for use in uses:

@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .evidence import EvidenceStore
-from .evidence_file import EvidenceError, errors
+from .evidence import EvidenceConflictError, EvidenceStore
+from .evidence_file import errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,18 +19,16 @@ def merge(store: EvidenceStore, source: EvidenceStore, keys: Iterable[EvidenceKe
     """Take over the counts and descriptions of `keys`, by default of all series; returns the new images.
 
     Raises:
-        EvidenceError: an image has other counts in the two files (named are both), or `source` is damaged;
-            then nothing was taken over.
+        EvidenceConflictError: an image has other counts in the two files; named are both.
+        EvidenceError: `source` is damaged, or `store` cannot be written. In either case nothing was taken over.
     """
     source.check()
     try:
         with store.writing():
             chosen = source.series() if keys is None else keys
             return sum(store.take(key, source.encoded(key), source.uses(key)) for key in chosen)
-    except EvidenceError as error:
-        if str(source.path) in str(error):
-            raise
-        raise EvidenceError(
+    except EvidenceConflictError as error:
+        raise EvidenceConflictError(
             f"{error} ({source.path}); nothing was merged. Prune the series from the wrong file, or keep them apart"
         ) from error
 

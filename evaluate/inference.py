@@ -73,7 +73,7 @@ def require_image(image: Pixels) -> None:
     Raises:
         ValueError: the image is not H x W x 3 uint8.
     """
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
         raise ValueError(f"expected an H x W x 3 BGR uint8 image, found shape {image.shape} of {image.dtype}")
 
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 CPU_TILE: Size = (16, 256)
 """150 classes of it are 2.4 MB: about a core's second-level cache. Twice or half of it is not faster."""
 CUDA_TILE: Size = (128, 2048)
+MOST_CLASSES = 256
 _SAFE_SUM = 1e-30
 """Sums of exponentials above this are far from underflow; below, the tile is computed again from its maxima."""
 Span = tuple[int, int]
@@ -200,7 +201,7 @@ def predict_labels(model: Any, image: Pixels, protocol: EvalProtocol, *, batch: 
         labels, margins and runners-up, each (H, W), on the device of the model.
 
     Raises:
-        ValueError: the image is not H x W x 3 uint8.
+        ValueError: the image is not H x W x 3 uint8, or there are more than 256 classes.
     """
     require_image(image)
     size = (image.shape[0], image.shape[1])
@@ -306,6 +307,10 @@ class _Shifted:
 
 def _best_two(total: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Labels, margins and runners-up (rows, columns) of a sum (rows, C, columns) over `count` views."""
+    if total.shape[1] > MOST_CLASSES:
+        raise ValueError(
+            f"expected at most {MOST_CLASSES} classes, as uint8 label maps hold, found {total.shape[1]}"
+        )
     best, labels = total.max(dim=1, keepdim=True)
     second, runners_up = total.scatter_(1, labels, float("-inf")).max(dim=1, keepdim=True)
     return labels[:, 0].to(torch.uint8), ((best - second) / count)[:, 0], runners_up[:, 0].to(torch.uint8)

@@ -15,6 +15,7 @@ from segbench.evaluate.accuracy import Loading, count_missing, missing, scores_f
 from segbench.evaluate.confusion import accuracy_scores, areas, confusion_matrix
 from segbench.evaluate.datasets import ImageFault, locate
 from segbench.evaluate.evidence import EvidenceKey, EvidenceStore
+from segbench.evaluate.pipeline import prepare
 from segbench.evaluate.pixels import map_values
 from segbench.evaluate.tiles import decide
 from segbench.zoo.manifest import load_manifest
@@ -264,3 +265,24 @@ def test_a_file_replaced_during_the_run_is_not_counted_as_the_old_one(streets, t
         assert fault.image_id == replaced.id
         assert "was changed while this run went on" in fault.message
         assert (replaced.id, contents[replaced.id]) not in store.measured(key)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_scores_that_are_no_numbers_are_told_and_not_counted(streets, tmp_path, workers):
+    """A network that overflows on the darker pictures: those are faults, the others keep their counts."""
+    contents, key = streets.contents(), key_of(streets, PLAIN)
+    pictures = [prepare(sample, streets, PLAIN, pin=False).inputs[0] for sample in streets.samples]
+    middle = torch.stack([picture.mean() for picture in pictures]).median()
+
+    def overflowing(images):
+        return torch.where(images.mean() < middle, float("nan"), 1.0) * eight_colours(images)
+
+    with EvidenceStore(tmp_path / "e.sqlite") as store:
+        loading = Loading(workers=workers)
+        found = list(count_missing(overflowing, streets, contents, PLAIN, store, key, loading=loading))
+        faults = [result for result in found if isinstance(result, ImageFault)]
+        assert len(faults) == 5
+        assert all(
+            "the network's scores are no numbers (NaN or infinite) at " in fault.message for fault in faults
+        )
+        assert len(store.measured(key)) == 7

@@ -140,3 +140,18 @@ def test_a_lost_gpu_is_named_and_other_errors_are_not():
     )
     with pytest.raises(RuntimeError, match="shapes differ"), device_trouble_named():
         raise RuntimeError("shapes differ")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:127] . DefaultCPUAllocator: can't allocate memory"),
+    ],
+)
+def test_memory_of_the_machine_has_its_own_sentence(error):
+    with (
+        pytest.raises(OutOfMemoryError, match="fewer images at once with --workers 1"),
+        device_trouble_named(),
+    ):
+        raise error

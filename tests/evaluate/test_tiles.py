@@ -154,3 +154,13 @@ def test_ssseg_label_maps(golden, rule_model, case, builder, numbers):
         labels = predict_labels(model, recorded[f"image_{picture}"], protocol).labels.numpy()
         decided = recorded[f"margin_{picture}"] > MARGIN
         np.testing.assert_array_equal(labels[decided], recorded[f"label_{picture}"][decided])
+
+
+def test_what_a_label_map_cannot_hold_is_refused():
+    protocol = EvalProtocol(base_scale=(16, 16))
+    image = np.zeros((8, 8, 3), np.uint8)
+    assert predict_labels(Noise(256), image, protocol).labels.shape == (8, 8)
+    with pytest.raises(ValueError, match="at most 256 classes, as uint8 label maps hold, found 257"):
+        predict_labels(Noise(257), image, protocol)
+    with pytest.raises(ValueError, match="H x W x 3"):
+        predict_labels(Noise(2), image[:0], protocol)
