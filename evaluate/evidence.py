@@ -181,7 +181,7 @@ class EvidenceStore:
                 use.checkpoint,
                 use.metric,
                 use.protocol,
-                json.dumps(use.environment, sort_keys=True),
+                json.dumps(use.environment),
             )
             database.execute(f"{verb} INTO uses VALUES (?, ?, ?, ?, ?, ?)", row)
 
@@ -249,7 +249,7 @@ class EvidenceStore:
                 self._complete(series, image, closeness)
         for use in uses:
             row = (series, self._split(use.split), use.checkpoint, use.metric, use.protocol)
-            environment = json.dumps(use.environment, sort_keys=True)
+            environment = json.dumps(use.environment)
             self._db.execute("INSERT OR IGNORE INTO uses VALUES (?, ?, ?, ?, ?, ?)", (*row, environment))
         return new
 

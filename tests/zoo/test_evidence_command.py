@@ -84,7 +84,8 @@ def test_numbers_follow_from_the_file_alone(measured, tmp_path, capsys):
         [{k: v for k, v in record.items() if k not in free} for record in json.loads(said.out)]
         for said in (again, ledger)
     ]
-    assert same[0] == same[1]
+    for one, other in zip(*same, strict=True):
+        assert one == other
 
 
 def test_missing_and_foreign_images_are_named(measured, copy, capsys):
