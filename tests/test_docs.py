@@ -70,7 +70,10 @@ EXITS = {
     "zoo plan --gpus 8 --on 'NVIDIA H200'": (2, NOTHING_YET),
     "zoo report --definitions": (3, NOTHING_YET),
     "zoo report --out report.html --pictures 3 --data-root /path/to/data": (3, NOTHING_YET),
-    "zoo report --manifest zoo.yaml --check results/README.md": (1, "this repository's file names no manifest"),
+    "zoo report --manifest zoo.yaml --check results/README.md": (
+        1,
+        "this repository's file names no manifest",
+    ),
 }
 """Documented commands that do not end with 0 on a machine without GPU, data sets, weights and network."""
 
