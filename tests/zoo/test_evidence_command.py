@@ -61,7 +61,7 @@ def test_the_list_says_what_is_complete(copy, capsys):
 
 def test_numbers_follow_from_the_file_alone(measured, tmp_path, capsys):
     """Exported and taken to where there is neither data set nor weights: the same numbers and the same table."""
-    rows, options, outcomes = measured
+    _, options, outcomes = measured
     away = tmp_path / "away.sqlite"
     code, said = zoo(capsys, "evidence", "export", away, "--evidence", options.evidence)
     assert code == 0
