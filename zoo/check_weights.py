@@ -18,7 +18,7 @@ from ..models.health import Finding, canary, content_digest, findings
 from ..models.weights import WeightsError, convert_keys, load_weights
 from . import places
 from .fetch import Action, fetch_action, file_sha256, weights_path
-from .lock import lock_for
+from .fetch.lock import lock_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from .download import FetchError
+from .fetch.download import FetchError
 
 
 def zoo_home() -> Path:

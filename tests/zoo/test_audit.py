@@ -15,9 +15,9 @@ from planted_faults import YAML, ZOO, counted, findings, replace, unchanged, wit
 from publisher_pages import metafile, mmseg_readme, ssseg_readme
 
 from segbench.zoo.audit import audit
-from segbench.zoo.audit_claims import V100_MS_PER_GFLOP, _added_gflops, added_memory_mib
+from segbench.zoo.audit.claims import V100_MS_PER_GFLOP, _added_gflops, added_memory_mib
+from segbench.zoo.audit.findings import MEANINGS, Kind, as_markdown, as_records, as_text
 from segbench.zoo.cli import main
-from segbench.zoo.findings import MEANINGS, Kind, as_markdown, as_records, as_text
 from segbench.zoo.sources import read_source
 
 WEIGHTS = "https://download.openmmlab.com/mmsegmentation/v0.5/isanet/"

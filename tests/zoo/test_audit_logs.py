@@ -6,9 +6,9 @@ from collections import Counter
 import pytest
 
 from segbench.zoo.audit import audit
-from segbench.zoo.audit_logs import cached_logs
+from segbench.zoo.audit.findings import MEANINGS
+from segbench.zoo.audit.logs import cached_logs
 from segbench.zoo.cli import main
-from segbench.zoo.findings import MEANINGS
 from segbench.zoo.manifest import load_manifest
 from segbench.zoo.places import zoo_home
 

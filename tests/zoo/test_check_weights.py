@@ -26,7 +26,7 @@ from segbench.zoo.check_weights import (
     report_text,
 )
 from segbench.zoo.fetch import file_sha256, weights_path
-from segbench.zoo.lock import entry_of, lock_for
+from segbench.zoo.fetch.lock import entry_of, lock_for
 from segbench.zoo.manifest import load_manifest
 
 ISANET, ISNET = load_manifest(demo.STREETS / "zoo.yaml")

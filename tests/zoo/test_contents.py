@@ -9,7 +9,7 @@ import pytest
 import torch
 from legacy_files import legacy_file
 
-from segbench.zoo.contents import checkpoint_fault, container, is_cut_short, page, web_page
+from segbench.zoo.fetch.contents import checkpoint_fault, container, is_cut_short, page, web_page
 
 
 def archive():

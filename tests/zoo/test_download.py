@@ -10,7 +10,7 @@ import pytest
 from faulty_server import unused_port
 from fetching import nursery
 
-from segbench.zoo.download import (
+from segbench.zoo.fetch.download import (
     CHUNK_BYTES,
     Arrived,
     FetchError,
@@ -438,7 +438,7 @@ def test_a_disk_that_is_full_on_the_way_keeps_what_arrived(server, get, tmp_path
     """The system's limit on a file's size stands for a full disk; the next run goes on behind it."""
     server.file("/f", DATA)
     program = (
-        "import resource, signal, sys; from pathlib import Path; from segbench.zoo.download import *;"
+        "import resource, signal, sys; from pathlib import Path; from segbench.zoo.fetch.download import *;"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY));\n"
         "try: download(sys.argv[1], Path(sys.argv[2]))\n"

@@ -7,8 +7,8 @@ import pytest
 from faulty_server import unused_port
 from legacy_files import legacy_file
 
-from segbench.zoo.download import Patience
 from segbench.zoo.fetch import Action, FetchError, IntegrityError, fetch, fetch_action, weights_path
+from segbench.zoo.fetch.download import Patience
 
 DATA = legacy_file(2_304_002)
 OTHER = legacy_file(2_304_002, seed=1)

@@ -190,7 +190,7 @@ def test_an_address_that_is_none_stops_nobody_else(zoo, server, url):
 
 def test_a_surprise_in_one_file_stops_nobody_else(zoo, monkeypatch):
     """A cached file that vanishes or cannot be read, say, in a way that nobody foresaw."""
-    from segbench.zoo import batch
+    from segbench.zoo.fetch import batch
 
     whole = batch.fetch_wanted
 
@@ -219,7 +219,7 @@ def test_two_caches_lose_no_entry_of_one_lock(zoo, tmp_path):
     """Eight threads that record through eight caches of their own."""
     from concurrent.futures import ThreadPoolExecutor
 
-    from segbench.zoo.lock import Entry, Lock
+    from segbench.zoo.fetch.lock import Entry, Lock
 
     entry = Entry(file="f", url="", sha256="0" * 64, size_bytes=1, recorded="2026-01-01")
     link = tmp_path / "link.lock"
@@ -474,8 +474,8 @@ def test_prune_leaves_what_began_to_be_fetched_after_it_looked(zoo):
     """Between the list of what nobody needs and the deletion another process may take up such a file."""
     from filelock import FileLock
 
-    from segbench.zoo.cache import guard_path
-    from segbench.zoo.holdings import prune
+    from segbench.zoo.fetch.cache import guard_path
+    from segbench.zoo.fetch.holdings import prune
 
     zoo("row0", "row1")
     paths = [target(zoo, "row0"), target(zoo, "row1")]

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from publisher_pages import metafile, mmseg_readme, ssseg_readme
 
-from segbench.zoo.audit_evidence import latest
+from segbench.zoo.audit.evidence import latest
 from segbench.zoo.cli import main
 from segbench.zoo.manifest import PACKAGED, CheckpointEntry, load_manifest
 

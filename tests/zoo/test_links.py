@@ -6,8 +6,8 @@ import msgspec
 import pytest
 from faulty_server import unused_port
 
-from segbench.zoo.download import Patience
-from segbench.zoo.links import Checked, Link, check_all, exit_code, link_records, links_text, to_check
+from segbench.zoo.fetch.download import Patience
+from segbench.zoo.fetch.links import Checked, Link, check_all, exit_code, link_records, links_text, to_check
 from segbench.zoo.manifest import load_manifest
 
 QUICK = Patience(connect_seconds=2, read_seconds=0.3, tries=2, backoff_seconds=0)

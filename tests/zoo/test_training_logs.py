@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from segbench.zoo.training_logs import (
+from segbench.zoo.audit.training_logs import (
     Evaluation,
     Fault,
     LogError,

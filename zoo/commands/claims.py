@@ -6,14 +6,14 @@ import sys
 from typing import TYPE_CHECKING
 
 from ..audit import audit, scope_text
-from ..audit_logs import cached_logs
+from ..audit.findings import AUDIT_FORMATS, any_as_grave, as_records
+from ..audit.logs import cached_logs
 from ..export import EXPORTS
-from ..findings import AUDIT_FORMATS, any_as_grave, as_records
-from ..import_file import Request, import_file
 from ..manifest import load_manifest
-from ..manifest_edit import EditError
 from ..parser import USAGE
 from ..sources import SourceError, read_sources
+from ..sources.import_file import Request, import_file
+from ..sources.manifest_edit import EditError
 from .answer import OK, REFUTED, CommandError, json_text, require_file_place, write, write_file
 from .arguments import recorded, selected
 

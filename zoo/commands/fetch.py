@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .. import places
-from ..fetch_command import (
+from ..fetch.answers import (
     check_links,
     fetch_files,
     list_cache,

@@ -6,19 +6,19 @@ from collections import defaultdict
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import TYPE_CHECKING
 
-from ..evaluate.geometry import view_size
-from ..reports.metrics import METRICS
-from .audit_evidence import finding
-from .file_names import contradiction, stem
+from ...evaluate.geometry import view_size
+from ...reports.metrics import METRICS
+from ..file_names import contradiction, stem
+from .evidence import finding
 from .findings import Place, number_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from .audit_evidence import Evidence
+    from ..manifest import Checkpoint, Claim
+    from ..sources import SourceDocument, SourceRow
+    from .evidence import Evidence
     from .findings import Finding
-    from .manifest import Checkpoint, Claim
-    from .sources import SourceDocument, SourceRow
 
 UNIT_FACTORS = {1000: "1000 times", 1024: "1024 times", 100: "100 times"}
 """Factors between the units that publishers use: MiB and GB, fractions and percent."""

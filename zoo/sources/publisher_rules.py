@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from .sources import SourceError
+from . import SourceError
 
 if TYPE_CHECKING:
-    from .sources import SourceDocument, SourceRow
+    from . import SourceDocument, SourceRow
 
 MMSEG_GPUS = 4
 MMSEG_IMAGES_PER_GPU = {"cityscapes": 2, "ade20k": 4, "voc2012aug": 4}

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ..reports.metrics import METRICS
-from . import publisher_rules as rules
-from .audit_evidence import find_checkpoint
-from .file_names import stem, undated
-from .manifest import (
+from ...reports.metrics import METRICS
+from ..audit.evidence import find_checkpoint
+from ..file_names import stem, undated
+from ..manifest import (
     CheckpointEntry,
     Claim,
     Document,
@@ -24,14 +23,15 @@ from .manifest import (
     Training,
     Weights,
 )
-from .sources import SourceError
+from . import SourceError
+from . import publisher_rules as rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from ..evaluate.datasets import DatasetSpec
-    from .manifest import Manifest
-    from .sources import SourceDocument, SourceRow
+    from ...evaluate.datasets import DatasetSpec
+    from ..manifest import Manifest
+    from . import SourceDocument, SourceRow
 
 PREFIXES = {"mmsegmentation": "mmseg", "sssegmentation": "ssseg"}
 

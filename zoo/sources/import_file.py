@@ -9,11 +9,11 @@ from pathlib import Path
 
 import msgspec
 
-from .file_names import stem
+from ..file_names import stem
+from ..manifest import Manifest, ManifestError, load_manifest
+from . import SourceDocument, SourceError, read_source
 from .import_table import Merged, Provenance, import_rows, provenance
-from .manifest import Manifest, ManifestError, load_manifest
 from .manifest_edit import EditError, add, check, fragment, new_manifest
-from .sources import SourceDocument, SourceError, read_source
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):

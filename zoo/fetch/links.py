@@ -13,8 +13,8 @@ from urllib.parse import urljoin, urlsplit
 import msgspec
 from tabulate import tabulate
 
+from . import wanted_weights
 from .batch import in_threads
-from .fetch import wanted_weights
 from .http_session import (
     GONE_STATUSES,
     Patience,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     import requests
 
-    from .manifest import Checkpoint, Manifest
+    from ..manifest import Checkpoint, Manifest
 
 CONNECTIONS_PER_HOST = 4
 EVIDENCE_LOST, NOT_TOLD = 1, 3

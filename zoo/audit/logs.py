@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ..reports.verdict import half_unit
-from .audit_evidence import finding, latest, shown
+from ...reports.verdict import half_unit
+from .evidence import finding, latest, shown
 from .findings import Place, number_of
 from .training_logs import LogError, Schedule, TrainingLog, read_log
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from .audit_evidence import Evidence
+    from ..manifest import Checkpoint, Claim
+    from .evidence import Evidence
     from .findings import Finding
-    from .manifest import Checkpoint, Claim
     from .training_logs import Evaluation
 
 FINISHED = 0.99
@@ -56,7 +56,7 @@ def cached_logs(checkpoints: Iterable[Checkpoint], home: Path | None = None) -> 
         checkpoints: rows, each with the links of its log.
         home: the cache; None for the user's.
     """
-    from .fetch import wanted_papers  # noqa: PLC0415  (the downloader, which an audit without a cache need not pay)
+    from ..fetch import wanted_papers  # noqa: PLC0415  (the downloader, which an audit without a cache need not pay)
 
     paths = (
         (one.id, paper.target)

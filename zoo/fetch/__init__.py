@@ -17,7 +17,9 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from . import cache, places
+from .. import places
+from ..manifest import Checkpoint, Weights
+from . import cache
 from .contents import checkpoint_fault, is_cut_short, page, web_page
 from .download import (
     Arrived,
@@ -32,7 +34,6 @@ from .download import (
     remove_partial,
 )
 from .lock import Lock, LockError, entry_of, lock_for
-from .manifest import Checkpoint, Weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from .source_records import (
+from .records import (
     METHODS,
     MMSEG,
     STATED,

@@ -10,21 +10,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .audit_claims import CLAIM_CHECKS
-from .audit_columns import COLUMN_CHECKS
-from .audit_documents import DOCUMENT_CHECKS
-from .audit_evidence import Evidence
-from .audit_logs import LOG_CHECKS
-from .audit_rows import ROW_CHECKS
+from .claims import CLAIM_CHECKS
+from .columns import COLUMN_CHECKS
+from .documents import DOCUMENT_CHECKS
+from .evidence import Evidence
 from .findings import number_of, ordered
+from .logs import LOG_CHECKS
+from .rows import ROW_CHECKS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .audit_logs import RowLog
+    from ..manifest import Manifest
+    from ..sources import SourceDocument
     from .findings import Finding
-    from .manifest import Manifest
-    from .sources import SourceDocument
+    from .logs import RowLog
 
 
 CHECKS = (*CLAIM_CHECKS, *COLUMN_CHECKS, *DOCUMENT_CHECKS, *ROW_CHECKS, *LOG_CHECKS)

@@ -10,9 +10,8 @@ import msgspec
 from filelock import FileLock, Timeout
 from tabulate import tabulate
 
-from . import cache
+from . import Action, Wanted, cache, target_fault, torchs_file, wanted_action
 from .download import FetchError, file_sha256
-from .fetch import Action, Wanted, target_fault, torchs_file, wanted_action
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from .source_metafiles import read_metafiles
-from .source_records import SourceDocument, SourceError, SourceFault, SourceRow, dataset_of
-from .source_tables import HEADER_OF_A_PAGE, read_markdown, read_page
+from .metafiles import read_metafiles
+from .records import SourceDocument, SourceError, SourceFault, SourceRow, dataset_of
+from .tables import HEADER_OF_A_PAGE, read_markdown, read_page
 
 if TYPE_CHECKING:
     from pathlib import Path

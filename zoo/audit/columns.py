@@ -10,16 +10,16 @@ from itertools import combinations
 from statistics import median
 from typing import TYPE_CHECKING
 
-from ..reports.metrics import METRICS
-from .audit_evidence import finding, latest
+from ...reports.metrics import METRICS
+from .evidence import finding, latest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ..evaluate.protocol import EvalProtocol
-    from .audit_evidence import Evidence
+    from ...evaluate.protocol import EvalProtocol
+    from ..manifest import Checkpoint, Claim
+    from .evidence import Evidence
     from .findings import Finding, Kind
-    from .manifest import Checkpoint, Claim
 
 ACCURACY = ("miou", "miou_ms_flip", "miou_flip")
 FAR = 2

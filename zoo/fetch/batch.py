@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 import msgspec
 
-from . import cache
-from .fetch import Fetched, FetchError, IntegrityError, Patience, Progress, Wanted, fetch_wanted
+from . import Fetched, FetchError, IntegrityError, Patience, Progress, Wanted, cache, fetch_wanted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -7,19 +7,19 @@ from collections import Counter, defaultdict
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from ..reports.metrics import METRICS
-from . import publisher_rules as rules
-from .audit_evidence import finding, latest
+from ...reports.metrics import METRICS
+from ..sources import dataset_of
+from ..sources import publisher_rules as rules
+from .evidence import finding, latest
 from .findings import Place
-from .sources import dataset_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from .audit_evidence import Evidence
+    from ..manifest import Checkpoint
+    from ..sources import SourceDocument, SourceRow
+    from .evidence import Evidence
     from .findings import Finding
-    from .manifest import Checkpoint
-    from .sources import SourceDocument, SourceRow
 
 Fault = tuple[str, str]
 """Field of the row, for its line, and what is wrong with it."""

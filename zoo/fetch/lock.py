@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 from filelock import FileLock
 
-from . import places
+from .. import places
 from .download import LocalError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from .manifest import Checkpoint
+    from ..manifest import Checkpoint
 
 NAME = "zoo.lock"
 VERSION = 1

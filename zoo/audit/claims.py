@@ -7,19 +7,19 @@ from collections import Counter, defaultdict
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from ..evaluate.geometry import sliding_windows, view_size
-from ..reports.metrics import METRICS
-from ..reports.verdict import half_unit
-from .audit_evidence import finding, latest
-from .file_names import contradiction, stem, undated
+from ...evaluate.geometry import sliding_windows, view_size
+from ...reports.metrics import METRICS
+from ...reports.verdict import half_unit
+from ..file_names import contradiction, stem, undated
+from .evidence import finding, latest
 from .findings import number_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from .audit_evidence import Evidence
+    from ..manifest import Checkpoint, Claim
+    from .evidence import Evidence
     from .findings import Finding, Kind
-    from .manifest import Checkpoint, Claim
 
 ACCURACY = ("miou", "miou_ms_flip", "miou_flip")
 MIB = 1 << 20

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from .file_names import undated
+from ..file_names import undated
 from .findings import Finding, Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from .audit_logs import RowLog
+    from ..manifest import Checkpoint, Claim, Manifest
+    from ..sources import SourceDocument, SourceRow
     from .findings import Kind
-    from .manifest import Checkpoint, Claim, Manifest
-    from .sources import SourceDocument, SourceRow
+    from .logs import RowLog
 
 
 class Evidence:

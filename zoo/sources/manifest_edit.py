@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import yaml
 
-from .manifest import PACKAGED, CheckpointEntry, Claim, Document, Listing, Manifest, load_manifest
+from ..manifest import PACKAGED, CheckpointEntry, Claim, Document, Listing, Manifest, load_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from . import places
+from .. import places
+from ..manifest import ManifestError, load_manifest
+from ..progress import DownloadBars
+from . import FetchError, Patience, Wanted, wanted_action, wanted_papers, wanted_weights
 from .batch import Result, fetch_all
 from .cache import remembered_manifests
-from .fetch import FetchError, Patience, Wanted, wanted_action, wanted_papers, wanted_weights
-from .manifest import ManifestError, load_manifest
-from .progress import DownloadBars
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from .manifest import Checkpoint, Manifest
+    from ..manifest import Checkpoint, Manifest
 
 OK, GONE, NOT_HAD, NOT_THE_FILE = 0, 1, 3, 4
 

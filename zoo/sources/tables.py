@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from .source_records import (
+from .records import (
     BLANK,
     METHODS,
     MMSEG,
@@ -24,8 +24,8 @@ from .source_records import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ..reports.metrics import MetricName
-    from .source_records import Form
+    from ...reports.metrics import MetricName
+    from .records import Form
 
 _FIGURES: dict[str, MetricName] = {
     "mem (gb)": "train_memory",
