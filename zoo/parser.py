@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..reports.metrics import METRICS
 from ..reports.verdict import Tolerance
@@ -23,7 +24,14 @@ SUFFIXES = {".md": "md", ".csv": "csv", ".json": "json", ".html": "html", ".xml"
 
 
 class _Parser(argparse.ArgumentParser):
-    """Usage errors as one message with the way to the help."""
+    """Usage errors as one message with the way to the help; without the command it needs, the help itself."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """As argparse has it, which calls it for the commands of a command too."""
+        if self._subparsers is not None and not (sys.argv[1:] if args is None else args):
+            self.print_help(sys.stderr)
+            self.exit(USAGE)
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         self.exit(USAGE, f"zoo: {message}; see {self.prog} --help\n")

@@ -1,6 +1,7 @@
 """The command as a user meets it: output, exit codes, and one clear message for every mistake."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -50,6 +51,20 @@ def verify(capsys, root, *arguments):
         "--offline",
         *arguments,
     )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "offered"),
+    [
+        ((), ["list", "verify", "demo", "audit"]),
+        (("evidence",), ["list", "show", "export", "merge", "prune"]),
+    ],
+)
+def test_without_the_command_it_needs_it_prints_what_there_is(capsys, arguments, offered):
+    code, out, err = zoo(capsys, *arguments)
+    assert (code, out) == (2, "")
+    assert err == zoo(capsys, *arguments, "--help")[1]
+    assert all(re.search(rf"^    {name} ", err, re.MULTILINE) for name in offered)
 
 
 def test_list_json_has_every_row_and_claim(capsys):

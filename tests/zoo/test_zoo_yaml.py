@@ -403,12 +403,11 @@ def evaluated_size(row):
     return protocol.window.crop if protocol.window else view_size(typical or (1, 1), protocol, 1.0)
 
 
-def test_costs_are_torchs_own_count():
-    """Every row's GFLOPs and peak activations, recounted on fake tensors."""
+def test_costs_are_the_same_under_every_torch():
+    """Every row's GFLOPs and peak activations, recounted on fake tensors: the printed digit, whoever runs it."""
     counted = functools.cache(lambda architecture, size: forward_cost(dict(architecture), size))
     for row in load_manifest():
         cost = counted(tuple(row.architecture.items()), evaluated_size(row))
         assert row.cost.size == evaluated_size(row), row.id
         assert row.cost.gflops == pytest.approx(cost.gflops, abs=0.06), row.id
-        # The trace follows torch's decompositions, which may change between its versions.
-        assert row.cost.peak_activations_mib == pytest.approx(cost.peak_activations_mib, rel=0.05), row.id
+        assert row.cost.peak_activations_mib == pytest.approx(cost.peak_activations_mib, abs=0.06), row.id
