@@ -60,7 +60,8 @@ def _sort_out(written: bytes, said: list[str]) -> None:
         if _LIBJPEG in text:
             said.append(text.strip())
         else:
-            os.write(_STDERR, line)
+            with suppress(OSError):  # its reader has left
+                os.write(_STDERR, line)
 
 
 def damaged_images(complaints: dict[Path, str], examined: int) -> Iterator[Finding]:

@@ -1,24 +1,23 @@
 """The `zoo` command: a module a subcommand (`commands`), errors to one message and an exit code.
 
 Exit codes: 0 all fine; 1 a claim was refuted or is worse; 2 usage; 3 could not measure; 4 integrity; 5 nothing
-selected; 6 a claim is gone; 130 interrupted. Data go to stdout, progress and messages to stderr. torch is
+selected; 6 a claim is gone; 70 a fault of segbench; 130 and 143 interrupted. Data go to stdout, progress and messages to stderr. torch is
 imported only by the commands that need it.
 """
 
 from __future__ import annotations
 
-import codecs
-import io
-import os
-import sys
 from importlib import import_module
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
-from .commands.answer import CANNOT_MEASURE, INTEGRITY, INTERRUPTED, OK, CommandError, fail
+from .commands.answer import CANNOT_MEASURE, INTEGRITY, INTERNAL, CommandError, fail
+from .crash import crash_letter
 from .fetch import FetchError, IntegrityError
 from .manifest import ManifestError, UnknownCheckpoint
 from .parser import USAGE, build_parser
 from .selection import SelectionError
+from .signals import exit_code, told_signals
+from .streams import lasting_streams, write_trouble
 
 if TYPE_CHECKING:
     import argparse
@@ -35,17 +34,28 @@ MODULES = {
     "export": "claims",
 }
 """Command -> its module in `commands`, where it is not one of its own name."""
-PLAINER = {"→": "->", "–": "-", "…": "...", "\N{MULTIPLICATION SIGN}": "x", "±": "+-"}
-"""Sign -> what is written where an encoding lacks it; any other becomes a question mark."""
 
 
-def main(argv: Sequence[str] | None = None) -> int:  # noqa: PLR0911  (one way out a kind of error)
+def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; never a traceback for a user's mistake."""
-    _write_in_any_encoding(sys.stdout)
-    arguments = build_parser().parse_args(argv)
+    with lasting_streams() as output, told_signals():
+        arguments = build_parser().parse_args(argv)
+        try:
+            code = _run(arguments)
+        except KeyboardInterrupt as interrupt:
+            message = "interrupted; what was done is kept, run the same command to go on"
+            code = fail(message, exit_code(interrupt))
+        if trouble := write_trouble(output):
+            code = fail(
+                f"stdout: cannot write all of the answer: {trouble}; run the command again", code or USAGE
+            )
+        return code
+
+
+def _run(arguments: argparse.Namespace) -> int:  # noqa: PLR0911  (one way out a kind of error)
+    """The command's exit code; every error but an interrupt has become its message."""
     try:
-        code = _command(arguments.command)(arguments)
-        sys.stdout.flush()
+        return _command(arguments.command)(arguments)
     except CommandError as error:
         return fail(str(error), error.exit_code)
     except (ManifestError, UnknownCheckpoint, SelectionError) as error:
@@ -54,26 +64,13 @@ def main(argv: Sequence[str] | None = None) -> int:  # noqa: PLR0911  (one way o
         return fail(str(error), INTEGRITY)
     except FetchError as error:
         return fail(str(error), CANNOT_MEASURE)
-    except KeyboardInterrupt:
-        return fail("interrupted; what was done is kept, run the same command to go on", INTERRUPTED)
-    except BrokenPipeError:
-        # `zoo list | head`: the reader has what it wanted; keep Python from complaining at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return OK
-    return code
-
-
-def _write_in_any_encoding(stream: TextIO) -> None:
-    """Signs that the stream's encoding lacks, as on an old console, become others rather than an error."""
-    if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
-        codecs.register_error("plainer", _plainer)
-        stream.reconfigure(errors="plainer")
-
-
-def _plainer(error: UnicodeError) -> tuple[str, int]:
-    assert isinstance(error, UnicodeEncodeError)
-    lost = error.object[error.start : error.end]
-    return "".join(PLAINER.get(sign, "?") for sign in lost), error.end
+    except MemoryError:
+        message = "not enough memory; free some, or let the command do less at once (--workers, --batch)"
+        return fail(message, CANNOT_MEASURE)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # noqa: BLE001  (libraries in Rust raise what is no Exception)
+        return fail(crash_letter(error, arguments.command), INTERNAL)
 
 
 def _command(name: str) -> Callable[[argparse.Namespace], int]:

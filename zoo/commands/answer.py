@@ -12,7 +12,9 @@ from ..parser import USAGE
 if TYPE_CHECKING:
     from pathlib import Path
 
-OK, REFUTED, CANNOT_MEASURE, INTEGRITY, NOTHING_SELECTED, INTERRUPTED = 0, 1, 3, 4, 5, 130
+OK, REFUTED, CANNOT_MEASURE, INTEGRITY, NOTHING_SELECTED = 0, 1, 3, 4, 5
+INTERNAL = 70
+"""EX_SOFTWARE of sysexits.h: an error that nobody foresaw, which must not pass for a verdict."""
 
 
 class CommandError(Exception):

@@ -22,10 +22,11 @@ from ..manifest import load_manifest
 from ..parser import USAGE
 from ..progress import Bars
 from ..regression import Run, announce, differences_of, exit_code, updated_state, with_changes
+from ..signals import exit_code as interrupt_exit_code
 from ..tables import report_row, tell_shapes
 from ..verify import Options, verify
 from ..verify import exit_code as verdicts_exit_code
-from .answer import CANNOT_MEASURE, INTERRUPTED, NOTHING_SELECTED, OK, CommandError, require_file_place, write
+from .answer import CANNOT_MEASURE, NOTHING_SELECTED, OK, CommandError, require_file_place, write
 from .arguments import format_name, named_protocol, only_one, selected
 from .tables import print_tables
 
@@ -169,8 +170,9 @@ def _verified(chosen: Iterable[Checkpoint], options: Options, arguments: argpars
             _say_as_it_comes(outcome, arguments)
             outcomes.append(outcome)
         is_whole = True
-    except KeyboardInterrupt:
-        raise CommandError(_interrupted(bars.counted, options, arguments), INTERRUPTED) from None
+    except KeyboardInterrupt as interrupt:
+        message = _interrupted(bars.counted, options, arguments)
+        raise CommandError(message, interrupt_exit_code(interrupt)) from None
     except (DeviceError, EngineError, EvidenceError, LedgerError) as error:
         raise CommandError(str(error), CANNOT_MEASURE) from error
     finally:
