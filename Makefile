@@ -2,15 +2,36 @@
 PYTHON ?= python3
 # For pip: make demo PIP_FLAGS="--index-url ..." takes other wheels, such as torch for the CPU only.
 PIP_FLAGS ?=
-# For pytest: make test ARGS="tests/reports -x"
+# For pytest: make test ARGS="tests/reports -x"; for uv: make lock ARGS=--upgrade
 ARGS ?=
+# Versions are those of requirements.lock. LATEST=1 takes the newest of everything, OLDEST=1 (Python 3.10 or 3.11) the
+# lower bounds of pyproject.toml; each has a folder of its own.
+LATEST ?=
+OLDEST ?=
 
+ifeq ($(LATEST)/$(OLDEST),/)
 VENV := .venv
+LOCK := requirements.lock
+else ifeq ($(LATEST)/$(OLDEST),/1)
+VENV := .venv-oldest
+LOCK := requirements-oldest.lock
+else ifeq ($(LATEST)/$(OLDEST),1/)
+VENV := .venv-latest
+LOCK :=
+endif
+$(if $(VENV),,$(error LATEST=$(LATEST) OLDEST=$(OLDEST): give one of them as 1, or neither))
+
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --disable-pip-version-check $(PIP_FLAGS)
+PIP := $(BIN)/python -m pip install --disable-pip-version-check $(PIP_FLAGS) $(if $(LOCK),,--upgrade --upgrade-strategy eager)
+# Constraints: a wheel of torch without CUDA draws no CUDA libraries though the lock knows their versions.
+# In the environment they hold for the build of the project too; pip 25.3 and newer ask for that under a second name.
+ifneq ($(LOCK),)
+export PIP_CONSTRAINT := $(LOCK)
+export PIP_BUILD_CONSTRAINT := $(LOCK)
+endif
 
 .DEFAULT_GOAL := help
-.PHONY: help dev demo test lint types format clean
+.PHONY: help dev demo test lint types format lock clean newest
 
 help: ## what there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1	\2/' | expand -t 14
@@ -35,24 +56,36 @@ format: $(VENV)/.installed-dev ## put style right where ruff can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+lock: ## find versions for pyproject.toml that go together, keeping those that still do (uv)
+	$(PYTHON) -m venv .venv-lock
+	env -u PIP_CONSTRAINT -u PIP_BUILD_CONSTRAINT .venv-lock/bin/python -m pip install -q $(PIP_FLAGS) uv
+	$(BUILD_REQUIRES) | $(COMPILE) --all-extras -o requirements.lock $(ARGS)
+	$(BUILD_REQUIRES) | $(COMPILE) --extra test --resolution lowest-direct -o requirements-oldest.lock $(ARGS)
+
+BUILD_REQUIRES := sed -n 's/^requires = \["\(.*\)"\]/\1/p' pyproject.toml
+# One file for every system and Python from 3.10 on, each of them with a wheel of everything.
+COMPILE := .venv-lock/bin/uv pip compile -q --universal --python-version 3.10 --only-binary :all: \
+	--annotation-style line --custom-compile-command "make lock" pyproject.toml -
+
 clean: ## remove the environment and everything built
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf .venv .venv-latest .venv-oldest .venv-lock build dist *.egg-info .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 10) and f"segbench needs Python 3.10 or newer, $(PYTHON) is {v.major}.{v.minor}; name another: make ... PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
 
-# One stamp for each set of dependencies, so that an installation is repeated only when pyproject.toml changes.
+# One stamp for each set of dependencies, so that an installation is repeated only when pyproject.toml or the lock changes;
+# the newest of everything is looked for every time.
 # venv dates bin/python like the interpreter it links to: order-only, or it would never count as new.
-$(VENV)/.installed: pyproject.toml | $(BIN)/python
+$(VENV)/.installed: pyproject.toml $(if $(LOCK),$(LOCK),newest) | $(BIN)/python
 	$(PIP) -e .
 	@touch $@
 
-$(VENV)/.installed-test: pyproject.toml | $(BIN)/python
+$(VENV)/.installed-test: pyproject.toml $(if $(LOCK),$(LOCK),newest) | $(BIN)/python
 	$(PIP) -e ".[test]"
 	@touch $@
 
-$(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
+$(VENV)/.installed-dev: pyproject.toml $(if $(LOCK),$(LOCK),newest) | $(BIN)/python
 	$(PIP) -e ".[dev]"
 	@touch $@
