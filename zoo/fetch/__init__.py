@@ -19,9 +19,11 @@ import msgspec
 
 from .. import places
 from ..manifest import Checkpoint, Weights
+from ..urls import shown_text, shown_url, without_parameters
 from . import cache
 from .contents import checkpoint_fault, is_cut_short, page, web_page
 from .download import (
+    MAX_FILE_BYTES,
     Arrived,
     FetchError,
     IntegrityError,
@@ -33,6 +35,7 @@ from .download import (
     file_sha256,
     remove_partial,
 )
+from .http_session import MAX_REASON_CHARACTERS
 from .lock import Lock, LockError, entry_of, lock_for
 
 if TYPE_CHECKING:
@@ -55,6 +58,9 @@ __all__ = [
 ]
 
 Kind = Literal["weights", "log", "config"]
+
+MAX_PAPER_BYTES = 1 << 30
+"""Of a training log or a config; the longest published logs have some 20 MiB."""
 
 
 class Action(enum.Enum):
@@ -87,6 +93,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """Who says so: that, or `the one recorded in <lock file>`."""
     replaces: str = ""
     """SHA-256 that stands in the lock and is to give way to what the publisher has now; else empty."""
+    known_bytes: int | None = None
+    """Of the recorded file, where it is to be this one."""
     lock: Lock | None = None
     """Where the first download is to be recorded; None where the publisher gives a hash."""
 
@@ -204,6 +212,7 @@ def wanted_weights(checkpoint: Checkpoint, home: Path | None = None, *, update_l
         expected=expected.lower(),
         witness=witness,
         replaces=entry.sha256 if entry and update_lock else "",
+        known_bytes=entry.size_bytes if entry and not update_lock else None,
         lock=lock,
     )
 
@@ -255,7 +264,7 @@ def given_weights(checkpoint: Checkpoint, path: Path, home: Path | None = None) 
     if not found.startswith(wanted.expected):
         remedy = f"zoo check-weights {checkpoint.id} --file {path} tells what it is instead"
         raise _disagreement(str(path), found, wanted.expected, wanted.witness, remedy)
-    if not wanted.expected and (fault := checkpoint_fault(path)):
+    if not wanted.expected and (fault := _damage(path)):
         raise IntegrityError(f"{path}: {fault}")
     return path
 
@@ -279,14 +288,14 @@ def check_hash(path: Path, weights: Weights) -> str:
 
 
 def _file_name(url: str) -> str:
-    """The last part of a URL's path; a hash of the URL where that can name no file."""
+    """The last part of a URL's path; a hash of the URL, as it may be shown, where that can name no file."""
     try:
-        name = Path(unquote(urlsplit(url).path)).name
+        name = Path(unquote(without_parameters(urlsplit(url).path))).name
     except ValueError:  # no URL: asking for it will tell
         name = ""
     is_long = len(os.fsencode(name)) > cache.MAX_NAME_BYTES
     if name in ("", ".", "..") or not name.isprintable() or is_long:
-        return f"file-{hashlib.sha256(url.encode()).hexdigest()[:16]}"
+        return f"file-{hashlib.sha256(os.fsencode(shown_url(url))).hexdigest()[:16]}"
     return name
 
 
@@ -297,9 +306,20 @@ def torchs_file(wanted: Wanted) -> Path:
 
 def _fetched(wanted: Wanted, say: Callable[[str], object]) -> Fetched | None:
     """The verified file of the cache, perhaps one that another row brought; else None."""
+    if fault := _folder_fault(wanted):
+        raise LocalError(fault)
     if wanted.target.is_file() or _link_known(wanted):
         return Fetched(path=wanted.target, sha256=_require_good(wanted, say))
     return None
+
+
+def _folder_fault(wanted: Wanted) -> str | None:
+    """Why the folder of the target is another checkpoint's, on a disk that does not tell upper from lower case."""
+    other = cache.namesake(wanted.target)
+    return other and (
+        f"{wanted.target.parent}: this disk takes it for the folder {other!r}, which is another checkpoint's; rename one "
+        "of the two, or set ZOO_HOME to a disk that tells their names apart"
+    )
 
 
 def _link_known(wanted: Wanted) -> bool:
@@ -348,14 +368,37 @@ def _require_good(wanted: Wanted, say: Callable[[str], object]) -> str:
 
 def target_fault(wanted: Wanted, found: str, path: Path | None = None) -> str | None:
     """Why a file of the cache (None: the target) with SHA-256 `found` is not the wanted one, and what to do."""
+    if fault := _folder_fault(wanted):
+        return fault
     path = path or wanted.target
     remedy = f"delete {path} and fetch it again"
     expected = wanted.expected or wanted.replaces
     if not found.startswith(expected):
         return str(_disagreement(str(path), found, expected, wanted.witness, remedy))
-    if wanted.kind == "weights" and not wanted.expected and (fault := checkpoint_fault(path)):
+    if wanted.kind == "weights" and not wanted.expected and (fault := _damage(path)):
         return f"{path}: {fault}; {remedy}"
     return None
+
+
+def _damage(path: Path) -> str | None:
+    """`checkpoint_fault`, where whatever a hostile file makes its readers throw is a fault of the file."""
+    try:
+        return checkpoint_fault(path)
+    except Exception as error:  # noqa: BLE001
+        return f"a file that cannot be examined ({unforeseen(error)})"
+
+
+def _lacks_its_end(path: Path) -> bool:
+    """`is_cut_short`; False where that cannot be told, as verifying it will."""
+    try:
+        return is_cut_short(path)
+    except Exception:  # noqa: BLE001
+        return False
+
+
+def unforeseen(error: Exception) -> str:
+    """What something threw that nobody thought of, in few words."""
+    return f"unforeseen {type(error).__name__}: {shown_text(str(error)[:MAX_REASON_CHARACTERS])}"
 
 
 def _record(wanted: Wanted, path: Path, sha256: str, url: str) -> None:
@@ -364,7 +407,7 @@ def _record(wanted: Wanted, path: Path, sha256: str, url: str) -> None:
         return
     known = wanted.lock.get(wanted.checkpoint.id)
     if known is None or known.sha256 != sha256:
-        entry = entry_of(path, sha256, url)
+        entry = entry_of(path, sha256, shown_url(url))
         wanted.lock.record(wanted.checkpoint.id, msgspec.structs.replace(entry, file=wanted.target.name))
 
 
@@ -426,12 +469,14 @@ class _Errand:
         awaited = ""
         for url in self.wanted.urls:
             if awaited and _file_name(url) != awaited:
-                self.say(f"{url} is not asked: it has another name, and nobody says that it is the same file")
+                self.say(
+                    f"{shown_url(url)} is not asked: it has another name, and nobody says that it is the same file"
+                )
                 continue
             result = self._result_of(url)
             if isinstance(result, Fetched):
                 for failure in failures:
-                    self.say(f"had from {url}, because {failure}")
+                    self.say(f"had from {shown_url(url)}, because {failure}")
                 return result
             failures.append(result)
             awaited = awaited or (_file_name(url) if self._may_be_had_later(result) else "")
@@ -456,7 +501,7 @@ class _Errand:
             self.wanted.lock.require_writable()
 
     def _result_of(self, url: str) -> Fetched | FetchError:
-        """The file from one URL, or why it could not be had there.
+        """The file from one URL, or why it could not be had there, whatever that is.
 
         Raises:
             LocalError: this machine is at fault, so that no other URL would help.
@@ -467,6 +512,8 @@ class _Errand:
             raise
         except FetchError as error:
             return error
+        except Exception as error:  # noqa: BLE001  (what one server sends must not keep the others from being asked)
+            return FetchError(f"{shown_url(url)}: {unforeseen(error)}")
         return self._keep(url, arrived)
 
     def _verified(self, url: str) -> Arrived:
@@ -477,7 +524,10 @@ class _Errand:
             remove_partial(self._partial(url))
             arrived = self._arrive(url)
         if fault := self._fault(url, arrived):
-            aside = cache.set_aside(self._partial(url), self.wanted.target, arrived.sha256)
+            try:
+                aside = cache.set_aside(self._partial(url), self.wanted.target, arrived.sha256)
+            except OSError as error:
+                raise _cannot_write(self.wanted, error) from error
             raise IntegrityError(f"{fault}: kept as {aside}; try again, or report it to the publisher")
         return arrived
 
@@ -492,7 +542,9 @@ class _Errand:
             self._partial(url),
             hash_known=bool(self.wanted.expected),
             refuse=web_page if self.wanted.kind == "log" else page,
-            is_cut_short=is_cut_short if self.wanted.kind == "weights" else lambda _: False,
+            is_cut_short=_lacks_its_end if self.wanted.kind == "weights" else lambda _: False,
+            max_bytes=MAX_FILE_BYTES if self.wanted.kind == "weights" else MAX_PAPER_BYTES,
+            known_bytes=self.wanted.known_bytes,
             patience=self.patience,
             progress=self.progress,
             tell=self.say,
@@ -500,22 +552,18 @@ class _Errand:
 
     def _fault(self, url: str, arrived: Arrived) -> str | None:
         """Why a file that arrived is not the wanted one; None where it is."""
-        wanted = self.wanted
+        wanted, place = self.wanted, shown_url(url)
         if not arrived.size:
-            return f"{url}: the server sent an empty file"
+            return f"{place}: the server sent an empty file"
         if not arrived.sha256.startswith(wanted.expected):
-            damage = checkpoint_fault(self._partial(url)) or "the file is another one"
+            damage = _damage(self._partial(url)) or "the file is another one"
             ellipsis = "…" * (len(wanted.expected) < 64)
             return (
-                f"{url}: sha256 does not agree with {wanted.witness}: expected {wanted.expected}{ellipsis}, "
+                f"{place}: sha256 does not agree with {wanted.witness}: expected {wanted.expected}{ellipsis}, "
                 f"found {arrived.sha256}; {damage}{_update_hint(wanted)}"
             )
-        if (
-            wanted.kind == "weights"
-            and not wanted.expected
-            and (damage := checkpoint_fault(self._partial(url)))
-        ):
-            return f"{url}: {damage}"
+        if wanted.kind == "weights" and not wanted.expected and (damage := _damage(self._partial(url))):
+            return f"{place}: {damage}"
         return None
 
     def _keep(self, url: str, arrived: Arrived) -> Fetched:

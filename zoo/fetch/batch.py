@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 import msgspec
 
-from . import Fetched, FetchError, IntegrityError, Patience, Progress, Wanted, cache, fetch_wanted
+from . import Fetched, FetchError, IntegrityError, Patience, Progress, Wanted, cache, fetch_wanted, unforeseen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -87,9 +87,7 @@ def fetch_all(
         except FetchError as error:
             return Result(wanted=job, error=error)
         except Exception as error:  # noqa: BLE001  (one file's surprise must not stop the others)
-            told = FetchError(
-                f"{job.name}: {job.target}: unforeseen {type(error).__name__}: {error}; please report it"
-            )
+            told = FetchError(f"{job.name}: {job.target}: {unforeseen(error)}; please report it")
             return Result(wanted=job, error=told)
         finally:
             shown.done()

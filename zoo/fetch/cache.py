@@ -11,10 +11,12 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import unicodedata
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..urls import shown_url
 from .download import file_sha256, read_note, remove_partial
 
 if TYPE_CHECKING:
@@ -29,9 +31,25 @@ _WRONG = re.compile(r"\.wrong-([0-9a-f]{8})$")
 _PARTIAL = re.compile(r"(.+?)(?:\.from-[0-9a-f]{8})?\.part(?:\.json(?:\.new)?)?")
 
 
+def namesake(target: Path) -> str | None:
+    """The folder that this disk takes for the target's: a name that differs in case or Unicode form alone; else None."""
+    folder = target.parent
+    spellings = {
+        folder.name.swapcase(),
+        *(unicodedata.normalize(form, folder.name) for form in ("NFC", "NFD")),
+    }
+    others = [folder.with_name(one) for one in spellings - {folder.name}]
+    if not any(one.exists() and folder.exists() and one.samefile(folder) for one in others):
+        return None
+    here = folder.stat()
+    with os.scandir(folder.parent) as entries:
+        names = [one.name for one in entries if os.path.samestat(here, one.stat(follow_symlinks=False))]
+    return None if folder.name in names else next(iter(names), None)
+
+
 def partial_path(target: Path, url: str = "") -> Path:
     """Where a file lies while it arrives: from whichever URL, or from this one alone."""
-    origin = f".from-{hashlib.sha256(url.encode()).hexdigest()[:8]}" if url else ""
+    origin = f".from-{hashlib.sha256(os.fsencode(shown_url(url))).hexdigest()[:8]}" if url else ""
     return target.with_name(f"{target.name}{origin}{PARTIAL_SUFFIX}")
 
 
@@ -149,7 +167,9 @@ def remember_manifest(manifest: Path | None, home: Path) -> None:
     with suppress(OSError):  # a cache that only others may write
         if not marker.exists():
             marker.parent.mkdir(parents=True, exist_ok=True)
-            marker.write_text(name)
+            fresh = marker.with_name(f".{marker.name}.{os.getpid()}.new")
+            fresh.write_text(name)
+            fresh.replace(marker)
 
 
 def remembered_manifests(home: Path) -> dict[Path, Path]:

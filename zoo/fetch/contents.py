@@ -20,10 +20,7 @@ HEAD_BYTES = 4096
 MAX_SAFETENSORS_HEADER_BYTES = 100_000_000
 """The limit of the safetensors format itself."""
 
-_TITLE = re.compile(
-    rb"<title[^>]*>\s*(.*?)\s*</title|<Message>\s*(.*?)\s*</Message|<Code>\s*(.*?)\s*</Code",
-    re.IGNORECASE | re.DOTALL,
-)
+_TITLE_TAGS = (b"title", b"message", b"code")
 _LOG_FIELDS = ("mode", "iter", "step", "epoch", "env_info", "config", "mIoU")
 _HTML = re.compile(rb"<!doctype html|<html|<head|<body|<title", re.IGNORECASE)
 
@@ -40,7 +37,11 @@ def container(head: bytes) -> str | None:
 
 
 def page(head: bytes) -> str | None:
-    """What a server sent instead of a file, with its title: a web page, an XML or JSON message; None for others."""
+    """What a server sent instead of a file, with its title: a web page, an XML or JSON message; None for others.
+
+    No more than `HEAD_BYTES` are looked at.
+    """
+    head = head[:HEAD_BYTES]
     if container(head) is not None:
         return None  # a safetensors file may begin with any byte, `{` and `<` too
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
@@ -69,11 +70,17 @@ def web_page(head: bytes) -> str | None:
 
 
 def _title(text: bytes) -> str:
-    found = _TITLE.search(text)
-    if found is None:
-        return ""
-    words = next(group for group in found.groups() if group is not None).decode("utf-8", "replace")
-    return " ".join(unescape(words).split())[:120]
+    """What stands in the first whole element that has a title's name; empty where none does."""
+    found = [span for tag in _TITLE_TAGS if (span := _first_element(text.lower(), tag))]
+    begin, end = min(found, default=(0, 0))
+    return " ".join(unescape(text[begin:end].decode("utf-8", "replace")).split())[:120]
+
+
+def _first_element(text: bytes, tag: bytes) -> tuple[int, int] | None:
+    """Where the content of the first such element begins and ends; each byte is looked at once."""
+    tag_ends = text.find(b">", text.find(b"<" + tag)) + 1 if b"<" + tag in text else 0
+    end = text.find(b"</" + tag, tag_ends) if tag_ends else -1
+    return None if end < 0 else (tag_ends, end)
 
 
 def checkpoint_fault(path: Path) -> str | None:

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from ..urls import shown_url
+from .body import CHUNK_BYTES, Body, EncodingError, SlowError
 from .contents import HEAD_BYTES, page
 from .http_session import (
     GONE_STATUSES,
@@ -27,6 +29,7 @@ from .http_session import (
     innermost,
     make_retry,
     no_answer,
+    packing,
     reason,
     session,
     status_text,
@@ -41,7 +44,10 @@ if TYPE_CHECKING:
     from typing_extensions import Self
     from urllib3.util.retry import Retry
 
-CHUNK_BYTES = 1 << 20
+MAX_FILE_BYTES = 64 << 30
+"""Of any file; the largest checkpoints for segmentation that are published have some 10 GiB."""
+SPARED_BYTES = 1 << 30
+"""What a body of untold length leaves free on the disk, or half of what is free where that is less."""
 
 
 class FetchError(Exception):
@@ -74,10 +80,13 @@ class Note(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the bytes of a partial file are part of."""
 
     url: str
+    """As it may be shown."""
     etag: str | None = None
     last_modified: str | None = None
     length: int | None = None
     """Bytes of the whole file, where the server told."""
+    packed: bool = False
+    """True where the server packed the bytes on the way, so that a part of its file is no part of these."""
     sealed_bytes: int = 0
     """How many bytes had been written when the seal was made; later ones are not vouched for."""
     seal: str = ""
@@ -107,6 +116,8 @@ def download(
     hash_known: bool = False,
     refuse: Callable[[bytes], str | None] = page,
     is_cut_short: Callable[[Path], bool] = lambda _: False,
+    max_bytes: int = MAX_FILE_BYTES,
+    known_bytes: int | None = None,
     patience: Patience | None = None,
     progress: Progress | None = None,
     tell: Callable[[str], object] = lambda _: None,
@@ -119,6 +130,9 @@ def download(
         hash_known: The caller will compare a hash, so bytes may be joined that no validator vouches for.
         refuse: Told the file's beginning; names what it is where that cannot be what is wanted.
         is_cut_short: Asked of a file whose length the server did not tell, where its answer ended.
+        max_bytes: No file that is longer is taken.
+        known_bytes: How long the file is, where that is known; a longer one whose length the server does not tell is
+            given up there.
         patience: Time-outs and number of attempts.
         progress: Told of bytes.
         tell: Called with a sentence where a download is interrupted or starts over.
@@ -135,6 +149,8 @@ def download(
             hash_known=hash_known,
             refuse=refuse,
             is_cut_short=is_cut_short,
+            max_bytes=max_bytes,
+            known_bytes=known_bytes,
             patience=patience or Patience(),
             progress=progress,
             tell=tell,
@@ -238,8 +254,9 @@ def read_note(path: Path) -> Note | None:
     except (OSError, ValueError, msgspec.DecodeError):
         return None
     # What is no header's value cannot have come from one, and could not be sent.
-    is_sound = all(one.isascii() and one.isprintable() for one in (note.etag or "", note.last_modified or ""))
-    return note if is_sound else None
+    if any(header and not _sendable(header) for header in (note.etag, note.last_modified)):
+        return None
+    return msgspec.structs.replace(note, url=shown_url(note.url))  # an older one's may have a password
 
 
 def remove_partial(path: Path) -> None:
@@ -269,6 +286,15 @@ class _Cut(Exception):  # noqa: N818  (an event, not a fault of the program)
     """An attempt ended before the file was whole; another may do."""
 
 
+class _Limit(msgspec.Struct, frozen=True):
+    """How many bytes are taken at most."""
+
+    size_bytes: int
+    why: str = " that are taken at most"
+    kind: type[FetchError] = FetchError
+    """Raised for more."""
+
+
 class _Job:
     """The attempts to complete one partial file."""
 
@@ -280,15 +306,20 @@ class _Job:
         hash_known: bool,
         refuse: Callable[[bytes], str | None],
         is_cut_short: Callable[[Path], bool],
+        max_bytes: int,
+        known_bytes: int | None,
         patience: Patience,
         progress: Progress | None,
         tell: Callable[[str], object],
     ) -> None:
         self.url = url
+        self.shown = shown_url(url)
         self.partial = partial
         self.hash_known = hash_known
         self.refuse = refuse
         self.is_cut_short = is_cut_short
+        self.max_bytes = max_bytes
+        self.known_bytes = known_bytes
         self.patience = patience
         self.progress = progress
         self.tell = tell
@@ -319,7 +350,7 @@ class _Job:
             retry = retry.increment("GET", self.url, error=cut)
         except MaxRetryError:
             kept = "what arrived is kept, run it again" if self.partial.size else "run it again"
-            raise FetchError(f"{self.url}: {cut}; {kept}") from cut
+            raise FetchError(f"{self.shown}: {cut}; {kept}") from cut
         self.tell(f"{cut}; trying again")
         retry.sleep()
         return retry
@@ -339,7 +370,7 @@ class _Job:
                 self.url, stream=True, timeout=timeout, headers=self._range_headers()
             )
         except no_answer() as error:
-            raise FetchError(f"{self.url}: no answer ({reason(error)})") from error
+            raise FetchError(f"{self.shown}: no answer ({reason(error)})") from error
         with closing(response):
             if self._is_all_there(response):
                 return
@@ -348,9 +379,9 @@ class _Job:
     def _may_continue(self) -> bool:
         """True where the rest of the file can be told to belong to what is there."""
         note = self.partial.note
-        if note is None or (note.length is not None and self.partial.size > note.length):
+        if note is None or note.packed or (note.length is not None and self.partial.size > note.length):
             return False
-        if note.url != self.url:  # a mirror of the same file
+        if note.url != self.shown:  # a mirror of the same file
             return self.hash_known
         return self.hash_known or self.partial.complete or note.validator is not None
 
@@ -364,7 +395,7 @@ class _Job:
         note = self.partial.note
         if self.partial.size and note and not self.distrust:
             headers["Range"] = f"bytes={self.partial.size}-"
-            if note.url == self.url and note.validator:
+            if note.url == self.shown and note.validator:
                 headers["If-Range"] = note.validator
         return headers
 
@@ -377,9 +408,9 @@ class _Job:
             return self._take_whole(response)
         if response.status_code != 206:
             kind = NotThereError if response.status_code in GONE_STATUSES else FetchError
-            raise kind(f"{self.url}: {status_text(response)}")
+            raise kind(f"{self.shown}: {status_text(response)}")
         self._accept_part(response)
-        return self._receive(response)
+        return self._receive(self._body(response))
 
     def _is_part_from_the_start(self, response: requests.Response) -> bool:
         """True for a server that answers 206 although the whole file was asked for."""
@@ -390,10 +421,11 @@ class _Job:
         """Write down a file from its beginning; what is there gives way only to a beginning that may be the file's."""
         length = content_range(response)[1] if response.status_code == 206 else content_length(response)
         new = self._note(response, length)
-        first, cut = self._beginning(response)
+        body = self._body(response)
+        first, cut = self._beginning(body, length)
         if found := self.refuse(first) if first else None:
             raise IntegrityError(
-                f"{self.url}: the server sent {found} instead of the file; open the link in a browser to see what it "
+                f"{self.shown}: the server sent {found} instead of the file; open the link in a browser to see what it "
                 "says"
             )
         if self.partial.size and (cut or not first):
@@ -403,7 +435,7 @@ class _Job:
             self._start_over(self.distrust or self._why_all(new))
         self.distrust = ""
         self.partial.describe(new)
-        self._receive(response, first, cut)
+        self._receive(body, first, cut)
 
     def _why_all(self, new: Note) -> str:
         old = self.partial.note
@@ -411,14 +443,18 @@ class _Job:
             return "the file on the server has changed"
         return "the server cannot send a part of the file"
 
-    def _beginning(self, response: requests.Response) -> tuple[bytes, _Cut | None]:
+    def _body(self, response: requests.Response) -> Body:
+        try:
+            return Body(response, self.patience.read_seconds)
+        except EncodingError as error:
+            raise FetchError(f"{self.shown}: the server {error}") from error
+
+    def _beginning(self, body: Body, length: int | None) -> tuple[bytes, _Cut | None]:
         """The first bytes of a body, enough to tell what it is, and what ended it before that."""
         first = b""
         try:
-            with self._cuts_told(lambda: len(first), content_length(response)):
-                while len(first) < HEAD_BYTES and (
-                    more := response.raw.read1(CHUNK_BYTES, decode_content=True)
-                ):
+            with self._cuts_told(lambda: len(first), length):
+                while len(first) < HEAD_BYTES and (more := body.read()):
                     first += more
         except _Cut as cut:
             return first, cut
@@ -438,7 +474,7 @@ class _Job:
         old = self.partial.note
         begin, total = content_range(response)
         new = self._note(response, total)
-        if old is None or begin != self.partial.size or not _agree(old, new):
+        if old is None or begin != self.partial.size or new.packed or not _agree(old, new):
             self.distrust = "the server sent a part of another file than before"
             raise _Cut("the part that came does not continue what is there")
         self.partial.spliced = True
@@ -447,25 +483,28 @@ class _Job:
     def _note(self, response: requests.Response, length: int | None) -> Note:
         headers = response.headers
         return Note(
-            url=self.url,
-            etag=headers.get("ETag"),
-            last_modified=headers.get("Last-Modified"),
+            url=self.shown,
+            etag=_sendable(headers.get("ETag")),
+            last_modified=_sendable(headers.get("Last-Modified")),
             length=length,
+            packed=bool(packing(response)),
         )
 
-    def _receive(self, response: requests.Response, first: bytes = b"", cut: _Cut | None = None) -> None:
+    def _receive(self, body: Body, first: bytes = b"", cut: _Cut | None = None) -> None:
         """Write `first` and the rest of the body as it comes; every received byte is kept, whatever ends the answer."""
         length = self.partial.note.length if self.partial.note else None
         self._require_room(length)
+        limit = self._untold_limit() if length is None else _Limit(self.max_bytes)
         if self.progress is not None:
             self.progress.begin(length, self.partial.size)
-        self._append(first)
+        self._append(first, limit)
         if cut is not None:
             raise cut
         with self._cuts_told(lambda: self.partial.size, length):
-            # read1 gives what one call to the network brought; read would hold back up to a chunk of a slow line.
-            while chunk := response.raw.read1(CHUNK_BYTES, decode_content=True):
-                self._append(chunk)
+            while chunk := body.read():
+                self._append(chunk, limit)
+                if length is not None and self.partial.size > length:
+                    raise _Cut(f"more than the {length} bytes came that the server told of")
         if self.is_cut_short(self.partial.path) if length is None else self.partial.size != length:
             raise _Cut(f"{_count(self.partial.size, length)}: the connection ended early")
 
@@ -481,13 +520,29 @@ class _Job:
                 raise
             raise _Cut(f"{_count(size(), length)}: {self._how_cut(error)}") from error
 
-    def _append(self, chunk: bytes) -> None:
+    def _untold_limit(self) -> _Limit:
+        """What bounds a body whose length the server does not tell: the file's own length, or the disk."""
+        free = shutil.disk_usage(self.partial.path.parent).free
+        room = self.partial.size + free - min(SPARED_BYTES, free // 2)
+        limits = [_Limit(self.max_bytes), _Limit(room, ", for which the disk has room")]
+        if self.known_bytes is not None:
+            limits.append(_Limit(self.known_bytes, ", which the file has", IntegrityError))
+        return min(limits, key=lambda one: one.size_bytes)
+
+    def _append(self, chunk: bytes, limit: _Limit) -> None:
+        if self.partial.size + len(chunk) > limit.size_bytes:
+            self.partial.restart()
+            raise limit.kind(
+                f"{self.shown}: the server sends more than the {limit.size_bytes} bytes{limit.why}"
+            )
         self.partial.append(chunk)
         if chunk and self.progress is not None:
             self.progress.update(len(chunk))
 
     def _how_cut(self, error: Exception) -> str:
         cause = innermost(error)
+        if isinstance(error, EncodingError | SlowError):
+            return str(error)
         if (
             isinstance(cause, http.client.IncompleteRead) or type(cause) is ValueError
         ):  # a torn chunk's length
@@ -500,12 +555,21 @@ class _Job:
         """Refuse a file that cannot fit before its first byte is written."""
         if length is None:
             return
+        if length > self.max_bytes:
+            raise FetchError(
+                f"{self.shown}: {length} bytes are announced, and no more than {self.max_bytes} are taken"
+            )
         missing, free = length - self.partial.size, shutil.disk_usage(self.partial.path.parent).free
         if missing > free:
-            raise LocalError(
-                f"{self.partial.path.parent}: no room for {self.url}: {missing} bytes are needed, {free} are free; "
+            raise FetchError(
+                f"{self.partial.path.parent}: no room for {self.shown}: {missing} bytes are needed, {free} are free; "
                 "make room, or set ZOO_HOME to another disk"
             )
+
+
+def _sendable(header: str | None) -> str | None:
+    """A header's text where it could be sent back; else None, as if there were none."""
+    return header if header and header.isascii() and header.isprintable() else None
 
 
 def _count(size: int, length: int | None) -> str:

@@ -10,7 +10,7 @@ import msgspec
 from filelock import FileLock, Timeout
 from tabulate import tabulate
 
-from . import Action, Wanted, cache, target_fault, torchs_file, wanted_action
+from . import Action, Wanted, cache, target_fault, torchs_file, unforeseen, wanted_action
 from .download import FetchError, file_sha256
 
 if TYPE_CHECKING:
@@ -70,6 +70,8 @@ def examine(wanted: Wanted) -> Holding:
         fault = target_fault(wanted, sha256, path)
     except OSError as error:
         sha256, fault = None, f"{path}: cannot be read: {error.strerror or error}"
+    except Exception as error:  # noqa: BLE001  (one odd file must not stop the check of the others)
+        sha256, fault = None, f"{path}: cannot be examined: {unforeseen(error)}"
     return msgspec.structs.replace(found, sha256=sha256, fault=fault)
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from ..urls import shown_text, shown_url
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -15,6 +17,10 @@ if TYPE_CHECKING:
     from urllib3.util.retry import RequestHistory, Retry
 
 MAX_REDIRECTS = 10
+MAX_QUOTED_CHARACTERS = 120
+"""Of a header that a message quotes."""
+MAX_REASON_CHARACTERS = 500
+"""Of an error that a message quotes."""
 MAX_RETRY_AFTER_SECONDS = 120
 """A server that asks for a longer pause is told to the user instead of waited for."""
 GONE_STATUSES = (404, 410)
@@ -26,7 +32,8 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
 
     connect_seconds: float = 10
     read_seconds: float = 60
-    """Silence in the middle of an answer before the connection is given up."""
+    """For each step of an answer: its whole head, or the next piece of its body. Over the same time a body's progress is
+    averaged (`body.MIN_BYTES_PER_SECOND`)."""
     tries: int = 5
     """Attempts in a row that bring nothing new."""
     backoff_seconds: float = 0.5
@@ -36,12 +43,14 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
 def session(patience: Patience, tell: Callable[[str], object] = lambda _: None) -> requests.Session:
     """A session that retries what is worth retrying, and tells; proxies and TLS come from the environment."""
     import requests  # noqa: PLC0415  (0.1 s of import that `zoo list` need not pay)
-    from requests.adapters import HTTPAdapter  # noqa: PLC0415
 
+    from .guarded_http import GuardedAdapter, quiet_logs  # noqa: PLC0415
+
+    quiet_logs()
     made = requests.Session()
     made.max_redirects = MAX_REDIRECTS
     for scheme in ("https://", "http://"):
-        made.mount(scheme, HTTPAdapter(max_retries=make_retry(patience, tell)))
+        made.mount(scheme, GuardedAdapter(max_retries=make_retry(patience, tell)))
     return made
 
 
@@ -100,6 +109,8 @@ def _retry_class() -> type[Retry]:
 
         def increment(self, method=None, url=None, response=None, error=None, _pool=None, _stacktrace=None):  # noqa: ANN001, ANN202
             wait = self.get_retry_after(response) if response is not None else None
+            if response is not None:
+                response.close()  # or urllib3 would read the body to its end
             if wait is not None and wait > MAX_RETRY_AFTER_SECONDS:
                 raise MaxRetryError(_pool, url or "", ResponseError("too long a pause"))  # type: ignore[arg-type]
             return super().increment(method, url, response, error, _pool, _stacktrace)
@@ -114,9 +125,15 @@ def _trouble(event: RequestHistory) -> str:
     return f"no answer ({event.error and reason(event.error)})"
 
 
+def packing(response: requests.Response) -> str:
+    """How the server packed the body on the way; empty where it did not."""
+    name = response.headers.get("Content-Encoding", "").strip().lower()
+    return "" if name == "identity" else name
+
+
 def content_length(response: requests.Response) -> int | None:
-    """Bytes the body will have; unknown where the server compresses it on the way."""
-    if response.headers.get("Content-Encoding", "identity") != "identity":
+    """Bytes the body will have; unknown where the server packs it on the way."""
+    if packing(response):
         return None
     length = response.headers.get("Content-Length", "")
     return whole_number(length)
@@ -139,8 +156,8 @@ def content_range(response: requests.Response) -> tuple[int | None, int | None]:
 
 def status_text(response: requests.Response) -> str:
     """`the server answered 404 Not Found`, and when it wants to be asked again."""
-    text = f"the server answered {response.status_code} {response.reason}".rstrip()
-    after = response.headers.get("Retry-After")
+    text = f"the server answered {response.status_code} {(response.reason or '')[:MAX_QUOTED_CHARACTERS]}".rstrip()
+    after = response.headers.get("Retry-After", "")[:MAX_QUOTED_CHARACTERS]
     return (
         f"{text} and asks to come back after {after}{' s' * (whole_number(after) is not None)}"
         if after
@@ -153,11 +170,15 @@ def reason(error: Exception) -> str:
     import requests  # noqa: PLC0415
 
     if isinstance(error, requests.TooManyRedirects):
-        return f"more than {MAX_REDIRECTS} redirects, the last to {error.response.headers.get('Location')}"  # type: ignore[union-attr]
+        last = error.response.headers.get("Location", "") if error.response is not None else ""
+        return f"more than {MAX_REDIRECTS} redirects, the last to {shown_url(last)[:MAX_QUOTED_CHARACTERS]}"
     cause = innermost(error)
+    text = shown_text(str(cause))
+    if len(text) > MAX_REASON_CHARACTERS:
+        text = f"{text[:MAX_REASON_CHARACTERS]}…"
     if isinstance(error, OSError) and not isinstance(error, requests.RequestException):
-        return f"the settings for TLS or proxies: {cause}"
-    return f"{type(error).__name__}: {str(cause) or type(cause).__name__}"
+        return f"the settings for TLS or proxies: {text}"
+    return f"{type(error).__name__}: {text or type(cause).__name__}"
 
 
 def innermost(error: BaseException) -> BaseException:

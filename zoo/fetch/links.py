@@ -13,10 +13,12 @@ from urllib.parse import urljoin, urlsplit
 import msgspec
 from tabulate import tabulate
 
-from . import wanted_weights
+from ..urls import shown_url
+from . import unforeseen, wanted_weights
 from .batch import in_threads
 from .http_session import (
     GONE_STATUSES,
+    MAX_QUOTED_CHARACTERS,
     Patience,
     content_range,
     no_answer,
@@ -167,6 +169,8 @@ def check(link: Link, connection: requests.Session, patience: Patience) -> Check
         return Checked(link=link, state="gone", note=reason(error))
     except no_answer() as error:
         return Checked(link=link, state="no answer", note=reason(error))
+    except Exception as error:  # noqa: BLE001  (one server's surprise must not stop the others' check)
+        return Checked(link=link, state="no answer", note=unforeseen(error))
 
 
 def _ask(link: Link, connection: requests.Session, patience: Patience) -> requests.Response:
@@ -177,9 +181,12 @@ def _ask(link: Link, connection: requests.Session, patience: Patience) -> reques
     timeout = (patience.connect_seconds, patience.read_seconds)
     identity = {"Accept-Encoding": "identity"}
     with suppress(*no_answer()):
-        response = connection.head(link.url, allow_redirects=True, timeout=timeout, headers=identity)
+        response = connection.head(
+            link.url, stream=True, allow_redirects=True, timeout=timeout, headers=identity
+        )
         if _judged(link, response).state in _THERE:
             return response
+        response.close()
     return connection.get(link.url, stream=True, timeout=timeout, headers=identity | {"Range": "bytes=0-0"})
 
 
@@ -193,7 +200,11 @@ def _judged(link: Link, response: requests.Response) -> Checked:
     if fault := _size_fault(link, response):
         return Checked(link=link, state="wrong size", note=fault)
     moved_to = _moved_to(response)
-    return Checked(link=link, state="moved" if moved_to else "ok", note=f"to {moved_to}" if moved_to else "")
+    return Checked(
+        link=link,
+        state="moved" if moved_to else "ok",
+        note=f"to {moved_to[:MAX_QUOTED_CHARACTERS]}" if moved_to else "",
+    )
 
 
 def _type_fault(link: Link, response: requests.Response) -> str:
@@ -226,7 +237,7 @@ def _moved_to(response: requests.Response) -> str | None:
         if step.status_code not in _PERMANENT:
             break
         place = urljoin(step.url, step.headers["Location"])
-    return place
+    return place and shown_url(place)
 
 
 def exit_code(checked: Iterable[Checked]) -> int:
@@ -248,7 +259,9 @@ def exit_code(checked: Iterable[Checked]) -> int:
 
 def links_text(checked: Sequence[Checked]) -> str:
     """A line a link for a person, and how many there are of each state."""
-    rows = [[one.state, one.link.kind, _owners(one.link), one.link.url, one.note] for one in checked]
+    rows = [
+        [one.state, one.link.kind, _owners(one.link), shown_url(one.link.url), one.note] for one in checked
+    ]
     counts = Counter(one.state for one in checked)
     summary = ", ".join(f"{count} {state}" for state, count in counts.most_common())
     table = tabulate(rows, ["state", "what", "of", "URL", "note"], disable_numparse=True)
@@ -267,7 +280,7 @@ def link_records(checked: Iterable[Checked]) -> list[dict[str, Any]]:
             "state": one.state,
             "kind": one.link.kind,
             "of": list(one.link.owners),
-            "url": one.link.url,
+            "url": shown_url(one.link.url),
             "note": one.note,
         }
         for one in checked

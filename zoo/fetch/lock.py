@@ -20,6 +20,7 @@ import msgspec
 from filelock import FileLock
 
 from .. import places
+from ..urls import shown_url
 from .download import LocalError
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     file: str
     url: str
-    """Where it came from; empty for a file that was found in the cache."""
+    """Where it came from, as it may be shown; empty for a file that was found in the cache."""
     sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
     size_bytes: Annotated[int, msgspec.Meta(ge=0)]
     content_digest: str | None = None
@@ -171,7 +172,12 @@ def _read(path: Path) -> _Content:
 
 
 def _write(path: Path, content: _Content) -> None:
-    ordered = msgspec.structs.replace(content, files=dict(sorted(content.files.items())))
+    # An entry of before may have a password in its URL.
+    files = {
+        name: msgspec.structs.replace(entry, url=shown_url(entry.url))
+        for name, entry in sorted(content.files.items())
+    }
+    ordered = msgspec.structs.replace(content, files=files)
     fresh = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.new")
     try:
         with fresh.open("wb") as file:
