@@ -2,22 +2,56 @@
 
 from __future__ import annotations
 
+import functools
+import os
 import signal
 from pathlib import Path
 
+# Before torch is there: two processes of tests share two cores, their children too, and sums have one order.
+os.environ["OMP_NUM_THREADS"] = "1"
+
+import golden_files
 import pytest
+import torch
+import weights_rule
+
+from segbench.models import build_model
 
 
 def pytest_configure() -> None:
     """Take interrupts back: a shell starts what it puts in the background deaf to them, and so all its children."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    torch.set_num_threads(1)  # where torch was there first
 
 
 @pytest.fixture(scope="session")
-def shared() -> Path:
-    """The folder of reference material beside the repository; tests that need it skip where it is absent."""
+def golden():
+    """A function from a name below `tests/golden/` to what the file holds: arrays by name, JSON, or a text."""
+    return golden_files.load
+
+
+@pytest.fixture(scope="session")
+def rule_model():
+    """A function from a builder and its numbers to that model with the weights of the rule.
+
+    The last few stay built: tests ask for one network many times, and mostly one after another.
+    """
+
+    @functools.lru_cache(maxsize=3)
+    def build(builder, **numbers):
+        with torch.inference_mode(False):  # whoever asks first, others fill it again
+            with torch.device("meta"):
+                model = build_model(builder, **numbers)
+            return weights_rule.fill(model).requires_grad_(False)
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def photographs() -> Path:
+    """The reference folder beside the repository, for photographs that their licences keep out of it."""
     folder = Path(__file__).resolve().parents[2] / "shared"
     if not folder.is_dir():
-        pytest.skip(f"no reference material: {folder} is missing")
+        pytest.skip("photographs that may not be shipped: the folder ../shared that holds them is not here")
     return folder

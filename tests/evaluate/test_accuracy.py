@@ -83,9 +83,9 @@ def undecided(monkeypatch):
 @pytest.mark.parametrize("version", ["0.x", "1.x"])
 @pytest.mark.parametrize("mode", ["single", "msflip"])
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_mmseg_evaluation(golden, shared, rule_model, undecided, tmp_path, layout, mode, version):
+def test_mmseg_evaluation(golden, rule_model, undecided, tmp_path, layout, mode, version):
     """Files in, areas and scores out, equal to mmsegmentation's dataset, loader and IoUMetric."""
-    expected = json.loads((shared / "golden/mmseg/evaluate.json").read_text())[f"{layout}|{mode}|{version}"]
+    expected = golden("mmseg/evaluate.json")[f"{layout}|{mode}|{version}"]
     dataset = write_tree(tmp_path, layout, golden("mmseg/datasets.npz"))
     protocol = mmseg_protocol(expected["base_scale"], expected["test_cfg"], expected["ratios"], mode, version)
     model = rule_model("isanet_mmseg", depth=50, num_classes=CLASSES[layout.split("_")[0]])

@@ -1,7 +1,5 @@
 """Sizes and windows against mmsegmentation's own figures and against what must hold for any size."""
 
-import json
-
 import pytest
 
 from segbench.evaluate import EvalProtocol, SlidingWindow
@@ -10,9 +8,9 @@ from segbench.evaluate.geometry import fitted_size, sliding_windows, view_size
 RATIOS = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
 
 
-def test_every_recorded_size_is_reproduced(shared):
+def test_every_recorded_size_is_reproduced(golden):
     """All views of 74 image sizes, single scale, 0.x ms+flip and 1.x --tta, equal mmsegmentation's to the pixel."""
-    cases = json.loads((shared / "golden/mmseg/resize_sizes.json").read_text())
+    cases = golden("mmseg/resize_sizes.json")
     found, expected = [], []
     for case in cases:
         size = (case["h"], case["w"])

@@ -31,11 +31,11 @@ def mmseg_protocol(base_scale, test_cfg, ratios, mode, version):
 @pytest.mark.parametrize("version", ["0.x", "1.x"])
 @pytest.mark.parametrize("mode", ["single", "msflip"])
 @pytest.mark.parametrize("setup", ["city_whole", "city_slide", "ade", "voc"])
-def test_mmseg_predictions(golden, shared, rule_model, setup, mode, version):
+def test_mmseg_predictions(golden, rule_model, setup, mode, version):
     """A real photograph through four setups, both modes, both versions of mmsegmentation."""
     recorded = golden("mmseg/images.npz")
     name = f"{setup}|b|{mode}|{version}"
-    meta = json.loads((shared / "golden/mmseg/images_meta.json").read_text())[name]
+    meta = golden("mmseg/images_meta.json")[name]
     protocol = mmseg_protocol(meta["base_scale"], meta["test_cfg"], meta["ratios"], mode, version)
     model = rule_model("isanet_mmseg", depth=50, num_classes=CLASSES[setup.split("_")[0]])
     labels, scores = predict(model, recorded["img_b"], protocol)

@@ -131,11 +131,11 @@ def test_batched_views_give_the_same_labels(rule_model, window):
 @pytest.mark.parametrize("version", ["0.x", "1.x"])
 @pytest.mark.parametrize("mode", ["single", "msflip"])
 @pytest.mark.parametrize("setup", ["city_whole", "city_slide", "ade", "voc"])
-def test_mmseg_label_maps(golden, shared, rule_model, setup, mode, version):
+def test_mmseg_label_maps(golden, rule_model, setup, mode, version):
     """Mmsegmentation's recorded label maps, made in tiles."""
     recorded = golden("mmseg/images.npz")
     name = f"{setup}|b|{mode}|{version}"
-    meta = json.loads((shared / "golden/mmseg/images_meta.json").read_text())[name]
+    meta = golden("mmseg/images_meta.json")[name]
     protocol = mmseg_protocol(meta["base_scale"], meta["test_cfg"], meta["ratios"], mode, version)
     model = rule_model("isanet_mmseg", depth=50, num_classes=CLASSES[setup.split("_")[0]])
     labels = predict_labels(model, recorded["img_b"], protocol).labels.numpy()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 import pytest
@@ -24,23 +23,20 @@ def forms(state):
     return {key: (list(value.shape), str(value.dtype)) for key, value in state.items()}
 
 
-def dumped(file):
+def dumped(keys):
     """The tensors of a key list, without their values."""
-    return {
-        key: torch.empty(shape, dtype=getattr(torch, dtype), device="meta")
-        for key, shape, dtype in json.loads(file.read_text())
-    }
+    return {key: torch.empty(shape, dtype=getattr(torch, dtype), device="meta") for key, shape, dtype in keys}
 
 
 @pytest.mark.parametrize(("depth", "classes"), MMSEG)
-def test_keys_shapes_and_types_are_mmsegs(shared, depth, classes):
-    theirs = dumped(shared / f"keys/mmseg/isanet_r{depth}-d8_{classes}classes.json")
+def test_keys_shapes_and_types_are_mmsegs(golden, depth, classes):
+    theirs = dumped(golden(f"keys/mmseg/isanet_r{depth}-d8_{classes}classes.json"))
     assert forms(meta_model("isanet_mmseg", depth=depth, num_classes=classes).state_dict()) == forms(theirs)
 
 
 @pytest.mark.parametrize("config", SSSEG_ISANET + SSSEG_ISNET)
-def test_keys_shapes_and_types_are_sssegs(shared, config):
-    theirs = convert_keys(dumped(shared / f"keys/ssseg/{config}.json"), "ssseg")
+def test_keys_shapes_and_types_are_sssegs(golden, config):
+    theirs = convert_keys(dumped(golden(f"keys/ssseg/{config}.json")), "ssseg")
     builder, numbers = ssseg_architecture(config)
     assert forms(meta_model(builder, **numbers).state_dict()) == forms(theirs)
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from layer_outputs import outputs_of
 from published import ssseg_architecture
 
 from segbench.models import build_model
@@ -36,39 +37,36 @@ def near_ties(coarse: torch.Tensor, size: torch.Size) -> torch.Tensor:
 
 @pytest.mark.parametrize("size", ["97x129", "64x128"])
 @pytest.mark.parametrize("config", CONFIGS)
-def test_scores_are_sssegs(shared, rule_model, config, size):
-    golden = np.load(shared / f"golden/ssseg/logits_{config}.npz")
+def test_scores_are_sssegs(golden, rule_model, config, size):
+    recorded = golden(f"ssseg/logits_{config}.npz")
     builder, numbers = ssseg_architecture(config)
     model = rule_model(builder, **numbers)
-    features = model.backbone(torch.from_numpy(golden[f"x_{size}"]))
+    features = model.backbone(torch.from_numpy(golden("ssseg/inputs.npz")[size]))
     head = model.decode_head
     scores = head(features)
     ties = near_ties(head.decoder_stage1(head.bottleneck(features[-1])), scores.shape[2:])
-    difference = (scores - torch.from_numpy(golden[f"logits_{size}"])).abs().amax(1)
+    difference = (scores - torch.from_numpy(recorded[f"logits_{size}"])).abs().amax(1)
     print(f"largest difference {difference[~ties].max():.1e}; near ties {100 * ties.float().mean():.2f} %")
     assert difference[~ties].max() < TOLERANCE
     assert ties.float().mean() < 0.02
 
 
 @pytest.mark.parametrize("config", CONFIGS)
-def test_every_stored_stage_is_sssegs(shared, rule_model, config):
+def test_every_stored_stage_is_sssegs(golden, rule_model, config):
     """Backbone features, coarse scores, and both context modules, each stored as every n-th channel."""
-    golden = np.load(shared / f"golden/ssseg/logits_{config}.npz")
+    recorded = golden(f"ssseg/logits_{config}.npz")
     builder, numbers = ssseg_architecture(config)
     model = rule_model(builder, **numbers)
-    seen = {}
     parts = {"stage1": "decoder_stage1", "ilc": "ilc_net", "slc": "slc_net"}
-    for name, part in parts.items():
-        module = getattr(model.decode_head, part)
-        module.register_forward_hook(lambda _module, _, out, name=name: seen.update({name: out}))
-    features = model.backbone(torch.from_numpy(golden["x_97x129"]))
-    model.decode_head(features)
+    features = model.backbone(torch.from_numpy(golden("ssseg/inputs.npz")["97x129"]))
+    with outputs_of(model.decode_head, parts) as seen:
+        model.decode_head(features)
     seen |= {f"c{number}": feature for number, feature in enumerate(features, 1)}
-    stored = [key for key in golden if "_ch_step" in key]
+    stored = [key for key in recorded if "_ch_step" in key]
     assert {key.split("_")[0] for key in stored} == seen.keys()
     for key in stored:
         step = int(key.rsplit("_ch_step", 1)[1])
-        difference = np.abs(seen[key.split("_")[0]][:, ::step].numpy() - golden[key]).max()
+        difference = np.abs(seen[key.split("_")[0]][:, ::step].numpy() - recorded[key]).max()
         assert difference < TOLERANCE, key
 
 

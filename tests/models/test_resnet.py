@@ -13,16 +13,16 @@ TOLERANCE = 2e-4  # measured: nothing with the two threads of the recording, 4e-
 
 
 @pytest.mark.parametrize("depth", [50, 101])
-def test_features_of_every_stage_are_mmsegs(shared, rule_model, depth):
-    golden = np.load(shared / "golden/mmseg/heads.npz")
+def test_features_of_every_stage_are_mmsegs(golden, rule_model, depth):
+    recorded = golden("mmseg/heads.npz")
     model = rule_model("isanet_mmseg", depth=depth, num_classes=19)
-    features = model.backbone(torch.from_numpy(golden["in_97x129"]))
+    features = model.backbone(torch.from_numpy(recorded["in_97x129"]))
     for number, feature in enumerate(features, 1):
         wide = feature.double()
         stats = [wide.mean().item(), wide.std().item(), wide.min().item(), wide.max().item()]
         corner = feature[0, :16, :4, :4].numpy()
-        assert np.allclose(stats, golden[f"feat_r{depth}_layer{number}_stats"], rtol=0, atol=TOLERANCE)
-        assert np.abs(corner - golden[f"feat_r{depth}_layer{number}_corner"]).max() < TOLERANCE
+        assert np.allclose(stats, recorded[f"feat_r{depth}_layer{number}_stats"], rtol=0, atol=TOLERANCE)
+        assert np.abs(corner - recorded[f"feat_r{depth}_layer{number}_corner"]).max() < TOLERANCE
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from published import SSSEG_ISANET, SSSEG_ISNET, ssseg_architecture
 
 from segbench.models import WeightsError, build_model, load_weights, read_checkpoint
 from segbench.models.weights import _rename, convert_keys, key_table
+from segbench.zoo.demo import STREETS
 
 TINY = {"base_channels": 4, "stem_channels": 4, "channels": 8, "auxiliary_channels": 4}
 
@@ -155,9 +156,9 @@ DEMO = [
 
 
 @pytest.mark.parametrize(("file", "layout", "builder", "numbers"), DEMO, ids=["isanet", "isnet"])
-def test_demo_checkpoints_load(shared, file, layout, builder, numbers):
+def test_demo_checkpoints_load(file, layout, builder, numbers):
     width = {"base_channels": 16, "stem_channels": 32, "channels": 128, "auxiliary_channels": 64}
-    path = shared / "demo/weights" / file
+    path = STREETS / "weights" / file
     state = read_checkpoint(path)
     model = build_model(builder, num_classes=8, **width, **numbers)
     load_weights(model, state, layout=layout, source=path.name)

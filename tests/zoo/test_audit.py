@@ -380,13 +380,13 @@ def test_the_reference_of_the_fps_steps_is_what_the_sister_tables_give():
 
 
 @pytest.fixture(scope="module")
-def real(shared, tmp_path_factory):
+def real(golden, tmp_path_factory):
     """Every stored source and the three metafiles, as files."""
     folder = tmp_path_factory.mktemp("sources")
-    for path in (shared / "sources").iterdir():
-        (folder / f"{path.name[:3]}.md").write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
-    facts = json.loads((shared / "facts/mmseg_metafile.json").read_text(encoding="utf-8"))
-    for version, content in facts["metafile"].items():
+    for number in range(5):
+        text = golden(f"sources/{number:03}.txt")
+        (folder / f"{number:03}.md").write_text(text, encoding="utf-8")
+    for version, content in golden("facts/mmseg_metafile.json")["metafile"].items():
         (folder / f"isanet-{version}.yml").write_text(
             yaml.safe_dump(content, sort_keys=False), encoding="utf-8"
         )

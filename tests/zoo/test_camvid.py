@@ -50,8 +50,8 @@ checkpoints:
 
 
 @pytest.fixture
-def camvid(shared):
-    folder = shared / "camvid"
+def camvid(photographs):
+    folder = photographs / "camvid"
     if not (folder / "published.json").is_file():
         pytest.skip(f"missing: {folder} (34 street photographs, CC BY-NC, never part of this repository)")
     return folder

@@ -372,14 +372,14 @@ def test_older_measurements_read(tmp_path):
     assert (record.dataset_ids_sha256, record.label_pixels, record.stray_pixels) == ("", {}, 0)
 
 
-def test_camvid_photographs_are_right_once_their_void_is_named(capsys, shared, tmp_path):
+def test_camvid_photographs_are_right_once_their_void_is_named(capsys, photographs, tmp_path):
     """34 street photographs whose void is 11, the number after the last class."""
-    published = shared / "camvid/published.json"
+    published = photographs / "camvid/published.json"
     if not published.is_file():
         pytest.skip(f"missing: {published}")
     classes = "\n".join(json.loads(published.read_text())["classes"])
-    (tmp_path / "images").symlink_to(shared / "camvid/images/val")
-    (tmp_path / "labels").symlink_to(shared / "camvid/annotations/val")
+    (tmp_path / "images").symlink_to(photographs / "camvid/images/val")
+    (tmp_path / "labels").symlink_to(photographs / "camvid/annotations/val")
     (tmp_path / "classes.txt").write_text(classes)
     code, out, _ = zoo(capsys, "data", "--folder", tmp_path)
     assert code == 3

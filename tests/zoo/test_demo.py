@@ -11,10 +11,9 @@ from segbench.zoo.manifest import load_manifest
 
 
 @pytest.fixture
-def published(shared):
+def published(golden):
     """What the publishers' evaluators recorded for the demo, by checkpoint."""
-    rows = json.loads((shared / "demo/published.json").read_text())["rows"]
-    return {row["id"]: row for row in rows}
+    return {row["id"]: row for row in golden("demo/published.json")["rows"]}
 
 
 def test_the_demo_reproduces_both_publishers(capsys, tmp_path, published):

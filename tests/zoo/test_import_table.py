@@ -40,7 +40,7 @@ def import_today(page, into):
     run(*common, "--listed", "2023-11-22")
 
 
-def test_the_stored_sources_give_the_packaged_entries(shared, tmp_path):
+def test_the_stored_sources_give_the_packaged_entries(golden, tmp_path):
     """All five sources and today's ISNet page, one after the other: 34 entries equal in every field."""
     into = tmp_path / "zoo.yaml"
     keys = {
@@ -51,7 +51,7 @@ def test_the_stored_sources_give_the_packaged_entries(shared, tmp_path):
         "004": ["ssseg-isnet-readme-2021", "--date", "2021-10-13"],
     }
     for number, key in keys.items():
-        (page,) = (shared / "sources").glob(f"{number}_*")
+        page = write(tmp_path, golden(f"sources/{number}.txt"))
         run("import", page, "--into", into, "--document", *key)
     import_today(write(tmp_path, ssseg_readme(ZOO, "ISNet")), into)
     imported = load_manifest(into)

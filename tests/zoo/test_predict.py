@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+from golden_files import GOLDEN
 from PIL import Image
 
 from segbench.zoo.cli import main
@@ -33,13 +34,13 @@ def predict(*arguments, out):
     ("protocol", "recorded"),
     [((), "mmseg_miou"), (("--protocol", "mmseg-streets-whole-ms-flip"), "mmseg_miou_ms_flip")],
 )
-def test_label_maps_are_the_publishers_own(tmp_path, shared, protocol, recorded):
+def test_label_maps_are_the_publishers_own(tmp_path, protocol, recorded):
     """Equal to what mmsegmentation predicted, pixel for pixel, but for rounding at equal scores."""
     names = ["street_000", "street_005"]
     assert predict(*[IMAGES / f"{name}.jpg" for name in names], *protocol, out=tmp_path) == 0
     for name in names:
         ours = np.array(Image.open(tmp_path / ISANET / "labels" / f"{name}.png"))
-        theirs = np.array(Image.open(shared / "demo/predictions" / recorded / f"{name}.png"))
+        theirs = np.array(Image.open(GOLDEN / "demo/predictions" / recorded / f"{name}.png"))
         assert (ours != theirs).mean() < 1e-4
 
 

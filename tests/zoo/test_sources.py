@@ -1,6 +1,7 @@
 """Publishers' documents as records: the real ones whole, small ones for every form, and what is refused."""
 
 import pytest
+from golden_files import GOLDEN
 from publisher_pages import metafile, mmseg_readme, ssseg_readme
 
 from segbench.zoo.manifest import load_manifest
@@ -40,11 +41,11 @@ def read(folder, text):
         ("004", "ssseg-readme", "sssegmentation", 12),
     ],
 )
-def test_the_stored_sources_are_recognised_and_read_whole(shared, source, form, publisher, rows):
-    (path,) = (shared / "sources").glob(f"{source}_*")
-    document = read_source(path)
+def test_the_stored_sources_are_recognised_and_read_whole(tmp_path, golden, source, form, publisher, rows):
+    text = golden(f"sources/{source}.txt")
+    document = read(tmp_path, text)
     assert (document.form, document.publisher, len(document.rows)) == (form, publisher, rows)
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = text.splitlines()
     for row in document.rows:
         cells = " ".join(
             lines[row.line - 1 : row.line + 10] if form == "mmseg-page" else [lines[row.line - 1]]
@@ -188,8 +189,8 @@ def test_a_metafile_with_an_odd_value_is_read_without_it(tmp_path):
     assert document.rows[0].figures["miou_ms_flip"] == "79.44"
 
 
-def test_several_metafiles_in_one_file_are_documents_of_their_own(shared):
-    path = shared / "facts/mmseg_metafile.json"
+def test_several_metafiles_in_one_file_are_documents_of_their_own():
+    path = GOLDEN / "facts/mmseg_metafile.json"
     assert [(one.form, len(one.rows)) for one in read_sources(path)] == [
         ("mmseg-metafile-0.x", 16),
         ("mmseg-metafile-0.x", 16),

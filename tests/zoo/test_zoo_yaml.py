@@ -13,7 +13,6 @@ from segbench.evaluate.geometry import view_size
 from segbench.models.cost import forward_cost
 from segbench.zoo.manifest import PACKAGED, load_manifest
 
-SHARED = Path(__file__).resolve().parents[3] / "shared"
 BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 
 
@@ -23,21 +22,8 @@ def zoo():
 
 
 @pytest.fixture(scope="module")
-def shared():
-    """A function from a path in the reference folder to its text."""
-    if not SHARED.is_dir():
-        pytest.skip(f"the reference folder {SHARED} is missing")
-
-    def read(pattern):
-        (path,) = SHARED.glob(pattern)
-        return path.read_text(encoding="utf-8")
-
-    return read
-
-
-@pytest.fixture(scope="module")
-def ssseg_facts(shared):
-    return json.loads(shared("facts/ssseg_models.json"))
+def ssseg_facts(golden):
+    return golden("facts/ssseg_models.json")
 
 
 def table_rows(text):
@@ -113,20 +99,20 @@ def test_claims_stand_in_the_order_of_the_tables(zoo):
 # mmsegmentation, source 001 and its relatives
 
 
-def test_mmsegmentation_numbers_are_the_readmes_text(zoo, shared):
-    page = [(s, r, c[1], c[4], c[5], c[7], c[8]) for s, r, c in table_rows(shared("sources/001_*.txt"))]
+def test_mmsegmentation_numbers_are_the_readmes_text(zoo, golden):
+    page = [(s, r, c[1], c[4], c[5], c[7], c[8]) for s, r, c in table_rows(golden("sources/001.txt"))]
     metrics = ("train_memory", "fps", "miou", "miou_ms_flip")
     assert claimed(zoo, "mmseg-isanet-readme", *metrics) == page
 
 
-def test_mmsegmentation_links_are_the_readmes(zoo, shared):
-    page = links(shared("sources/001_*.txt"))
+def test_mmsegmentation_links_are_the_readmes(zoo, golden):
+    page = links(golden("sources/001.txt"))
     assert len(page) == 48
     assert urls(zoo, "mmsegmentation", "ISANet") == page
 
 
-def test_mmsegmentation_rows_say_what_they_are(zoo, shared):
-    page = [(*c[:2], c[2], c[3], c[6]) for _, _, c in table_rows(shared("sources/001_*.txt"))]
+def test_mmsegmentation_rows_say_what_they_are(zoo, golden):
+    page = [(*c[:2], c[2], c[3], c[6]) for _, _, c in table_rows(golden("sources/001.txt"))]
     rows = [one for one in zoo if one.publisher == "mmsegmentation"]
     assert [
         (one.method, one.backbone, f"{one.crop[0]}x{one.crop[1]}", one.schedule, one.claims[-1].device)
@@ -151,8 +137,8 @@ def test_memory_claims_carry_the_batch_and_crop_of_the_config(zoo):
                 assert (claim.batch, claim.crop) == (int(batch), one.crop)
 
 
-def test_the_draft_has_the_same_rows_with_blank_cells(zoo, shared):
-    page = [(s, r, *c[1:4]) for s, r, c in table_rows(shared("sources/000_*.txt"))]
+def test_the_draft_has_the_same_rows_with_blank_cells(zoo, golden):
+    page = [(s, r, *c[1:4]) for s, r, c in table_rows(golden("sources/000.txt"))]
     assert len(page) == 16
     listed = [
         (entry.section, entry.row, one.backbone, f"{one.crop[0]}x{one.crop[1]}", one.schedule)
@@ -164,8 +150,8 @@ def test_the_draft_has_the_same_rows_with_blank_cells(zoo, shared):
     assert sorted(listed) == sorted(page)
 
 
-def test_the_documentation_page_has_the_same_numbers_in_the_same_order(zoo, shared):
-    cells = re.findall(r"^ISANet \|((?:\n.+? \|){8})", shared("sources/003_*.txt"), re.MULTILINE)
+def test_the_documentation_page_has_the_same_numbers_in_the_same_order(zoo, golden):
+    cells = re.findall(r"^ISANet \|((?:\n.+? \|){8})", golden("sources/003.txt"), re.MULTILINE)
     page = [[cell.removesuffix(" |") for cell in row.split("\n")[1:]] for row in cells]
     rows = [one for one in zoo if any(entry.document == "mmseg-isanet-docs" for entry in one.listed_in)]
     printed = [{claim.metric: claim.printed for claim in one.claims} for one in rows]
@@ -177,27 +163,27 @@ def test_the_documentation_page_has_the_same_numbers_in_the_same_order(zoo, shar
 # sssegmentation, sources 002 and 004
 
 
-def test_sssegmentation_isanet_numbers_are_the_readmes_text(zoo, shared):
-    page = [(s, r, c[0], c[5].rstrip("%")) for s, r, c in table_rows(shared("sources/002_*.txt"))]
+def test_sssegmentation_isanet_numbers_are_the_readmes_text(zoo, golden):
+    page = [(s, r, c[0], c[5].rstrip("%")) for s, r, c in table_rows(golden("sources/002.txt"))]
     assert len(page) == 6
     assert claimed(zoo, "ssseg-isanet-readme", "miou") == page
 
 
-def test_sssegmentation_isanet_links_are_the_readmes(zoo, shared):
-    assert urls(zoo, "sssegmentation", "ISANet") == links(shared("sources/002_*.txt"))
+def test_sssegmentation_isanet_links_are_the_readmes(zoo, golden):
+    assert urls(zoo, "sssegmentation", "ISANet") == links(golden("sources/002.txt"))
 
 
-def test_isnet_numbers_of_2021_are_the_pages_text(zoo, shared):
+def test_isnet_numbers_of_2021_are_the_pages_text(zoo, golden):
     page = [
         (s, r, c[0], *(number.rstrip("%") for number in c[4].split("/")))
-        for s, r, c in table_rows(shared("sources/004_*.txt"))
+        for s, r, c in table_rows(golden("sources/004.txt"))
     ]
     assert len(page) == 12
     assert claimed(zoo, "ssseg-isnet-readme-2021", "miou", "miou_ms_flip", "miou_flip") == page
 
 
-def test_isnet_links_are_those_of_2021_and_of_today(zoo, shared, ssseg_facts):
-    page = links(shared("sources/004_*.txt"))
+def test_isnet_links_are_those_of_2021_and_of_today(zoo, golden, ssseg_facts):
+    page = links(golden("sources/004.txt"))
     today = [
         facts["published_head_2025_11"][kind]
         for name, facts in ssseg_facts.items()
@@ -348,17 +334,17 @@ def test_only_the_1_x_protocols_have_no_claim(zoo):
 # Architectures and data sets
 
 
-def parameter_count(text):
-    shapes = [shape for key, shape, _ in json.loads(text) if key.rsplit(".", 1)[-1] not in BUFFERS]
+def parameter_count(keys):
+    shapes = [shape for key, shape, _ in keys if key.rsplit(".", 1)[-1] not in BUFFERS]
     return sum(torch.Size(shape).numel() for shape in shapes)
 
 
-def test_parameter_counts_are_those_of_the_publishers_models(zoo, shared):
-    index = json.loads(shared("keys/mmseg/index.json"))
+def test_parameter_counts_are_those_of_the_publishers_models(zoo, golden):
+    index = golden("keys/mmseg/index.json")
     for one in zoo:
         mmseg = one.publisher == "mmsegmentation"
-        text = shared(f"keys/mmseg/{index[one.aliases[0]]}" if mmseg else f"keys/ssseg/{one.id}.json")
-        assert one.parameters == parameter_count(text), one.id
+        keys = golden(f"keys/mmseg/{index[one.aliases[0]]}" if mmseg else f"keys/ssseg/{one.id}.json")
+        assert one.parameters == parameter_count(keys), one.id
 
 
 def test_every_architecture_builds_with_the_parameters_it_states(zoo):
