@@ -16,6 +16,7 @@ import yaml
 from ..reports.metrics import METRICS
 from ..reports.verdict import rounded
 from .tables import Answers
+from .urls import shown_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -79,7 +80,7 @@ def _reported(checkpoint: Checkpoint, documents: Mapping[str, Document]) -> Iter
         document = documents.get(key)
         result = _result(checkpoint, [_reported_metric(claim) for claim in claims])
         if document and document.url:
-            result["source"] = {"name": document.title, "url": document.url}
+            result["source"] = {"name": document.title, "url": shown_url(document.url)}
         yield result
 
 

@@ -8,6 +8,7 @@ import msgspec
 from tabulate import tabulate
 
 from ..reports.metrics import METRICS
+from .urls import shown_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -64,11 +65,15 @@ def _record(checkpoint: Checkpoint) -> dict[str, Any]:
         "schedule": checkpoint.schedule,
         "parameters": checkpoint.parameters,
         "cost": msgspec.to_builtins(checkpoint.cost),
-        "weights": msgspec.to_builtins(checkpoint.weights),
-        "log_urls": list(checkpoint.log_urls),
-        "config_urls": list(checkpoint.config_urls),
+        "weights": msgspec.to_builtins(checkpoint.weights) | {"urls": _shown(checkpoint.weights.urls)},
+        "log_urls": _shown(checkpoint.log_urls),
+        "config_urls": _shown(checkpoint.config_urls),
         "claims": [_claim_record(claim) for claim in checkpoint.claims],
     }
+
+
+def _shown(urls: Iterable[str]) -> list[str]:
+    return [shown_url(url) for url in urls]
 
 
 def _claim_record(claim: Claim) -> dict[str, Any]:
@@ -108,10 +113,10 @@ def show_text(checkpoint: Checkpoint) -> str:
         ("cost", _cost_text(checkpoint.cost)),
         ("data set", _dataset_text(checkpoint.dataset_spec)),
         ("trained", f"crop {_by(checkpoint.crop)}, schedule {checkpoint.schedule}"),
-        ("weights", "\n".join(checkpoint.weights.urls)),
+        ("weights", "\n".join(_shown(checkpoint.weights.urls))),
         ("hash", _hash_text(checkpoint)),
-        ("log", "\n".join(checkpoint.log_urls)),
-        ("config", "\n".join(checkpoint.config_urls)),
+        ("log", "\n".join(_shown(checkpoint.log_urls))),
+        ("config", "\n".join(_shown(checkpoint.config_urls))),
     ]
     table = tabulate([(name, text) for name, text in facts if text], tablefmt="plain", disable_numparse=True)
     header = ["claim", "printed", "protocol", "source", "note"]

@@ -18,6 +18,7 @@ import yaml
 from ..evaluate.datasets import DatasetSpec
 from ..evaluate.protocol import EvalProtocol, Positive
 from ..reports.metrics import MetricName
+from .urls import shown_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -607,7 +608,7 @@ def _text(node: yaml.Node) -> str:
     if isinstance(node, yaml.SequenceNode):
         return f"a list of {len(node.value)}"
     quoted = isinstance(node, yaml.ScalarNode) and node.style
-    return repr(node.value) if quoted else node.value or "nothing"
+    return shown_text(repr(node.value) if quoted else node.value or "nothing")
 
 
 # What types cannot express. Each check sees the fields that converted, so that one fault hides no other.

@@ -19,6 +19,7 @@ from .speed_verdicts import (
     why_not_comparable,
     with_shape,
 )
+from .urls import shown_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -55,7 +56,7 @@ def _links(checkpoint: Checkpoint) -> dict[str, str]:
         "log": checkpoint.log_urls,
         "config": checkpoint.config_urls,
     }
-    return {name: urls[0] for name, urls in known.items() if urls}
+    return {name: shown_url(urls[0]) for name, urls in known.items() if urls}
 
 
 class Answers:

@@ -44,7 +44,9 @@ def without_parameters(path: str) -> str:
 
 
 def _is_like_url(word: str) -> bool:
-    return "://" in word or "@" in word or "?" in word
+    has_user = "@" in word and ":" in word
+    has_query = "?" in word and ("=" in word or "/" in word)
+    return "://" in word or has_user or has_query
 
 
 def _is_host(host: str) -> bool:

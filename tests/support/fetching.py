@@ -47,8 +47,8 @@ def nursery():
 
 def _serve():
     import msgspec
-    import segbench.zoo.fetch.guarded_http  # noqa: F401  (before the first fork, not in every child)
 
+    import segbench.zoo.fetch.guarded_http  # noqa: F401  (before the first fork, not in every child)
     from segbench.zoo.fetch import FetchError, IntegrityError, Patience, fetch
     from segbench.zoo.manifest import load_manifest
 

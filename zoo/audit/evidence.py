@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from ..file_names import undated
+from ..urls import shown_text
 from .findings import Finding, Place
 
 if TYPE_CHECKING:
@@ -87,8 +88,8 @@ class Evidence:
 
 
 def finding(kind: Kind, subject: str, what: str, *places: Place) -> Finding:
-    """A finding with each of its places once, in their order."""
-    return Finding(kind=kind, subject=subject, what=what, where=tuple(dict.fromkeys(places)))
+    """A finding with each of its places once, in their order; what it says of a URL may be shown."""
+    return Finding(kind=kind, subject=subject, what=shown_text(what), where=tuple(dict.fromkeys(places)))
 
 
 def latest(checkpoint: Checkpoint, metric: str) -> Claim | None:
