@@ -104,7 +104,7 @@ def test_everything_is_fetched_and_no_secret_is_written(zoo, raw):
         ("list", "--json"),
         ("audit",),
         ("report", "--format", "json"),
-        ("report", "--format", "markdown"),
+        ("report", "--format", "html"),
         ("export",),
     ],
     ids=" ".join,
