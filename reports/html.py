@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from .background import NO_BACKGROUND, Background, ClassFigures, Scene
 from .forms import AnyColumn, Column, LinkColumn
+from .media import html_value
 from .metrics import METRICS
 from .plots import MARKER_NAMES, claim_name, class_plot, delta_plot, memory_plot, speed_plot
 from .speed_shape import LEAST_ROWS, Shape, fit_shape
@@ -73,6 +74,8 @@ class Drawing(NamedTuple):
     wide: str
     """Empty where the narrow one serves both."""
     narrow: str
+    fault: str = ""
+    """Why there is none."""
 
 
 class Plot(NamedTuple):
@@ -90,7 +93,11 @@ def format_html(rows: Sequence[Row], background: Background = NO_BACKGROUND) -> 
     from jinja2 import Environment, FileSystemLoader  # noqa: PLC0415  (only this format needs it)
 
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        finalize=html_value,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters["data_uri"] = _data_uri
     return environment.get_template(TEMPLATE).render(
@@ -191,7 +198,15 @@ def _deltas(name: str, unit: str, verdicts: Sequence[Verdict], background: Backg
 
 
 def _drawing(plot: Callable[..., str], name: str) -> Drawing:
-    return Drawing(plot(name), plot(f"{name}-narrow", narrow=True))
+    return _drawn(lambda: Drawing(plot(name), plot(f"{name}-narrow", narrow=True)))
+
+
+def _drawn(draw: Callable[[], Drawing]) -> Drawing:
+    """A drawing, or why it cannot be had: its numbers and the rest of the page stand without it."""
+    try:
+        return draw()
+    except Exception as error:  # noqa: BLE001  (whatever a name or a number makes matplotlib throw)
+        return Drawing("", "", f"This plot could not be drawn: {type(error).__name__}: {error}")
 
 
 def _memory(verdicts: Sequence[Verdict]) -> Plot:
@@ -236,7 +251,7 @@ def _class_plots(figures: Sequence[ClassFigures]) -> list[Plot]:
         Plot(
             title=f"IoU of every class, {dataset}",
             caption="One mark a measured row and class, from the run behind its mIoU.",
-            svg=Drawing("", class_plot(group, f"classes-{number}")),
+            svg=_drawn(partial(_class_drawing, group, f"classes-{number}")),
             header=("Class", *(one.checkpoint for one in group)),
             records=tuple(
                 (name, *(_percent(one.iou_percent.get(name)) for one in group)) for name in classes
@@ -244,6 +259,10 @@ def _class_plots(figures: Sequence[ClassFigures]) -> list[Plot]:
         )
         for number, ((dataset, classes), group) in enumerate(grouped.items())
     ]
+
+
+def _class_drawing(group: Sequence[ClassFigures], name: str) -> Drawing:
+    return Drawing("", class_plot(group, name))
 
 
 def _percent(value: float | None) -> str:

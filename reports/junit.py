@@ -11,6 +11,7 @@ import xml.etree.ElementTree as ET  # only written, never parsed
 from typing import TYPE_CHECKING, NamedTuple
 
 from .background import NO_BACKGROUND, Background, Place
+from .media import xml_tree
 from .metrics import METRICS
 from .table import Footnotes, figure, tables
 from .verdict import Status, Verdict
@@ -51,7 +52,7 @@ def format_junit(rows: Sequence[Row], background: Background = NO_BACKGROUND) ->
     )
     root.extend(_suite(heading, cases, background) for heading, cases in suites.items())
     ET.indent(root)
-    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(xml_tree(root), encoding="unicode") + "\n"
 
 
 def _suites(
@@ -94,11 +95,11 @@ def _counts(cases: Sequence[Case]) -> dict[str, str]:
 
 
 def _suite(heading: str, cases: Sequence[Case], background: Background) -> ET.Element:
-    suite = ET.Element("testsuite", {"name": _printable(heading)} | _counts(cases))
+    suite = ET.Element("testsuite", {"name": heading} | _counts(cases))
     if background.environments:
         properties = ET.SubElement(suite, "properties")
         for line in background.environments:
-            ET.SubElement(properties, "property", name="environment", value=_printable(line))
+            ET.SubElement(properties, "property", name="environment", value=line)
     suite.extend(_element(heading, case, background.places.get(case.key)) for case in cases)
     return suite
 
@@ -106,10 +107,8 @@ def _suite(heading: str, cases: Sequence[Case], background: Background) -> ET.El
 def _element(heading: str, case: Case, place: Place | None) -> ET.Element:
     checkpoint, metric, date = case.key
     name = f"{checkpoint} {METRICS[metric].title}" + f" ({date})" * bool(date)
-    element = ET.Element(
-        "testcase", {"name": _printable(name), "classname": _printable(heading)} | _place(place)
-    )
-    message = _printable(case.message)
+    element = ET.Element("testcase", {"name": name, "classname": heading} | _place(place))
+    message = case.message
     if case.tag == "system-out":
         ET.SubElement(element, "system-out").text = message
     elif case.tag == "skipped":
@@ -122,8 +121,3 @@ def _element(heading: str, case: Case, place: Place | None) -> ET.Element:
 
 def _place(place: Place | None) -> dict[str, str]:
     return {"file": place.file, "line": str(place.line)} if place else {}
-
-
-def _printable(text: str) -> str:
-    """Without the control characters that XML 1.0 cannot hold."""
-    return "".join(max(letter, " ") for letter in text)

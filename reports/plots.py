@@ -11,6 +11,7 @@ import math
 import re
 from typing import TYPE_CHECKING, Any
 
+from .media import plot_text
 from .metrics import METRICS
 from .verdict import Status
 
@@ -46,7 +47,7 @@ _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 9, "text.color": INK, "axes.edgecolor": FAINT,
     "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK, "axes.spines.top": False,
     "axes.spines.right": False, "axes.grid": True, "axes.axisbelow": True, "grid.color": FAINT,
-    "grid.linewidth": 0.4, "legend.frameon": False,
+    "grid.linewidth": 0.4, "legend.frameon": False, "text.parse_math": False,
 }  # fmt: skip
 
 
@@ -133,7 +134,7 @@ def class_plot(figures: Sequence[ClassFigures], name: str) -> str:
             values = [one.iou_percent.get(key) for key in classes]
             axes.plot(
                 [math.nan if value is None else value for value in values], range(len(classes)), color=ink,
-                marker=marker, markersize=5, linestyle="none", fillstyle="none", label=one.checkpoint,
+                marker=marker, markersize=5, linestyle="none", fillstyle="none", label=plot_text(one.checkpoint),
             )  # fmt: skip
         _name_rows(axes, classes)
         axes.set_xlim(0, 100)
@@ -165,7 +166,7 @@ def _name_rows(axes: Axes, names: Sequence[str], *, narrow: bool = False) -> Non
     axes.set_ylim(len(names) - 0.5, -0.75 if narrow else -0.5)
     left, up, aligned = (0, 0.27, ("left", "bottom")) if narrow else (-0.01, 0, ("right", "center"))
     for place, name in enumerate(names):
-        text = axes.text(left, place - up, name, transform=axes.get_yaxis_transform())
+        text = axes.text(left, place - up, plot_text(name), transform=axes.get_yaxis_transform())
         text.set(horizontalalignment=aligned[0], verticalalignment=aligned[1], in_layout=not narrow)
 
 
@@ -190,12 +191,17 @@ def _inline(svg: str, name: str) -> str:
     """Without what only a file of its own needs; identifiers begin with the plot's name."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>|<style[^>]*>.*?</style>|<!--.*?-->", "", svg, flags=re.DOTALL)
-    svg = re.sub(
-        r' xmlns(:xlink)?="[^"]*"| version="[^"]*"|(?<=<g) id="[^"]*"| font-family: [^;"]*;', "", svg
-    )
-    svg = svg.replace("xlink:href=", "href=")
-    svg = re.sub(r'\bid="', f'id="{name}-', svg)
-    svg = re.sub(r'href="#|url\(#', lambda found: f"{found[0]}{name}-", svg)
-    svg = re.sub("#0102[01][0-9a-f]", lambda found: _PAGE[found[0]], svg)
+    # Tags alone: a name between them may look like anything.
+    svg = re.sub(r"<[^>]*>", lambda tag: _inline_tag(tag[0], name), svg)
     svg = re.sub(r"\s*\n\s*", "\n", svg)
     return svg.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1).strip()
+
+
+def _inline_tag(tag: str, name: str) -> str:
+    tag = re.sub(
+        r' xmlns(:xlink)?="[^"]*"| version="[^"]*"|(?<=<g) id="[^"]*"| font-family: [^;"]*;', "", tag
+    )
+    tag = tag.replace("xlink:href=", "href=")
+    tag = re.sub(r'\bid="', f'id="{name}-', tag)
+    tag = re.sub(r'href="#|url\(#', lambda found: f"{found[0]}{name}-", tag)
+    return re.sub("#0102[01][0-9a-f]", lambda found: _PAGE[found[0]], tag)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from .media import csv_text, markdown, visible
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -21,12 +23,11 @@ def format_records(records: Sequence[Mapping[str, Any]], style: str) -> str:
     if style == "json":
         return json.dumps([dict(record) for record in records], indent=2, ensure_ascii=False)
     if style == "csv":
-        import pandas as pd  # noqa: PLC0415  (half a second that only this format needs)
-
-        return pd.DataFrame.from_records(records).to_csv(index=False)
+        return csv_text(list(records[0]) if records else [], records)
     from tabulate import tabulate  # noqa: PLC0415
 
-    rows = [[_cell(value) for value in record.values()] for record in records]
+    words = markdown if style == "md" else visible
+    rows = [[words(_cell(value)) for value in record.values()] for record in records]
     header = list(records[0]) if records else []
     return tabulate(rows, header, tablefmt=_STYLES[style], disable_numparse=True)
 

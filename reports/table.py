@@ -6,17 +6,19 @@ Every formatter takes rows and returns a string; nothing is printed here.
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from .background import NO_BACKGROUND, Background, Origin
 from .forms import AnyColumn, Column, Form, LinkColumn, MetricColumn, form_of
+from .media import csv_text, markdown, markdown_line, markdown_link, one_line, visible
 from .metrics import METRICS
 from .verdict import Status, Verdict, rounded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from pandas import DataFrame
 
@@ -83,15 +85,26 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
     """Divides the metrics of one cell."""
     item: str = ""
     """Begins each line of a list below a table."""
-    link: str = ""
-    """With `{word}` and `{address}`; empty where a format has no room for links."""
+    words: Callable[[str], str] = visible
+    """Makes words of others harmless."""
+    line_words: Callable[[str], str] = visible
+    """The same for words that begin a line."""
+    link: Callable[[str, str], str] | None = None
+    """Of a word and an address; None where a format has no room for links."""
     width: int | None = None
     """Where lines below a table are wrapped."""
 
 
 TEXT = Layout(style="simple", heading="{}", line="\n", slash=" /\n", width=WIDTH)
 MARKDOWN = Layout(
-    style="github", heading="### {}", line="<br>", slash=" / ", item="- ", link="[{word}]({address})"
+    style="github",
+    heading="### {}",
+    line="<br>",
+    slash=" / ",
+    item="- ",
+    words=markdown,
+    line_words=markdown_line,
+    link=markdown_link,
 )
 
 
@@ -120,20 +133,13 @@ def format_text(rows: Sequence[Row], background: Background = NO_BACKGROUND) -> 
 
 def format_markdown(rows: Sequence[Row], background: Background = NO_BACKGROUND) -> str:
     """Tables in GitHub's Markdown, with a title where the background has one."""
-    title = f"# {_plain(background.title, MARKDOWN)}\n\n{background.note}\n\n" if background.title else ""
+    title = f"# {markdown(background.title)}\n\n{_note(background.note)}\n\n" if background.title else ""
     return title + _document(rows, MARKDOWN, background)
 
 
 def format_csv(rows: Sequence[Row], background: Background = NO_BACKGROUND) -> str:
     """One line a claim with the fields of `format_json`; what is absent is empty."""
-    import pandas as pd  # noqa: PLC0415  (half a second that `zoo list` need not pay)
-
-    records = [
-        {**_record(row, verdict, background), "reason": _one_line(verdict.reason)}
-        for row, verdict in _claims(rows)
-    ]
-    # As objects: pandas would make "78.70" and absent numbers its own.
-    return pd.DataFrame(records, columns=RECORD_FIELDS, dtype=object).to_csv(index=False, lineterminator="\n")
+    return csv_text(RECORD_FIELDS, [_record(row, verdict, background) for row, verdict in _claims(rows)])
 
 
 def format_json(rows: Sequence[Row], background: Background = NO_BACKGROUND) -> str:
@@ -196,7 +202,7 @@ def _table_text(table: Table, layout: Layout) -> str:
     below = [*without_column(table, notes), *left_out(table, links=bool(layout.link)), *notes.lines()]
     return "\n\n".join(
         part
-        for part in (layout.heading.format(_plain(table.heading, layout)), body, _list(below, layout))
+        for part in (layout.heading.format(layout.words(table.heading)), body, _list(below, layout))
         if part
     )
 
@@ -272,10 +278,10 @@ def without_column(table: Table, notes: Footnotes) -> list[str]:
 
 def _cell(row: Row, column: AnyColumn, layout: Layout, notes: Footnotes) -> str:
     if isinstance(column, Column):
-        return _escaped(getattr(row, column.field) or ABSENT, layout)
+        return layout.words(getattr(row, column.field) or ABSENT)
     if isinstance(column, LinkColumn):
-        shown = [layout.link.format(word=word, address=address) for word, address in linked(row, column)]
-        return _escaped(" | ".join(shown) or ABSENT, layout)
+        shown = [layout.link(word, address) for word, address in linked(row, column)] if layout.link else []
+        return r" \| ".join(shown) or ABSENT
     return layout.slash.join(_figures(row, metric, layout, notes) for metric in column.metrics)
 
 
@@ -348,7 +354,7 @@ def _counted(number: int, noun: str) -> str:
 
 
 def _list(lines: Sequence[str], layout: Layout) -> str:
-    return "\n".join(_wrapped(layout.item + _plain(line, layout), layout.width) for line in lines)
+    return "\n".join(_wrapped(layout.item + layout.line_words(line), layout.width) for line in lines)
 
 
 def _wrapped(line: str, width: int | None) -> str:
@@ -361,17 +367,10 @@ def _wrapped(line: str, width: int | None) -> str:
     )
 
 
-def _escaped(text: str, layout: Layout) -> str:
-    return _plain(text, layout).replace("|", "\\|") if layout is MARKDOWN else text
-
-
-def _plain(text: str, layout: Layout) -> str:
-    """Words that stay words: Markdown would take `<b>` and `&lt;` for HTML."""
-    return text.replace("&", "&amp;").replace("<", "&lt;") if layout is MARKDOWN else text
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
+def _note(note: str) -> str:
+    """Below the title; a command between backticks stays one."""
+    parts = note.split("`")
+    return "".join(f"`{one_line(part)}`" if place % 2 else markdown(part) for place, part in enumerate(parts))
 
 
 # --- tables that programs read ----------------------------------------------------------------------

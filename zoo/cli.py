@@ -10,6 +10,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from ..reports.media import terminal_streams
 from .commands.answer import CANNOT_MEASURE, INTEGRITY, INTERNAL, CommandError, fail
 from .crash import crash_letter
 from .fetch import FetchError, IntegrityError
@@ -37,8 +38,11 @@ MODULES = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code; never a traceback for a user's mistake."""
-    with lasting_streams() as output, told_signals():
+    """Run one command and return its exit code; never a traceback for a user's mistake.
+
+    What it prints may hold text of others, which neither a screen nor the log of a job is to obey.
+    """
+    with lasting_streams() as output, terminal_streams(), told_signals():
         arguments = build_parser().parse_args(argv)
         try:
             code = _run(arguments)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import logging
 import re
-import sys
 import textwrap
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from tabulate import tabulate
-from tqdm import tqdm
 
 from ..evaluate.dataset_check import HEADERS, SAMPLE, check
 from ..evaluate.folder import CLASSES, folder_spec
 from .manifest import nearest
+from .progress import Bar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -115,11 +114,10 @@ class _Bar:
         self.quiet = quiet
 
     def __call__(self, items: Sequence[Sample], label: str) -> Iterable[Sample]:
-        return tqdm(
+        return Bar(
             items,
             desc=f"{self.name} {label}",
             unit="img",
-            file=sys.stderr,
             delay=0.5,
             leave=False,
             disable=self.quiet or None,

@@ -7,12 +7,11 @@ Face. Reported and measured values are told apart by their names.
 
 from __future__ import annotations
 
-import csv
-import io
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from ..reports.media import csv_text
 from ..reports.metrics import METRICS
 from ..reports.verdict import rounded
 from .tables import Answers
@@ -132,12 +131,9 @@ def claims_csv(
 ) -> str:
     """Every claim as a line, figures as printed; empty where nothing is known."""
     del documents
-    answers, text = Answers(measurements), io.StringIO()
-    writer: csv.DictWriter[str] = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    for checkpoint in checkpoints:
-        writer.writerows(_line(checkpoint, claim, answers) for claim in checkpoint.claims)
-    return text.getvalue()
+    answers = Answers(measurements)
+    lines = (_line(checkpoint, claim, answers) for checkpoint in checkpoints for claim in checkpoint.claims)
+    return csv_text(COLUMNS, lines)
 
 
 def _line(checkpoint: Checkpoint, claim: Claim, answers: Answers) -> dict[str, Any]:

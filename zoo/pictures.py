@@ -59,6 +59,8 @@ def _scenes_or_reason(
             yield _scene(checkpoint, dataset, model, sample, share)
     except (DatasetError, FetchError, IntegrityError, WeightsError) as absence:
         yield f"{checkpoint.id}: no pictures: {absence}"
+    except Exception as error:  # noqa: BLE001  (a row's files may be anything; the other rows have theirs)
+        yield f"{checkpoint.id}: no pictures: {type(error).__name__}: {error}"
 
 
 def _weights(checkpoint: Checkpoint) -> Path:

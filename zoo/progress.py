@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import sys
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
 from ..evaluate.datasets import ImageFault
+from ..reports.media import one_line, unfiltered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -32,7 +33,18 @@ _LOG_SECONDS = 30
 """Between two lines of the bar of images, where they go to a file."""
 
 
-class ByteBar(tqdm):
+class Bar(tqdm):
+    """A bar on stderr, which it moves about in; its label may be of others."""
+
+    def __init__(
+        self, iterable: Iterable[Any] | None = None, *, desc: str | None = None, **settings: Any
+    ) -> None:
+        """As tqdm's."""
+        label = desc and one_line(desc)
+        super().__init__(iterable, desc=label, file=unfiltered(sys.stderr), **settings)
+
+
+class ByteBar(Bar):
     """A bar that counts bytes; those of an earlier run count as there, not as fast."""
 
     def begin(self, total: int | None, arrived: int) -> None:
@@ -51,7 +63,6 @@ def byte_bar(label: str, *, quiet: bool) -> AbstractContextManager[Progress | No
         unit="B",
         unit_scale=True,
         unit_divisor=1024,
-        file=sys.stderr,
         delay=0.2,
         leave=False,
         disable=None,
@@ -60,13 +71,13 @@ def byte_bar(label: str, *, quiet: bool) -> AbstractContextManager[Progress | No
 
 def picture_bar(made: Iterator[Prediction], *, total: int, quiet: bool) -> Iterable[Prediction]:
     """A bar that counts pictures; gone when all are done."""
-    return tqdm(made, total=total, unit="img", file=sys.stderr, disable=quiet or None, leave=False)
+    return Bar(made, total=total, unit="img", disable=quiet or None, leave=False)
 
 
 def diagnosis_bar(steps: Iterator[tuple[int, int, Diagnosis]], *, quiet: bool) -> Diagnosis:
     """A bar that counts images and returns the last diagnosis."""
     answers = []
-    with tqdm(unit="img", desc="diagnosis", file=sys.stderr, disable=quiet or None, leave=False) as bar:
+    with Bar(unit="img", desc="diagnosis", disable=quiet or None, leave=False) as bar:
         for done, total, diagnosis in steps:
             bar.total = total
             bar.update(done - bar.n)
@@ -76,13 +87,13 @@ def diagnosis_bar(steps: Iterator[tuple[int, int, Diagnosis]], *, quiet: bool) -
 
 def row_bar(rows: Sequence[Checkpoint], label: str, *, quiet: bool) -> Iterable[Checkpoint]:
     """The rows as they come, with a bar that counts them once a second has passed."""
-    return tqdm(rows, desc=label, unit="row", file=sys.stderr, delay=1, leave=False, disable=quiet or None)
+    return Bar(rows, desc=label, unit="row", delay=1, leave=False, disable=quiet or None)
 
 
 def timing_bar(steps: Iterator[tuple[int, int, SpeedRun | None]], label: str, *, quiet: bool) -> SpeedRun:
     """A bar that counts images, between them and so outside the clock; returns the finished run."""
     finished: list[SpeedRun] = []
-    with tqdm(unit="img", desc=label, file=sys.stderr, disable=quiet or None, leave=False) as bar:
+    with Bar(unit="img", desc=label, disable=quiet or None, leave=False) as bar:
         for done, total, run in steps:
             bar.total = total
             bar.update(done - bar.n)
@@ -95,11 +106,9 @@ class DownloadBars:
 
     def __init__(self, count: int, *, quiet: bool = False, unit: str = "file") -> None:
         self.quiet = quiet
-        self._total: tqdm | None = None
+        self._total: Bar | None = None
         if count > 1 and not quiet:
-            self._total = tqdm(
-                desc=f"all {unit}s", total=count, unit=unit, file=sys.stderr, leave=False, disable=None
-            )
+            self._total = Bar(desc=f"all {unit}s", total=count, unit=unit, leave=False, disable=None)
 
     def file(self, label: str) -> AbstractContextManager[Progress | None]:
         """A byte bar that appears once bytes arrive."""
@@ -154,13 +163,12 @@ class Bars:
     ) -> Iterable[Sample | ImageFault]:
         """A bar with images/s, the time left and mIoU so far; images with stored evidence count as done."""
         label = f"{checkpoint.id} {claim.metric}"
-        with tqdm(
+        with Bar(
             found,
             desc=label,
             total=total,
             initial=stored,
             unit="img",
-            file=sys.stderr,
             disable=self.quiet,
             mininterval=0.1 if sys.stderr.isatty() else _LOG_SECONDS,
         ) as bar:
@@ -172,18 +180,17 @@ class Bars:
                     self._show_score(bar, running, result)
                 yield result
 
-    def _show_score(self, bar: tqdm, running: Running, sample: Sample) -> None:
+    def _show_score(self, bar: Bar, running: Running, sample: Sample) -> None:
         miou = None if bar.disable else running.with_image(sample.id)
         if miou is not None:
             bar.set_postfix_str(f"mIoU {miou:.2f}", refresh=False)
 
     def labels(self, dataset: Dataset) -> Iterable[Sample]:
         """A bar that counts labels read, once that takes longer than a moment."""
-        return tqdm(
+        return Bar(
             dataset.samples,
             desc=f"{dataset.spec.name} labels",
             unit="img",
-            file=sys.stderr,
             delay=0.5,
             leave=False,
             disable=self.quiet or None,

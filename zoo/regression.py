@@ -15,6 +15,7 @@ import msgspec
 
 from ..reports.background import ClaimChange, Place
 from ..reports.formats import FORMATS
+from ..reports.media import annotation, markdown_line, unfiltered
 from ..reports.table import Footnotes, figure
 from ..reports.verdict import Status, Verdict
 from . import baseline
@@ -115,7 +116,7 @@ def announce(run: Run, differences: Sequence[Difference] | None) -> None:
     """
     if os.environ.get("GITHUB_ACTIONS") == "true":
         for line in annotation_lines(run, differences):
-            print(line, file=sys.stderr)
+            print(line, file=unfiltered(sys.stderr))
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if summary:
         _append(Path(summary), summary_markdown(run, differences))
@@ -198,7 +199,7 @@ def _annotation(run: Run, key: baseline.Key, place: Place | None, title: str, te
 
 
 def _error(place: Place, title: str, text: str) -> str:
-    return f"::error file={_property(place.file)},line={place.line},title={_property(title)}::{_data(text)}"
+    return annotation(place.file, place.line, title, text)
 
 
 def _place_of_gone(run: Run, key: baseline.Key) -> Place:
@@ -216,14 +217,6 @@ def _neighbour(stored: State | None, row: str, present: Container[str]) -> str:
     return next((name for name in candidates if name in present), "")
 
 
-def _data(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _property(text: str) -> str:
-    return _data(text).replace(":", "%3A").replace(",", "%2C")
-
-
 def summary_markdown(run: Run, differences: Sequence[Difference] | None) -> str:
     """The changes and the tables, for the page of a job."""
     rows = {outcome.checkpoint.id: outcome.checkpoint for outcome in run.outcomes}
@@ -233,6 +226,6 @@ def summary_markdown(run: Run, differences: Sequence[Difference] | None) -> str:
         report_row(row, [o.verdict for o in run.outcomes if o.checkpoint.id == name])
         for name, row in rows.items()
     ]
-    told = "\n".join(f"- {line}" for line in differences_text(differences or []).splitlines())
+    told = "\n".join(f"- {markdown_line(line)}" for line in differences_text(differences or []).splitlines())
     changes = f"### Changes\n\n{told}\n\n" if differences is not None else ""
     return changes + FORMATS["md"](verdicts, msgspec.structs.replace(about, title=""))

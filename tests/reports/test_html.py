@@ -312,3 +312,23 @@ def test_headings_sort_by_keyboard(open_page):
     assert tab.evaluate(names) == ["r1", "r0", "r4", "r2"]
     assert tab.evaluate(f"{heads}[{column}].ariaSort") == "descending"
     assert said == []
+
+
+def test_a_name_that_looks_like_a_formula_or_a_colour_is_drawn_as_it_stands():
+    names = ["$\\bad{$", '$x$ id="a" #010203 url(#b)', "<script>", "a\x00b\u202e"]
+    figures = ClassFigures(checkpoint="a", dataset="Streets", iou_percent=dict.fromkeys(names, 50.0))
+    page = html5lib.parse(format_html([row("r0", 76.6, 9.0)], Background(classes=(figures,))))
+    drawn = [text for element in page.iter(f"{SVG}text") if (text := "".join(element.itertext()))]
+    shown = [*names[:3], r"a\u0000b\u202e"]
+    assert [name for name in shown if name not in drawn] == []
+
+
+def test_a_plot_that_cannot_be_drawn_is_told_and_the_rest_stands(monkeypatch):
+    def fails(*_):
+        raise ValueError("no <room>")
+
+    monkeypatch.setattr("segbench.reports.plots._drawn", fails)
+    text = "".join(html5lib.parse(format_html([row("r0", 76.6, 9.0)])).itertext())
+    assert text.count("This plot could not be drawn: ValueError: no <room>") == 3
+    assert "r0 mIoU" in text
+    assert "What the words mean" in text

@@ -67,7 +67,7 @@ def test_one_case_a_claim_with_its_line():
               <system-out>78.23 (2021-10-13) → 78.23 (+0.00) reproduced</system-out>
             </testcase>
             <testcase name="a Mem (GB)" classname="mmsegmentation, Streets &lt;1&gt;">
-              <skipped message="not measured: no &quot;trace&quot;  here" />
+              <skipped message="not measured: no &quot;trace&quot;\\u001b here" />
             </testcase>
             <testcase name="a Inf time (fps)" classname="mmsegmentation, Streets &lt;1&gt;">
               <skipped message="not published" />

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import msgspec
 
+from ...reports.media import markdown
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -260,7 +262,7 @@ def as_markdown(findings: Sequence[Finding], scope: str = "") -> str:
     """One table, for a pull request or a job summary."""
     head = ["| gravity | kind | row | what | where |", "| --- | --- | --- | --- | --- |"]
     body = [
-        f"| {one.gravity} | {one.kind} | {_cell(one.subject)} | {_cell(one.what)} | {_cell(_places(one))} |"
+        f"| {one.gravity} | {one.kind} | {markdown(one.subject)} | {markdown(one.what)} | {markdown(_places(one))} |"
         for one in findings
     ]
     kinds: dict[Kind, None] = dict.fromkeys(one.kind for one in findings)
@@ -281,10 +283,6 @@ def as_records(findings: Sequence[Finding]) -> list[dict[str, Any]]:
 def _places(one: Finding, limit: int = 4) -> str:
     shown = ", ".join(map(str, one.where[:limit]))
     return f"{shown} and {len(one.where) - limit} more" if len(one.where) > limit else shown
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
 
 
 AUDIT_FORMATS: dict[str, Callable[[Sequence[Finding], str], str]] = {"text": as_text, "md": as_markdown}

@@ -7,6 +7,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from ...reports.media import short_lines
 from ..parser import USAGE
 
 if TYPE_CHECKING:
@@ -15,6 +16,12 @@ if TYPE_CHECKING:
 OK, REFUTED, CANNOT_MEASURE, INTEGRITY, NOTHING_SELECTED = 0, 1, 3, 4, 5
 INTERNAL = 70
 """EX_SOFTWARE of sysexits.h: an error that nobody foresaw, which must not pass for a verdict."""
+
+
+class Data(str):
+    """Text that programs read: nothing of it is left out, however long its lines are."""
+
+    __slots__ = ()
 
 
 class CommandError(Exception):
@@ -32,19 +39,19 @@ def fail(message: str, code: int) -> int:
 
 
 def write(text: str) -> None:
-    """To stdout, with one line end."""
-    print(text.rstrip("\n"))
+    """To stdout, with one line end; for people lines are cut at a length beyond all reading."""
+    print((text if isinstance(text, Data) else short_lines(text)).rstrip("\n"))
 
 
-def json_text(data: object) -> str:
+def json_text(data: object) -> Data:
     """As every `--json` prints it."""
-    return json.dumps(data, indent=2, ensure_ascii=False)
+    return Data(json.dumps(data, indent=2, ensure_ascii=False))
 
 
 def write_out(text: str, out: Path | None) -> None:
-    """To a file where one is named, else to stdout."""
+    """A whole document, to a file where one is named, else to stdout."""
     if out is None:
-        write(text)
+        write(Data(text))
         return
     require_file_place("--out", out)
     write_file(out, text.rstrip("\n") + "\n")

@@ -14,7 +14,17 @@ from ..parser import USAGE
 from ..sources import SourceError, read_sources
 from ..sources.import_file import Request, import_file
 from ..sources.manifest_edit import EditError
-from .answer import OK, REFUTED, CommandError, json_text, require_file_place, write, write_file
+from .answer import (
+    OK,
+    REFUTED,
+    CommandError,
+    Data,
+    json_text,
+    require_file_place,
+    write,
+    write_file,
+    write_out,
+)
 from .arguments import recorded, selected
 
 if TYPE_CHECKING:
@@ -53,7 +63,7 @@ def run_import(arguments: argparse.Namespace) -> int:
     except (SourceError, EditError) as error:
         raise CommandError(str(error), USAGE) from error
     if arguments.into is None:
-        write(result.text)
+        write(Data(result.text))
     else:
         write_file(arguments.into, result.text)
         write(f"{arguments.into}: {result.summary}")
@@ -69,9 +79,5 @@ def run_export(arguments: argparse.Namespace) -> int:
     text = EXPORTS[arguments.format](
         chosen, documents, recorded(arguments.ledger) if arguments.ledger else ()
     )
-    if arguments.out is None:
-        write(text)
-    else:
-        require_file_place("--out", arguments.out)
-        write_file(arguments.out, text)
+    write_out(text, arguments.out)
     return OK
