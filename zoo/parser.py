@@ -480,7 +480,7 @@ def _add_downloading(command: argparse.ArgumentParser) -> None:
         type=_seconds,
         default=60.0,
         metavar="SECONDS",
-        help="silence before a connection is given up (default: 60)",
+        help="for each step of an answer, its whole head or the next of its body (default: 60)",
     )
     command.add_argument(
         "--tries", type=_count, default=5, metavar="N", help="attempts in a row without progress (default: 5)"

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..urls import shown_url
-from .download import file_sha256, read_note, remove_partial
+from .download import file_sha256, read_note, remove_partial, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
@@ -167,15 +167,13 @@ def remember_manifest(manifest: Path | None, home: Path) -> None:
     with suppress(OSError):  # a cache that only others may write
         if not marker.exists():
             marker.parent.mkdir(parents=True, exist_ok=True)
-            fresh = marker.with_name(f".{marker.name}.{os.getpid()}.new")
-            fresh.write_text(name)
-            fresh.replace(marker)
+            write_whole(marker, os.fsencode(name), marker.with_name(f".{marker.name}.{os.getpid()}.new"))
 
 
 def remembered_manifests(home: Path) -> dict[Path, Path]:
     """Where it is written down -> the manifest that used this cache."""
-    markers = sorted((home / "manifests").glob("*"))
-    return {marker: Path(marker.read_text()) for marker in markers}
+    markers = sorted((home / "manifests").glob("[!.]*"))
+    return {marker: Path(os.fsdecode(marker.read_bytes())) for marker in markers}
 
 
 def _link(blob: Path, target: Path) -> bool:

@@ -21,7 +21,7 @@ from filelock import FileLock
 
 from .. import places
 from ..urls import shown_url
-from .download import LocalError
+from .download import LocalError, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -179,11 +179,4 @@ def _write(path: Path, content: _Content) -> None:
     }
     ordered = msgspec.structs.replace(content, files=files)
     fresh = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.new")
-    try:
-        with fresh.open("wb") as file:
-            file.write(msgspec.json.format(msgspec.json.encode(ordered), indent=2) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
-    finally:
-        fresh.unlink(missing_ok=True)
+    write_whole(path, msgspec.json.format(msgspec.json.encode(ordered), indent=2) + b"\n", fresh, sync=True)
