@@ -152,7 +152,10 @@ class _Examination:
         chosen = {sample.id for sample in spread(paired, self.headers)}
         chosen |= {sample.id for sample in paired if _is_empty(sample)}
         looked = [sample for sample in paired if sample.id in chosen]
-        return [read_pair(sample, dataset.label_files) for sample in self.watch(looked, "headers")]
+        return [
+            read_pair(sample, dataset.label_files, len(self.spec.classes))
+            for sample in self.watch(looked, "headers")
+        ]
 
     def _pixels(self, chosen: list[Pair], dataset: Dataset) -> tuple[Tally, list[str], dict[Path, str]]:
         """The values of the chosen labels, why pairs cannot be used, and what the decoder said of images."""

@@ -11,15 +11,15 @@ from PIL import Image, UnidentifiedImageError
 from .datasets import Colour, DatasetError, Sample
 from .findings import Finding, some
 from .geometry import Size
-from .pixels import INDEX_MODES, ends_properly, mat_shape, read_image
+from .label_pictures import advice, orientation, palette, why_ambiguous, why_no_labels
+from .pixels import ends_properly, mat_shape, read_image
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from .datasets import DatasetSpec, LabelFiles
 
-_ORIENTATION_TAG = 0x0112
 _END_BYTES = 64
 _NOT_PICTURES = {
     b"<": "an HTML or XML page, such as a login form saved in its place",
@@ -42,6 +42,8 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
     """EXIF's, 1 for upright, 5 to 8 for a quarter turn."""
     fault: str = ""
     """Why the file cannot be read."""
+    refusal: str = ""
+    """Of a label: why its values are no class indices, or not the same ones for every publisher."""
 
     @property
     def shown_size(self) -> Size | None:
@@ -62,13 +64,17 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True):
         return [picture.fault for picture in (self.image, self.label) if picture.fault]
 
 
-def read_pair(sample: Sample, form: LabelFiles) -> Pair:
-    """Look at the headers of a sample's files; what is wrong with one is its picture's `fault`."""
-    label = _mat_header(sample.label) if form.format == "mat" else _header(sample.label)
+def read_pair(sample: Sample, form: LabelFiles, num_classes: int) -> Pair:
+    """Look at the headers of a sample's files; what is wrong with one is its picture's `fault` or `refusal`."""
+
+    def refusal(picture: Image.Image) -> str:
+        return why_no_labels(picture) or why_ambiguous(picture, form, num_classes)
+
+    label = _mat_header(sample.label) if form.format == "mat" else _header(sample.label, refusal)
     return Pair(sample=sample, image=_header(sample.image), label=label)
 
 
-def _header(path: Path) -> Picture:
+def _header(path: Path, refusal: Callable[[Image.Image], str] | None = None) -> Picture:
     try:
         head, tail = _ends(path)
         if not head:
@@ -77,9 +83,9 @@ def _header(path: Path) -> Picture:
             picture = Picture(
                 size=(image.height, image.width),
                 mode=image.mode,
-                palette=_palette(image),
-                # Pillow turns a TIFF's size by itself.
-                orientation=1 if image.format == "TIFF" else _orientation(image),
+                palette=palette(image),
+                orientation=orientation(image),
+                refusal=refusal(image) if refusal else "",
             )
         if not ends_properly(head + tail):
             read_image(path)  # something odd at its end: only decoding tells whether a part is missing
@@ -90,26 +96,6 @@ def _header(path: Path) -> Picture:
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         return Picture(fault=f"{path}: cannot be read: {error}")
     return picture
-
-
-def _palette(image: Image.Image) -> tuple[Colour, ...]:
-    """The colours before the pixels of a PNG; `getpalette` would decode them all."""
-    if image.mode != "P" or image.palette is None:
-        return ()
-    layout, channels = image.palette.getdata()
-    if layout != "RGB":
-        return ()
-    red, green, blue = (channels[start::3] for start in range(3))
-    return tuple(zip(red, green, blue, strict=False))
-
-
-def _orientation(image: Image.Image) -> int:
-    """EXIF's orientation; of a PNG, only where it stands before the pixels: `getexif` would decode them all."""
-    if image.format != "PNG":
-        return image.getexif().get(_ORIENTATION_TAG, 1)
-    exif = Image.Exif()
-    exif.load(image.info.get("exif", b""))
-    return exif.get(_ORIENTATION_TAG, 1)
 
 
 def _ends(path: Path) -> tuple[bytes, bytes]:
@@ -140,9 +126,12 @@ def header_findings(pairs: Sequence[Pair], spec: DatasetSpec) -> Iterator[Findin
     """What the headers of all examined pairs say together."""
     yield from unreadable([fault for pair in pairs for fault in pair.faults], len(pairs))
     whole = [pair for pair in pairs if not pair.faults]
-    coloured = [pair for pair in whole if is_coloured(pair)]
-    if coloured:
-        yield _colour_labels(coloured, whole, spec)
+    refused = [pair for pair in whole if pair.label.refusal]
+    if refused:
+        yield _no_indices(refused, whole, spec)
+    thin = [pair for pair in whole if pair.label.mode == "1" and not pair.label.refusal]
+    if thin:
+        yield _one_bit(thin, len(whole))
     yield from _sizes(whole, spec)
     yield from _unusual_size(whole, spec)
 
@@ -160,22 +149,31 @@ def unreadable(faults: list[str], examined: int) -> Iterator[Finding]:
         )
 
 
-def is_coloured(pair: Pair) -> bool:
-    """Whether the label is a picture in colours, or otherwise no map of indices."""
-    return bool(pair.label.mode) and pair.label.mode not in INDEX_MODES
-
-
-def _colour_labels(coloured: list[Pair], whole: list[Pair], spec: DatasetSpec) -> Finding:
-    first = coloured[0]
+def _no_indices(refused: list[Pair], whole: list[Pair], spec: DatasetSpec) -> Finding:
+    first = refused[0].label
+    coloured = first.mode.startswith(("RGB", "CMYK", "LA", "YCbCr"))
     return Finding(
-        kind="colour labels",
+        kind="colour labels" if coloured else "unfit labels",
         gravity="error",
-        what=f"{len(coloured)} of {len(whole)} examined labels are colour pictures, first {first.sample.label} "
-        f"({first.label.mode}), expected one channel of class indices (a palette PNG is one)",
-        effect="colours are no class indices; zoo verify refuses the image: no number",
-        remedy="save the labels as one channel of class indices; a palette PNG is one"
+        what=f"{len(refused)} of {len(whole)} examined labels are no plain class indices, first "
+        f"{refused[0].sample.label}: {first.refusal}",
+        effect="which classes they mean is not known; zoo verify refuses the image: no number",
+        remedy="save the labels as one channel of class indices, PNG of 8 or 16 bits"
         if spec.is_own
-        else "take the label files of the data set's archive as they are; saving them again in RGB loses the indices",
+        else "take the label files of the data set's archive as they are; saving them again in RGB loses the indices"
+        if coloured
+        else advice(),
+    )
+
+
+def _one_bit(pairs: list[Pair], examined: int) -> Finding:
+    return Finding(
+        kind="1-bit labels",
+        gravity="warning",
+        what=f"{len(pairs)} of {examined} examined labels are stored with 1 bit, where white is 255: "
+        f"{some([pair.sample.id for pair in pairs])}",
+        effect="read as cv2 and sssegmentation read them, 0 and 255; mmsegmentation's reader takes white for class 1",
+        remedy="nothing to do if white was 255 before the file was made smaller; else save the labels with 8 bits",
     )
 
 
@@ -265,5 +263,5 @@ def usable_pairs(pairs: Iterable[Pair]) -> list[Pair]:
     return [
         pair
         for pair in pairs
-        if not pair.faults and not is_coloured(pair) and pair.image.shown_size == pair.label.size
+        if not pair.faults and not pair.label.refusal and pair.image.shown_size == pair.label.size
     ]

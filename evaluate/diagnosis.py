@@ -123,7 +123,7 @@ class Counter:
                 with torch.inference_mode():
                     scores = predict_scores(network, pixels, suspect.protocol, self.device)
                     predictions[digest] = scores.argmax(dim=0).cpu()
-            label = read_label(sample.label, suspect.labels, self.ignore_index)
+            label = read_label(sample.label, suspect.labels, self.ignore_index, self.num_classes)
             matrix = confusion_matrix(predictions[digest].numpy(), label, self.num_classes, self.ignore_index)
             self.store.add(self.key_of(suspect), (sample.id, self.contents[sample.id]), matrix)
             self._counted(suspect)[sample.id] = matrix

@@ -30,6 +30,8 @@ Kind = Literal[
     "EXIF rotation",
     "unusual size",
     "colour labels",
+    "unfit labels",
+    "1-bit labels",
     "values outside map",
     "labelIds as trainIds",
     "trainIds as labelIds",

@@ -42,7 +42,7 @@ def label_areas(
     for sample in samples:
         areas = known.get(contents[sample.id])
         if areas is None:
-            label = read_label(sample.label, dataset.label_files, spec.ignore_index)
+            label = read_label(sample.label, dataset.label_files, spec.ignore_index, len(spec.classes))
             areas = areas_of(label, len(spec.classes), spec.ignore_index)
             store.add_label_areas(rules, contents[sample.id], areas)
         found[sample.id] = areas

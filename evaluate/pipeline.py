@@ -51,7 +51,8 @@ def prepare(sample: Sample, dataset: Dataset, protocol: EvalProtocol, *, pin: bo
     Raises:
         DatasetError: image or label missing, unreadable, or of different sizes.
     """
-    label = read_label(sample.label, dataset.label_files, dataset.spec.ignore_index)
+    spec = dataset.spec
+    label = read_label(sample.label, dataset.label_files, spec.ignore_index, len(spec.classes))
     image = read_image(sample.image)
     if image.shape[:2] != label.shape:
         raise DatasetError(

@@ -3,7 +3,7 @@
 Images: cv2, BGR uint8, EXIF rotation applied, resized by cv2's bilinear on uint8 (no antialias; Pillow's
 and torchvision's antialiased resizes give other pixels). Labels: Pillow, indices as stored, never resized.
 Sources: mmsegmentation 0.18 `datasets/pipelines/loading.py`, mmcv 1.3.13 `image/photometric.py`,
-sssegmentation 1.7.0 `modules/datasets/pipelines/transforms.py`.
+sssegmentation 1.7.0 `modules/datasets/pipelines/transforms.py`; of labels `label_pictures`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from .datasets import DatasetError
+from .label_pictures import advice, stored_values, why_ambiguous, why_no_labels, why_too_large
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,8 +34,6 @@ Pixels = NDArray[np.uint8]
 Labels = NDArray[np.integer]
 """H x W, class indices or the ignore index."""
 
-INDEX_MODES = ("P", "L", "1", "I", "I;16")
-"""Pillow's names of pictures with one channel of indices."""
 _TRAILERS = {b"\xff\xd8": b"\xff\xd9", b"\x89PNG": b"IEND"}
 _TRAILER_WINDOW_BYTES = 64
 
@@ -89,22 +88,32 @@ def _require_complete(path: Path, data: bytes) -> None:
         ) from error
 
 
-def read_label(path: Path, form: LabelFiles, ignore_index: int) -> Labels:
+def read_label(path: Path, form: LabelFiles, ignore_index: int, num_classes: int = 0) -> Labels:
     """Read a label file to H x W class indices, `ignore_index` where a pixel counts nowhere.
 
+    Args:
+        path: of the file.
+        form: how its values are meant.
+        ignore_index: the label that counts nowhere.
+        num_classes: of the data set; 0 where nobody asks whether the stored values can be meant for so many.
+
     Raises:
-        DatasetError: missing or unreadable file, or a colour picture where indices are expected.
+        DatasetError: missing or unreadable file, no class indices in it, or such that publishers read otherwise.
     """
-    return map_values(read_values(path, form), form, ignore_index)
+    values = read_values(path, form, num_classes)
+    fault = why_too_large(values, form, num_classes, ignore_index) if num_classes else ""
+    if fault:
+        raise DatasetError(f"{path}: {fault}; {advice()}")
+    return map_values(values, form, ignore_index)
 
 
-def read_values(path: Path, form: LabelFiles) -> Labels:
+def read_values(path: Path, form: LabelFiles, num_classes: int = 0) -> Labels:
     """Read a label file to H x W values as they are stored, before the form's rule.
 
     Raises:
-        DatasetError: missing or unreadable file, or a colour picture where indices are expected.
+        DatasetError: as `read_label`.
     """
-    return _read_mat(path) if form.format == "mat" else _read_indices(path)
+    return _read_mat(path) if form.format == "mat" else _read_indices(path, form, num_classes)
 
 
 def map_values(values: Labels, form: LabelFiles, ignore_index: int) -> Labels:
@@ -122,16 +131,14 @@ def map_values(values: Labels, form: LabelFiles, ignore_index: int) -> Labels:
     return values
 
 
-def _read_indices(path: Path) -> Labels:
+def _read_indices(path: Path, form: LabelFiles, num_classes: int) -> Labels:
     try:
         with Image.open(path) as image:
+            fault = why_no_labels(image) or why_ambiguous(image, form, num_classes)
+            if fault:
+                raise DatasetError(f"{path}: {fault}; {advice()}")
             image.load()
-            if image.mode not in INDEX_MODES:
-                raise DatasetError(
-                    f"{path}: labels are a {image.mode} colour picture, expected class indices in one channel; "
-                    "use the data set's own index or palette PNGs"
-                )
-            return np.array(image)
+            return stored_values(image)
     except FileNotFoundError as error:
         raise DatasetError(f"{path}: the label file is missing") from error
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:

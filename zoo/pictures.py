@@ -80,7 +80,7 @@ def spread(samples: Sequence[Sample], count: int) -> list[Sample]:
 def _scene(checkpoint: Checkpoint, dataset: Dataset, model: Any, sample: Sample, share: int) -> Scene:
     spec = dataset.spec
     image = read_image(sample.image)
-    truth = read_label(sample.label, dataset.label_files, spec.ignore_index)
+    truth = read_label(sample.label, dataset.label_files, spec.ignore_index, len(spec.classes))
     if truth.shape != image.shape[:2]:
         raise DatasetError(
             f"{sample.label}: its size is not that of {sample.image.name}; they are not a pair"

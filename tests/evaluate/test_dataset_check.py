@@ -270,6 +270,18 @@ def as_colours(spec, root):
             image.convert("RGB").save(sample.label)
 
 
+def as_jpeg_inside(spec, root):
+    label = first(spec, root).label
+    with Image.open(label) as image:
+        image.save(label, format="JPEG", quality=100)
+
+
+def with_one_bit(spec, root):
+    label = first(spec, root).label
+    values = values_of(label)
+    Image.fromarray(np.where(values == 3, 0, 255).astype(np.uint8)).convert("1").save(label)
+
+
 def as_grey(spec, root):
     for sample in locate(spec, root).samples:
         with Image.open(sample.label) as image:
@@ -452,6 +464,8 @@ FAULTS = [
     ("voc", as_colours, "colour labels"),
     ("voc", as_grey, "colour labels"),
     ("ade20k", as_colours, "colour labels"),
+    ("lip", as_jpeg_inside, "unfit labels"),
+    ("lip", with_one_bit, "warning: 1-bit labels"),
     ("voc", as_palette_again, "palette disagrees"),
     ("lip", with_a_palette_from_one_on, "warning: palette disagrees"),
     ("voc", void_as_background, "warning: nothing ignored"),

@@ -103,7 +103,7 @@ def test_a_colour_picture_is_no_label(tmp_path):
         read_label(path, PLAIN, 255)
     assert str(error.value) == (
         f"{path}: labels are a RGB colour picture, expected class indices in one channel; "
-        "use the data set's own index or palette PNGs"
+        "use the data set's own label files, or save them as one channel of class indices (PNG of 8 or 16 bits)"
     )
 
 
