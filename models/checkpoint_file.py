@@ -5,72 +5,96 @@ Nothing here runs code out of a file unless its caller says `unsafe=True`.
 
 from __future__ import annotations
 
+import hashlib
+import io
 import os
 import pickle
 import re
+import tarfile
+import warnings
 import zipfile
 from collections.abc import Mapping
-from contextlib import nullcontext, suppress
-from itertools import islice
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save_file
 from torch import Tensor
 
-from .weights import WeightsError
+from . import containers
+from .containers import Container, ContainerError
+from .plain_pickle import REMAINS, CodeError, PickleError, walk
+from .state_dict import locate, unwrapped
+from .weights import WeightsError, shown
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
-Container = Literal["zip", "legacy pickle", "safetensors"]
-"""`torch.save` since torch 1.6, `torch.save` before, and Hugging Face's format without any code."""
-
-SAFETENSORS_HEADER_BYTES = 100_000_000
-"""The longest header that format allows."""
+MAX_FILE_BYTES = 16 * 2**30
+"""A file is read whole; the largest published ones, with their optimizer's state, have 5 GiB."""
 
 
 class CheckpointFile(NamedTuple):
     """What a checkpoint file holds."""
 
     state: dict[str, Tensor]
-    """The state dict, on the CPU, under the publisher's names without a `module.` prefix."""
+    """The state dict, on the CPU, under the publisher's names without those of wrappers."""
     beside: tuple[str, ...]
     """The other top-level keys, in the file's order: `meta`, `optimizer`, `model_ema`."""
     container: Container
+    notes: tuple[str, ...] = ()
+    """Sentences on what the state dict was found under and what of the file was passed over."""
 
 
-def open_checkpoint(path: str | os.PathLike[str], *, unsafe: bool = False) -> CheckpointFile:
+def open_checkpoint(
+    path: str | os.PathLike[str], *, unsafe: bool = False, sha256: str = ""
+) -> CheckpointFile:
     """Reads a checkpoint file.
 
     Accepted are mmsegmentation's form (`{'meta', 'state_dict', ...}`), sssegmentation's (`{'model', ...}`,
-    with or without the optimizer beside it), a bare state dict, and safetensors. Pickles are read with
-    `weights_only=True`: no code in them can run. Numbers and arrays of numpy and mmengine's HistoryBuffer,
-    which training left in `meta`, are passed over.
+    with or without the optimizer beside it), a state dict alone or under any one key, and safetensors. Pickles are
+    walked by `plain_pickle` and then read with `weights_only=True`: no code in them can run. What training is known
+    to leave beside the weights (`plain_pickle.REMAINS`) is passed over.
 
     Args:
-        path: The file; its bytes tell the container, not its name.
+        path: The file; its bytes tell the container, not its name. It is read once and whole, into memory.
         unsafe: Unpickle without restriction. The file can then do whatever the user can: read, send and
             delete files, install programs. Only for files whose origin is beyond doubt; it is the caller
             that warns the user.
+        sha256: What somebody found the file to be before (hex); empty for nothing. Held against the bytes loaded.
 
     Raises:
-        WeightsError: No such file; not a checkpoint; cut short; wants to run code; holds no state dict.
+        WeightsError: No such file; not a checkpoint; cut short; wants to run code; beyond a limit; holds no state
+            dict, or two keys for one tensor; has changed since it was hashed.
     """
     path = Path(path)
     container = _container(path)
+    data = _whole(path)
+    if sha256 and hashlib.sha256(data).hexdigest() != sha256:
+        raise WeightsError(
+            f"{path}: changed while it was in use: its bytes are not those that were checked before"
+        )
     if container == "safetensors":
-        content: object = _load_safetensors(path)
-        return CheckpointFile(_state_dict(content, path), (), container)
-    content = _load_unsafely(path) if unsafe else _load(path)
-    return CheckpointFile(_state_dict(content, path), _beside(content), container)
+        content: object = _load_safetensors(path, data)
+    else:
+        content = _load_unsafely(path, data) if unsafe else _load(path, container, data)
+    try:
+        state, place, place_notes = locate(content)
+        _check_sizes(state, len(data))
+        own, notes = unwrapped(state)
+    except WeightsError as error:
+        raise WeightsError(f"{path}: {error}") from error
+    return CheckpointFile(own, _beside(content, place), container, (*place_notes, *notes))
 
 
-def read_checkpoint(path: str | os.PathLike[str], *, unsafe: bool = False) -> dict[str, Tensor]:
+def read_checkpoint(
+    path: str | os.PathLike[str], *, unsafe: bool = False, sha256: str = ""
+) -> dict[str, Tensor]:
     """The state dict of a checkpoint file: `open_checkpoint(...).state`, with its arguments and errors."""
-    return open_checkpoint(path, unsafe=unsafe).state
+    return open_checkpoint(path, unsafe=unsafe, sha256=sha256).state
 
 
 def write_safetensors(
@@ -125,93 +149,149 @@ _NOT_WEIGHTS = {
 
 
 def _container(path: Path) -> Container:
-    """Refuses by the first bytes what `torch.load` would refuse in riddles, and archives that explode."""
+    """Refuses by the first bytes what `torch.load` would refuse in riddles, and what is too large to be read."""
     try:
-        with path.open("rb") as file:
-            head = file.read(64)
+        with containers.opened(path) as file:
+            head, size = file.read(64), os.fstat(file.fileno()).st_size
+            container = containers.container(head)
+            file.seek(0)
+            end = containers.safetensors_end(file) if container == "safetensors" else size
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read: {error.strerror}") from error
-    if _is_safetensors(head):
-        return "safetensors"
-    if not head.strip():
+    except ContainerError as error:
+        raise _damaged(path, str(error)) from error
+    if container is None:
         raise WeightsError(
-            f"{path}: expected a checkpoint; found an empty file. Delete it and fetch it again."
+            f"{path}: expected a checkpoint; found {_other(head)}. Delete it and fetch it again."
         )
+    if size > MAX_FILE_BYTES:
+        raise WeightsError(
+            f"{path}: expected at most {MAX_FILE_BYTES} bytes; found {size}. Do not use this file."
+        )
+    if end != size:
+        raise _damaged(path, f"{size} bytes whose header promises {end}")
+    return container
+
+
+def _other(head: bytes) -> str:
+    if not head.strip():
+        return "an empty file"
     for start, meaning in _NOT_WEIGHTS.items():
         if head.lstrip().startswith(start):
-            raise WeightsError(
-                f"{path}: expected a checkpoint; found {meaning}. Delete it and fetch it again."
-            )
-    if head.startswith(b"PK"):
-        _check_archive(path)
-        return "zip"
-    return "legacy pickle"
+            return meaning
+    return f"a file that begins with {head[:8].hex(' ')}"
 
 
-def _is_safetensors(head: bytes) -> bool:
-    """True for the header's length as a little-endian 64-bit number, followed by the JSON header."""
-    return head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= SAFETENSORS_HEADER_BYTES
-
-
-def _check_archive(path: Path) -> None:
-    """A `torch.save` archive stores its records as they are, so it never unpacks to more than its size."""
+def _whole(path: Path) -> bytes:
     try:
-        with zipfile.ZipFile(path) as archive:
-            unpacked = sum(record.file_size for record in archive.infolist())
-    except Exception as error:  # a damaged directory raises whatever it happens to decode to
-        raise _cut_short(path, error) from error
-    if unpacked > path.stat().st_size:
-        raise WeightsError(
-            f"{path}: expected an archive of {path.stat().st_size} bytes at most, as torch.save writes them; "
-            f"found records of {unpacked} bytes packed into it. Do not use this file."
-        )
+        with containers.opened(path) as file:
+            return file.read(MAX_FILE_BYTES)
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read: {error.strerror}") from error
 
 
-def _cut_short(path: Path, error: Exception) -> WeightsError:
+def _damaged(path: Path, found: str) -> WeightsError:
+    return WeightsError(
+        f"{path}: expected a whole checkpoint; found {found}. Delete the file and fetch it again."
+    )
+
+
+def _unreadable(path: Path, data: bytes, error: Exception) -> WeightsError:
     # What torch says of a bad pickle is advice to switch its safety off: not for our readers.
     vague = isinstance(error, pickle.UnpicklingError) or not str(error)
     reason = type(error).__name__ if vague else str(error).splitlines()[0].rstrip(".")
-    return WeightsError(
-        f"{path}: expected a whole checkpoint; found {path.stat().st_size} bytes that end too early or are "
-        f"no checkpoint ({reason}). Delete the file and fetch it again."
-    )
+    return _damaged(path, f"{len(data)} bytes that end too early or are no checkpoint ({reason[:300]})")
 
 
 # Reading ----------------------------------------------------------------------------------------------------
 
 
-def _load(path: Path) -> object:
+def _load(path: Path, container: Container, data: bytes) -> object:
     try:
-        with _training_remains_allowed():
-            return torch.load(path, map_location="cpu", weights_only=True)
+        _require_plain(container, data)
+        with _training_remains_allowed(), _quiet():
+            return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except CodeError as error:
+        raise _code(path, str(error)) from error
+    except (ContainerError, PickleError) as error:
+        raise WeightsError(
+            f"{path}: expected a checkpoint as torch.save writes it; found {error}. Do not use this file."
+        ) from error
     except Exception as error:  # damaged bytes raise whatever they happen to decode to
         if wanted := re.search(r"GLOBAL (\S+)|unrecognized function", str(error)):
-            what = wanted[1] or "a function that it makes by itself"
-            raise WeightsError(
-                f"{path}: expected nothing but tensors and plain values; found a reference to {what}, "
-                "which reading the file would run. It was not run. Do not use this file unless you trust its "
-                "source; then save its state dict alone with torch.save and use that."
-            ) from error
-        raise _cut_short(path, error) from error
+            raise _code(path, wanted[1] or "a function that it makes by itself") from error
+        raise _unreadable(path, data, error) from error
 
 
-def _load_unsafely(path: Path) -> object:
+def _code(path: Path, what: str) -> WeightsError:
+    return WeightsError(
+        f"{path}: expected nothing but tensors and plain values; found a reference to {what[:200]}, "
+        "which reading the file would run. It was not run. Do not use this file unless you trust its "
+        "source; then save its state dict alone with torch.save and use that."
+    )
+
+
+def _require_plain(container: Container, data: bytes) -> None:
+    """Walk what torch is about to execute: nothing in it may take more time or memory than its bytes warrant.
+
+    Raises:
+        ContainerError: The archive unpacks to more than its size, or is none of torch's.
+        PickleError: See `plain_pickle.walk`.
+    """
+    if container == "zip":
+        _require_plain_archive(data)
+        return
+    file = io.BytesIO(data)
+    if tarfile.is_tarfile(file):
+        raise ContainerError("a tar archive of before torch 0.1.10")
+    file.seek(0)
+    parts = [walk(file) for _ in range(_LEGACY_PICKLES)]
+    stored = sum(size for part in parts for size in part.storages.values())
+    if file.tell() + stored > len(data):
+        raise EOFError(f"its storages need {stored} bytes")
+
+
+_LEGACY_PICKLES = 5
+"""Magic number, protocol version, the writer's system, the object, the keys of its storages (pytorch,
+`torch/serialization.py`, `_legacy_save`)."""
+
+
+def _require_plain_archive(data: bytes) -> None:
+    file = io.BytesIO(data)
+    with zipfile.ZipFile(file) as archive:
+        containers.require_stored(archive, len(data))
+        sizes = {record.filename.partition("/")[2]: record.file_size for record in archive.infolist()}
+    if "constants.pkl" in sizes:
+        raise ContainerError("a TorchScript program")
+    if "data.pkl" not in sizes:
+        raise ContainerError("a zip archive without data.pkl")
+    file.seek(0)
+    # torch's own reader of archives: what is walked is what will be executed.
+    pickled = torch._C.PyTorchFileReader(file).get_record("data.pkl")  # noqa: SLF001
+    for key, size in walk(io.BytesIO(pickled)).storages.items():
+        if sizes.get(f"data/{key}") != size:
+            raise ContainerError(
+                f"storage {key[:100]!r} of {size} bytes in {sizes.get(f'data/{key}', 'no')} bytes"
+            )
+
+
+def _load_unsafely(path: Path, data: bytes) -> object:
     try:
-        return torch.load(path, map_location="cpu", weights_only=False)
+        return torch.load(io.BytesIO(data), map_location="cpu", weights_only=False)
     except (ImportError, AttributeError) as error:
         raise WeightsError(
             f"{path}: its pickle needs something that is not installed here ({error}). "
             "Install it, or read the file without unsafe loading."
         ) from error
     except Exception as error:  # code in the file raises what it likes
-        raise _cut_short(path, error) from error
+        raise _unreadable(path, data, error) from error
 
 
-def _load_safetensors(path: Path) -> dict[str, Tensor]:
+def _load_safetensors(path: Path, data: bytes) -> dict[str, Tensor]:
     try:
-        return load_file(path, device="cpu")
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
-        raise _cut_short(path, error) from error
+        return load(data)
+    except Exception as error:  # the reader of another language: panics included
+        raise _unreadable(path, data, error) from error
 
 
 class _Remains:
@@ -224,73 +304,39 @@ class _Remains:
         pass
 
 
-_REMAINS = (
-    "mmengine.logging.history_buffer.HistoryBuffer",
-    # A HistoryBuffer names its statistics as `getattr(HistoryBuffer, "mean")`.
-    "builtins.getattr",
-    "__builtin__.getattr",
-    # Its histories are arrays, and mmcv's best score a number, of numpy 1 or 2.
-    *(f"numpy.{core}.multiarray.{make}" for core in ("core", "_core") for make in ("_reconstruct", "scalar")),
-    "numpy.ndarray",
-    "numpy.dtype",
-)
-"""What the publishers' trainers are known to leave in `meta` (mmengine issues 1650 and 1655)."""
-
-
 def _training_remains_allowed() -> AbstractContextManager[object]:
-    """Lets `meta` hold `_REMAINS`, each as an inert `_Remains`; no code of numpy or mmengine sees the file.
+    """Lets `meta` hold `REMAINS`, each as an inert `_Remains`; no code of numpy or mmengine sees the file.
 
     torch can be told names of things that are not the things themselves only since 2.7; before that, a
     file with such remains is refused.
     """
     if torch.__version__ < "2.7":
         return nullcontext()
-    allowed: list[Any] = [(_Remains, name) for name in _REMAINS]
+    allowed: list[Any] = [(_Remains, name) for name in REMAINS]
     return torch.serialization.safe_globals(allowed)
 
 
-def _state_dict(content: object, path: Path) -> dict[str, Tensor]:
-    state = content[_place(content)] if isinstance(content, Mapping) and _place(content) else content
-    if not isinstance(state, Mapping) or not state or not all(map(_is_entry, state.items())):
-        found = type(content).__name__
-        if isinstance(content, Mapping):
-            found = f"a dictionary of {', '.join(map(repr, islice(content, 6))) or 'nothing'}"
-        raise WeightsError(
-            f"{path}: expected a state dict, bare or under 'state_dict' or 'model'; found {found}. "
-            "Use the file the publisher offers for testing."
-        )
-    _check_sizes(state, path)
-    return {key.removeprefix("module."): value for key, value in state.items()}
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Torch's remarks on a file's age and protocol are for its developers."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
-def _place(content: Mapping[object, object]) -> str:
-    """The key that the state dict stands under; empty for a bare one."""
-    return next((key for key in ("state_dict", "model") if key in content), "")
-
-
-def _beside(content: object) -> tuple[str, ...]:
-    if not isinstance(content, Mapping) or not _place(content):
+def _beside(content: object, place: str) -> tuple[str, ...]:
+    if not isinstance(content, Mapping) or not place:
         return ()
-    return tuple(str(key) for key in content if key != _place(content))
-
-
-def _is_entry(item: tuple[object, object]) -> bool:
-    key, value = item
-    return (
-        isinstance(key, str)
-        and isinstance(value, Tensor)
-        and value.layout is torch.strided
-        and value.device.type == "cpu"
-        and not value.is_quantized
+    return tuple(
+        str(key) if isinstance(key, (str, int)) else type(key).__name__ for key in content if key != place
     )
 
 
-def _check_sizes(state: Mapping[str, Tensor], path: Path) -> None:
+def _check_sizes(state: Mapping[str, Tensor], size: int) -> None:
     """A tensor may view its few stored bytes as gigabytes (stride 0); whoever copies it runs out of memory."""
-    size = path.stat().st_size
     for key, value in state.items():
         if value.nbytes > size:
             raise WeightsError(
-                f"{path}: expected tensors within the file's {size} bytes; found {key} of {value.nbytes} bytes. "
+                f"expected tensors within the file's {size} bytes; found {shown(key)} of {value.nbytes} bytes. "
                 "Do not use this file."
             )

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
+from .weights import SHOWN, shown, shown_all
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
@@ -17,9 +19,6 @@ if TYPE_CHECKING:
 
 Gravity = Literal["error", "warning", "absent"]
 """Not to be used; worth knowing; not there to be looked at."""
-
-SHOWN = 3
-"""Names a finding shows; their number it always tells."""
 
 LARGEST_VARIANCE = 1e8
 """Activations with a standard deviation of 10,000: beyond any network that was trained with normalisation."""
@@ -59,7 +58,14 @@ def content_digest(state: Mapping[str, Tensor]) -> str:
 
 def findings(state: Mapping[str, Tensor]) -> list[Finding]:
     """What is wrong with the values of a state dict, whatever the architecture; empty where nothing is."""
-    checks = (_not_finite, _negative_variance, _zero_variance, _absurd_variance, _zero_weights)
+    checks = (
+        _not_finite,
+        _negative_variance,
+        _zero_variance,
+        _absurd_variance,
+        _zero_weights,
+        _untouched_norms,
+    )
     return [finding for check in checks for finding in check(state)]
 
 
@@ -121,6 +127,24 @@ def _zero_weights(state: Mapping[str, Tensor]) -> Iterator[Finding]:
         )
 
 
+def _untouched_norms(state: Mapping[str, Tensor]) -> Iterator[Finding]:
+    """A norm begins with a running mean of 0 and a variance of 1 in every channel; one step of training moves both."""
+    norms = [key.removesuffix("running_var") for key in _variances(state)]
+    untouched = [
+        norm
+        for norm in norms
+        if bool((state[f"{norm}running_var"] == 1).all())
+        and not state.get(f"{norm}running_mean", state[f"{norm}running_var"]).any()
+    ]
+    if untouched:
+        yield Finding(
+            what="norms untouched",
+            gravity="warning",
+            meaning=f"{len(untouched)} of {len(norms)} norms, {shown_all(norm.rstrip('.') for norm in untouched)}, have "
+            "a running mean of 0 and a variance of 1 in every channel, as before training.",
+        )
+
+
 def _values(
     tensors: Mapping[str, Tensor], is_bad: Callable[[Tensor], Tensor], what: str, advice: str
 ) -> Iterator[Finding]:
@@ -142,7 +166,7 @@ def _variances(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def _named(keys: list[str]) -> str:
     """`1 tensor: a`, or `5 tensors: a, b, c, ...`."""
     plural = "" if len(keys) == 1 else "s"
-    return f"{len(keys)} tensor{plural}: {', '.join(keys[:SHOWN])}{', ...' * (len(keys) > SHOWN)}"
+    return f"{len(keys)} tensor{plural}: {', '.join(map(shown, keys[:SHOWN]))}{', ...' * (len(keys) > SHOWN)}"
 
 
 # Canary -----------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ How the tensors come out of a file is `checkpoint_file`'s matter.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -18,10 +19,32 @@ KeyTable = tuple[tuple[str, str], ...]
 
 SHOWN = 3
 """Keys an error message shows of each kind; their number it always tells."""
+SHOWN_CHARACTERS = 120
+"""Of a key that is shown; the longest published one has 60."""
+
+_ANOTHER = (
+    "The file holds another architecture: compare builder, depth and widths with the publisher's config."
+)
+_AUXILIARY = "auxiliary_head."
+_COUNTER = ".num_batches_tracked"
 
 
 class WeightsError(Exception):
     """A checkpoint file cannot be read or does not fit: what, where, expected, found, what to do."""
+
+
+def shown(key: str) -> str:
+    """A key of a file as a message shows it: its beginning, where it is longer than any real one."""
+    if len(key) <= SHOWN_CHARACTERS:
+        return key
+    return f"{key[:SHOWN_CHARACTERS]}... ({len(key)} characters)"
+
+
+def shown_all(keys: Iterable[str]) -> str:
+    """The first keys, quoted, and how many more there are."""
+    known = list(keys)
+    more = f" and {len(known) - SHOWN} more" if len(known) > SHOWN else ""
+    return f"{', '.join(repr(shown(key)) for key in known[:SHOWN])}{more}"
 
 
 # Key tables -------------------------------------------------------------------------------------------------
@@ -82,12 +105,30 @@ def convert_keys(state: Mapping[str, Tensor], layout: str) -> dict[str, Tensor]:
         WeightsError: No such layout, or two keys with the same meaning.
     """
     table = key_table(layout, state)
-    renamed = {_rename(key, table): value for key, value in state.items()}
-    if len(renamed) < len(state):
+    return renamed(state, {key: _rename(key, table) for key in state}, f"in layout {layout!r}")
+
+
+def renamed(state: Mapping[str, Tensor], names: Mapping[str, str], where: str) -> dict[str, Tensor]:
+    """A state dict under other names, each of which one key alone may have.
+
+    Args:
+        state: The tensors.
+        names: Every key of it -> its new name.
+        where: Ends the sentence "two keys that mean one tensor ...".
+
+    Raises:
+        WeightsError: Two keys have one new name, so that their order would decide which tensor is used.
+    """
+    first: dict[str, str] = {}
+    pairs = [(known, key) for key, name in names.items() if (known := first.setdefault(name, key)) != key]
+    if pairs:
+        one, other = map(shown, pairs[0])
+        more = f", and so in {len(pairs) - 1} more cases" if len(pairs) > 1 else ""
         raise WeightsError(
-            f"{len(state) - len(renamed)} keys mean the same tensor as another in layout {layout!r}"
+            f"expected one key for each tensor; found two keys that mean one tensor {where}: {one!r} and {other!r}{more}. Nothing "
+            "tells which of them the publisher evaluated: save the state dict with those alone and use that."
         )
-    return renamed
+    return {name: state[key] for name, key in first.items()}
 
 
 def _rename(key: str, table: KeyTable, *, to_publisher: bool = False) -> str:
@@ -109,10 +150,12 @@ def _pattern(template: str) -> re.Pattern[str]:
 
 def load_weights(
     model: nn.Module, state: Mapping[str, Tensor], *, layout: str = "mmseg", source: str = "the weights"
-) -> None:
+) -> tuple[str, ...]:
     """Fills a model with exactly the tensors it has; floats are cast to its precision.
 
-    A model built under `torch.device("meta")` takes over the tensors and ends up where they lie.
+    Two kinds may be missing, because no evaluation looks at them: norms' counts of batches, and the whole auxiliary
+    head. A model built under `torch.device("meta")` takes over the tensors and ends up where they lie; what is
+    missing is zero there.
 
     Args:
         model: As `build_model` made it.
@@ -120,20 +163,54 @@ def load_weights(
         layout: One of `LAYOUTS`.
         source: Name of the file or address, for the error message.
 
+    Returns:
+        Sentences on what was missing.
+
     Raises:
         WeightsError: Missing, unexpected or differently shaped keys. The model is then as it was before.
     """
     expected = model.state_dict()
-    found = convert_keys(state, layout)
+    try:
+        found = convert_keys(state, layout)
+    except WeightsError as error:
+        raise WeightsError(f"{source}: {error}") from error
+    spared = _spared(expected, found)
+    required = {key: value for key, value in expected.items() if key not in spared}
     table = key_table(layout, expected)
     names = {key: _rename(key, table, to_publisher=True) for key in expected}
     names |= dict(zip(found, state, strict=True))  # where the file names a tensor, its own word counts
-    if problems := list(_problems(expected, found, names)):
-        problems.append(_hint(expected, found, state))
+    if any(_problems(required, found, names)):
+        problems = [*_problems(expected, found, names), _hint(expected, found, state, names)]
         raise WeightsError("\n  ".join([f"{source}: does not fit the model (layout {layout!r})", *problems]))
     fitted = {key: value.to(expected[key].dtype) for key, value in found.items()}
+    fitted |= {key: _as_it_was(expected[key]) for key in spared}
     on_meta = any(value.is_meta for value in expected.values())
     model.load_state_dict(fitted, strict=True, assign=on_meta)
+    return _notes(spared)
+
+
+def _spared(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
+    """Missing keys that no evaluation looks at."""
+    has_auxiliary = any(key.startswith(_AUXILIARY) for key in found)
+    return [
+        key
+        for key in expected
+        if key not in found and (key.endswith(_COUNTER) or (key.startswith(_AUXILIARY) and not has_auxiliary))
+    ]
+
+
+def _as_it_was(value: Tensor) -> Tensor:
+    return value.new_zeros(value.shape, device="cpu") if value.is_meta else value
+
+
+def _notes(spared: list[str]) -> tuple[str, ...]:
+    counts = sum(key.endswith(_COUNTER) and not key.startswith(_AUXILIARY) for key in spared)
+    notes = []
+    if counts:
+        notes.append(f"num_batches_tracked of {counts} norms is not in the file; evaluation does not use it.")
+    if any(key.startswith(_AUXILIARY) and not key.endswith(_COUNTER) for key in spared):
+        notes.append("The auxiliary head is not in the file; evaluation never runs it.")
+    return tuple(notes)
 
 
 def _problems(
@@ -143,12 +220,12 @@ def _problems(
     missing = [key for key in expected if key not in found]
     unknown = [key for key in found if key not in expected]
     for what, lines, total in (
-        ("missing in the file", [f"{names[key]} {_form(expected[key])}" for key in missing], expected),
-        ("unknown to the model", [f"{names[key]} {_form(found[key])}" for key in unknown], found),
+        ("missing in the file", [f"{shown(names[key])} {_form(expected[key])}" for key in missing], expected),
+        ("unknown to the model", [f"{shown(names[key])} {_form(found[key])}" for key in unknown], found),
         (
             "of another shape",
             [
-                f"{names[key]} expected {_form(expected[key])}, found {_form(found[key])}"
+                f"{shown(names[key])} expected {_form(expected[key])}, found {_form(found[key])}"
                 for key in _misshapen(expected, found)
             ],
             expected,
@@ -175,14 +252,68 @@ def _form(tensor: Tensor) -> str:
     return f"{tuple(tensor.shape)}{kind}"
 
 
-def _hint(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str:
-    misshapen = _misshapen(expected, found)
-    if expected.keys() == found.keys() and all(".conv_seg." in key for key in misshapen):
-        classes = {len(found[key]) for key in misshapen}
-        return f"The classifiers alone differ: build the model with num_classes={classes.pop()}."
+def _hint(
+    expected: Mapping[str, Tensor],
+    found: Mapping[str, Tensor],
+    state: Mapping[str, Tensor],
+    names: Mapping[str, str],
+) -> str:
+    """What the mismatch means, as far as names and shapes tell, and what to do."""
+    misshapen = [key for key in _misshapen(expected, found) if expected[key].shape != found[key].shape]
+    if _names_fit(expected, found):
+        if not misshapen:
+            return "Types alone differ: whole numbers stand where floats belong, or floats where numbers do."
+        if all(".conv_seg." in key for key in misshapen):
+            classes = sorted({len(found[key]) for key in misshapen if found[key].dim()})
+            return f"The classifiers alone differ: build the model with num_classes={' or '.join(map(str, classes))}."
+        return _ANOTHER
     for layout in LAYOUTS:
-        if convert_keys(state, layout).keys() == expected.keys() != found.keys():
+        if _names_fit(expected, _converted(state, layout)):
             return f"The keys are named as in layout {layout!r}: load with that one."
+    if prefix := _prefix([names[key] for key in expected], state):
+        return (
+            f"The model's names all stand in the file behind {shown(prefix)!r}: save them alone, without it."
+        )
+    return _ANOTHER if misshapen else _difference(expected, found)
+
+
+def _names_fit(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> bool:
+    lacking = expected.keys() - found.keys() - set(_spared(expected, found))
+    return not lacking and found.keys() <= expected.keys()
+
+
+def _converted(state: Mapping[str, Tensor], layout: str) -> Mapping[str, Tensor]:
+    try:
+        return convert_keys(state, layout)
+    except WeightsError:
+        return {}
+
+
+def _prefix(wanted: list[str], keys: Iterable[str]) -> str:
+    """What stands before every wanted name in the keys; empty where nothing does."""
+    known = set(keys)
+    prefixes = {key.removesuffix(wanted[0]) for key in known if key.endswith(f".{wanted[0]}")}
+    return next((one for one in sorted(prefixes) if all(one + name in known for name in wanted)), "")
+
+
+def _difference(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
+    """Another architecture only where shapes prove it: both sides have weights that the other lacks."""
+    here, there = (
+        Counter(value.shape for value in side.values() if value.dim() > 1) for side in (expected, found)
+    )
+    if here - there and there - here:
+        return _ANOTHER
+    if here == there:
+        return (
+            "All weights have the model's shapes, under other names: the file comes from another program; rename its "
+            "keys to those of the layout."
+        )
+    parts = {key.partition(".")[0] for key in expected}
+    if absent := sorted(parts - {key.partition(".")[0] for key in found}):
+        return f"Nothing of {' and '.join(absent)} is in the file: it holds a part of the network, or names it otherwise."
+    if here - there:
+        return "The file lacks tensors that the model has: it holds a part of the network, or a smaller one."
     return (
-        "The file holds another architecture: compare builder, depth and widths with the publisher's config."
+        "The file has more tensors than the model: a larger network, whose builder or depth the manifest states "
+        "otherwise, or what training added."
     )

@@ -15,7 +15,7 @@ from tabulate import tabulate
 from ..models.builders import ArchitectureError
 from ..models.checkpoint_file import CheckpointFile, open_checkpoint, write_safetensors
 from ..models.health import Finding, canary, content_digest, findings
-from ..models.weights import WeightsError, convert_keys, load_weights
+from ..models.weights import WeightsError, convert_keys, load_weights, shown
 from . import places
 from .fetch import Action, fetch_action, file_sha256, weights_path
 from .fetch.lock import lock_for
@@ -100,13 +100,18 @@ def check(
     report = msgspec.structs.replace(report, path=str(path), sha256=sha256)
     others = [row for row in among if row.id != checkpoint.id]
     try:
-        content = open_checkpoint(path, unsafe=unsafe)
+        content = open_checkpoint(path, unsafe=unsafe, sha256=sha256)
     except WeightsError as error:
         report = _with_hash_state(report, checkpoint, sha256, others)
         return report.having(_error("cannot be read", str(error).removeprefix(f"{path}: ")))
+    except Exception as error:  # noqa: BLE001  (whatever one file throws is that file's finding)
+        return report.having(_unforeseen(error))
     report = msgspec.structs.replace(report, container=content.container)
     report = _with_hash_state(report, checkpoint, sha256, others)
-    report = _with_content(report, checkpoint, content, others)
+    try:
+        report = _with_content(report, checkpoint, content, others)
+    except Exception as error:  # noqa: BLE001
+        return report.having(_unforeseen(error))
     return report.having(*_against_lock(report, checkpoint, home))
 
 
@@ -175,7 +180,11 @@ def convert(
     """
     if target.suffix != ".safetensors":
         raise WeightsError(f"{target}: expected a name that ends in .safetensors; found {target.suffix!r}")
-    state = open_checkpoint(source, unsafe=unsafe).state
+    try:
+        source_sha256 = file_sha256(source)
+    except OSError as error:
+        raise WeightsError(f"{source}: cannot be read: {error.strerror or error}") from error
+    state = open_checkpoint(source, unsafe=unsafe, sha256=source_sha256).state
     _filled(checkpoint, state, str(source))
     if bad := [finding for finding in findings(state) if finding.gravity == "error"]:
         raise WeightsError(f"{source}: {bad[0].what}: {bad[0].meaning}")
@@ -184,7 +193,7 @@ def convert(
         "publisher": checkpoint.publisher,
         "layout": checkpoint.weights.layout,
         "source": source.name,
-        "source_sha256": file_sha256(source),
+        "source_sha256": source_sha256,
         "content_digest": content_digest(state),
     }
     write_safetensors(state, target, metadata, overwrite=force)
@@ -200,6 +209,15 @@ def _error(what: str, meaning: str) -> Finding:
 
 def _warning(what: str, meaning: str) -> Finding:
     return Finding(what=what, gravity="warning", meaning=meaning)
+
+
+def _unforeseen(error: Exception) -> Finding:
+    reason = " ".join(str(error).split())[:200]
+    return _error(
+        "cannot be examined",
+        f"The check itself failed with {type(error).__name__} ({reason}): nothing is known of this file. Please report "
+        "it with the file's address.",
+    )
 
 
 def _absent(meaning: str) -> Finding:
@@ -258,13 +276,17 @@ def _with_content(
     """The report with what can be told of the tensors."""
     report = msgspec.structs.replace(report, content_digest=content_digest(content.state))
     report = report.having(
-        *_left_inside(content), *_class_count(checkpoint, content), *findings(content.state)
+        *(_warning("read otherwise", note) for note in content.notes),
+        *_left_inside(content),
+        *_class_count(checkpoint, content),
+        *findings(content.state),
     )
     try:
-        model = _filled(checkpoint, content.state, "the file")
+        model, notes = _filled(checkpoint, content.state, "the file")
     except (WeightsError, ArchitectureError) as error:
         fitting = _fitting(others, content)
         return report.having(_error("does not fit", f"{error}{fitting}"))
+    report = report.having(*(_warning("not in the file", note) for note in notes))
     parameters = sum(value.numel() for value in model.parameters())
     report = msgspec.structs.replace(report, parameters=parameters)
     if checkpoint.parameters not in (None, parameters):
@@ -307,12 +329,14 @@ def _with_canary(report: Report, model: nn.Module) -> Report:
     return report
 
 
-def _filled(checkpoint: Checkpoint, state: dict[str, torch.Tensor], source: str) -> nn.Module:
-    """The architecture around a file's tensors; without memory of its own, so that 34 rows go quickly."""
+def _filled(
+    checkpoint: Checkpoint, state: dict[str, torch.Tensor], source: str
+) -> tuple[nn.Module, tuple[str, ...]]:
+    """The architecture around a file's tensors, without memory of its own, so that 34 rows go quickly; and notes."""
     with torch.device("meta"):
         model = checkpoint.build()
-    load_weights(model, state, layout=checkpoint.weights.layout, source=source)
-    return model
+    notes = load_weights(model, state, layout=checkpoint.weights.layout, source=source)
+    return model, notes
 
 
 def _fitting(rows: Iterable[Checkpoint], content: CheckpointFile) -> str:
@@ -337,7 +361,7 @@ def _left_inside(content: CheckpointFile) -> Iterator[Finding]:
         for part, meaning in _REMAINS.items():
             if part in key.lower():
                 advice = "zoo convert writes a file without it."
-                yield _warning("left inside", f"{key!r} lies beside the weights. {meaning}; {advice}")
+                yield _warning("left inside", f"{shown(key)!r} lies beside the weights. {meaning}; {advice}")
                 break
 
 

@@ -53,8 +53,8 @@ class Engine(Protocol):
         """What the numbers may depend on, where they are made."""
         ...
 
-    def prepare(self, checkpoint: Checkpoint, weights: Path) -> Any:
-        """The row's model, or None where it is loaded elsewhere."""
+    def prepare(self, checkpoint: Checkpoint, weights: Path, sha256: str) -> Any:
+        """The row's model out of a file of this SHA-256, or None where it is loaded elsewhere."""
         ...
 
     def count(
@@ -86,9 +86,9 @@ class Local:
         at_once = images_at_once(self.loading.workers) if self.device.type == "cpu" else 1
         return environment(self.device) | {"images_at_once": at_once, "batch": self.loading.batch}
 
-    def prepare(self, checkpoint: Checkpoint, weights: Path) -> Any:
+    def prepare(self, checkpoint: Checkpoint, weights: Path, sha256: str) -> Any:
         """The model with its weights, on the device."""
-        return checkpoint.load(weights).to(self.device)
+        return checkpoint.load(weights, sha256=sha256).to(self.device)
 
     def count(
         self,

@@ -7,6 +7,7 @@ all its faults at once, each with its line.
 from __future__ import annotations
 
 import difflib
+import logging
 from functools import lru_cache
 from pathlib import Path
 from types import UnionType
@@ -220,17 +221,20 @@ class Checkpoint(CheckpointEntry, frozen=True, kw_only=True):
         numbers: dict[str, Any] = dict(self.architecture)
         return build_model(**numbers)
 
-    def load(self, path: str | Path | None = None) -> nn.Module:
+    def load(self, path: str | Path | None = None, *, sha256: str = "") -> nn.Module:
         """The model with its published weights, in evaluation mode on the CPU.
+
+        What the file held otherwise than publishers do is told by a warning of the log.
 
         Args:
             path: the weights file; None fetches it, or takes it from the cache.
+            sha256: what the file was when it was checked, held against the bytes loaded; empty for nothing.
 
         Raises:
             FetchError: the file cannot be had, or is not the published one (`IntegrityError`).
             WeightsError: the file cannot be read, or its keys are not the architecture's.
         """
-        from ..models.checkpoint_file import read_checkpoint  # noqa: PLC0415
+        from ..models.checkpoint_file import open_checkpoint  # noqa: PLC0415
         from ..models.weights import load_weights  # noqa: PLC0415
 
         if path is None:
@@ -238,7 +242,10 @@ class Checkpoint(CheckpointEntry, frozen=True, kw_only=True):
 
             path = fetch(self)
         model = self.build()
-        load_weights(model, read_checkpoint(path), layout=self.weights.layout, source=str(path))
+        content = open_checkpoint(path, sha256=sha256)
+        missing = load_weights(model, content.state, layout=self.weights.layout, source=str(path))
+        for note in (*content.notes, *missing):
+            logging.getLogger("segbench").warning("%s: %s", self.id, note)
         return model.eval()
 
 

@@ -111,7 +111,7 @@ def _model(task: Task, device: Any) -> Any:
         path = fetch(task.checkpoint, home=task.home, offline=task.offline)
         if check_hash(path, task.checkpoint.weights) != task.key.weights_sha256:
             raise IntegrityError(f"{path}: other weights than the driver's")
-        _loaded = name, task.checkpoint.load(path).to(device)
+        _loaded = name, task.checkpoint.load(path, sha256=task.key.weights_sha256).to(device)
     return _loaded[1]
 
 
@@ -217,9 +217,9 @@ class RayEngine:
         """Of the first worker asked, and how many there were."""
         return self._environment | {"engine": f"ray {ray.__version__}", "slots": self.slots}
 
-    def prepare(self, checkpoint: Checkpoint, weights: Path) -> None:
+    def prepare(self, checkpoint: Checkpoint, weights: Path, sha256: str) -> None:
         """Workers load their own."""
-        del checkpoint, weights
+        del checkpoint, weights, sha256
 
     def count(
         self,

@@ -232,7 +232,8 @@ def _model(checkpoint: Checkpoint, speed: SpeedProtocol, device: torch.device) -
     """The network on the device, and its weights' hash; random weights and no hash where none are fetched."""
     if fetch_action(checkpoint).is_here:
         path = fetch(checkpoint, offline=True)
-        model, digest = checkpoint.load(path), check_hash(path, checkpoint.weights)
+        digest = check_hash(path, checkpoint.weights)
+        model = checkpoint.load(path, sha256=digest)
     else:
         torch.manual_seed(_SEED)
         model, digest = checkpoint.build(), ""

@@ -385,12 +385,13 @@ class RowVerifier:
             dataset, contents = self.shelf.get(self.checkpoint.dataset_spec)
             given = self.options.weights_file
             path = given_weights(self.checkpoint, given, self.options.home) if given else self._fetched()
+            sha256 = check_hash(path, self.checkpoint.weights)
             return Subject(
                 checkpoint=self.checkpoint,
                 dataset=dataset,
                 contents=contents,
-                weights_sha256=check_hash(path, self.checkpoint.weights),
-                model=self.engine.prepare(self.checkpoint, path),
+                weights_sha256=sha256,
+                model=self.engine.prepare(self.checkpoint, path, sha256),
             )
         except (IntegrityError, WeightsError) as error:
             return NotMeasured(str(error), NOT_THE_FILE)

@@ -104,8 +104,8 @@ def test_numpy_numbers_in_meta_are_harmless(tmp_path, number):
         (
             b"\x89PNG\r\n\x1a\n picture",
             (
-                "expected a whole checkpoint; found 16 bytes that end too early or are no checkpoint "
-                "(UnpicklingError). Delete the file and fetch it again."
+                "expected a checkpoint; found a file that begins with 89 50 4e 47 0d 0a 1a 0a. "
+                "Delete it and fetch it again."
             ),
         ),
     ],
@@ -331,9 +331,7 @@ def test_safetensors_cut_short_are_refused(tmp_path, share):
     path = tmp_path / "a.safetensors"
     write_safetensors({"x": torch.zeros(500)}, path)
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
-    with pytest.raises(
-        WeightsError, match=r"expected a whole checkpoint; found \d+ bytes that end too early"
-    ):
+    with pytest.raises(WeightsError, match=r"expected a whole checkpoint; found .*header"):
         read_checkpoint(path)
 
 

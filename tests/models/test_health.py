@@ -61,7 +61,10 @@ def test_a_transposed_view_counts_by_its_values():
 
 
 def test_sound_weights_have_no_findings(tiny):
-    assert findings(STATE) == findings(tiny.state_dict()) == []
+    trained = {
+        key: value * 0.9 if key.endswith("running_var") else value for key, value in tiny.state_dict().items()
+    }
+    assert findings(STATE) == findings(trained) == []
 
 
 @pytest.mark.parametrize(

@@ -37,8 +37,13 @@ def test_the_ssseg_table_reads_both_ways(config):
 
 def test_two_keys_for_one_tensor_are_refused():
     state = dict.fromkeys(["backbone.stem", "backbone_net.stem"], torch.zeros(1))
-    with pytest.raises(WeightsError, match="1 keys mean the same tensor as another in layout 'ssseg'"):
+    with pytest.raises(WeightsError) as error:
         convert_keys(state, "ssseg")
+    assert str(error.value) == (
+        "expected one key for each tensor; found two keys that mean one tensor in layout 'ssseg': 'backbone.stem' and "
+        "'backbone_net.stem'. Nothing tells which of them the publisher evaluated: save the state dict with those "
+        "alone and use that."
+    )
 
 
 def test_an_unknown_layout_is_refused():

@@ -2,12 +2,11 @@
 
 import io
 import json
-import pickle
 import zipfile
 
 import pytest
 import torch
-from legacy_files import legacy_file
+from checkpoint_files import saved
 
 from segbench.zoo.fetch.contents import checkpoint_fault, container, is_cut_short, page, web_page
 
@@ -72,7 +71,7 @@ def fault(tmp_path, data):
 
 
 @pytest.mark.parametrize(
-    "data", [archive(), safetensors(), legacy_file(1000)], ids=["zip", "safetensors", "pickle"]
+    "data", [archive(), saved({"w": torch.arange(10)}), safetensors()], ids=["zip", "torch", "safetensors"]
 )
 def test_nothing_speaks_against_whole_files(tmp_path, data):
     assert fault(tmp_path, data) is None
@@ -97,40 +96,51 @@ def test_a_safetensors_file_tells_that_it_is_cut_or_too_long(tmp_path):
     assert found == "a safetensors file whose header is cut short or damaged"
 
 
-def legacy(content, protocol=2):
-    file = io.BytesIO()
-    torch.save(content, file, _use_new_zipfile_serialization=False, pickle_protocol=protocol)
-    return file.getvalue()
-
-
-@pytest.mark.parametrize("protocol", [2, 3, 4])
-def test_a_legacy_pickle_says_where_it_ends(tmp_path, protocol):
-    weights = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4)).state_dict()
-    content = {
-        "meta": {"classes": ("road", "sky"), "lr": 0.01, "hooks": [[], {}]},
-        "state_dict": weights,
-        "a part of one": weights["0.weight"][1:],
-        "halves": torch.zeros(5, dtype=torch.float16),
-    }
-    assert fault(tmp_path, legacy(content, protocol)) is None
-
-
-def test_a_legacy_pickle_cut_anywhere_is_seen(tmp_path):
-    data = legacy({"w": torch.arange(10), "meta": {"epoch": 3}})
-    path = tmp_path / "f"
-    for size in range(2, len(data)):
-        path.write_bytes(data[:size])
-        assert checkpoint_fault(path) is not None, size
-        assert is_cut_short(path), size
-    path.write_bytes(data + b"x")
-    assert checkpoint_fault(path) == (
-        f"a legacy pickle of {len(data) + 1} bytes whose storages end at byte {len(data)}"
+def test_a_pickle_of_before_torch_16_does_not_tell_whether_it_is_whole(tmp_path):
+    data = saved({"w": torch.arange(10)}, _use_new_zipfile_serialization=False)
+    assert (
+        fault(tmp_path, data)
+        == fault(tmp_path, data[:-1])
+        == (
+            "a checkpoint in torch's format of before 1.6, which does not tell whether it is whole, and no sha256 is known "
+            "that would: state its sha256 in the manifest, or have it converted with zoo convert"
+        )
     )
-    assert not is_cut_short(path)
+    assert not is_cut_short(tmp_path / "f")
 
 
-def test_a_pickle_that_is_not_torchs_is_none(tmp_path):
-    assert fault(tmp_path, pickle.dumps({"w": 1})) == "a pickle that does not begin with torch's magic number"
+def test_an_archive_that_unpacks_to_more_than_its_size_is_not_unpacked(tmp_path):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as writer:
+        writer.writestr("model/data/0", bytes(10**6))
+    assert fault(tmp_path, file.getvalue()) == (
+        "a zip archive with records of 1000000 bytes packed into it, as torch.save never writes it"
+    )
+
+
+@pytest.mark.parametrize("size", [10_000_001, 83 * 10**6, 2**30])
+def test_a_header_beyond_the_limit_is_not_read(tmp_path, size):
+    assert fault(tmp_path, size.to_bytes(8, "little") + b'{"w":') == (
+        f"a safetensors header of {size} bytes, where at most 10000000 are read"
+    )
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"[" * 10**6,
+        b'{"w":' * 10**5,
+        b'{"w": 1' + b"0" * 5000 + b"}",
+        b'{"w": {}}',
+        b'{"w": [1, 2]}',
+        b"\xff",
+    ],
+)
+def test_a_header_that_is_no_table_of_tensors_is_damaged(tmp_path, header):
+    header = b'{"v": ' + header
+    assert fault(tmp_path, len(header).to_bytes(8, "little") + header) == (
+        "a safetensors file whose header is cut short or damaged"
+    )
 
 
 @pytest.mark.parametrize("data", [archive(), safetensors()], ids=["zip", "safetensors"])

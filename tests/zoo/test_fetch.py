@@ -4,14 +4,14 @@ import hashlib
 import json
 
 import pytest
+from checkpoint_files import checkpoint_file
 from faulty_server import unused_port
-from legacy_files import legacy_file
 
 from segbench.zoo.fetch import Action, FetchError, IntegrityError, fetch, fetch_action, weights_path
 from segbench.zoo.fetch.download import Patience
 
-DATA = legacy_file(2_304_002)
-OTHER = legacy_file(2_304_002, seed=1)
+DATA = checkpoint_file(2_304_002)
+OTHER = checkpoint_file(2_304_002, seed=1)
 SHA256 = hashlib.sha256(DATA).hexdigest()
 QUICK = Patience(connect_seconds=2, read_seconds=0.3, tries=4, backoff_seconds=0.01)
 

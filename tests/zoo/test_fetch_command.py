@@ -10,13 +10,13 @@ import time
 
 import pytest
 import yaml
+from checkpoint_files import checkpoint_file
 from faulty_server import unused_port
-from legacy_files import legacy_file
 
 from segbench.zoo.cli import main
 from segbench.zoo.demo import STREETS
 
-FILES = {f"row{n}": legacy_file(300_002, seed=n) for n in range(4)}
+FILES = {f"row{n}": checkpoint_file(300_002, seed=n) for n in range(4)}
 SHA256 = {name: hashlib.sha256(data).hexdigest() for name, data in FILES.items()}
 
 

@@ -257,10 +257,10 @@ def given_weights(checkpoint: Checkpoint, path: Path, home: Path | None = None) 
         FetchError: no file lies there.
         IntegrityError: its hash is not the one published or recorded, or it is no checkpoint.
     """
-    if not path.is_file():
+    if not path.exists():
         raise FetchError(f"{path}: no such file; leave --file out to take the cache's")
     wanted = wanted_weights(checkpoint, home)
-    found = file_sha256(path)
+    found = _sha256(path)
     if not found.startswith(wanted.expected):
         remedy = f"zoo check-weights {checkpoint.id} --file {path} tells what it is instead"
         raise _disagreement(str(path), found, wanted.expected, wanted.witness, remedy)
@@ -275,13 +275,20 @@ def check_hash(path: Path, weights: Weights) -> str:
     Raises:
         IntegrityError: it does not agree.
     """
-    found = file_sha256(path)
+    found = _sha256(path)
     expected = (weights.sha256 or weights.sha256_prefix or "").lower()
     if not found.startswith(expected):
         raise _disagreement(
             str(path), found, expected, "the published one", f"delete {path} and fetch it again"
         )
     return found
+
+
+def _sha256(path: Path) -> str:
+    try:
+        return file_sha256(path)
+    except OSError as error:
+        raise FetchError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
 # --- what is there ------------------------------------------------------------------------------------------

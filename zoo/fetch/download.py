@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from ...models.containers import opened
 from ..urls import shown_url
 from .body import CHUNK_BYTES, Body, EncodingError, SlowError
 from .contents import HEAD_BYTES, page
@@ -37,7 +38,7 @@ from .http_session import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from io import FileIO
+    from io import BufferedReader, FileIO
     from pathlib import Path
 
     import requests
@@ -285,7 +286,7 @@ def remove_partial(path: Path) -> None:
         leftover.unlink(missing_ok=True)
 
 
-def file_digest(file: FileIO) -> hashlib._Hash:
+def file_digest(file: FileIO | BufferedReader) -> hashlib._Hash:
     """The running SHA-256 of an open file's bytes from its position to its end, where the file is left."""
     digest, buffer = hashlib.sha256(), memoryview(bytearray(CHUNK_BYTES))
     while count := file.readinto(buffer):
@@ -295,7 +296,7 @@ def file_digest(file: FileIO) -> hashlib._Hash:
 
 def file_sha256(path: Path) -> str:
     """SHA-256 (hex) of a file's bytes."""
-    with path.open("rb", buffering=0) as file:
+    with opened(path) as file:
         return file_digest(file).hexdigest()
 
 
