@@ -277,8 +277,8 @@ def test_a_mirror_goes_on_with_bytes_of_unknown_length_where_a_hash_will_tell(se
 
 
 @pytest.mark.parametrize("chunked", [True, False], ids=["chunks", "until it closes"])
-def test_a_legacy_file_cut_without_a_length_is_no_file(server, checkpoint, got, tmp_path, chunked):
-    """Its own storages say where it ends; nothing else does."""
+def test_a_file_cut_without_a_length_is_no_file(server, checkpoint, got, tmp_path, chunked):
+    """Its own container says where it ends; nothing else does."""
     half = DATA[: len(DATA) // 2]
     server.file("/model.pth", half, chunked=chunked, no_length=not chunked, ranges=False)
     row = checkpoint(f"{server.url}/model.pth")

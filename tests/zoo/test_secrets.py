@@ -7,7 +7,7 @@ import logging
 
 import pytest
 import yaml
-from legacy_files import legacy_file
+from checkpoint_files import checkpoint_file
 from raw_server import endless, head, once, raw_server
 
 from segbench.zoo.cli import main
@@ -15,7 +15,7 @@ from segbench.zoo.demo import STREETS
 from segbench.zoo.fetch import FetchError
 from segbench.zoo.fetch.download import Patience, download
 
-DATA = legacy_file(300_002, seed=0)
+DATA = checkpoint_file(300_002, seed=0)
 BASIC = base64.b64encode(b"user:SECRET1").decode()
 SECRETS = ("SECRET1", "SECRET2", "SECRET3", BASIC)
 
