@@ -3,9 +3,9 @@
 import json
 import math
 import re
+import resource
 import subprocess
 import sys
-import time
 from collections import Counter
 from typing import get_args
 
@@ -444,12 +444,14 @@ def test_the_command_is_fast_and_needs_no_torch(tmp_path):
         "sys.exit('torch was imported' if {'torch', 'cv2', 'pandas'} & set(sys.modules) else code)"
     )
     sources = [argument for file in files for argument in ("--source", str(file))]
-    start = time.perf_counter()
+    start = resource.getrusage(
+        resource.RUSAGE_CHILDREN
+    ).ru_utime  # the clock on the wall belongs to all who run
     done = subprocess.run(
         [sys.executable, "-c", program, "audit", *sources], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert time.perf_counter() - start < 2
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - start < 2
 
 
 def test_strict_makes_warnings_fail(capsys):
