@@ -25,7 +25,7 @@ from torch import Tensor
 
 from . import containers
 from .containers import Container, ContainerError
-from .plain_pickle import REMAINS, CodeError, PickleError, walk
+from .plain_pickle import REMAINS, CodeError, CutError, PickleError, walk
 from .state_dict import locate, unwrapped
 from .weights import WeightsError, shown
 
@@ -213,6 +213,8 @@ def _load(path: Path, container: Container, data: bytes) -> object:
             return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except CodeError as error:
         raise _code(path, str(error)) from error
+    except CutError as error:
+        raise _damaged(path, str(error)) from error
     except (ContainerError, PickleError) as error:
         raise WeightsError(
             f"{path}: expected a checkpoint as torch.save writes it; found {error}. Do not use this file."

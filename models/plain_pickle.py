@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MAX_INSTRUCTIONS = 2_000_000
 """Of one pickle; a tensor takes 35, so that a network of 5,000 with its optimizer's state takes 500,000."""
 
-MAX_ITEMS = 5_000_000
+MAX_ITEMS = 1_000_000
 """Items that a pickle's calls and dictionary keys may unfold to in all; a tensor takes 20."""
 
 MAX_TUPLE_DEPTH = 100
@@ -51,6 +51,7 @@ REMAINS = (
 
 _ODD_TENSORS = {
     "torch._utils._rebuild_sparse_tensor": "a sparse tensor",
+    "torch.serialization._get_layout": "a sparse tensor",
     "torch._utils._rebuild_nested_tensor": "a nested tensor",
     "torch._utils._rebuild_qtensor": "a quantised tensor",
     "torch._utils._rebuild_meta_tensor_no_storage": "a meta tensor, which has no values",
@@ -82,6 +83,10 @@ class PickleError(Exception):
     """Why a pickle is not read: a part of a sentence, after "found"."""
 
 
+class CutError(PickleError):
+    """A pickle ends too early or has bytes that are no instructions."""
+
+
 class CodeError(PickleError):
     """A pickle calls something that is neither data nor a tensor; the message is its name."""
 
@@ -99,7 +104,8 @@ def walk(file: BinaryIO) -> Pickle:
     """One pickle, from the file's position to just behind its end.
 
     Raises:
-        PickleError: It is cut short or damaged, or not what torch writes and reads, or beyond this module's limits.
+        PickleError: It is not what torch writes and reads, or beyond this module's limits.
+        CutError: It is cut short or damaged.
         CodeError: It calls something.
     """
     machine = _Machine()
@@ -109,7 +115,7 @@ def walk(file: BinaryIO) -> Pickle:
     except PickleError:
         raise
     except Exception as error:  # damaged instructions raise whatever they happen to decode to
-        raise PickleError(f"a pickle that is cut short or damaged ({type(error).__name__})") from error
+        raise CutError(f"a pickle that is cut short or damaged ({type(error).__name__})") from error
 
 
 def _run(machine: _Machine, file: BinaryIO) -> None:

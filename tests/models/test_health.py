@@ -89,6 +89,15 @@ def test_bad_values_are_told_with_their_place(key, values, expected):
     assert finding.meaning.startswith(expected[2])
 
 
+def test_norms_that_training_never_touched_are_told(tiny):
+    (finding,) = findings(tiny.state_dict())
+    assert (finding.what, finding.gravity) == ("norms untouched", "warning")
+    assert finding.meaning == (
+        "68 of 68 norms, 'backbone.stem.1', 'backbone.stem.4', 'backbone.stem.7' and 65 more, have a running mean of 0 "
+        "and a variance of 1 in every channel, as before training."
+    )
+
+
 def test_the_first_names_are_shown_and_all_are_counted():
     state = {f"{letter}.weight": torch.tensor([float("nan")] * 2) for letter in "abcde"}
     assert findings(state) == [

@@ -142,6 +142,62 @@ def test_the_other_publishers_names_are_recognised():
     assert mismatch(model, state)[-1] == "  The keys are named as in layout 'ssseg': load with that one."
 
 
+def renamed(state, before, after):
+    return {key.replace(before, after, 1): value for key, value in state.items()}
+
+
+def without(state, *parts):
+    return {key: value for key, value in state.items() if not any(part in key for part in parts)}
+
+
+@pytest.mark.parametrize(
+    ("change", "hint"),
+    [
+        (
+            lambda state: without(state, "decode_head"),
+            "Nothing of decode_head is in the file: it holds a part of the network, or names it otherwise.",
+        ),
+        (
+            lambda state: (
+                {f"wrapper.{key}": value for key, value in state.items()} | {"loss.w": torch.zeros(1)}
+            ),
+            "The model's names all stand in the file behind 'wrapper.': save them alone, without it.",
+        ),
+        (
+            lambda state: renamed(state, "conv1", "first"),
+            (
+                "All weights have the model's shapes, under other names: the file comes from another program; rename its "
+                "keys to those of the layout."
+            ),
+        ),
+        (
+            lambda state: state | {"decode_head.conv_seg.bias": torch.tensor([1, 2, 3])},
+            "Types alone differ: whole numbers stand where floats belong, or floats where numbers do.",
+        ),
+        (
+            lambda state: without(state, "layer4.2"),
+            "The file lacks tensors that the model has: it holds a part of the network, or a smaller one.",
+        ),
+    ],
+    ids=["part", "prefix", "names", "types", "lacking"],
+)
+def test_another_architecture_is_said_only_where_it_is_known(tiny, change, hint):
+    assert mismatch(tiny, change(tiny.state_dict()))[-1] == f"  {hint}"
+
+
+def test_what_no_evaluation_looks_at_may_be_missing_and_is_told(tiny):
+    state = without(tiny.state_dict(), "num_batches_tracked", "auxiliary_head")
+    assert load_weights(tiny, state) == (
+        "num_batches_tracked of 67 norms is not in the file; evaluation does not use it.",
+        "The auxiliary head is not in the file; evaluation never runs it.",
+    )
+
+
+def test_half_an_auxiliary_head_is_refused(tiny):
+    lines = mismatch(tiny, without(tiny.state_dict(), "auxiliary_head.conv_seg"))
+    assert lines[1].startswith("  missing in the file: 2 of 416 keys: auxiliary_head.conv_seg.weight")
+
+
 # The demo's checkpoints
 
 DEMO = [

@@ -272,6 +272,93 @@ def test_two_rows_of_one_url_share_their_content_rightly():
     assert exit_code(reports) == 0
 
 
+def edited_state(change):
+    def write(path: Path) -> None:
+        torch.save({"model": change(open_checkpoint(published(ISNET)).state)}, path)
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (
+            lambda state: {f"module._orig_mod.{key}": value for key, value in state.items()},
+            [("read otherwise", "Keys contain '_orig_mod.', a name of torch.compile;")],
+        ),
+        (
+            lambda state: {key: value for key, value in state.items() if "num_batches" not in key},
+            [("not in the file", "num_batches_tracked of 71 norms is not in the file;")],
+        ),
+        (
+            lambda state: {key: value for key, value in state.items() if "auxiliary" not in key},
+            [("not in the file", "The auxiliary head is not in the file; evaluation never runs it.")],
+        ),
+        (
+            lambda state: {
+                key: torch.full_like(value, key.endswith("var")) if "running" in key else value
+                for key, value in state.items()
+            },
+            [("norms untouched", "72 of 72 norms, 'backbone_net.stem.1', 'backbone_net.stem.4',")],
+        ),
+    ],
+    ids=["wrapped", "counts", "auxiliary", "norms"],
+)
+def test_what_does_no_harm_is_told_and_the_file_is_sound(tmp_path, change, expected):
+    edited_state(change)(tmp_path / "a.pth")
+    report = check(ISNET, tmp_path / "a.pth")
+    assert report.ok
+    found = [
+        (finding.what, finding.meaning[: len(text)])
+        for finding, (_, text) in zip(report.findings, expected, strict=True)
+    ]
+    assert found == expected
+
+
+def test_two_keys_for_one_tensor_are_refused_by_check_and_conversion(tmp_path):
+    path = tmp_path / "a.pth"
+    edited_state(lambda state: state | {f"module.{key}": value + 1 for key, value in state.items()})(path)
+    (finding,) = check(ISNET, path).findings
+    assert finding.meaning.startswith("expected one key for each tensor; found two keys that mean one tensor")
+    with pytest.raises(WeightsError, match="two keys that mean one tensor"):
+        convert(ISNET, path, tmp_path / "a.safetensors")
+
+
+def test_whatever_one_file_throws_is_its_own_finding(monkeypatch):
+    def fail(*_):
+        raise RecursionError("too\ndeep")
+
+    cache(ISANET)
+    cache(ISNET)
+    monkeypatch.setattr("segbench.zoo.check_weights.findings", fail)
+    reports = check_all([ISANET, ISNET])
+    assert [told(report) for report in reports] == [[("error", "cannot be examined")]] * 2
+    assert (
+        "failed with RecursionError (too deep): nothing is known of this file"
+        in reports[0].findings[0].meaning
+    )
+
+
+def test_only_regular_files_are_opened(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        (finding,) = check(ISNET, path).findings
+        assert finding.meaning == f"{path} cannot be read: Not a regular file."
+
+
+def test_a_file_swapped_between_hash_and_loading_is_told(tmp_path, monkeypatch):
+    path = Path(shutil.copy(published(ISNET), tmp_path / "a.pth"))
+
+    def swap_after(read: Path) -> str:
+        found = file_sha256(read)
+        edited(lambda _: None)(path)
+        return found
+
+    monkeypatch.setattr("segbench.zoo.check_weights.file_sha256", swap_after)
+    (finding,) = check(ISNET, path).findings
+    assert finding.meaning == "changed while it was in use: its bytes are not those that were checked before"
+
+
 # Absent files
 
 
