@@ -18,6 +18,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from .datasets import OWN_FOLDER, Colour, DatasetError, DatasetSpec, LabelFiles, files_below
+from .limits import LARGEST_LABEL, class_breaches, ignore_breach
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -95,9 +96,9 @@ def _read_classes(path: Path) -> tuple[tuple[str, ...], tuple[Colour, ...], int]
     if not entries:
         raise DatasetError(f"{path}: no class in it, expected one a line")
     names = tuple(name for name, _ in entries)
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    if twice:
-        raise DatasetError(f"{path}: class {twice[0]!r} stands there more than once")
+    for where, message in class_breaches(names):
+        place = path if where is None else f"{path}:{lines[where + bool(ignored)][0]}"
+        raise DatasetError(f"{place}: {message}")
     colours = tuple(colour for _, colour in entries if colour is not None)
     if colours and len(colours) < len(names):
         lacking = next(name for name, colour in entries if colour is None)
@@ -131,8 +132,7 @@ def _entry(path: Path, number: int, text: str) -> tuple[str, Colour | None]:
 
 def _ignore_index(path: Path, ignored: re.Match[str] | None, classes: int) -> int:
     index = int(ignored.group(1)) if ignored else 255
-    if index < classes:
-        raise DatasetError(
-            f"{path}: label value {index} cannot be ignored, it is one of the {classes} classes"
-        )
+    if breach := ignore_breach(index, classes):
+        first = "" if ignored else f"; name it in a first line, ignore: {LARGEST_LABEL}"
+        raise DatasetError(f"{path}: {breach}{first}")
     return index

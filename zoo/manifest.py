@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import difflib
 import logging
+import math
+import re
 from functools import lru_cache
 from pathlib import Path
 from types import UnionType
@@ -16,7 +18,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Union, ge
 import msgspec
 import yaml
 
-from ..evaluate.datasets import DatasetSpec
+from ..evaluate.datasets import OWN_FOLDER, DatasetSpec
+from ..evaluate.limits import (
+    DEFAULT_IGNORED,
+    Breach,
+    class_breaches,
+    colour_breaches,
+    ignore_breach,
+    pair_breaches,
+    scale_breaches,
+    value_map_breaches,
+    window_breach,
+)
 from ..evaluate.protocol import EvalProtocol, Positive
 from ..reports.metrics import MetricName
 from .urls import shown_text
@@ -445,6 +458,8 @@ class _Reader:
         """Path of a mapping -> its keys, faulty values' included, so that one fault does not cause others."""
         self.class_counts: dict[str, int] = {}
         """Path of a data set -> its number of classes."""
+        self.flip_pairs: dict[str, tuple[tuple[int, int], ...]] = {}
+        """Path of a protocol -> the classes that change places in its mirrored views."""
         self.taken: dict[str, str] = {}
         """Checkpoint id or alias -> path of the entry that has it."""
 
@@ -533,10 +548,13 @@ class _Reader:
         entries = self._entries(node, path)
         self.keys[path] = list(entries)
         key_kind, value_kind = get_args(kind)
-        return {
-            self._leaf(key, key_kind, path): self.read(value, value_kind, f"{path}.{name}")
-            for name, (key, value) in entries.items()
-        }
+        found: dict[Any, Any] = {}
+        for name, (key, value) in entries.items():
+            read = self._leaf(key, key_kind, path)
+            if read in found and read is not _BAD:
+                self.fault(path, key, f"{name} is the same key as an earlier one")
+            found[read] = self.read(value, value_kind, f"{path}.{name}")
+        return found
 
     def _sequence(self, node: yaml.Node, kind: Any, path: str) -> Any:
         if not isinstance(node, yaml.SequenceNode):
@@ -544,6 +562,9 @@ class _Reader:
         return tuple(self.read(item, kind, f"{path}[{index}]") for index, item in enumerate(node.value))
 
     def _leaf(self, node: yaml.Node, kind: Any, path: str) -> Any:
+        strange = next(_other_to_yaml(node, kind), None)
+        if strange is not None:
+            return self.fault(path, *strange)
         try:
             value = self.loader.construct_object(node, deep=True)
         except ValueError as error:  # PyYAML lets `2021-13-45` through to `datetime.date`
@@ -553,8 +574,61 @@ class _Reader:
         except msgspec.ValidationError as error:
             message, _, place = str(error).partition(" - at `$")
             if place:  # a part of the value is meant, not the value
-                return self.fault(path + place.rstrip("`"), node, _plain(message))
+                part, part_kind = _part(node, kind, place)
+                return self.fault(path + place.rstrip("`"), part, _mismatch(part, part_kind, message))
             return self.fault(path, node, _mismatch(node, kind, message))
+
+
+_INT, _FLOAT, _BOOL, _STR = (f"tag:yaml.org,2002:{name}" for name in ("int", "float", "bool", "str"))
+_PLAIN_NUMBER = re.compile(r"[-+]?(0|[1-9][0-9]*)(\.[0-9]*)?([eE][-+]?[0-9]+)?|[-+]?\.[0-9]+")
+
+
+def _other_to_yaml(node: yaml.Node, kind: Any) -> Iterator[tuple[yaml.Node, str]]:
+    """Scalars that YAML 1.1 takes for something else than a reader does, with what to write instead.
+
+    Leading zeros make octal numbers of digits, colons sixtieths; `1e3` is a text, and `on` is true.
+    """
+    if not isinstance(node, yaml.ScalarNode):
+        for child in _children(node):
+            yield from _other_to_yaml(child, kind)
+        return
+    text = node.value
+    if node.tag in (_INT, _FLOAT) and not _PLAIN_NUMBER.fullmatch(text):
+        meant = (
+            "no number that can be used"
+            if text.lower().endswith((".inf", ".nan"))
+            else "another number to YAML"
+        )
+        yield node, f"{text} is {meant}; write plain decimal digits, or put it in quotes where it is a text"
+    elif node.tag == _FLOAT and not math.isfinite(float(text)):
+        yield node, f"{text} is too large for a number"
+    elif bool not in get_args(kind) or str not in get_args(kind):
+        return  # one kind of value is expected, and msgspec holds to it
+    elif node.tag == _BOOL and text.lower() not in ("true", "false"):
+        yield (
+            node,
+            f"{text} is a truth value to YAML; write true or false, or put it in quotes where it is a text",
+        )
+    elif node.tag == _STR and not node.style and _PLAIN_NUMBER.fullmatch(text):
+        yield (
+            node,
+            f"{text} is a text to YAML; write the number's digits, or put it in quotes where it is a text",
+        )
+
+
+def _children(node: yaml.Node) -> list[yaml.Node]:
+    """The nodes of a list, or keys and values of a mapping."""
+    if isinstance(node, yaml.MappingNode):
+        return [one for pair in node.value for one in pair]
+    return list(node.value)
+
+
+def _part(node: yaml.Node, kind: Any, place: str) -> tuple[yaml.Node, Any]:
+    """The node, and its type, that msgspec means by `[1][2]` within a list."""
+    for index in map(int, re.findall(r"\[(\d+)\]", place)):
+        kinds = get_args(kind)
+        node, kind = node.value[index], kinds[0] if kinds[-1] is Ellipsis else kinds[index]
+    return node, kind
 
 
 @lru_cache
@@ -640,26 +714,89 @@ def _check_name(reader: _Reader, found: _Found) -> None:
         _fault_at(reader, found, "name", "leave it out: the key above is the name")
 
 
+def _breaches_at(reader: _Reader, found: _Found, field: str, breaches: Iterable[Breach]) -> None:
+    """Put breaches on record, each at its item of the field's list."""
+    for where, message in breaches:
+        node, path = found.nodes.get(field, found.node), f"{found.path}.{field}"
+        if where is None:
+            reader.fault(path, node, message)
+        else:
+            reader.fault(f"{path}[{where}]", node.value[where], message)
+
+
 def _check_dataset(reader: _Reader, found: _Found) -> None:
     _check_name(reader, found)
-    classes, palette = found.values.get("classes"), found.values.get("palette")
+    if found.path.removeprefix("datasets.").startswith(OWN_FOLDER):
+        reader.fault(
+            found.path, found.node, f"a data set's name cannot begin with {OWN_FOLDER!r}: own folders have it"
+        )
+    for field in ("image_suffix", "labels"):
+        if field in found.values and not found.values[field]:
+            _fault_at(reader, found, field, "expected something here, found nothing")
+    classes = found.values.get("classes")
     if classes is None:
         return
     reader.class_counts[found.path] = len(classes)
-    if palette and len(palette) != len(classes):
-        _fault_at(
-            reader, found, "palette", f"expected {len(classes)} colours, one a class, found {len(palette)}"
-        )
+    _breaches_at(reader, found, "classes", class_breaches(classes))
+    _breaches_at(reader, found, "palette", colour_breaches(found.values.get("palette", ()), len(classes)))
+    _check_categories(reader, found, classes)
+    ignore_index = found.values.get("ignore_index") if "ignore_index" in found.nodes else DEFAULT_IGNORED
+    if ignore_index is not None:
+        _check_label_values(reader, found, len(classes), ignore_index)
+
+
+def _check_categories(reader: _Reader, found: _Found, classes: tuple[str, ...]) -> None:
+    first: dict[str, str] = {}
     for category, members in (found.values.get("categories") or {}).items():
         for name in members:
             if name not in classes:
                 _fault_at(reader, found, "categories", f"{category}: {_unknown('class', name, classes)}")
+            elif name in first:
+                _fault_at(
+                    reader, found, "categories", f"{category}: class {name!r} is in {first[name]!r} already"
+                )
+            first.setdefault(name, category)
+
+
+def _check_label_values(reader: _Reader, found: _Found, classes: int, ignore_index: int) -> None:
+    """The ignored value and every form's values against the classes."""
+    forms = [form for form in found.values.get("labels", ()) if form is not _BAD]
+    reduced = any(form.reduce_zero for form in forms)
+    if breach := ignore_breach(ignore_index, classes, reduce_zero=reduced):
+        _fault_at(reader, found, "ignore_index", breach)
+    for number, form in enumerate(found.values.get("labels", ())):
+        if form is _BAD:
+            continue
+        path, node = f"{found.path}.labels[{number}]", found.nodes["labels"].value[number]
+        if not form.suffix:
+            reader.fault(
+                f"{path}.suffix", node, "expected what the label files' names end with, found nothing"
+            )
+        if form.reduce_zero and form.value_map:
+            reader.fault(path, node, "reduce_zero and value_map exclude each other; give 1 and up in the map")
+        lines = {key.value: key for key, _ in _nodes(node)["value_map"].value} if form.value_map else {}
+        for value, message in value_map_breaches(form.value_map, classes, ignore_index):
+            reader.fault(f"{path}.value_map", lines.get(str(value), node), message)
 
 
 def _check_protocol(reader: _Reader, found: _Found) -> None:
     _check_name(reader, found)
-    if found.values.get("scales") == ():
-        _fault_at(reader, found, "scales", "expected at least one scale, found none")
+    values = found.values
+    _breaches_at(
+        reader, found, "scales", scale_breaches(values.get("scales", (1.0,)), values.get("base_scale"))
+    )
+    if values.get("window") and (breach := window_breach(values["window"])):
+        reader.fault(f"{found.path}.window.stride", _nodes(found.nodes["window"])["stride"], breach)
+    pairs = values.get("flip_pairs", ())
+    reader.flip_pairs[found.path] = pairs
+    _breaches_at(reader, found, "flip_pairs", pair_breaches(pairs))
+    if pairs and not values.get("flip", "flip" in found.nodes):
+        _fault_at(
+            reader,
+            found,
+            "flip_pairs",
+            "there are mirrored views with flip: true only; add it or leave these out",
+        )
 
 
 def _check_weights(reader: _Reader, found: _Found) -> None:
@@ -694,6 +831,7 @@ def _check_entry(reader: _Reader, found: _Found) -> None:
     _check_names(reader, found)
     _check_architecture(reader, found)
     _check_repeated_claims(reader, found)
+    _check_pairs(reader, found)
 
 
 def _check_names(reader: _Reader, found: _Found) -> None:
@@ -722,6 +860,21 @@ def _check_architecture(reader: _Reader, found: _Found) -> None:
             "architecture",
             f"num_classes is {outputs!r}, but data set {dataset!r} has {classes} classes",
         )
+
+
+def _check_pairs(reader: _Reader, found: _Found) -> None:
+    """The classes that a claim's protocol lets change places are classes of the data set."""
+    classes = reader.class_counts.get(f"datasets.{found.values.get('dataset')}")
+    for index, claim in enumerate(found.values.get("claims", ())):
+        pairs = () if claim is _BAD else reader.flip_pairs.get(f"protocols.{claim.protocol}", ())
+        breach = next(pair_breaches(pairs, classes), None) if classes else None
+        if breach and max(map(max, pairs)) >= (classes or 0):
+            node = _nodes(found.nodes["claims"].value[index])["protocol"]
+            reader.fault(
+                f"{found.path}.claims[{index}].protocol",
+                node,
+                f"{claim.protocol}: flip_pairs: {breach.message}",
+            )
 
 
 def _check_repeated_claims(reader: _Reader, found: _Found) -> None:

@@ -62,18 +62,34 @@ def test_classes_may_have_colours_and_another_ignore_index(folder):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "no class in it, expected one a line"),
-        ("ignore: 255\n", "no class in it, expected one a line"),
-        ("road\nroad\n", "class 'road' stands there more than once"),
-        ("road 1 2 3\ncar\n", "give every class a colour or none; 'car' has none"),
-        ("ignore: 1\nroad\ncar\n", "label value 1 cannot be ignored, it is one of the 2 classes"),
+        ("", ": no class in it, expected one a line"),
+        ("ignore: 255\n", ": no class in it, expected one a line"),
+        ("road\nroad\n", ":2: class 'road' stands there more than once"),
+        ("ignore: 9\n\ncaf\u00e9\ncafe\u0301\n", ":4: class 'cafe\u0301' stands there more than once"),
+        ("road 1 2 3\ncar\n", ": give every class a colour or none; 'car' has none"),
+        (
+            "ignore: 1\nroad\ncar\n",
+            (
+                ": label value 1 cannot be ignored, it is one of the 2 classes; choose one from 255 to 65535 and mark the labels "
+                "with it"
+            ),
+        ),
+        (
+            "".join(f"c{number}\n" for number in range(300)),
+            (
+                ": label value 255 cannot be ignored, it is one of the 300 classes; choose one from 300 to 65535 and mark the "
+                "labels with it; name it in a first line, ignore: 65535"
+            ),
+        ),
+        ("ignore: 70000\nroad\n", ": expected a label value from 0 to 65535, found 70000"),
+        ("".join(f"c{number}\n" for number in range(4097)), ": expected at most 4096 classes, found 4097"),
     ],
 )
 def test_a_wrong_class_file_is_told(folder, text, message):
-    (folder / "classes.txt").write_text(text)
+    (folder / "classes.txt").write_text(text, encoding="utf-8")
     with pytest.raises(DatasetError) as error:
         folder_spec(folder)
-    assert str(error.value) == f"{folder / 'classes.txt'}: {message}"
+    assert str(error.value) == f"{folder / 'classes.txt'}{message}"
 
 
 @pytest.mark.parametrize(

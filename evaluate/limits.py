@@ -1,0 +1,128 @@
+"""What the engine can do, asked at the door: of a manifest when it is read, of an own folder when it is described.
+
+Each rule yields what breaks it, so that whoever reads a file adds the place. Nothing here reads a file.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from .protocol import SlidingWindow
+
+MOST_CLASSES = 4096
+"""The counts of an image, (C + 1) x C int64, are 134 MB then."""
+LARGEST_LABEL = 65_535
+"""Label files have 8 or 16 bits."""
+DEFAULT_IGNORED = 255
+"""The label value that counts nowhere where none is named."""
+
+
+class Breach(NamedTuple):
+    """One limit that is broken."""
+
+    where: int | None
+    """Position in the sequence that was asked about; None for the whole."""
+    message: str
+
+
+def class_breaches(names: Sequence[str]) -> Iterator[Breach]:
+    """Class names: some, not too many, each once and of something to read.
+
+    Names that differ only in Unicode form look the same to everybody but a computer.
+    """
+    if not names:
+        yield Breach(None, "expected at least one class, found none")
+    if len(names) > MOST_CLASSES:
+        yield Breach(None, f"expected at most {MOST_CLASSES} classes, found {len(names)}")
+    seen: dict[str, int] = {}
+    for index, name in enumerate(names):
+        plain = unicodedata.normalize("NFC", name).strip()
+        if not plain or not plain.isprintable():
+            yield Breach(index, f"class {index} has no name that can be read: {name!a}")
+        elif plain in seen:
+            yield Breach(index, f"class {name!r} stands there more than once")
+        elif plain != unicodedata.normalize("NFC", name):
+            yield Breach(index, f"class {name!r} begins or ends with a blank; write {plain!r}")
+        seen.setdefault(plain, index)
+
+
+def colour_breaches(palette: Sequence[Sequence[int]], classes: int) -> Iterator[Breach]:
+    """RGB colours: one a class, each of three whole numbers from 0 to 255. Two classes may share one."""
+    if palette and len(palette) != classes:
+        yield Breach(None, f"expected {classes} colours, one a class, found {len(palette)}")
+    for index, colour in enumerate(palette):
+        if not all(0 <= channel <= 255 for channel in colour):
+            yield Breach(
+                index,
+                f"expected a colour as three numbers from 0 to 255, found {', '.join(map(str, colour))}",
+            )
+
+
+def ignore_breach(index: int, classes: int, *, reduce_zero: bool = False) -> str:
+    """Why a label value cannot be the ignored one; empty where it can.
+
+    With `reduce_zero` files hold 1 to C, and the ignored value is looked for among them.
+    """
+    if not 0 <= index <= LARGEST_LABEL:
+        return f"expected a label value from 0 to {LARGEST_LABEL}, found {index}"
+    advice = f"choose one from {max(classes + reduce_zero, DEFAULT_IGNORED)} to {LARGEST_LABEL} and mark the labels with it"
+    if index < classes:
+        return f"label value {index} cannot be ignored, it is one of the {classes} classes; {advice}"
+    if reduce_zero and index == classes:
+        return f"label value {index} cannot be ignored, it is the last class before 0 is taken away; {advice}"
+    return ""
+
+
+def value_map_breaches(
+    value_map: Mapping[int, int], classes: int, ignore_index: int
+) -> Iterator[tuple[int, str]]:
+    """(file value, what is wrong) of a map from file values to class indices."""
+    for value, index in value_map.items():
+        if not 0 <= value <= LARGEST_LABEL:
+            yield value, f"expected label file values from 0 to {LARGEST_LABEL}, found {value}"
+        if index != ignore_index and not 0 <= index < classes:
+            yield (
+                value,
+                f"{value}: {index} is no class, expected 0 to {classes - 1} or the ignored {ignore_index}",
+            )
+
+
+def window_breach(window: SlidingWindow) -> str:
+    """Why a sliding window leaves pixels that no window sees; empty where it leaves none."""
+    for axis, crop, stride in zip(("vertical", "horizontal"), window.crop, window.stride, strict=True):
+        if stride > crop:
+            return (
+                f"the {axis} stride {stride} is larger than the window's {crop} pixels, so no window would see the "
+                f"pixels between; expected at most {crop}"
+            )
+    return ""
+
+
+def pair_breaches(pairs: Sequence[tuple[int, int]], classes: int | None = None) -> Iterator[Breach]:
+    """Left and right classes: two of each pair, no class in two of them, all within the classes where they are known."""
+    members = Counter(index for pair in pairs for index in pair)
+    for position, pair in enumerate(pairs):
+        outside = [index for index in pair if index < 0 or (classes is not None and index >= classes)]
+        twice = [index for index in pair if members[index] > 1]
+        if outside:
+            known = f"0 to {classes - 1}" if classes is not None else "0 or more"
+            yield Breach(position, f"{outside[0]} is no class, expected {known}")
+        elif pair[0] == pair[1]:
+            yield Breach(position, f"class {pair[0]} cannot change places with itself")
+        elif twice:
+            yield Breach(position, f"class {twice[0]} stands in more than one pair")
+
+
+def scale_breaches(scales: Sequence[float], base_scale: tuple[int, int] | None) -> Iterator[Breach]:
+    """Ratios: some, and none that leaves the base scale (width, height) without a pixel."""
+    if not scales:
+        yield Breach(None, "expected at least one scale, found none")
+    for position, ratio in enumerate(scales):
+        if base_scale is not None and int(min(base_scale) * ratio) < 1:
+            width, height = base_scale
+            yield Breach(position, f"{ratio:g} of the base scale {width} x {height} leaves no pixel")

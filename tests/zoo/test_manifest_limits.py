@@ -1,0 +1,239 @@
+"""Whatever the engine cannot do, or YAML reads otherwise than people, is refused with its line when the manifest is read."""
+
+import pytest
+from small_manifest import SMALL
+
+from segbench.zoo.manifest import ManifestError, load_manifest
+
+CHOOSE = "choose one from 255 to 65535 and mark the labels with it"
+TINY = "zoo.yaml:{}: datasets.tiny"
+LIMITS = {
+    "the ignored value is a class": (
+        "    classes: [a, b]",
+        "    ignore_index: 1\n    classes: [a, b]",
+        f"13: datasets.tiny.ignore_index: label value 1 cannot be ignored, it is one of the 2 classes; {CHOOSE}",
+    ),
+    "the ignored value is the last class before 0 is taken away": (
+        "value_map: {7: 0, 8: 1}}]\n",
+        "reduce_zero: true}]\n    ignore_index: 2\n",
+        (
+            "13: datasets.tiny.ignore_index: label value 2 cannot be ignored, it is the last class before 0 is taken "
+            f"away; {CHOOSE}"
+        ),
+    ),
+    "a negative ignored value": (
+        "    classes: [a, b]",
+        "    ignore_index: -1\n    classes: [a, b]",
+        "13: datasets.tiny.ignore_index: expected a label value from 0 to 65535, found -1",
+    ),
+    "an ignored value of more than 16 bits": (
+        "    classes: [a, b]",
+        "    ignore_index: 65536\n    classes: [a, b]",
+        "13: datasets.tiny.ignore_index: expected a label value from 0 to 65535, found 65536",
+    ),
+    "a map to no class": (
+        "{7: 0, 8: 1}",
+        "{7: 0,\n      8: 2}",
+        "13: datasets.tiny.labels[0].value_map: 8: 2 is no class, expected 0 to 1 or the ignored 255",
+    ),
+    "a map from no label value": (
+        "{7: 0, 8: 1}",
+        "{7: 0, 8: 1, -1: 255}",
+        "12: datasets.tiny.labels[0].value_map: expected label file values from 0 to 65535, found -1",
+    ),
+    "two rules for one form": (
+        "value_map: {7: 0, 8: 1}",
+        "reduce_zero: true, value_map: {7: 0, 8: 1}",
+        "12: datasets.tiny.labels[0]: reduce_zero and value_map exclude each other; give 1 and up in the map",
+    ),
+    "no label form": (
+        "labels: [{folder: labels, suffix: .png, value_map: {7: 0, 8: 1}}]",
+        "labels: []",
+        "12: datasets.tiny.labels: expected something here, found nothing",
+    ),
+    "a label suffix that every file has": (
+        "suffix: .png, value_map",
+        'suffix: "", value_map',
+        "12: datasets.tiny.labels[0].suffix: expected what the label files' names end with, found nothing",
+    ),
+    "an image suffix that every file has": (
+        "image_suffix: .png",
+        'image_suffix: ""',
+        "11: datasets.tiny.image_suffix: expected something here, found nothing",
+    ),
+    "a class twice": (
+        "classes: [a, b]",
+        "classes: [a,\n      a]",
+        "14: datasets.tiny.classes[1]: class 'a' stands there more than once",
+    ),
+    "a class twice in two Unicode forms": (
+        "classes: [a, b]",
+        "classes: [caf\u00e9, cafe\u0301]",
+        "13: datasets.tiny.classes[1]: class 'cafe\u0301' stands there more than once",
+    ),
+    "a class without a name": (
+        "classes: [a, b]",
+        'classes: [a, ""]',
+        "13: datasets.tiny.classes[1]: class 1 has no name that can be read: ''",
+    ),
+    "a class with a blank": (
+        "classes: [a, b]",
+        'classes: [a, "b "]',
+        "13: datasets.tiny.classes[1]: class 'b ' begins or ends with a blank; write 'b'",
+    ),
+    "a class that YAML takes for a truth value": (
+        "classes: [a, b]",
+        "classes: [a,\n      on]",
+        "14: datasets.tiny.classes[1]: expected text, found on: put it in quotes",
+    ),
+    "a colour past 255": (
+        "[4, 5, 6]",
+        "[4, 256, 6]",
+        "14: datasets.tiny.palette[1]: expected a colour as three numbers from 0 to 255, found 4, 256, 6",
+    ),
+    "a negative colour": (
+        "[4, 5, 6]",
+        "[4, 5, -6]",
+        "14: datasets.tiny.palette[1]: expected a colour as three numbers from 0 to 255, found 4, 5, -6",
+    ),
+    "a class in two categories": (
+        "    classes: [a, b]",
+        "    categories: {x: [a], y: [a, b]}\n    classes: [a, b]",
+        "13: datasets.tiny.categories: y: class 'a' is in 'x' already",
+    ),
+    "the name of an own folder": (
+        "  tiny:\n    title",
+        '  "folder:tiny":\n    title',
+        "6: datasets.folder:tiny: a data set's name cannot begin with 'folder:': own folders have it",
+    ),
+    "a stride past the window": (
+        "crop: [4, 4], stride: [2, 2]",
+        "crop: [4, 4],\n    stride: [4, 5]",
+        (
+            "18: protocols.flipped.window.stride: the horizontal stride 5 is larger than the window's 4 pixels, so no "
+            "window would see the pixels between; expected at most 4"
+        ),
+    ),
+    "a stride of nothing": (
+        "stride: [2, 2]",
+        "stride: [2, 0]",
+        "17: protocols.flipped.window.stride[1]: expected int >= 1, found 0",
+    ),
+    "an endless scale": (
+        "description: Once.",
+        "scales: [1.0, .inf]",
+        (
+            "16: protocols.whole.scales: .inf is no number that can be used; write plain decimal digits, or put it in "
+            "quotes where it is a text"
+        ),
+    ),
+    "a scale past all numbers": (
+        "description: Once.",
+        "scales: [1.0, 1.0e+999]",
+        "16: protocols.whole.scales: 1.0e+999 is too large for a number",
+    ),
+    "a mean that is no number": (
+        "description: Once.",
+        "mean: [.nan, 1, 1]",
+        (
+            "16: protocols.whole.mean: .nan is no number that can be used; write plain decimal digits, or put it in "
+            "quotes where it is a text"
+        ),
+    ),
+    "a scale that leaves nothing": (
+        "description: Once.",
+        "scales: [0.1]",
+        "16: protocols.whole.scales[0]: 0.1 of the base scale 8 x 4 leaves no pixel",
+    ),
+    "a pair of no classes": (
+        "flip: true,",
+        "flip: true, flip_pairs: [[0, 2]],",
+        "31: checkpoints[0].claims[1].protocol: flipped: flip_pairs: 2 is no class, expected 0 to 1",
+    ),
+    "a class in two pairs": (
+        "flip: true,",
+        "flip: true, flip_pairs: [[0, 1], [1, 0]],",
+        "17: protocols.flipped.flip_pairs[0]: class 0 stands in more than one pair",
+    ),
+    "a class paired with itself": (
+        "flip: true,",
+        "flip: true, flip_pairs: [[1, 1]],",
+        "17: protocols.flipped.flip_pairs[0]: class 1 cannot change places with itself",
+    ),
+    "pairs without a mirror": (
+        "flip: true,",
+        "flip_pairs: [[0, 1]],",
+        "17: protocols.flipped.flip_pairs: there are mirrored views with flip: true only; add it or leave these out",
+    ),
+}
+
+
+def faults(tmp_path, text):
+    path = tmp_path / "zoo.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ManifestError) as caught:
+        load_manifest(path)
+    return str(caught.value).replace(f"{path}:", "").splitlines()
+
+
+@pytest.mark.parametrize(("old", "new", "expected"), LIMITS.values(), ids=LIMITS)
+def test_a_limit_stands_at_the_door(tmp_path, old, new, expected):
+    assert old in SMALL
+    assert expected in faults(tmp_path, SMALL.replace(old, new, 1))
+
+
+@pytest.mark.parametrize("number", ["010", "0x10", "0b11", "1_000", "1:30", "0400", "+1:30"])
+@pytest.mark.parametrize(
+    ("old", "new", "place"),
+    [
+        ("image_count: 3", "image_count: {}", "8: datasets.tiny.image_count"),
+        ("depth: 50", "depth: {}", "27: checkpoints[0].architecture.depth"),
+        ("crop: [4, 8]\n    schedule", "crop: [{}, 8]\n    schedule", "25: checkpoints[0].crop"),
+        ("{7: 0, 8: 1}", "{{{}: 0}}", "12: datasets.tiny.labels[0].value_map"),
+    ],
+)
+def test_a_number_that_yaml_reads_as_another_is_refused(tmp_path, number, old, new, place):
+    assert old in SMALL
+    assert (
+        f"{place}: {number} is another number to YAML; write plain decimal digits, or put it in quotes where it is "
+        "a text"
+    ) in faults(tmp_path, SMALL.replace(old, new.format(number), 1))
+
+
+@pytest.mark.parametrize("text", ["yes", "no", "on", "Off"])
+def test_a_truth_value_in_other_words_is_refused_where_texts_may_stand(tmp_path, text):
+    changed = SMALL.replace("depth: 50", f"depth: 50, norm: {text}", 1)
+    assert faults(tmp_path, changed) == [
+        (
+            f"27: checkpoints[0].architecture.norm: {text} is a truth value to YAML; write true or false, or put it in "
+            "quotes where it is a text"
+        )
+    ]
+
+
+@pytest.mark.parametrize("text", ["1e3", "1.0e3"])
+def test_a_number_that_yaml_takes_for_a_text_is_refused_where_texts_may_stand(tmp_path, text):
+    changed = SMALL.replace("depth: 50", f"depth: 50, width: {text}", 1)
+    assert faults(tmp_path, changed) == [
+        (
+            f"27: checkpoints[0].architecture.width: {text} is a text to YAML; write the number's digits, or put it in quotes "
+            "where it is a text"
+        )
+    ]
+
+
+def test_256_classes_with_the_usual_ignored_value_are_refused(tmp_path):
+    """Class 255 would count nowhere, without a word."""
+    classes = ", ".join(f"c{number}" for number in range(256))
+    changed = SMALL.replace("classes: [a, b]", f"classes: [{classes}]", 1)
+    assert (
+        "6: datasets.tiny.ignore_index: label value 255 cannot be ignored, it is one of the 256 classes; choose one from "
+        "256 to 65535 and mark the labels with it"
+    ) in faults(tmp_path, changed)
+
+
+def test_a_stride_as_long_as_the_window_and_the_packaged_zoo_are_accepted(tmp_path):
+    path = tmp_path / "zoo.yaml"
+    path.write_text(SMALL.replace("stride: [2, 2]", "stride: [4, 4]"), encoding="utf-8")
+    assert load_manifest(path).protocols["flipped"].window.stride == (4, 4)
+    assert len(load_manifest()) > 0
