@@ -84,8 +84,8 @@ $(VENV)/.installed: pyproject.toml $(if $(LOCK),$(LOCK),newest) | $(BIN)/python
 
 $(VENV)/.installed-test: pyproject.toml $(if $(LOCK),$(LOCK),newest) | $(BIN)/python
 	$(PIP) -e ".[test]"
-	@touch $@
+	@touch $(VENV)/.installed $@
 
 $(VENV)/.installed-dev: pyproject.toml $(if $(LOCK),$(LOCK),newest) | $(BIN)/python
 	$(PIP) -e ".[dev]"
-	@touch $@
+	@touch $(VENV)/.installed $(VENV)/.installed-test $@
