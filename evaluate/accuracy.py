@@ -81,7 +81,10 @@ def count_missing(
             try:
                 counts = counting.result()
             except NoNumbersError as error:
-                yield ImageFault(image_id=sample.id, message=f"{sample.image}: {error}")
+                advice = (
+                    "" if key.precision == "fp32" else f"; measured in {key.precision}, try --precision fp32"
+                )
+                yield ImageFault(image_id=sample.id, message=f"{sample.image}: {error}{advice}")
                 continue
             store.add(key, (sample.id, contents[sample.id]), *counts)
             yield sample

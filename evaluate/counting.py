@@ -25,8 +25,7 @@ class NoNumbersError(Exception):
 
     def __init__(self, pixels: int) -> None:
         super().__init__(
-            f"the network's scores are no numbers (NaN or infinite) at {pixels} pixels; zoo check-weights examines "
-            "the file, and fp16 overflows where fp32 does not"
+            f"the network's scores are no numbers (NaN or infinite) at {pixels} pixels; zoo check-weights examines the file"
         )
 
 

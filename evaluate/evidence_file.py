@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from contextlib import contextmanager
@@ -84,6 +85,9 @@ def connect(path: Path) -> sqlite3.Connection:
         sqlite3.Error, OSError: see `errors`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and not path.is_file():
+        raise EvidenceError(f"{path}: expected an evidence file, found something that is no regular file")
+    path.touch()  # with the modes of the user's umask, which SQLite's own files then take from it
     database = sqlite3.connect(path, timeout=LOCK_WAIT_SECONDS, isolation_level=None)
     try:
         _refuse_newer(database, path)
@@ -126,7 +130,7 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
 
 
 def _read(path: Path, mode: str) -> sqlite3.Connection:
-    address = f"file:{quote(str(path.absolute()))}?{mode}"
+    address = f"file:{quote(os.fsencode(path.absolute()))}?{mode}"
     return sqlite3.connect(address, uri=True, timeout=LOCK_WAIT_SECONDS, isolation_level=None)
 
 
@@ -199,7 +203,8 @@ def errors(path: Path, verb: str) -> Iterator[None]:
         raise EvidenceError(f"{path}: cannot {verb} the evidence: {_cause(error)}") from error
     except (sqlite3.DatabaseError, ValueError) as error:
         raise EvidenceError(
-            f"{path}: the evidence is damaged or no evidence file ({error}); move it away and measure again"
+            f"{path}: no evidence that can be read: {error}; name another file with --evidence, or move this one away "
+            "and measure again"
         ) from error
     except OSError as error:
         raise EvidenceError(f"{path}: cannot {verb} the evidence: {error.strerror or error}") from error
@@ -211,11 +216,11 @@ _CAUSES = {
         "wait for it, or name another file with --evidence and merge them later"
     ),
     "full": "the disk is full; make room and run the same command again, nothing that was stored is lost",
-    "disk I/O": "the disk is full or fails; look after it and run the same command again, nothing stored is lost",
-    "readonly": "it is read-only; make it writable or name another file with --evidence",
-    "unable to open": "it cannot be opened there; check the folder and its permissions",
+    "disk I/O": "the disk may be full or failing; look after it and run the same command again, nothing stored is lost",
+    "readonly": "make it and its folder writable, or name another file with --evidence",
+    "unable to open": "check the folder and its permissions",
 }
-"""What SQLite's message contains -> what it means here. `sqlite_errorcode` needs Python 3.11."""
+"""What SQLite's message contains -> what is known of it here, or what to do. `sqlite_errorcode` needs Python 3.11."""
 
 
 def _cause(error: sqlite3.OperationalError) -> str:

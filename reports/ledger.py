@@ -44,7 +44,7 @@ def append(path: Path, record: msgspec.Struct) -> None:
     except OSError as error:
         raise LedgerError(f"{path}: cannot append a measurement: {error.strerror or error}") from error
     if written != len(line):
-        raise LedgerError(f"{path}: only {written} of {len(line)} bytes were written; is the disk full?")
+        raise LedgerError(f"{path}: only {written} of {len(line)} bytes were written; the disk took no more")
 
 
 def _mend(file: BinaryIO | io.FileIO) -> bytes:
@@ -63,7 +63,7 @@ def _mend(file: BinaryIO | io.FileIO) -> bytes:
 def _is_json(line: bytes) -> bool:
     try:
         msgspec.json.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
     return True
 
@@ -98,7 +98,7 @@ def read_with_warnings(
         if not line.strip():
             continue
         if _is_torn(line, last=number == len(lines)):
-            warnings.append(f"{path}:{number}: skipped an unfinished line; its writer was interrupted")
+            warnings.append(f"{path}:{number}: skipped a line whose end was never written")
         else:
             records.append(_record(line, record_type, f"{path}:{number}"))
             if fault_of is not None and (fault := fault_of(records[-1])):
@@ -127,7 +127,7 @@ def _unknown_fields(line: bytes, record_type: type[msgspec.Struct]) -> list[str]
 def _record(line: bytes, record_type: type[RecordT], place: str) -> RecordT:
     try:
         return msgspec.json.decode(line, type=record_type)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise LedgerError(
             f"{place}: expected one {record_type.__name__} as a JSON object, found {_shown(line)} ({error}); "
             "restore the line or delete it, the other lines stay as they are"

@@ -21,7 +21,9 @@ from ..reports.metrics import METRICS, MetricName
 from ..reports.speed_shape import ALLOWED_RATIO, fit_shape
 from ..reports.verdict import Status
 from .measurement import Measurement
+from .named_files import read_bytes
 from .tables import Answers, judge_ledger
+from .writing import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -184,8 +186,7 @@ def write_state(path: Path, state: State) -> None:
     """
     text = msgspec.json.format(msgspec.json.encode(state), indent=1)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(text + b"\n")
+        write_whole(path, text + b"\n")
     except OSError as error:
         raise BaselineError(f"{path}: cannot write the state: {error.strerror or error}") from error
 
@@ -229,7 +230,7 @@ def read_saved(path: Path, manifest: Manifest) -> State | None:
 
 def _bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_bytes(path)
     except OSError as error:
         raise BaselineError(f"{path}: cannot read the stored state: {error.strerror or error}") from error
 
@@ -237,7 +238,7 @@ def _bytes(path: Path) -> bytes:
 def _decoded(data: bytes, path: Path) -> State:
     try:
         return msgspec.json.decode(data, type=State)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BaselineError(
             f"{path}: not a whole state as zoo verify --save-baseline writes it: {error}; {ANEW}"
         ) from error

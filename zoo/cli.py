@@ -1,8 +1,8 @@
 """The `zoo` command: a module a subcommand (`commands`), errors to one message and an exit code.
 
 Exit codes: 0 all fine; 1 a claim was refuted or is worse; 2 usage; 3 could not measure; 4 integrity; 5 nothing
-selected; 6 a claim is gone; 70 a fault of segbench; 130 and 143 interrupted. Data go to stdout, progress and messages to stderr. torch is
-imported only by the commands that need it.
+selected; 6 a claim is gone; 70 a fault of segbench; 130 and 143 interrupted. Data go to stdout, progress and
+messages to stderr. torch is imported only by the commands that need it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from ..reports.media import terminal_streams
+from . import places
 from .commands.answer import CANNOT_MEASURE, INTEGRITY, INTERNAL, CommandError, fail
 from .crash import crash_letter
 from .fetch import FetchError, IntegrityError
@@ -43,9 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     What it prints may hold text of others, which neither a screen nor the log of a job is to obey.
     """
     with lasting_streams() as output, terminal_streams(), told_signals():
-        arguments = build_parser().parse_args(argv)
         try:
-            code = _run(arguments)
+            code = _run(argv)
         except KeyboardInterrupt as interrupt:
             message = "interrupted; what was done is kept, run the same command to go on"
             code = fail(message, exit_code(interrupt))
@@ -56,13 +56,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         return code
 
 
-def _run(arguments: argparse.Namespace) -> int:  # noqa: PLR0911  (one way out a kind of error)
+def _run(argv: Sequence[str] | None) -> int:  # noqa: PLR0911  (one way out a kind of error)
     """The command's exit code; every error but an interrupt has become its message."""
+    name = "itself"
     try:
-        return _command(arguments.command)(arguments)
+        places.check()
+        arguments = build_parser().parse_args(argv)
+        name = arguments.command
+        return _command(name)(arguments)
     except CommandError as error:
         return fail(str(error), error.exit_code)
-    except (ManifestError, UnknownCheckpoint, SelectionError) as error:
+    except (places.PlaceError, ManifestError, UnknownCheckpoint, SelectionError) as error:
         return fail(str(error), USAGE)
     except IntegrityError as error:
         return fail(str(error), INTEGRITY)
@@ -74,7 +78,7 @@ def _run(arguments: argparse.Namespace) -> int:  # noqa: PLR0911  (one way out a
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # noqa: BLE001  (libraries in Rust raise what is no Exception)
-        return fail(crash_letter(error, arguments.command), INTERNAL)
+        return fail(crash_letter(error, name), INTERNAL)
 
 
 def _command(name: str) -> Callable[[argparse.Namespace], int]:

@@ -136,7 +136,7 @@ def give_away(store: EvidenceStore, target: Path, held: Sequence[Holding], *, fo
     """
     if target.exists() and not force:
         raise EvidenceError(f"{target}: exists; choose another name, or replace it with --force")
-    return export(store, target, keys_of(held))
+    return export(store, target.resolve(), keys_of(held))  # a link stays one
 
 
 def bring_together(target: EvidenceStore, files: Iterable[Path]) -> list[dict[str, Any]]:

@@ -32,6 +32,7 @@ from ..evaluate.limits import (
 )
 from ..evaluate.protocol import EvalProtocol, Positive
 from ..reports.metrics import MetricName
+from .named_files import read_bytes, text_of
 from .urls import shown_text
 
 if TYPE_CHECKING:
@@ -347,7 +348,8 @@ def load_manifest(path: str | Path | None = None) -> Manifest:
     """
     path = PACKAGED if path is None else Path(path)
     try:
-        data = path.read_bytes()
+        data = read_bytes(path)
+        text_of(data)
     except OSError as error:
         advice = "name another file with --manifest, or leave it out for the packaged zoo"
         message = f"cannot read the manifest: {error.strerror or error}; {advice}"
@@ -365,7 +367,7 @@ class EntryLines(NamedTuple):
 
 def claim_lines(path: str | Path) -> dict[str, EntryLines]:
     """The lines of every checkpoint of a manifest that `load_manifest` accepts, by id."""
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(Path(path).read_bytes())
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(read_bytes(Path(path)))
     try:
         entries = _nodes(loader.get_single_node())["checkpoints"].value
     finally:
@@ -413,6 +415,10 @@ def _parse(path: Path, data: bytes) -> ManifestFile:
         content, faults = _read(data)
     except yaml.YAMLError as error:
         raise ManifestError(path, [_yaml_fault(error)]) from error
+    except RecursionError as error:
+        raise ManifestError(
+            path, [Fault(path="", line=None, message="nested too deep for a manifest")]
+        ) from error
     if faults:
         raise ManifestError(path, sorted(faults, key=lambda fault: fault.line or 0))
     return content

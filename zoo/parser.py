@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from ..reports.metrics import METRICS
 from ..reports.verdict import Tolerance
 from . import places
+from .named_files import named_file, named_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -107,7 +108,7 @@ def _evidence(command: argparse.ArgumentParser) -> None:
         task = tasks.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
         add_arguments(task)
         task.add_argument(
-            "--evidence", type=Path, metavar="FILE", help="the evidence file (default: in ZOO_HOME)"
+            "--evidence", type=named_file, metavar="FILE", help="the evidence file (default: in ZOO_HOME)"
         )
         _add_json(task)
 
@@ -126,7 +127,7 @@ def _evidence_show(command: argparse.ArgumentParser) -> None:
 
 
 def _evidence_export(command: argparse.ArgumentParser) -> None:
-    command.add_argument("file", type=Path, metavar="FILE", help="evidence file to write")
+    command.add_argument("file", type=named_file, metavar="FILE", help="evidence file to write")
     _add_series(command)
     command.add_argument("--force", action="store_true", help="replace FILE where it exists")
 
@@ -135,7 +136,7 @@ def _evidence_merge(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "files",
         nargs="+",
-        type=Path,
+        type=named_file,
         metavar="FILE",
         help="evidence files to take over; they stay as they are",
     )
@@ -216,7 +217,7 @@ def _report(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--check",
-        type=Path,
+        type=named_file,
         metavar="FILE",
         help="write nothing; exit 1 with the difference where FILE is not what --out would write",
     )
@@ -229,7 +230,10 @@ def _report(command: argparse.ArgumentParser) -> None:
     _add_data_root(command)
     _add_device(command)
     command.add_argument(
-        "--evidence", type=Path, metavar="FILE", help="compute the numbers from stored counts, not the ledger"
+        "--evidence",
+        type=named_file,
+        metavar="FILE",
+        help="compute the numbers from stored counts, not the ledger",
     )
     _add_ledger(command)
     _add_tolerance(command)
@@ -238,10 +242,12 @@ def _report(command: argparse.ArgumentParser) -> None:
 
 def _predict(command: argparse.ArgumentParser) -> None:
     command.add_argument("id", metavar="ID", help="the checkpoint to predict with")
-    command.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="pictures, or folders of them")
+    command.add_argument(
+        "images", nargs="+", type=named_path, metavar="IMAGE", help="pictures, or folders of them"
+    )
     command.add_argument(
         "--out",
-        type=Path,
+        type=named_path,
         default=Path("predictions"),
         metavar="DIR",
         help="DIR/ID/labels and DIR/ID/overlays are written (default: predictions)",
@@ -280,7 +286,7 @@ def _diagnose(command: argparse.ArgumentParser) -> None:
     _add_places(command)
     _add_manifest(command)
     command.add_argument(
-        "--out", type=Path, metavar="FILE", help="write the answer there instead of to stdout"
+        "--out", type=named_path, metavar="FILE", help="write the answer there instead of to stdout"
     )
     _add_json(command)
     command.add_argument("-q", "--quiet", action="store_true", help="no progress bars")
@@ -292,19 +298,35 @@ def _printed_value(text: str) -> str:
     return text
 
 
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1 on, found {text!r}")
+MOST = 10**9
+"""Of whatever is counted: no machine has more, and no library takes more."""
+
+
+def _whole(text: str, least: int = 0) -> int:
+    is_number = text.isascii() and text.isdigit()
+    if is_number and (len(text) > len(str(MOST)) or int(text) > MOST):
+        raise argparse.ArgumentTypeError(f"expected a whole number up to {MOST}, found {_short(text)}")
+    if not is_number or int(text) < least:
+        raise argparse.ArgumentTypeError(f"expected a whole number from {least} on, found {_short(text)}")
     return int(text)
 
 
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 40 else f"{text[:40]}...")
+
+
+def _count(text: str) -> int:
+    return _whole(text, 1)
+
+
 def _size(text: str) -> tuple[int, int]:
-    height, x, width = text.partition("x")
-    if not (x and height.isdecimal() and width.isdecimal() and int(height) and int(width)):
+    height, _, width = text.partition("x")
+    try:
+        return _count(height), _count(width)
+    except argparse.ArgumentTypeError as error:
         raise argparse.ArgumentTypeError(
-            f"expected height x width in pixels, such as 512x1024, found {text!r}"
-        )
-    return int(height), int(width)
+            f"expected height x width in pixels, such as 512x1024, found {_short(text)}"
+        ) from error
 
 
 def _gib(text: str) -> float:
@@ -321,7 +343,9 @@ def _demo(command: argparse.ArgumentParser) -> None:
     _add_device(command)
     _add_tables(command)
     _add_talk(command)
-    command.add_argument("--keep", type=Path, metavar="DIR", help="keep weights, evidence and ledger in DIR")
+    command.add_argument(
+        "--keep", type=named_path, metavar="DIR", help="keep weights, evidence and ledger in DIR"
+    )
 
 
 def _doctor(command: argparse.ArgumentParser) -> None:
@@ -345,7 +369,7 @@ def _data(command: argparse.ArgumentParser) -> None:
 def _check_weights(command: argparse.ArgumentParser) -> None:
     _add_selection(command)
     command.add_argument(
-        "--file", type=Path, help="a file to examine as the chosen ID's, instead of the cache's"
+        "--file", type=named_file, help="a file to examine as the chosen ID's, instead of the cache's"
     )
     _add_unsafe(command)
     _add_json(command)
@@ -353,8 +377,8 @@ def _check_weights(command: argparse.ArgumentParser) -> None:
 
 def _convert(command: argparse.ArgumentParser) -> None:
     command.add_argument("id", metavar="ID", help="the checkpoint the file belongs to")
-    command.add_argument("file", type=Path, metavar="FILE", help="the publisher's file")
-    command.add_argument("out", type=Path, metavar="OUT", help="file to write, ending in .safetensors")
+    command.add_argument("file", type=named_file, metavar="FILE", help="the publisher's file")
+    command.add_argument("out", type=named_file, metavar="OUT", help="file to write, ending in .safetensors")
     command.add_argument("--force", action="store_true", help="replace OUT where it exists")
     _add_unsafe(command)
     _add_manifest(command)
@@ -372,7 +396,7 @@ def _audit(command: argparse.ArgumentParser) -> None:
         "--source",
         action="append",
         default=[],
-        type=Path,
+        type=named_path,
         metavar="FILE",
         help="a publisher's README table or metafile to compare with; may be repeated",
     )
@@ -396,10 +420,12 @@ def _audit(command: argparse.ArgumentParser) -> None:
 
 
 def _import(command: argparse.ArgumentParser) -> None:
-    command.add_argument("file", type=Path, metavar="FILE", help="a README with result tables, or a metafile")
+    command.add_argument(
+        "file", type=named_path, metavar="FILE", help="a README with result tables, or a metafile"
+    )
     command.add_argument(
         "--into",
-        type=Path,
+        type=named_file,
         metavar="FILE",
         help="add to this manifest, or begin it, instead of printing YAML",
     )
@@ -428,13 +454,15 @@ def _export(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--format", default="model-index", choices=("model-index", "csv"), help="default: model-index"
     )
-    command.add_argument("--ledger", type=Path, metavar="FILE", help="add the measured values of this ledger")
-    command.add_argument("--out", type=Path, metavar="FILE", help="write there instead of to stdout")
+    command.add_argument(
+        "--ledger", type=named_file, metavar="FILE", help="add the measured values of this ledger"
+    )
+    command.add_argument("--out", type=named_path, metavar="FILE", help="write there instead of to stdout")
 
 
 def _add_manifest(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--manifest", type=Path, metavar="FILE", help="another zoo.yaml than the packaged one"
+        "--manifest", type=named_file, metavar="FILE", help="another zoo.yaml than the packaged one"
     )
 
 
@@ -547,7 +575,7 @@ def _add_measuring(command: argparse.ArgumentParser) -> None:
 def _add_weights_file(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--file",
-        type=Path,
+        type=named_file,
         metavar="FILE",
         help="the chosen ID's weights, wherever they lie (default: the cache's)",
     )
@@ -556,12 +584,15 @@ def _add_weights_file(command: argparse.ArgumentParser) -> None:
 def _add_baseline(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--baseline",
-        type=Path,
+        type=named_file,
         metavar="FILE",
         help="count only what changed since FILE, a ledger or a saved baseline: exit 1 worse, 6 gone, 3 lost",
     )
     command.add_argument(
-        "--save-baseline", type=Path, metavar="FILE", help="write what the claims are today, for --baseline"
+        "--save-baseline",
+        type=named_file,
+        metavar="FILE",
+        help="write what the claims are today, for --baseline",
     )
 
 
@@ -589,15 +620,21 @@ def _add_parts(command: argparse.ArgumentParser) -> None:
 
 
 def _shard(text: str) -> tuple[int, int]:
-    index, slash, count = text.partition("/")
-    if not (slash and index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count)):
-        raise argparse.ArgumentTypeError(f"expected I/N with I from 1 to N, such as 2/4, found {text!r}")
-    return int(index), int(count)
+    index, _, count = text.partition("/")
+    try:
+        shard = _count(index), _count(count)
+    except argparse.ArgumentTypeError:
+        shard = 1, 0
+    if shard[0] > shard[1]:
+        raise argparse.ArgumentTypeError(
+            f"expected I/N with I from 1 to N, such as 2/4, found {_short(text)}"
+        )
+    return shard
 
 
 def _add_places(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--evidence", type=Path, metavar="FILE", help="per-image counts (default: in ZOO_HOME)"
+        "--evidence", type=named_file, metavar="FILE", help="per-image counts (default: in ZOO_HOME)"
     )
     _add_ledger(command)
 
@@ -609,7 +646,7 @@ def _add_protocol(command: argparse.ArgumentParser, purpose: str) -> None:
 def _add_loading(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--workers",
-        type=_workers,
+        type=_whole,
         metavar="N",
         help="images at once on the CPU, each on its share of the cores (default: up to 4), "
         "or threads that make images ready for a GPU (default: 2); 0: one after the other",
@@ -622,12 +659,6 @@ def _add_loading(command: argparse.ArgumentParser) -> None:
         help="windows, mirrored views and images of one size that run at once (default: 1, as published; "
         "more may change last bits)",
     )
-
-
-def _workers(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"expected a whole number from 0 on, found {text!r}")
-    return int(text)
 
 
 def _add_precision(command: argparse.ArgumentParser) -> None:
@@ -652,7 +683,7 @@ def _add_device(command: argparse.ArgumentParser) -> None:
 def _add_data_root(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--data-root",
-        type=Path,
+        type=named_path,
         default=places.data_root(),
         metavar="DIR",
         help="data sets (also ZOO_DATA_ROOT)",
@@ -662,7 +693,7 @@ def _add_data_root(command: argparse.ArgumentParser) -> None:
 def _add_folder(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--folder",
-        type=Path,
+        type=named_path,
         metavar="DIR",
         help="your own data instead: a folder with images/, labels/ (index PNGs) and classes.txt",
     )
@@ -671,7 +702,7 @@ def _add_folder(command: argparse.ArgumentParser) -> None:
 def _add_ledger(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--ledger",
-        type=Path,
+        type=named_file,
         default=DEFAULT_LEDGER,
         metavar="FILE",
         help=f"measurements (default: {DEFAULT_LEDGER})",
@@ -699,7 +730,7 @@ def _add_tables(command: argparse.ArgumentParser) -> None:
         "--format", choices=FORMAT_NAMES, help="of the tables (default: text, or as --out's suffix says)"
     )
     command.add_argument(
-        "--out", type=Path, metavar="FILE", help="write the tables there instead of to stdout"
+        "--out", type=named_path, metavar="FILE", help="write the tables there instead of to stdout"
     )
     _add_json(command)
 

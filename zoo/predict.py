@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -13,6 +11,7 @@ from ..evaluate.datasets import DatasetError
 from ..evaluate.picture import class_shares, colour_map, overlay, palette_image
 from ..evaluate.pixels import read_image
 from ..evaluate.tiles import predict_labels
+from .writing import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -125,16 +124,11 @@ def predict_pictures(
 
 def _save(picture: Image.Image, path: Path) -> str:
     """Write whole or not at all: an interrupted run leaves no half picture under the final name."""
-    temporary = path.with_name(f".{os.getpid()}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        picture.save(temporary, format=_FORMATS[path.suffix], quality=92)
-        temporary.replace(path)
+        with replacing(path) as fresh:
+            picture.save(fresh, format=_FORMATS[path.suffix], quality=92)
     except OSError as error:
         raise PredictError(
             f"{path}: cannot write: {error.strerror or error}; choose another folder with --out"
         ) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
     return str(path)

@@ -1,5 +1,6 @@
 """The evidence file: what goes in comes out, a killed writer loses nothing, trouble has a name."""
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -110,7 +111,7 @@ def test_a_newer_file_is_refused(path):
 def test_a_file_of_something_else_is_refused(path):
     path.parent.mkdir()
     path.write_bytes(b"not a database, but long enough to be read as one" * 40)
-    with pytest.raises(EvidenceError, match="damaged or no evidence file"):
+    with pytest.raises(EvidenceError, match="no evidence that can be read: file is not a database"):
         EvidenceStore(path)
 
 
@@ -229,9 +230,24 @@ def test_a_reader_writes_nothing(path):
     with EvidenceStore(path, read_only=True) as store, pytest.raises(EvidenceError) as error:
         store.add(KEY, B, matrix(1))
     assert str(error.value) == (
-        f"{path}: cannot write the evidence: attempt to write a readonly database: it is read-only; make it "
-        "writable or name another file with --evidence"
+        f"{path}: cannot write the evidence: attempt to write a readonly database: make it and its "
+        "folder writable, or name another file with --evidence"
     )
+
+
+def test_a_name_with_bytes_that_are_no_text_is_a_name_like_any_other(tmp_path):
+    path = tmp_path / os.fsdecode(b"evid\xffence?mode=x%20#.sqlite")
+    with EvidenceStore(path) as store:
+        store.add(KEY, A, matrix(1))
+    with EvidenceStore(path, read_only=True) as store:
+        assert store.measured(KEY) == {A}
+
+
+def test_a_pipe_is_no_evidence(path):
+    path.parent.mkdir()
+    os.mkfifo(path)
+    with pytest.raises(EvidenceError, match="found something that is no regular file"):
+        EvidenceStore(path)
 
 
 def test_a_writer_that_holds_the_file_is_named(path, monkeypatch):
@@ -362,7 +378,7 @@ def test_a_disk_that_takes_no_more_is_named_by_the_real_system(path):
     )
     assert done.returncode == 1
     assert "cannot write the evidence: " in done.stderr
-    assert "the disk is full" in done.stderr
+    assert "the disk may be full" in done.stderr
     with EvidenceStore(path) as store:
         (key,) = store.series()
         kept = sorted(name for name, _ in store.measured(key))

@@ -35,7 +35,7 @@ def test_a_torn_last_line_is_skipped_with_a_warning(tmp_path):
     start = whole.index(b"\n") + 1
     for end in range(start + 1, len(whole) - 1):
         path.write_bytes(whole[:end])
-        warning = f"{path}:2: skipped an unfinished line; its writer was interrupted"
+        warning = f"{path}:2: skipped a line whose end was never written"
         assert read_with_warnings(path, Point) == ([A], [warning])
 
 
@@ -49,7 +49,7 @@ def test_after_a_torn_line_the_next_record_stands_on_its_own(tmp_path):
     append(path, A)
     records, warnings = read_with_warnings(path, Point)
     assert records == [A, B, A]
-    assert warnings == [f"{path}:2: skipped an unfinished line; its writer was interrupted"]
+    assert warnings == [f"{path}:2: skipped a line whose end was never written"]
 
 
 def test_a_last_line_without_its_end_is_whole_all_the_same(tmp_path):

@@ -211,8 +211,8 @@ def test_a_surprise_in_one_file_stops_nobody_else(zoo, monkeypatch):
 def test_a_home_of_nobody_is_told(zoo, monkeypatch):
     monkeypatch.setenv("ZOO_HOME", "~nobodyofthisname/x")
     code, _, err = zoo("row0")
-    assert code == 3
-    assert err.startswith("zoo: ~nobodyofthisname/x: ")
+    assert code == 2
+    assert err.startswith("zoo: ZOO_HOME: ~nobodyofthisname/x: ")
 
 
 def test_two_caches_lose_no_entry_of_one_lock(zoo, tmp_path):

@@ -419,7 +419,7 @@ def test_a_missing_file_says_what_to_do(tmp_path):
 def test_bytes_that_are_no_text_are_no_yaml(tmp_path):
     path = tmp_path / "zoo.yaml"
     path.write_bytes(b"version: 1\ntitle: \xff\xfe\xfa\n")
-    with pytest.raises(ManifestError, match="not valid YAML"):
+    with pytest.raises(ManifestError, match="expected text in UTF-8, found byte 0xff in line 2"):
         load_manifest(path)
 
 

@@ -191,7 +191,7 @@ def test_a_ledger_whose_only_line_was_cut_is_no_unmeasured_zoo(capsys, tmp_path)
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err == (
-        f"zoo: {path}: no whole measurement is left in it: skipped an unfinished line; its writer was interrupted; "
+        f"zoo: {path}: no whole measurement is left in it: skipped a line whose end was never written; "
         "restore it from a copy\n"
     )
 

@@ -248,5 +248,5 @@ def test_an_absent_file_is_named(tmp_path):
 def test_a_binary_file_is_no_document(tmp_path):
     path = tmp_path / "weights.pth"
     path.write_bytes(b"PK\x03\x04\xff\xfe")
-    with pytest.raises(SourceError, match="expected text in UTF-8, found byte 4 to be none"):
+    with pytest.raises(SourceError, match="expected text in UTF-8, found byte 0xff in line 1"):
         read_source(path)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from ..file_names import undated
+from ..named_files import read_bytes
 from ..urls import shown_text
 from .findings import Finding, Place
 
@@ -166,7 +167,7 @@ class ManifestLines:
 
 
 def _root(path: Path) -> Any:
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(path.read_bytes())
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(read_bytes(path))
     try:
         return loader.get_single_node()
     finally:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ...reports.media import short_lines
 from ..parser import USAGE
+from ..writing import write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,10 +59,9 @@ def write_out(text: str, out: Path | None) -> None:
 
 
 def write_file(path: Path, text: str) -> None:
-    """Into a file, whose folders are made."""
+    """Into a file, whole or not at all; its folders are made."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(text.encode("utf-8"))
+        write_whole(path, text.encode("utf-8", "surrogateescape"))
     except OSError as error:
         raise CommandError(f"{path}: cannot write: {error.strerror or error}", USAGE) from error
 

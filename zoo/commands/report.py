@@ -11,6 +11,7 @@ from ...reports.records import format_records
 from ...reports.verdict import Status
 from ..background import background
 from ..manifest import load_manifest
+from ..named_files import read_text
 from ..parser import DEFAULT_LEDGER, USAGE
 from ..tables import Answers, answering, definition_records, judge_ledger, report_row
 from .answer import CANNOT_MEASURE, OK, REFUTED, CommandError, fail, write, write_out
@@ -100,11 +101,11 @@ def _print_definitions(chosen: Iterable[Checkpoint], answers: Answers, arguments
 def _check_file(text: str, path: Path) -> int:
     """`zoo report --check`: 0 where a file is what would be written, else 1 and how it differs."""
     try:
-        found = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
+        found = read_text(path)
+    except OSError as error:
         raise CommandError(
-            f"--check {path}: cannot read it: {why}; zoo report --out {path} writes it", USAGE
+            f"--check {path}: cannot read it: {error.strerror or error}; zoo report --out {path} writes it",
+            USAGE,
         ) from error
     difference = short_difference(found, text.rstrip("\n") + "\n")
     if not difference:

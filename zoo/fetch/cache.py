@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..urls import shown_url
-from .download import file_sha256, read_note, remove_partial, write_whole
+from ..writing import write_whole
+from .download import file_sha256, read_note, remove_partial
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
@@ -167,7 +168,7 @@ def remember_manifest(manifest: Path | None, home: Path) -> None:
     with suppress(OSError):  # a cache that only others may write
         if not marker.exists():
             marker.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(marker, os.fsencode(name), marker.with_name(f".{marker.name}.{os.getpid()}.new"))
+            write_whole(marker, os.fsencode(name))
 
 
 def remembered_manifests(home: Path) -> dict[Path, Path]:

@@ -20,6 +20,7 @@ import msgspec
 
 from ...models.containers import opened
 from ..urls import shown_url
+from ..writing import write_whole
 from .body import CHUNK_BYTES, Body, EncodingError, SlowError
 from .contents import HEAD_BYTES, page
 from .http_session import (
@@ -217,7 +218,7 @@ class Partial:
         """Write down what the coming bytes are part of."""
         if note != self.note:
             fresh = self.note_path.with_name(f"{self.note_path.name}.new")
-            write_whole(self.note_path, msgspec.json.encode(note), fresh)
+            write_whole(self.note_path, msgspec.json.encode(note), fresh, sync=False)
             self.note = note
 
     def append(self, chunk: bytes) -> None:
@@ -257,27 +258,6 @@ def read_note(path: Path) -> Note | None:
     if any(header and not _sendable(header) for header in (note.etag, note.last_modified)):
         return None
     return msgspec.structs.replace(note, url=shown_url(note.url))  # an older one's may have a password
-
-
-def write_whole(path: Path, content: bytes, fresh: Path, *, sync: bool = False) -> None:
-    """Write a small file by way of `fresh` beside it: a full disk or a kill leaves the file of before as it was.
-
-    Args:
-        path: The file.
-        content: All of it.
-        fresh: Gone afterwards, whatever happens but a kill.
-        sync: Wait until it is on the disk.
-    """
-    try:
-        with fresh.open("wb") as file:
-            file.write(content)
-            if sync:
-                file.flush()
-                os.fsync(file.fileno())
-        fresh.replace(path)
-    except OSError:
-        fresh.unlink(missing_ok=True)
-        raise
 
 
 def remove_partial(path: Path) -> None:

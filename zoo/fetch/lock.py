@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-import threading
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,8 +19,10 @@ import msgspec
 from filelock import FileLock
 
 from .. import places
+from ..named_files import read_bytes
 from ..urls import shown_url
-from .download import LocalError, write_whole
+from ..writing import write_whole
+from .download import LocalError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -159,10 +160,10 @@ def _is_ours_to_write(path: Path) -> bool:
 
 def _read(path: Path) -> _Content:
     try:
-        content = msgspec.json.decode(path.read_bytes(), type=_Content)
+        content = msgspec.json.decode(read_bytes(path), type=_Content)
     except FileNotFoundError:
         return _Content()
-    except (OSError, ValueError, msgspec.DecodeError) as error:
+    except (OSError, ValueError, msgspec.DecodeError, RecursionError) as error:
         raise LockError(
             f"{path}: cannot read the lock: {error}; mend it, or take it back from version control"
         ) from error
@@ -178,5 +179,4 @@ def _write(path: Path, content: _Content) -> None:
         for name, entry in sorted(content.files.items())
     }
     ordered = msgspec.structs.replace(content, files=files)
-    fresh = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.new")
-    write_whole(path, msgspec.json.format(msgspec.json.encode(ordered), indent=2) + b"\n", fresh, sync=True)
+    write_whole(path, msgspec.json.format(msgspec.json.encode(ordered), indent=2) + b"\n")

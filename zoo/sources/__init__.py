@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from ..named_files import read_document
 from .metafiles import read_metafiles
 from .records import SourceDocument, SourceError, SourceFault, SourceRow, dataset_of
 from .tables import HEADER_OF_A_PAGE, read_markdown, read_page
@@ -54,11 +55,9 @@ def read_sources(path: Path) -> list[SourceDocument]:
         SourceError: the file cannot be read or has no known form.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_document(path)
     except OSError as error:
         raise SourceError(f"{path}: cannot read the document: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise SourceError(f"{path}: expected text in UTF-8, found byte {error.start} to be none") from error
     if re.search(r"^\s*\"?Models\"?\s*:", text, re.MULTILINE):
         return read_metafiles(str(path), text)
     if any(line.strip() == HEADER_OF_A_PAGE for line in text.splitlines()):

@@ -7,6 +7,7 @@ layout: on the packaged zoo.yaml it changes hundreds of lines.
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ import msgspec
 import yaml
 
 from ..manifest import PACKAGED, CheckpointEntry, Claim, Document, Listing, Manifest, load_manifest
+from ..named_files import read_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -152,7 +154,9 @@ def add(path: Path, documents: Mapping[str, Document], merged: Sequence[Merged])
     Raises:
         EditError: the file is laid out so that nothing can be inserted, or the result would mean something else.
     """
-    raw = path.read_bytes().decode("utf-8")
+    data = read_bytes(path)
+    mark = "\ufeff" if data.startswith(codecs.BOM_UTF8) else ""
+    raw = data.decode("utf-8-sig")
     windows = raw.count("\r\n") == raw.count("\n") > 0
     text = raw.replace("\r\n", "\n") if windows else raw
     root, manifest = _compose(text), load_manifest(path)
@@ -168,7 +172,7 @@ def add(path: Path, documents: Mapping[str, Document], merged: Sequence[Merged])
         parts += [text[done:offset], insertion]
         done = offset
     whole = "".join([*parts, text[done:]])
-    return whole.replace("\n", "\r\n") if windows else whole
+    return mark + (whole.replace("\n", "\r\n") if windows else whole)
 
 
 def check(manifest: Manifest, before: Manifest | None, merged: Sequence[Merged]) -> None:
