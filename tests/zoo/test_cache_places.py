@@ -9,7 +9,7 @@ import sys
 import full_disk
 import msgspec
 import pytest
-from legacy_files import legacy_file
+from checkpoint_files import checkpoint_file
 
 from segbench.zoo.fetch import (
     FetchError,
@@ -20,8 +20,8 @@ from segbench.zoo.fetch import (
 )
 from segbench.zoo.fetch.answers import verify_cache
 
-DATA = legacy_file(3_000, seed=0)
-OTHER = legacy_file(3_000, seed=1)
+DATA = checkpoint_file(3_000, seed=0)
+OTHER = checkpoint_file(3_000, seed=1)
 SHA256 = hashlib.sha256(DATA).hexdigest()
 ONCE = Patience(connect_seconds=2, read_seconds=1, tries=1, backoff_seconds=0)
 
