@@ -31,7 +31,7 @@ export PIP_BUILD_CONSTRAINT := $(LOCK)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help dev demo test lint types format lock clean newest
+.PHONY: help dev demo test fuzz lint types format lock clean newest
 
 help: ## what there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1	\2/' | expand -t 14
@@ -41,6 +41,9 @@ demo: $(VENV)/.installed ## reproduce the embedded demo zoo on this machine (no 
 
 test: $(VENV)/.installed-test ## run the tests
 	$(BIN)/python -m pytest $(ARGS)
+
+fuzz: $(VENV)/.installed-test ## hostile bytes and texts for an hour; make fuzz SECONDS=60
+	$(BIN)/python tests/fuzz/rounds.py $(or $(SECONDS),3600)
 
 dev: $(VENV)/.installed-dev ## install everything for working on the code
 	@echo "ready: . $(BIN)/activate; git hooks: $(BIN)/pre-commit install"

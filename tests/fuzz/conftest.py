@@ -9,7 +9,9 @@ _CHECKS = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.functio
 settings.register_profile(
     "suite", deadline=None, suppress_health_check=_CHECKS, derandomize=True, database=None
 )
-settings.register_profile("fuzz", deadline=None, suppress_health_check=_CHECKS, database=None, print_blob=True)
+settings.register_profile(
+    "fuzz", deadline=None, suppress_health_check=_CHECKS, database=None, print_blob=True
+)
 settings.load_profile(os.environ.get("ZOO_FUZZ_PROFILE", "suite"))
 
 

@@ -28,7 +28,6 @@ from segbench.evaluate.evidence_file import EvidenceError
 from segbench.evaluate.folder import folder_spec
 from segbench.evaluate.pixels import read_image, read_label
 from segbench.models import WeightsError, read_checkpoint
-from segbench.models.checkpoint_file import write_safetensors
 from segbench.reports import ledger
 from segbench.zoo import load_manifest
 from segbench.zoo.audit.training_logs import LogError, read_log
@@ -45,7 +44,10 @@ from segbench.zoo.sources.manifest_edit import EditError
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ROOT / "tests" / "golden" / "sources"
 TREE = {"a": torch.arange(6.0).reshape(2, 3), "b.num_batches_tracked": torch.tensor(3)}
-PNG, MAT = LabelFiles(folder="labels", suffix=".png"), LabelFiles(folder="labels", suffix=".mat", format="mat")
+PNG, MAT = (
+    LabelFiles(folder="labels", suffix=".png"),
+    LabelFiles(folder="labels", suffix=".mat", format="mat"),
+)
 
 
 class Reader(NamedTuple):
@@ -78,7 +80,11 @@ def _ledgers():
 
 
 def _logs():
-    settings_of = {"env_info": "GPU 0: Tesla V100\n", "seed": None, "config": "samples_per_gpu=2\nmax_iters=40000\n"}
+    settings_of = {
+        "env_info": "GPU 0: Tesla V100\n",
+        "seed": None,
+        "config": "samples_per_gpu=2\nmax_iters=40000\n",
+    }
     train = {"mode": "train", "epoch": 1, "iter": 50, "lr": 0.01, "memory": 5869, "loss": 1.4, "time": 0.5}
     val = {"mode": "val", "epoch": 14, "iter": 125, "lr": 1e-4, "aAcc": 0.96, "mIoU": 0.78, "IoU.road": 0.98}
     lines = [
@@ -130,21 +136,31 @@ def _pixels():
 
 
 def _images():
-    kinds = [cv2.imencode(suffix, _pixels())[1].tobytes() for suffix in (".png", ".jpg", ".bmp", ".tiff", ".webp")]
+    kinds = [
+        cv2.imencode(suffix, _pixels())[1].tobytes() for suffix in (".png", ".jpg", ".bmp", ".tiff", ".webp")
+    ]
     return kinds + _saved(lambda image, buffer: image.save(buffer, "GIF"), Image.fromarray(_pixels()))()
 
 
 def _labels():
     grey = Image.fromarray(_pixels()[..., 0] % 8)
-    images = [grey, grey.convert("1"), grey.convert("P"), Image.fromarray(_pixels()[..., 0].astype(np.uint16))]
+    images = [
+        grey,
+        grey.convert("1"),
+        grey.convert("P"),
+        Image.fromarray(_pixels()[..., 0].astype(np.uint16)),
+    ]
     return _saved(lambda image, buffer: image.save(buffer, "PNG"), *images)()
 
 
 def _mats():
-    labels = _pixels()[..., 0] % 8
-    return _saved(lambda content, buffer: scipy.io.savemat(buffer, content), {"S": labels}, {"T": [1]})() + _saved(
-        lambda content, buffer: scipy.io.savemat(buffer, content, do_compression=True), {"S": labels}
-    )()
+    arrays, dated = (
+        {"S": _pixels()[..., 0] % 8},
+        116,
+    )  # a MATLAB file begins with so many bytes of text and its date
+    plain = _saved(lambda content, buffer: scipy.io.savemat(buffer, content), arrays, {"T": [1]})()
+    packed = _saved(lambda content, buffer: scipy.io.savemat(buffer, content, do_compression=True), arrays)()
+    return [b"MATLAB 5.0 MAT-file".ljust(dated) + data[dated:] for data in plain + packed]
 
 
 @cache
@@ -207,22 +223,31 @@ READERS = {
     "table": Reader(read_sources, _text(PAGES / "001.txt", PAGES / "004.txt"), (SourceError,)),
     "page": Reader(read_sources, _text(PAGES / "003.txt"), (SourceError,)),
     "import": Reader(
-        lambda path: import_file(path, Request()), _text(PAGES / "001.txt"), (SourceError, EditError, ManifestError), 60
+        lambda path: import_file(path, Request()),
+        _text(PAGES / "001.txt"),
+        (SourceError, EditError, ManifestError),
+        60,
     ),
     "training log": Reader(read_log, _logs, (LogError,)),
     "ledger": Reader(
-        lambda path: ledger.read_with_warnings(path, Measurement, Measurement.fault), _ledgers, (ledger.LedgerError,)
+        lambda path: ledger.read_with_warnings(path, Measurement, Measurement.fault),
+        _ledgers,
+        (ledger.LedgerError,),
     ),
     "stored state": Reader(
         _state, lambda: [(ROOT / "results" / "baseline.json").read_bytes(), *_ledgers()], (BaselineError,), 60
     ),
     "zoo.lock": Reader(
         lambda path: Lock(path).get("x"),
-        lambda: [b'{"version": 1, "files": {"x": {"file": "f", "url": "", "sha256": "%s", "size_bytes": 1, '
-                 b'"recorded": "2026-01-01"}}}' % (b"0" * 64)],
+        lambda: [
+            b'{"version": 1, "files": {"x": {"file": "f", "url": "", "sha256": "%s", "size_bytes": 1, '
+            b'"recorded": "2026-01-01"}}}' % (b"0" * 64)
+        ],
         (LockError,),
     ),
-    "classes.txt": Reader(_classes, lambda: [b"road 128 64 128\nsky 0 0 9\n", b"ignore: 11\na\nb\n"], (DatasetError,)),
+    "classes.txt": Reader(
+        _classes, lambda: [b"road 128 64 128\nsky 0 0 9\n", b"ignore: 11\na\nb\n"], (DatasetError,)
+    ),
     "image list": Reader(listed_ids, lambda: [b"a\nb/c\n"], (DatasetError,), 60),
     "weights": Reader(read_checkpoint, _weights, (WeightsError,), 250),
     "server's answer": Reader(_sniff, _answers, (), 200),
@@ -251,7 +276,10 @@ def test_a_reader_gives_a_record_or_a_documented_error(name, tmp_path):
             try:
                 reader.read(path)
             except reader.errors as error:
-                assert str(error), "an error without a message"
+                told = str(error)
+            else:
+                told = "a record"
+        assert told, "an error without a message"
 
     read()
 
