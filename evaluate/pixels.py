@@ -9,7 +9,7 @@ sssegmentation 1.7.0 `modules/datasets/pipelines/transforms.py`; of labels `labe
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 import cv2
 import numpy as np
@@ -19,6 +19,7 @@ from PIL import Image, UnidentifiedImageError
 
 from .datasets import DatasetError
 from .label_pictures import advice, stored_values, why_ambiguous, why_no_labels, why_too_large
+from .mat_file import MatError, described, numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +33,11 @@ Pixels = NDArray[np.uint8]
 """H x W x 3, BGR, 0 to 255."""
 Labels = NDArray[np.integer]
 """H x W, class indices or the ignore index."""
+
+MAT_ARRAY = "S"
+"""Of a MATLAB file: the label map (COCO-Stuff 10k, README)."""
+
+T = TypeVar("T")
 
 _TRAILERS = {b"\xff\xd8": b"\xff\xd9", b"\x89PNG": b"IEND"}
 _TRAILER_WINDOW_BYTES = 64
@@ -150,38 +156,35 @@ def mat_shape(path: Path) -> tuple[int, int]:
     Raises:
         DatasetError: missing or unreadable file, or no such array in it.
     """
-    from scipy.io import whosmat  # noqa: PLC0415  (only COCO-Stuff 10k's official form needs it)
-
-    shapes = {name: shape for name, shape, _ in _mat(path, whosmat)}
-    if len(shapes.get("S", ())) != 2:
-        raise DatasetError(
-            f"{path}: no label array 'S' in the MATLAB file, found {', '.join(shapes) or 'nothing'}"
-        )
-    return shapes["S"]
+    arrays = _mat(path, described)
+    shape = next((array.shape for array in arrays if array.name == MAT_ARRAY), ())
+    if len(shape) != 2:
+        found = ", ".join(array.name for array in arrays) or "nothing"
+        raise DatasetError(f"{path}: no label array {MAT_ARRAY!r} in the MATLAB file, found {found}")
+    return shape
 
 
 def _read_mat(path: Path) -> Labels:
-    from scipy.io import loadmat  # noqa: PLC0415  (only COCO-Stuff 10k's official form needs it)
-
-    arrays = _mat(path, loadmat)
-    if "S" not in arrays:
-        found = ", ".join(name for name in arrays if not name.startswith("__")) or "nothing"
-        raise DatasetError(f"{path}: no label array 'S' in the MATLAB file, found {found}")
-    values = np.asarray(arrays["S"])
-    if values.ndim != 2 or not (np.issubdtype(values.dtype, np.number) and np.isfinite(values).all()):
+    values = _mat(path, lambda data: numbers(data, MAT_ARRAY))
+    if values is None:
+        mat_shape(path)  # says what there is instead
         raise DatasetError(
-            f"{path}: expected 'S' to be height x width whole numbers, found {values.dtype} of shape {values.shape}"
+            f"{path}: expected {MAT_ARRAY!r} to be height x width whole numbers, found no numbers"
+        )
+    if values.ndim != 2 or not np.isfinite(values).all():
+        raise DatasetError(
+            f"{path}: expected {MAT_ARRAY!r} to be height x width whole numbers, found {values.dtype} of shape {values.shape}"
         )
     return values
 
 
-def _mat(path: Path, read: Callable[[str], Any]) -> Any:
+def _mat(path: Path, read: Callable[[bytes], T]) -> T:
     try:
-        return read(str(path))
+        return read(path.read_bytes())
     except FileNotFoundError as error:
         raise DatasetError(f"{path}: the label file is missing") from error
-    except Exception as error:  # scipy raises whatever damaged bytes happen to decode to
-        raise DatasetError(f"{path}: cannot read the MATLAB file: {error}; copy the file again") from error
+    except (OSError, MatError) as error:
+        raise DatasetError(f"{path}: cannot read the MATLAB file: {error}") from error
 
 
 def resize(pixels: Pixels, size: Size, interpolation: str = "cv2 bilinear") -> Pixels:

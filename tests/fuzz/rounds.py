@@ -41,6 +41,7 @@ def main(seconds):
                 [*command, str(Path(__file__).parent)],
                 env=environment,
                 capture_output=True,
+                check=False,
                 text=True,
                 timeout=left,
             )
