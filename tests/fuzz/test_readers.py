@@ -201,7 +201,7 @@ def _classes(path):
 
 
 def _pair(path):
-    return read_pair(Sample(id="a", image=path, label=path), PNG)
+    return read_pair(Sample(id="a", image=path, label=path), PNG, 8)
 
 
 def _state(path):
