@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -56,7 +56,7 @@ def described(data: bytes) -> list[MatArray]:
     return list(_arrays(data, _BEGINNING))
 
 
-def numbers(data: bytes, name: str) -> NDArray[np.generic] | None:
+def numbers(data: bytes, name: str) -> NDArray[Any] | None:
     """The array of that name; None where the file has none of it with real numbers.
 
     Raises:
