@@ -151,6 +151,16 @@ def test_what_lacks_its_end_is_cut_short(tmp_path, data):
         assert is_cut_short(path) == is_short
 
 
+def test_an_archive_whose_end_is_nonsense_is_damaged_and_not_short(tmp_path):
+    data = archive()
+    locator = b"PK\x06\x07" + bytes(12) + (2).to_bytes(4, "little")  # of the second of two disks
+    end = data.rindex(b"PK\x05\x06")
+    assert fault(tmp_path, data[:end] + locator + data[end:]) == (
+        "a zip archive that is cut short or damaged (zipfiles that span multiple disks are not supported)"
+    )
+    assert not is_cut_short(tmp_path / "f")
+
+
 def test_a_safetensors_file_may_begin_like_json():
     assert page((0x7B20).to_bytes(8, "big")[::-1] + b'{"w": {}}') is None
     assert page(b"{" + bytes(7) + b'{"w": {}}') is None

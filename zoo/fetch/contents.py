@@ -99,7 +99,10 @@ def is_cut_short(path: Path) -> bool:
                 return path.stat().st_size < safetensors_end(file)
             except ContainerError as fault:
                 return fault.is_short
-    return kind == "zip" and not zipfile.is_zipfile(path)
+    try:
+        return kind == "zip" and not zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:  # it has an end, which says what cannot be
+        return False
 
 
 def _zip_fault(path: Path) -> str | None:
