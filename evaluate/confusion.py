@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from .pixels import Labels
 
 Matrix = NDArray[np.int64]
+MOST_CLASSES = 4096
+"""Of a matrix that is read: it takes 128 MiB. ADE20K's whole list has 3,688."""
+MOST_PIXELS = 10**10
+"""Of one image whose counts are read; the sum over 100 million images still fits 64 bits."""
 
 
 class Scores(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,11 +122,29 @@ def decode_cells(data: bytes, shape: tuple[int, ...]) -> NDArray[np.int64]:
     """The counts of this shape that `encode` wrote.
 
     Raises:
-        ValueError: the bytes are not such pairs, or name a cell outside the shape.
+        ValueError: the bytes are not such pairs, name a cell outside the shape or one twice, or hold counts that no
+            image has.
     """
-    pairs = np.frombuffer(data, dtype="<i8").reshape(-1, 2)
+    cells, found = _pairs(data, math.prod(shape))
     counts = np.zeros(math.prod(shape), dtype=np.int64)
-    if pairs.size and not 0 <= int(pairs[:, 0].min()) <= int(pairs[:, 0].max()) < counts.size:
-        raise ValueError(f"counts name cell {pairs[:, 0].max()} of {counts.size} cells")
-    counts[pairs[:, 0]] = pairs[:, 1]
+    counts[cells] = found
     return counts.reshape(shape)
+
+
+def _pairs(data: bytes, size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Cells and their counts, as `encode` writes them: cells rising, counts above zero."""
+    if len(data) % 16:
+        raise ValueError(f"counts of {len(data)} bytes are no pairs of 64-bit numbers")
+    pairs = np.frombuffer(data, dtype="<i8").reshape(-1, 2)
+    cells, found = pairs[:, 0], pairs[:, 1]
+    if not len(pairs):
+        return cells, found
+    if not 0 <= int(cells.min()) <= int(cells.max()) < size:
+        raise ValueError(f"counts name cell {cells.max()} of {size} cells")
+    if (np.diff(cells) <= 0).any():
+        raise ValueError("counts name a cell twice or out of order")
+    if int(found.min()) <= 0 or float(found.sum(dtype=np.float64)) > MOST_PIXELS:
+        raise ValueError(
+            f"counts from {found.min()} to {found.max()} are of no image; they lie above 0 and sum to at most {MOST_PIXELS}"
+        )
+    return cells, found

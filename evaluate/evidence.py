@@ -12,13 +12,13 @@ import hashlib
 import json
 import zlib
 from contextlib import contextmanager
-from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, NamedTuple
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeAlias
 
 import msgspec
 import numpy as np
 
-from .confusion import Matrix, decode, encode
+from .confusion import MOST_CLASSES, Matrix, decode, encode
 from .evidence_file import SCHEMA_VERSION, EvidenceError, connect, connect_read_only, errors, transaction
 from .margins import Closeness
 
@@ -36,9 +36,6 @@ __all__ = [
     "SCHEMA_VERSION", "Encoded", "EvidenceConflictError", "EvidenceError", "EvidenceKey", "EvidenceStore", "Image", "Split", "Use",
 ]  # fmt: skip
 
-Image = tuple[str, str]
-"""(id, SHA-256 of the image's and label's bytes): counts belong to contents, not to names."""
-
 
 class Encoded(NamedTuple):
     """What is stored of one image."""
@@ -54,18 +51,27 @@ class EvidenceConflictError(EvidenceError):
     """Two evidence files hold different counts of the same image."""
 
 
+MOST_CHARACTERS = 4096
+"""Of a name, a digest or an image's id; paths are no longer."""
+MOST_LISTED_BYTES = 128 << 20
+"""Of a split's list of images, unpacked: a million of them."""
+Text = Annotated[str, msgspec.Meta(max_length=MOST_CHARACTERS)]
+Image = tuple[Text, Text]
+"""(id, SHA-256 of the image's and label's bytes): counts belong to contents, not to names."""
+
+
 class EvidenceKey(msgspec.Struct, frozen=True, kw_only=True):
     """What a series of counts depends on."""
 
-    weights_sha256: str
-    protocol_digest: str
-    dataset_rules: str
+    weights_sha256: Text
+    protocol_digest: Text
+    dataset_rules: Text
     """Digest of label form, classes and ignore index; the files themselves count image by image."""
-    precision: str
+    precision: Text
     """Arithmetic of the network, as in `device.Precision`."""
-    device_kind: str
+    device_kind: Text
     """`cpu`, or the GPU's product name: kernels differ between them in the last bits."""
-    num_classes: int
+    num_classes: Annotated[int, msgspec.Meta(ge=1, le=MOST_CLASSES)]
 
     def digest(self) -> str:
         """SHA-256 (hex) of all of it: a series' name, the same in every evidence file."""
@@ -75,13 +81,13 @@ class EvidenceKey(msgspec.Struct, frozen=True, kw_only=True):
 class Split(msgspec.Struct, frozen=True, kw_only=True):
     """The images a number is defined on, and how their classes are called."""
 
-    fingerprint: str
+    fingerprint: Text
     """SHA-256 (hex) of rules, ids and contents."""
-    dataset: str
-    subset: str = ""
+    dataset: Text
+    subset: Text = ""
     """Empty for the full split; else what part of it, in words."""
-    classes: tuple[str, ...]
-    categories: dict[str, tuple[int, ...]] = {}
+    classes: tuple[Text, ...]
+    categories: dict[Text, tuple[Annotated[int, msgspec.Meta(ge=0)], ...]] = {}
     images: tuple[Image, ...]
     """Every image once, in the split's order."""
 
@@ -89,9 +95,9 @@ class Split(msgspec.Struct, frozen=True, kw_only=True):
 class Use(msgspec.Struct, frozen=True, kw_only=True):
     """What a series was measured for."""
 
-    checkpoint: str
-    metric: str
-    protocol: str
+    checkpoint: Text
+    metric: Text
+    protocol: Text
     """Its name; the series knows its digest."""
     environment: dict[str, Any] = {}
     """Of the last run that had images to count."""
@@ -152,8 +158,23 @@ class EvidenceStore:
         """Every stored image of a series as it is stored, by image id."""
         with self._errors("read"):
             query = "SELECT image_id, content_sha256, counts, closeness FROM images WHERE series_id = ?"
-            for name, content, counts, closeness in self._db.execute(query, (self._series(key),)):
-                yield Encoded((name, content), counts, closeness)
+            for row in self._db.execute(query, (self._series(key),)):
+                yield _encoded(row)
+
+    def checked(self, key: EvidenceKey) -> Iterator[Encoded]:
+        """The same, each with counts that one image can have.
+
+        Raises:
+            EvidenceError: some have not.
+        """
+        for found in self.encoded(key):
+            with self._errors("read"), _named(f"image {found.image[0]!r}"):
+                matrix = decode(found.counts, key.num_classes)
+                if found.closeness is not None:
+                    fault = Closeness.decode(found.closeness, key.num_classes).fault(matrix)
+                    if fault:
+                        raise ValueError(fault)
+            yield found
 
     def get(self, key: EvidenceKey, image: Image) -> Matrix | None:
         """One image's counts, or None."""
@@ -189,18 +210,17 @@ class EvidenceStore:
         """Every series, in the order in which they were begun."""
         with self._errors("read"):
             query = (
-                "SELECT weights_sha256, protocol_digest, dataset_rules, precision, device_kind, num_classes "
+                "SELECT id, weights_sha256, protocol_digest, dataset_rules, precision, device_kind, num_classes "
                 "FROM series ORDER BY id"
             )
-            fields = EvidenceKey.__struct_fields__
-            return [EvidenceKey(**dict(zip(fields, row, strict=True))) for row in self._db.execute(query)]
+            return [_key(row) for row in self._db.execute(query)]
 
     def last_used(self, key: EvidenceKey) -> str:
         """When counts or a description were last written to a series: UTC, ISO 8601."""
         with self._errors("read"):
             query = "SELECT last_used FROM series WHERE id = ?"
             found = self._db.execute(query, (self._series(key),)).fetchone()
-            return found[0] if found else ""
+            return _moment(found[0]).strftime(_MOMENT) if found else ""
 
     def uses(self, key: EvidenceKey) -> list[Use]:
         """What a series was measured for, by checkpoint and metric; nothing where format 1 wrote it."""
@@ -210,7 +230,7 @@ class EvidenceStore:
                 "categories, images FROM uses JOIN splits ON splits.id = split_id WHERE series_id = ? "
                 "ORDER BY checkpoint, metric, fingerprint"
             )
-            return [_use(row) for row in self._db.execute(query, (self._series(key),))]
+            return [_use(row, key) for row in self._db.execute(query, (self._series(key),))]
 
     # --- areas of labels, which owe nothing to a network ---------------------------------------------
 
@@ -233,7 +253,7 @@ class EvidenceStore:
         """Add another file's counts of a series within `writing`; returns how many images are new.
 
         Raises:
-            EvidenceConflictError: the same image has other counts here.
+            EvidenceConflictError: the same image has other counts here, or a split other images.
         """
         series, new = self._use_series(key), 0
         query = "SELECT counts FROM images WHERE series_id = ? AND image_id = ? AND content_sha256 = ?"
@@ -308,18 +328,37 @@ class EvidenceStore:
             "num_classes, last_used) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (weights_sha256, "
             "protocol_digest, dataset_rules, precision, device_kind) DO UPDATE SET last_used = excluded.last_used"
         )
-        now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-        self._db.execute(query, (*msgspec.structs.astuple(key), now))
+        self._db.execute(query, (*msgspec.structs.astuple(key), self._now(key)))
         series = self._series(key)
         assert series is not None, "it was made above"
+        (classes,) = self._db.execute("SELECT num_classes FROM series WHERE id = ?", (series,)).fetchone()
+        if classes != key.num_classes:
+            raise EvidenceConflictError(
+                f"{self.path}: series {key.digest()[:12]} is of {classes} classes here, not of {key.num_classes}"
+            )
         return series
+
+    def _now(self, key: EvidenceKey) -> str:
+        """This moment, later than all that were noted even where the clock was set back: their order decides."""
+        now = datetime.now(timezone.utc)
+        (text,) = self._db.execute("SELECT max(last_used) FROM series").fetchone()
+        newest = _moment(text) if text else now
+        if now < newest and self.last_used(key) != text:
+            newest += timedelta(seconds=1)
+        return max(now, newest).strftime(_MOMENT)
 
     def _split(self, split: Split) -> int:
         """The id of a split, made where it is new."""
-        query = "SELECT id FROM splits WHERE fingerprint = ?"
+        query = "SELECT id, classes, categories, images FROM splits WHERE fingerprint = ?"
         found = self._db.execute(query, (split.fingerprint,)).fetchone()
         if found:
-            return found[0]
+            series_split, *listed = found
+            if _listed(*listed) != _Listed(split.classes, split.categories, split.images):
+                raise EvidenceConflictError(
+                    f"{self.path}: {split.dataset}, fingerprint {split.fingerprint[:12]}: two different lists of images "
+                    "or classes"
+                )
+            return series_split
         row = (
             split.fingerprint,
             split.dataset,
@@ -336,28 +375,84 @@ class EvidenceStore:
         return self._db.execute(query, (split.fingerprint,)).fetchone()[0]
 
 
-def _use(row: tuple[Any, ...]) -> Use:
-    """A `Use` from the columns that `EvidenceStore.uses` asks for."""
-    checkpoint, metric, protocol, environment, fingerprint, dataset, subset, classes, categories, images = row
+# --- rows as they must be -------------------------------------------------------------------------------
+
+_MOMENT = "%Y-%m-%dT%H:%M:%SZ"
+
+
+@contextmanager
+def _named(row: str) -> Iterator[None]:
+    """What is wrong with a row says which one it is."""
     try:
-        listed = zlib.decompress(images)
-    except zlib.error as error:
-        raise ValueError(f"the list of images of {dataset} cannot be read: {error}") from error
-    split = Split(
-        fingerprint=fingerprint,
-        dataset=dataset,
-        subset=subset,
-        classes=tuple(json.loads(classes)),
-        categories={name: tuple(members) for name, members in json.loads(categories).items()},
-        images=msgspec.json.decode(listed, type=tuple[Image, ...]),
+        yield
+    except (ValueError, zlib.error, RecursionError) as error:
+        raise ValueError(f"{row}: {error}") from error
+
+
+def _moment(text: object) -> datetime:
+    """When a series was last used.
+
+    Raises:
+        ValueError: it is no such moment.
+    """
+    if not isinstance(text, str):
+        raise ValueError(f"a series was last used at {text!r}, expected a date and time")  # noqa: TRY004
+    return datetime.strptime(text, _MOMENT).replace(tzinfo=timezone.utc)
+
+
+def _key(row: tuple[object, ...]) -> EvidenceKey:
+    with _named(f"series {row[0]}"):
+        return msgspec.convert(dict(zip(EvidenceKey.__struct_fields__, row[1:], strict=True)), EvidenceKey)
+
+
+_COLUMNS: TypeAlias = tuple[Image, bytes, bytes | None]
+
+
+def _encoded(row: tuple[object, ...]) -> Encoded:
+    with _named(f"image {row[0]!r}"):
+        image, counts, closeness = msgspec.convert((row[:2], *row[2:]), _COLUMNS)
+        return Encoded(image, counts, closeness)
+
+
+class _Listed(NamedTuple):
+    """The long columns of a split."""
+
+    classes: tuple[str, ...]
+    categories: dict[str, tuple[int, ...]]
+    images: tuple[Image, ...]
+
+
+def _listed(classes: object, categories: object, images: object) -> _Listed:
+    columns = msgspec.convert((classes, categories, images), tuple[str, str, bytes])
+    unpacking = zlib.decompressobj()
+    unpacked = unpacking.decompress(columns[2], MOST_LISTED_BYTES)
+    if not unpacking.eof:
+        raise ValueError(f"the list of images is torn, or unpacks to more than {MOST_LISTED_BYTES} bytes")
+    return _Listed(
+        msgspec.json.decode(columns[0], type=tuple[Text, ...]),
+        msgspec.json.decode(columns[1], type=dict[str, tuple[int, ...]]),
+        msgspec.json.decode(unpacked, type=tuple[Image, ...]),
     )
-    return Use(
-        checkpoint=checkpoint,
-        metric=metric,
-        protocol=protocol,
-        environment=json.loads(environment),
-        split=split,
-    )
+
+
+def _use(row: tuple[Any, ...], key: EvidenceKey) -> Use:
+    """A `Use` from the columns that `EvidenceStore.uses` asks for, as it fits its series."""
+    checkpoint, metric, protocol, environment, fingerprint, dataset, subset, *listed = row
+    with _named(f"series {key.digest()[:12]}, {checkpoint!r}"):
+        split = {"fingerprint": fingerprint, "dataset": dataset, "subset": subset} | _listed(
+            *listed
+        )._asdict()
+        facts = msgspec.json.decode(msgspec.convert(environment, str), type=dict[str, Any])
+        named = {"checkpoint": checkpoint, "metric": metric, "protocol": protocol, "environment": facts}
+        use = msgspec.convert(named | {"split": split}, Use)
+        if len(use.split.classes) != key.num_classes:
+            raise ValueError(f"{len(use.split.classes)} names of {key.num_classes} classes")
+        if (
+            max((max(members, default=0) for members in use.split.categories.values()), default=0)
+            >= key.num_classes
+        ):
+            raise ValueError(f"a category has a class beyond the {key.num_classes} there are")
+    return use
 
 
 def _conflict(path: Path, key: EvidenceKey, image: Image, ours: bytes, theirs: bytes) -> str:

@@ -4,15 +4,43 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from .evidence import EvidenceConflictError, EvidenceStore
+from .evidence import EvidenceConflictError, EvidenceStore, contents_of
 from .evidence_file import errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
-    from .evidence import EvidenceKey
+    from .evidence import EvidenceKey, Use
+
+
+class Merged(NamedTuple):
+    """What became of one file."""
+
+    images: int
+    new: int
+
+
+def merge_files(
+    store: EvidenceStore, paths: Iterable[Path], fault_of: Callable[[Use], str] = lambda _: ""
+) -> list[Merged]:
+    """Take over all that the files hold, or nothing at all where one of them cannot be used.
+
+    Every row is held to what segbench writes itself; `fault_of` says what else is wrong with a description, empty
+    where nothing is.
+
+    Raises:
+        EvidenceConflictError: an image has other counts in two files; named are both.
+        EvidenceError: a file is damaged or holds what no measurement gives, or `store` cannot be written.
+    """
+    merged = []
+    with store.writing():
+        for path in paths:
+            with EvidenceStore(path, read_only=True) as source:
+                images = sum(len(source.measured(key)) for key in source.series())
+                merged.append(Merged(images, _take(store, source, source.series(), fault_of)))
+    return merged
 
 
 def merge(store: EvidenceStore, source: EvidenceStore, keys: Iterable[EvidenceKey] | None = None) -> int:
@@ -22,15 +50,29 @@ def merge(store: EvidenceStore, source: EvidenceStore, keys: Iterable[EvidenceKe
         EvidenceConflictError: an image has other counts in the two files; named are both.
         EvidenceError: `source` is damaged, or `store` cannot be written. In either case nothing was taken over.
     """
+    with store.writing():
+        return _take(store, source, source.series() if keys is None else keys, lambda _: "")
+
+
+def _take(
+    store: EvidenceStore, source: EvidenceStore, keys: Iterable[EvidenceKey], fault_of: Callable[[Use], str]
+) -> int:
     source.check()
     try:
-        with store.writing():
-            chosen = source.series() if keys is None else keys
-            return sum(store.take(key, source.encoded(key), source.uses(key)) for key in chosen)
+        return sum(store.take(key, source.checked(key), _checked_uses(source, key, fault_of)) for key in keys)
     except EvidenceConflictError as error:
         raise EvidenceConflictError(
             f"{error} ({source.path}); nothing was merged. Prune the series from the wrong file, or keep them apart"
         ) from error
+
+
+def _checked_uses(source: EvidenceStore, key: EvidenceKey, fault_of: Callable[[Use], str]) -> Iterator[Use]:
+    for use in source.uses(key):
+        with errors(source.path, "read"):
+            contents_of(use.split)  # lists no image twice
+            if fault := fault_of(use):
+                raise ValueError(f"series {key.digest()[:12]}, {use.checkpoint!r}: {fault}")
+        yield use
 
 
 def export(source: EvidenceStore, target: Path, keys: Iterable[EvidenceKey]) -> int:

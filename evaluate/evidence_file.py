@@ -6,6 +6,7 @@ import os
 import sqlite3
 import time
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SCHEMA_VERSION = 3
+MOST_VALUE_BYTES = 64 << 20
+"""Of one value in the file: counts of an image take some kilobytes, a list of 100,000 images seven megabytes."""
+_SQLITE_LIMIT_LENGTH = 0
+"""SQLite's number of the limit (sqlite3.h); `sqlite3` has its name from Python 3.11 on, and `setlimit` with it."""
 LOCK_WAIT_SECONDS = 30.0
 
 _VERSION_1 = (
@@ -77,6 +82,10 @@ class EvidenceError(Exception):
     """The evidence file cannot be used; the message says why and what to do."""
 
 
+class DamagedEvidenceError(EvidenceError):
+    """What the file holds is not what segbench writes."""
+
+
 def connect(path: Path) -> sqlite3.Connection:
     """Open an evidence file for reading and writing; it is made, or brought to the present format.
 
@@ -88,9 +97,9 @@ def connect(path: Path) -> sqlite3.Connection:
     if path.exists() and not path.is_file():
         raise EvidenceError(f"{path}: expected an evidence file, found something that is no regular file")
     path.touch()  # with the modes of the user's umask, which SQLite's own files then take from it
-    database = sqlite3.connect(path, timeout=LOCK_WAIT_SECONDS, isolation_level=None)
+    database = _guarded(sqlite3.connect(path, timeout=LOCK_WAIT_SECONDS, isolation_level=None))
     try:
-        _refuse_newer(database, path)
+        _require_format(database, path)
         # WAL with synchronous=NORMAL: a killed process loses nothing, a power cut at most the last images.
         _use_wal(database)
         database.execute("PRAGMA synchronous = NORMAL")
@@ -116,13 +125,13 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
     database = _read(path, "mode=ro")
     try:
         try:
-            version = _refuse_newer(database, path)
+            version = _require_format(database, path)
         except sqlite3.OperationalError:
             if not settled:
                 raise
             database.close()
             database = _read(path, "mode=ro&immutable=1")
-            version = _refuse_newer(database, path)
+            version = _require_format(database, path)
         return database if version == SCHEMA_VERSION else _migrated_copy(database, path)
     except BaseException:
         database.close()
@@ -131,7 +140,17 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
 
 def _read(path: Path, mode: str) -> sqlite3.Connection:
     address = f"file:{quote(os.fsencode(path.absolute()))}?{mode}"
-    return sqlite3.connect(address, uri=True, timeout=LOCK_WAIT_SECONDS, isolation_level=None)
+    return _guarded(sqlite3.connect(address, uri=True, timeout=LOCK_WAIT_SECONDS, isolation_level=None))
+
+
+def _guarded(database: sqlite3.Connection) -> sqlite3.Connection:
+    """The connection with what SQLite recommends for files of others (sqlite.org/security.html)."""
+    set_limit = getattr(database, "setlimit", None)
+    if set_limit is not None:
+        set_limit(_SQLITE_LIMIT_LENGTH, MOST_VALUE_BYTES)
+    database.execute("PRAGMA trusted_schema = OFF")
+    database.execute("PRAGMA cell_size_check = ON")
+    return database
 
 
 def _migrated_copy(database: sqlite3.Connection, path: Path) -> sqlite3.Connection:
@@ -142,8 +161,65 @@ def _migrated_copy(database: sqlite3.Connection, path: Path) -> sqlite3.Connecti
     return copy
 
 
+def _require_format(database: sqlite3.Connection, path: Path) -> int:
+    """The format's number; its tables are exactly those that this number stands for.
+
+    Triggers, views in the place of tables, and generated columns would act when the file is read or written.
+    """
+    with _snapshot(database):
+        version = _refuse_newer(database, path)
+        found = _objects(database)
+    expected = _expected_objects(version)
+    begun = version == 0 and found.items() <= _expected_objects(1).items()
+    if found == expected or begun:
+        return version
+    strange = sorted(
+        f"{kind} {name}" for kind, name in found if found[kind, name] != expected.get((kind, name))
+    )
+    missing = sorted(f"{kind} {name}" for kind, name in expected.keys() - found.keys())
+    told = [f"{', '.join(strange)} not as evidence has it"] if strange else []
+    told += [f"{', '.join(missing)} missing"] if missing else []
+    raise EvidenceError(
+        f"{path}: no evidence file of format {version}: {'; '.join(told)}; name another file with --evidence, or move "
+        "this one away and measure again"
+    )
+
+
+@contextmanager
+def _snapshot(database: sqlite3.Connection) -> Iterator[None]:
+    """What the body reads belongs together, whoever writes meanwhile."""
+    database.execute("BEGIN")
+    try:
+        yield
+    finally:
+        database.execute("ROLLBACK")
+
+
+def _objects(database: sqlite3.Connection) -> dict[tuple[str, str], str]:
+    """(`table`, name) -> its definition; without SQLite's own indexes and statistics."""
+    rows = database.execute("SELECT type, name, sql FROM sqlite_master").fetchall()
+    return {
+        (str(kind), str(name)): " ".join(str(sql).split())
+        for kind, name, sql in rows
+        if kind not in ("table", "index") or not str(name).startswith("sqlite_")
+    }
+
+
+@lru_cache
+def _expected_objects(version: int) -> dict[tuple[str, str], str]:
+    database = sqlite3.connect(":memory:")
+    for step in _STEPS[:version]:
+        for statement in step:
+            database.execute(statement)
+    objects = _objects(database)
+    database.close()
+    return objects
+
+
 def _refuse_newer(database: sqlite3.Connection, path: Path) -> int:
     version = database.execute("PRAGMA user_version").fetchone()[0]
+    if version < 0:
+        raise ValueError(f"format {version}")
     if version > SCHEMA_VERSION:
         raise EvidenceError(
             f"{path}: evidence format {version} is newer than this segbench reads ({SCHEMA_VERSION}); "
@@ -201,8 +277,8 @@ def errors(path: Path, verb: str) -> Iterator[None]:
         yield
     except sqlite3.OperationalError as error:
         raise EvidenceError(f"{path}: cannot {verb} the evidence: {_cause(error)}") from error
-    except (sqlite3.DatabaseError, ValueError) as error:
-        raise EvidenceError(
+    except (sqlite3.DatabaseError, ValueError, OverflowError, RecursionError) as error:
+        raise DamagedEvidenceError(
             f"{path}: no evidence that can be read: {error}; name another file with --evidence, or move this one away "
             "and measure again"
         ) from error

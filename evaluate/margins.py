@@ -50,6 +50,22 @@ class Closeness:
         """As bytes: the cells that are not zero."""
         return encode(self.counts)
 
+    def fault(self, matrix: Matrix) -> str:
+        """What contradicts the counts of the same images; empty where nothing does."""
+        intersect, _, prediction, label = areas(matrix)
+        lost, gained, left, _ = self.counts.sum(axis=0)
+        of_other_label = label - intersect
+        if (
+            (lost > intersect).any()
+            or (left > prediction - intersect).any()
+            or (gained > of_other_label).any()
+        ):
+            return "a class has more close pixels than pixels"
+        best, second = (self.counts[:, sides].sum(axis=(1, 2)) for sides in ([LOST, LEFT], [GAINED, JOINED]))
+        return (
+            "" if (best == second).all() else "close pixels are not counted once as each of their two classes"
+        )
+
     def pixels(self) -> NDArray[np.int64]:
         """Labelled pixels whose margin is below each limit."""
         return np.cumsum(self.counts[:, [LOST, LEFT]].sum(axis=(1, 2)))

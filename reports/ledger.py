@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 RecordT = TypeVar("RecordT", bound=msgspec.Struct)
 
+MOST_BYTES = 256 << 20
+"""Of a ledger; a measurement takes some kilobytes."""
 SEAL = b" #torn"
 """Ends a line that its writer did not finish; a whole record ends with a brace, so none can look like it."""
 
@@ -63,7 +65,7 @@ def _mend(file: BinaryIO | io.FileIO) -> bytes:
 def _is_json(line: bytes) -> bool:
     try:
         msgspec.json.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return False
     return True
 
@@ -87,10 +89,7 @@ def read_with_warnings(
     Raises:
         LedgerError: the file cannot be read, a line is no record, or has impossible values.
     """
-    try:
-        lines = path.read_bytes().split(b"\n")
-    except OSError as error:
-        raise LedgerError(f"{path}: cannot read the ledger: {error.strerror or error}") from error
+    lines = _lines(path)
     records: list[RecordT] = []
     warnings: list[str] = []
     unknown: dict[str, list[int]] = {}
@@ -111,6 +110,19 @@ def read_with_warnings(
     ]
 
 
+def _lines(path: Path) -> list[bytes]:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise LedgerError(f"{path}: cannot read the ledger: {error.strerror or error}") from error
+    if len(data) > MOST_BYTES:
+        raise LedgerError(
+            f"{path}: it has more than {MOST_BYTES // 2**20} MiB, as no ledger has; name another file"
+        )
+    return data.split(b"\n")
+
+
 def _is_torn(line: bytes, *, last: bool) -> bool:
     """`last` says that no end of line follows: a whole line there comes from an editor, a broken one was torn.
 
@@ -127,7 +139,7 @@ def _unknown_fields(line: bytes, record_type: type[msgspec.Struct]) -> list[str]
 def _record(line: bytes, record_type: type[RecordT], place: str) -> RecordT:
     try:
         return msgspec.json.decode(line, type=record_type)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise LedgerError(
             f"{place}: expected one {record_type.__name__} as a JSON object, found {_shown(line)} ({error}); "
             "restore the line or delete it, the other lines stay as they are"

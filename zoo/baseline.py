@@ -238,7 +238,7 @@ def _bytes(path: Path) -> bytes:
 def _decoded(data: bytes, path: Path) -> State:
     try:
         return msgspec.json.decode(data, type=State)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise BaselineError(
             f"{path}: not a whole state as zoo verify --save-baseline writes it: {error}; {ANEW}"
         ) from error

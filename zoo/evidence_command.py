@@ -10,7 +10,9 @@ import msgspec
 from tabulate import tabulate
 
 from ..evaluate.evidence import EvidenceError, EvidenceKey, EvidenceStore, Split, Use
-from ..evaluate.evidence_exchange import export, merge
+from ..evaluate.evidence_exchange import export, merge_files
+from .manifest import ACCURACY_METRICS
+from .measurement import environment_fault
 from .recount import recount
 
 if TYPE_CHECKING:
@@ -110,11 +112,17 @@ def _fits(holding: Holding, pattern: str) -> bool:
 def older(held: Sequence[Holding], days: float) -> list[Holding]:
     """Those whose series nothing was written to for so many days."""
     limit = datetime.now(timezone.utc) - timedelta(days=days)
-    return [
-        holding
-        for holding in held
-        if datetime.fromisoformat(holding.last_used.replace("Z", "+00:00")) <= limit
-    ]
+    return [holding for holding in held if _moment(holding) <= limit]
+
+
+def of_the_future(held: Sequence[Holding]) -> list[Holding]:
+    """Those whose series were last written to later than now: the clock was set back, their age is unknown."""
+    now = datetime.now(timezone.utc)
+    return [holding for holding in held if _moment(holding) > now]
+
+
+def _moment(holding: Holding) -> datetime:
+    return datetime.fromisoformat(holding.last_used.replace("Z", "+00:00"))
 
 
 def keys_of(held: Iterable[Holding]) -> list[EvidenceKey]:
@@ -140,17 +148,23 @@ def give_away(store: EvidenceStore, target: Path, held: Sequence[Holding], *, fo
 
 
 def bring_together(target: EvidenceStore, files: Iterable[Path]) -> list[dict[str, Any]]:
-    """Merge files into `target`, one after the other; a record of each.
+    """Merge files into `target`, all or none; a record of each.
 
     Raises:
-        EvidenceError: a file cannot be used, or contradicts what is there; those before it are merged.
+        EvidenceError: a file cannot be used, or contradicts another or what is there; nothing is merged.
     """
-    records = []
-    for path in files:
-        with EvidenceStore(path, read_only=True) as source:
-            total = sum(len(source.measured(key)) for key in source.series())
-            records.append({"file": str(path), "images": total, "new": merge(target, source)})
-    return records
+    paths = list(files)
+    return [
+        {"file": str(path), "images": merged.images, "new": merged.new}
+        for path, merged in zip(paths, merge_files(target, paths, _use_fault), strict=True)
+    ]
+
+
+def _use_fault(use: Use) -> str:
+    """What a description says that `zoo verify` would not."""
+    if use.metric not in ACCURACY_METRICS:
+        return f"expected one of {', '.join(ACCURACY_METRICS)}, found {use.metric!r}"
+    return environment_fault(use.environment)
 
 
 # --- for people and programs ---------------------------------------------------------------------------

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import datetime
+from typing import Annotated, Any
 
 import msgspec
 
@@ -10,7 +11,9 @@ from ..reports.metrics import METRICS
 
 _LARGEST = 1e9
 """Of any figure: what is beyond has a slipped exponent, whatever its unit."""
+_UNLIKE = "expected details and environment as zoo writes them: {}"
 _Percentages = dict[str, float | None]
+NotNegative = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class Measurement(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,14 +34,14 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     dataset_fingerprint: str
     dataset_ids_sha256: str = ""
     """SHA-256 (hex) of the split's ids in order, one a line; empty in records older than this field."""
-    label_pixels: dict[str, int] = {}
+    label_pixels: dict[str, NotNegative] = {}
     """Class name -> labelled pixels of the whole split, as they were counted; empty in older records."""
-    stray_pixels: int = 0
+    stray_pixels: NotNegative = 0
     """Pixels whose label is neither a class nor ignored: they enlarge unions and nothing else."""
-    image_count: int
-    seconds: float
+    image_count: NotNegative
+    seconds: Annotated[float, msgspec.Meta(ge=0)]
     """Wall time of this run; images taken from stored evidence cost none."""
-    new_images: int
+    new_images: NotNegative
     """Images predicted in this run; the others came from stored evidence."""
     precision: str
     environment: dict[str, Any]
@@ -58,9 +61,46 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
         if not 0 <= self.value <= limit:
             return f"expected a {self.metric} from 0 to {limit:g}, found {self.value:g}"
         try:
-            for name in ("iou_percent", "definitions"):
-                msgspec.convert(self.details.get(name, {}), _Percentages)
-            msgspec.convert(self.environment.get("packages", {}), dict[str, str | None])
+            msgspec.convert(self.details, _Details)
+            datetime.fromisoformat(self.taken_at.replace("Z", "+00:00"))
         except msgspec.ValidationError as error:
-            return f"expected details and environment as zoo writes them: {error}"
-        return ""
+            return _UNLIKE.format(error)
+        except ValueError:
+            return f"expected a date and time as taken_at, found {self.taken_at!r}"
+        return environment_fault(self.environment)
+
+
+class _Closeness(msgspec.Struct):
+    """A limit of `evaluate.margins.Closeness.summary`."""
+
+    below: float
+    miou_may_fall_points: float
+    miou_may_rise_points: float
+
+
+class _Details(msgspec.Struct):
+    """What reports take from a measurement's details."""
+
+    iou_percent: _Percentages = {}
+    definitions: _Percentages = {}
+    rounding: Annotated[list[_Closeness], msgspec.Meta(min_length=1)] | msgspec.UnsetType = msgspec.UNSET
+
+
+class _Environment(msgspec.Struct):
+    """What reports take from a measurement's environment."""
+
+    packages: dict[str, str | None] = {}
+    device: str | None = None
+    platform: str | None = None
+    python: str | None = None
+    cuda: str | None = None
+    cudnn: str | int | None = None
+
+
+def environment_fault(environment: dict[str, Any]) -> str:
+    """What is not as `evaluate.device.environment` writes it; empty where all is."""
+    try:
+        msgspec.convert(environment, _Environment)
+    except msgspec.ValidationError as error:
+        return _UNLIKE.format(error)
+    return ""

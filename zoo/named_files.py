@@ -22,6 +22,8 @@ from typing import BinaryIO
 STANDARD_INPUT = (Path("-"), Path("/dev/stdin"))
 PIPE_LIMIT_BYTES = 64 * 2**20
 """Of a document that comes through a pipe, which has no size that could be looked at first."""
+FILE_LIMIT_BYTES = 256 * 2**20
+"""Of a document in a file, which is read whole: a manifest of 34 rows has 100 KB, a training log some megabytes."""
 _SHOWN_CHARACTERS = 80
 _SPECIAL = {
     stat.S_IFIFO: "a pipe",
@@ -122,10 +124,15 @@ def read_bytes(path: Path) -> bytes:
     """All of a file.
 
     Raises:
-        OSError: it cannot be read, or is none.
+        OSError: it cannot be read, is none, or has more bytes than `FILE_LIMIT_BYTES`.
     """
     with open_regular(path) as file:
-        return file.read()
+        data = file.read(FILE_LIMIT_BYTES + 1)
+    if len(data) > FILE_LIMIT_BYTES:
+        raise OSError(
+            errno.EFBIG, f"it has more than {FILE_LIMIT_BYTES // 2**20} MiB, as no such document has"
+        )
+    return data
 
 
 def read_text(path: Path) -> str:

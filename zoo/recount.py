@@ -10,6 +10,7 @@ from ..evaluate.accuracy import counts_from_evidence, matrix_from_evidence
 from ..evaluate.confusion import accuracy_scores, areas
 from ..evaluate.definitions import all_definitions
 from ..evaluate.evidence import contents_of
+from ..evaluate.evidence_file import DamagedEvidenceError
 from ..evaluate.margins import summed
 from .measurement import Measurement
 from .rounding import DETAIL
@@ -61,12 +62,29 @@ def recount(
     )
 
 
-def finished(store: EvidenceStore) -> Iterator[Measurement]:
-    """The measurement of every described series whose split is complete, the one used last at the end."""
+def finished(store: EvidenceStore) -> Iterator[Measurement | str]:
+    """The measurement of every described series whose split is complete, the one used last at the end.
+
+    In place of one that cannot be had, a sentence says why; the others do not depend on it.
+    """
     for key in sorted(store.series(), key=store.last_used):
-        for use in store.uses(key):
-            if lacking(store, key, use.split) == 0:
-                yield recount(store, key, use)
+        yield from _measurements_or_why(store, key)
+
+
+def _measurements_or_why(store: EvidenceStore, key: EvidenceKey) -> Iterator[Measurement | str]:
+    try:
+        yield from _measurements(store, key)
+    except (DamagedEvidenceError, ValueError) as error:
+        yield f"series {key.digest()[:12]} has no score: {error}"
+
+
+def _measurements(store: EvidenceStore, key: EvidenceKey) -> Iterator[Measurement]:
+    for use in store.uses(key):
+        if lacking(store, key, use.split) == 0:
+            found = recount(store, key, use)
+            if fault := found.fault():
+                raise ValueError(f"{use.checkpoint}: {fault}")
+            yield found
 
 
 def lacking(store: EvidenceStore, key: EvidenceKey, split: Split) -> int:

@@ -19,7 +19,7 @@ from segbench.evaluate.evidence import (
     Use,
 )
 from segbench.evaluate.evidence_exchange import export, merge
-from segbench.evaluate.margins import LIMITS, Closeness
+from segbench.evaluate.margins import JOINED, LIMITS, LOST, Closeness
 
 KEY = EvidenceKey(
     weights_sha256="w",
@@ -388,7 +388,8 @@ def test_a_disk_that_takes_no_more_is_named_by_the_real_system(path):
 
 def test_merging_adds_the_close_pixels_that_an_earlier_format_lacked(tmp_path):
     """The same counts without and with close pixels: merged, they are there, and nothing counts as new."""
-    close = Closeness(np.arange(len(LIMITS) * 4 * 3).reshape(len(LIMITS), 4, 3))
+    close = Closeness(np.zeros((len(LIMITS), 4, 3), dtype=np.int64))
+    close.counts[0, LOST, 0] = close.counts[0, JOINED, 1] = 1
     with EvidenceStore(tmp_path / "a.sqlite") as store, EvidenceStore(tmp_path / "b.sqlite") as newer:
         store.add(KEY, A, matrix(1))
         newer.add(KEY, A, matrix(1), close)

@@ -15,6 +15,7 @@ from ..evidence_command import (
     holdings,
     keys_of,
     list_text,
+    of_the_future,
     older,
     record,
     score,
@@ -84,7 +85,13 @@ def _evidence_prune(store: EvidenceStore, arguments: argparse.Namespace) -> int:
     if not arguments.series and arguments.older is None:
         raise CommandError("zoo evidence prune: name series, or give --older DAYS", USAGE)
     held = chosen(holdings(store), arguments.series)
-    held = held if arguments.older is None else older(held, arguments.older)
+    if arguments.older is not None:
+        if ahead := keys_of(of_the_future(held)):
+            warning = (
+                "were last used later than this machine's clock says; their age is unknown, they are kept"
+            )
+            print(f"zoo: warning: {len(ahead)} series {warning}", file=sys.stderr)
+        held = older(held, arguments.older)
     if not arguments.dry_run and held:
         store.forget(keys_of(held))
     write(json_text([record(holding) for holding in held]) if arguments.json else list_text(held))

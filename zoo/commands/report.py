@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from typing import TYPE_CHECKING
 
 from ...evaluate.evidence import EvidenceError, EvidenceStore
@@ -80,9 +81,13 @@ def _from_evidence(path: Path) -> list[Measurement]:
 
     try:
         with EvidenceStore(path, read_only=True) as store:
-            return list(finished(store))
+            found = list(finished(store))
     except EvidenceError as error:
         raise CommandError(str(error), CANNOT_MEASURE) from error
+    for absence in found:
+        if isinstance(absence, str):
+            print(f"zoo: warning: {path}: {absence}", file=sys.stderr)
+    return [measurement for measurement in found if not isinstance(measurement, str)]
 
 
 def _print_definitions(chosen: Iterable[Checkpoint], answers: Answers, arguments: argparse.Namespace) -> int:
