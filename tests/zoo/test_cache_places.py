@@ -18,7 +18,7 @@ from segbench.zoo.fetch import (
     wanted_weights,
     weights_path,
 )
-from segbench.zoo.fetch.answers import verify_cache
+from segbench.zoo.fetch.answers import list_cache, verify_cache
 
 DATA = checkpoint_file(3_000, seed=0)
 OTHER = checkpoint_file(3_000, seed=1)
@@ -66,7 +66,10 @@ def test_a_name_that_differs_in_case_alone_is_another_checkpoint(server, checkpo
             f"{folder.with_name('model')}: this disk takes it for the folder 'MODEL', which is another checkpoint's; "
             "rename one of the two, or set ZOO_HOME to a disk that tells their names apart"
         )
-    assert verify_cache([wanted_weights(lower)], tmp_path / "zoo-home").exit_code == 4
+    wanted = [wanted_weights(lower)]
+    assert verify_cache(wanted, tmp_path / "zoo-home").exit_code == 4
+    listed = list_cache(wanted)
+    assert (listed.faults, listed.records[0]["state"]) == ((str(error.value),), "another checkpoint's folder")
     assert fetch(upper, patience=ONCE).read_bytes() == DATA
     assert list(json.loads((tmp_path / "zoo.lock").read_text())["files"]) == ["MODEL"]
 
@@ -88,6 +91,29 @@ def test_two_ids_with_one_file_name_have_a_file_each(server, checkpoint, tmp_pat
     ]
     assert [fetch(row, patience=ONCE).read_bytes() for row in rows] == [DATA, OTHER]
     assert [fetch(row, patience=ONCE, offline=True).read_bytes() for row in rows] == [DATA, OTHER]
+
+
+def test_a_last_rename_that_is_refused_leaves_one_name_and_the_next_run_has_the_file(
+    server, checkpoint, tmp_path, monkeypatch
+):
+    """A partial file is written to; a second name of it among the blobs would change with it."""
+    server.file("/f.pth", DATA)
+    row = checkpoint(f"{server.url}/f.pth", sha256=SHA256)
+    target, replace = weights_path(row), type(tmp_path).replace
+
+    def refuse(path, new):
+        if new == target:
+            raise OSError(28, os.strerror(28))
+        return replace(path, new)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(tmp_path), "replace", refuse)
+        with pytest.raises(FetchError, match="cannot write: No space left on device"):
+            fetch(row, patience=ONCE)
+    assert [path.stat().st_nlink for path in target.parent.glob("*.part")] == [1]
+    assert fetch(row, patience=ONCE).read_bytes() == DATA
+    assert sorted(path.name for path in target.parent.iterdir()) == ["f.pth"]
+    assert len(server.bodies()) == 1
 
 
 def test_a_clock_that_was_set_back_changes_nothing(server, checkpoint, monkeypatch):

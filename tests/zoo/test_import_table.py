@@ -226,6 +226,17 @@ def test_mistakes_have_one_message(tmp_path, capsys, arguments, message):
     assert message in capsys.readouterr().err
 
 
+def test_a_documents_address_is_written_without_what_grants_access(tmp_path):
+    into = tmp_path / "zoo.yaml"
+    secret = "https://user:SECRET@x.example/README.md?token=SECRET"
+    for _ in range(2):
+        run("import", write(tmp_path, mmseg_readme(ZOO)), "--into", into, "--url", secret)
+    assert "SECRET" not in into.read_text()
+    assert [document.url for document in load_manifest(into).documents.values()] == [
+        "https://***@x.example/README.md?token=***"
+    ]
+
+
 def test_a_later_state_of_a_known_page_becomes_a_document_of_its_own(tmp_path):
     into, page = tmp_path / "zoo.yaml", mmseg_readme(ZOO)
     run("import", write(tmp_path, page), "--into", into, "--date", "2021-10-13")

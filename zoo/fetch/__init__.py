@@ -313,14 +313,14 @@ def torchs_file(wanted: Wanted) -> Path:
 
 def _fetched(wanted: Wanted, say: Callable[[str], object]) -> Fetched | None:
     """The verified file of the cache, perhaps one that another row brought; else None."""
-    if fault := _folder_fault(wanted):
+    if fault := folder_fault(wanted):
         raise LocalError(fault)
     if wanted.target.is_file() or _link_known(wanted):
         return Fetched(path=wanted.target, sha256=_require_good(wanted, say))
     return None
 
 
-def _folder_fault(wanted: Wanted) -> str | None:
+def folder_fault(wanted: Wanted) -> str | None:
     """Why the folder of the target is another checkpoint's, on a disk that does not tell upper from lower case."""
     other = cache.namesake(wanted.target)
     return other and (
@@ -375,7 +375,7 @@ def _require_good(wanted: Wanted, say: Callable[[str], object]) -> str:
 
 def target_fault(wanted: Wanted, found: str, path: Path | None = None) -> str | None:
     """Why a file of the cache (None: the target) with SHA-256 `found` is not the wanted one, and what to do."""
-    if fault := _folder_fault(wanted):
+    if fault := folder_fault(wanted):
         return fault
     path = path or wanted.target
     remedy = f"delete {path} and fetch it again"

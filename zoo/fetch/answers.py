@@ -135,10 +135,14 @@ def result_record(result: Result) -> dict[str, Any]:
 
 def list_cache(wanted: Iterable[Wanted]) -> Answer:
     """`--list`: what is there of every file."""
-    from .holdings import holding_records, holdings_text, survey  # noqa: PLC0415
+    from .holdings import faults_told, holding_records, holdings_text, survey  # noqa: PLC0415
 
     holdings = [survey(one) for one in wanted]
-    return Answer(text=holdings_text(holdings), records=holding_records(holdings))
+    return Answer(
+        text=holdings_text(holdings),
+        records=holding_records(holdings),
+        faults=tuple(faults_told(holdings)),
+    )
 
 
 def verify_cache(wanted: Iterable[Wanted], home: Path) -> Answer:

@@ -92,7 +92,12 @@ def adopt(partial: Path, target: Path, sha256: str, home: Path) -> None:
         blob.unlink()
     with suppress(OSError):  # no hard links here, or the blob is there already
         os.link(partial, blob)
-    partial.replace(target)
+    try:
+        partial.replace(target)
+    except OSError:
+        if blob.exists() and blob.samefile(partial):  # a partial file may be written to, a blob may not
+            blob.unlink()
+        raise
     if blob.exists() and not blob.samefile(target):
         _link(blob, target)
     for leftover in (partial, *partial_paths(target)):

@@ -10,7 +10,7 @@ import msgspec
 from filelock import FileLock, Timeout
 from tabulate import tabulate
 
-from . import Action, Wanted, cache, target_fault, torchs_file, unforeseen, wanted_action
+from . import Action, Wanted, cache, folder_fault, target_fault, torchs_file, unforeseen, wanted_action
 from .download import FetchError, file_sha256
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ class Holding(msgspec.Struct, frozen=True, kw_only=True):
     checkpoint: str
     kind: str
     state: str
-    """An `Action` in words."""
+    """An `Action` in words, or that the place is another checkpoint's."""
     path: str
     size_bytes: int | None = None
     """Bytes that are there, of a partial file too."""
@@ -38,11 +38,20 @@ class Holding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _UNCHECKED = "in torch's cache, not checked"
+_NAMESAKES = "another checkpoint's folder"
 _STATES = {Action.DOWNLOAD: "not fetched", Action.REUSE: _UNCHECKED}
 
 
 def survey(wanted: Wanted) -> Holding:
     """What is there, without reading it."""
+    if fault := folder_fault(wanted):
+        return Holding(
+            checkpoint=wanted.checkpoint.id,
+            kind=wanted.kind,
+            state=_NAMESAKES,
+            path=str(wanted.target),
+            fault=fault,
+        )
     action = wanted_action(wanted)
     path = torchs_file(wanted) if action is Action.REUSE else wanted.target
     seen = cache.partial_paths(wanted.target) if action is Action.RESUME else [path]
@@ -60,6 +69,8 @@ def survey(wanted: Wanted) -> Holding:
 def examine(wanted: Wanted) -> Holding:
     """`survey`, and the file's bytes hashed and compared."""
     found = survey(wanted)
+    if found.fault:
+        return found
     if found.state == _UNCHECKED:
         return _examine_torchs(wanted, found)
     path = wanted.target

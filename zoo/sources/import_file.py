@@ -11,6 +11,7 @@ import msgspec
 
 from ..file_names import stem
 from ..manifest import Manifest, ManifestError, load_manifest
+from ..urls import shown_url
 from . import SourceDocument, SourceError, read_source
 from .import_table import Merged, Provenance, import_rows, provenance
 from .manifest_edit import EditError, add, check, fragment, new_manifest
@@ -23,6 +24,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """Name among the manifest's documents; made of publisher and method where empty."""
     publisher: str = ""
     url: str | None = None
+    """Where the document is published; a manifest is passed on, so only `shown_url` of it is written."""
     date: str | None = None
     listed: str | None = None
     only: tuple[str, ...] = ()
@@ -53,8 +55,9 @@ def import_file(path: Path, request: Request, into: Path | None = None) -> Impor
         ManifestError: the manifest that is there is wrong.
     """
     document = _chosen(read_source(path), request)
+    url = shown_url(request.url) if request.url else None
     origin = provenance(
-        document, key=request.key, url=request.url, date=_day(request.date), listed=_day(request.listed)
+        document, key=request.key, url=url, date=_day(request.date), listed=_day(request.listed)
     )
     before = load_manifest(into) if into is not None and into.exists() else None
     datasets = (before or load_manifest()).datasets
