@@ -12,7 +12,9 @@ from .datasets import Colour, DatasetError, Sample
 from .findings import Finding, some
 from .geometry import Size
 from .label_pictures import advice, orientation, palette, why_ambiguous, why_no_labels
+from .open_picture import open_picture
 from .pixels import ends_properly, mat_shape, read_image
+from .regular_files import open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -79,7 +81,7 @@ def _header(path: Path, refusal: Callable[[Image.Image], str] | None = None) -> 
         head, tail = _ends(path)
         if not head:
             return Picture(fault=f"{path}: the file is empty")
-        with Image.open(path) as image:
+        with open_picture(path) as image:
             picture = Picture(
                 size=(image.height, image.width),
                 mode=image.mode,
@@ -93,14 +95,15 @@ def _header(path: Path, refusal: Callable[[Image.Image], str] | None = None) -> 
         return Picture(fault=f"{path}: not a picture but {_nature(path)}")
     except DatasetError as error:
         return Picture(fault=str(error))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        return Picture(fault=f"{path}: cannot be read: {error}")
+    except (OSError, SyntaxError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else None
+        return Picture(fault=f"{path}: cannot be read: {why or error}")
     return picture
 
 
 def _ends(path: Path) -> tuple[bytes, bytes]:
     """The first and the last bytes of a file."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         head = file.read(_END_BYTES)
         file.seek(max(0, file.seek(0, io.SEEK_END) - _END_BYTES))
         return head, file.read(_END_BYTES)
@@ -145,7 +148,7 @@ def unreadable(faults: list[str], examined: int) -> Iterator[Finding]:
             gravity="error",
             what=f"{len(faults)} files of {examined} examined pairs cannot be read: {faults[0]}{more}",
             effect="without them the number is not the full split's; zoo verify refuses it: no number",
-            remedy="copy or unpack these files again",
+            remedy="mend what the message names, or copy or unpack these files again",
         )
 
 

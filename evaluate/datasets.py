@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import msgspec
 
+from .regular_files import composed, existing_form, read_text
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -204,7 +206,11 @@ def samples(dataset: Dataset, images: Path, ids: Iterable[str]) -> tuple[Sample,
     spec, form = dataset.spec, dataset.label_files
     labels = dataset.root / form.folder
     return tuple(
-        Sample(id=name, image=images / f"{name}{spec.image_suffix}", label=labels / f"{name}{form.suffix}")
+        Sample(
+            id=name,
+            image=existing_form(images / f"{name}{spec.image_suffix}"),
+            label=existing_form(labels / f"{name}{form.suffix}"),
+        )
         for name in ids
     )
 
@@ -278,8 +284,8 @@ def _refuse_unlisted(error: OSError) -> None:
 
 
 def ids_with(suffix: str, files: Iterable[str]) -> set[str]:
-    """The ids of the files whose names end in `suffix`."""
-    return {name.removesuffix(suffix) for name in files if name.endswith(suffix)}
+    """The ids of the files whose names end in `suffix`, in the Unicode form that lists are written in."""
+    return {composed(name.removesuffix(suffix)) for name in files if name.endswith(suffix)}
 
 
 def label_ids(spec: DatasetSpec, form: LabelFiles, files: Iterable[str]) -> set[str]:
@@ -332,9 +338,7 @@ def listed_ids(path: Path) -> list[str]:
         DatasetError: the file is missing or no text.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_text(path).split("\n")
     except OSError as error:
         raise DatasetError(f"{path}: cannot read the split's list: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise DatasetError(f"{path}: the split's list is no UTF-8 text ({error.reason})") from error
-    return [line.strip() for line in lines if line.strip()]
+    return [composed(line.strip()) for line in lines if line.strip()]

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from .datasets import OWN_FOLDER, Colour, DatasetError, DatasetSpec, LabelFiles, files_below
 from .limits import LARGEST_LABEL, class_breaches, ignore_breach
+from .regular_files import read_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -108,10 +109,11 @@ def _read_classes(path: Path) -> tuple[tuple[str, ...], tuple[Colour, ...], int]
 
 def _lines(path: Path) -> list[tuple[int, str]]:
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise DatasetError(f"{path}: cannot read the classes: {reason}; {_EXPECTED}") from error
+        lines = read_text(path).split("\n")
+    except OSError as error:
+        raise DatasetError(
+            f"{path}: cannot read the classes: {error.strerror or error}; {_EXPECTED}"
+        ) from error
     return [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()]
 
 

@@ -33,6 +33,10 @@ _MOST_OF_8_BITS = 255
 def why_no_labels(picture: Image.Image) -> str:
     """Why an opened picture, whose pixels need not be decoded, is no map of class indices; empty where it is one."""
     if picture.mode not in _WHOLE_NUMBERS:
+        if picture.mode == "F":
+            return (
+                "labels are decimal fractions (Pillow's mode F), expected whole class indices in one channel"
+            )
         what = "with transparency" if picture.mode in ("LA", "La", "PA") else "colour"
         return f"labels are a {picture.mode} {what} picture, expected class indices in one channel"
     if picture.format not in _EXACT_CONTAINERS or picture.info.get("compression") in _LOSSY_TIFF:

@@ -20,6 +20,8 @@ from PIL import Image, UnidentifiedImageError
 from .datasets import DatasetError
 from .label_pictures import advice, stored_values, why_ambiguous, why_no_labels, why_too_large
 from .mat_file import MatError, described, numbers
+from .open_picture import open_picture
+from .regular_files import read_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +41,7 @@ MAT_ARRAY = "S"
 
 T = TypeVar("T")
 
+_ADVICE = "where another program opens it, save it anew there, else copy it again"
 _TRAILERS = {b"\xff\xd8": b"\xff\xd9", b"\x89PNG": b"IEND"}
 _TRAILER_WINDOW_BYTES = 64
 
@@ -51,22 +54,20 @@ def read_image(path: Path) -> Pixels:
             truncated JPEG with grey and says nothing, which would change the number without a word.)
     """
     try:
-        data = path.read_bytes()
+        data = read_bytes(path)
     except OSError as error:
         raise DatasetError(f"{path}: cannot read the image: {error.strerror or error}") from error
+    if not data:
+        raise DatasetError(f"{path}: the image file is empty; copy it again")
     if not ends_properly(data):
         _require_complete(path, data)
     pixels = _decoded(path, data)
     if pixels is None:
-        raise DatasetError(
-            f"{path}: not an image that cv2 can decode ({len(data)} bytes); copy the file again"
-        )
+        raise DatasetError(f"{path}: not an image that cv2 can decode ({len(data)} bytes); {_ADVICE}")
     return np.asarray(pixels, dtype=np.uint8)
 
 
 def _decoded(path: Path, data: bytes) -> Pixels | None:
-    if not data:
-        return None
     try:
         return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)  # pyright: ignore[reportReturnType]
     except cv2.error as error:
@@ -85,11 +86,11 @@ def ends_properly(data: bytes) -> bool:
 def _require_complete(path: Path, data: bytes) -> None:
     """Let Pillow, which refuses truncated data, decide about a file with something odd at its end."""
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with open_picture(io.BytesIO(data)) as image:
             image.load()
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, ValueError) as error:
         raise DatasetError(
-            f"{path}: the image is truncated or damaged ({error}); copy the file again"
+            f"{path}: the image has no proper end, and Pillow says: {error}; {_ADVICE}"
         ) from error
 
 
@@ -138,7 +139,7 @@ def map_values(values: Labels, form: LabelFiles, ignore_index: int) -> Labels:
 
 def _read_indices(path: Path, form: LabelFiles, num_classes: int) -> Labels:
     try:
-        with Image.open(path) as image:
+        with open_picture(io.BytesIO(read_bytes(path))) as image:
             fault = why_no_labels(image) or why_ambiguous(image, form, num_classes)
             if fault:
                 raise DatasetError(f"{path}: {fault}; {advice()}")
@@ -146,8 +147,16 @@ def _read_indices(path: Path, form: LabelFiles, num_classes: int) -> Labels:
             return stored_values(image)
     except FileNotFoundError as error:
         raise DatasetError(f"{path}: the label file is missing") from error
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DatasetError(f"{path}: cannot read the labels: {error}; copy the file again") from error
+    except UnidentifiedImageError as error:
+        raise DatasetError(
+            f"{path}: cannot read the labels: no picture that Pillow knows; {_ADVICE}"
+        ) from error
+    except (OSError, SyntaxError, ValueError) as error:
+        if (
+            isinstance(error, OSError) and error.strerror
+        ):  # the system's word, which says nothing about the content
+            raise DatasetError(f"{path}: cannot read the labels: {error.strerror}") from error
+        raise DatasetError(f"{path}: cannot read the labels: {error}; {_ADVICE}") from error
 
 
 def mat_shape(path: Path) -> tuple[int, int]:
@@ -180,10 +189,12 @@ def _read_mat(path: Path) -> Labels:
 
 def _mat(path: Path, read: Callable[[bytes], T]) -> T:
     try:
-        return read(path.read_bytes())
+        return read(read_bytes(path))
     except FileNotFoundError as error:
         raise DatasetError(f"{path}: the label file is missing") from error
-    except (OSError, MatError) as error:
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot read the MATLAB file: {error.strerror or error}") from error
+    except MatError as error:
         raise DatasetError(f"{path}: cannot read the MATLAB file: {error}") from error
 
 

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 
 import msgspec
 
+from ..evaluate.regular_files import read_document
 from ..reports import ledger
 from ..reports.metrics import METRICS, MetricName
 from ..reports.speed_shape import ALLOWED_RATIO, fit_shape
 from ..reports.verdict import Status
 from .measurement import Measurement
-from .named_files import read_bytes
 from .tables import Answers, judge_ledger
 from .writing import write_whole
 
@@ -230,7 +230,7 @@ def read_saved(path: Path, manifest: Manifest) -> State | None:
 
 def _bytes(path: Path) -> bytes:
     try:
-        return read_bytes(path)
+        return read_document(path)
     except OSError as error:
         raise BaselineError(f"{path}: cannot read the stored state: {error.strerror or error}") from error
 

@@ -31,8 +31,8 @@ from ..evaluate.limits import (
     window_breach,
 )
 from ..evaluate.protocol import EvalProtocol, Positive
+from ..evaluate.regular_files import read_document, text_of
 from ..reports.metrics import MetricName
-from .named_files import read_bytes, text_of
 from .urls import shown_text
 
 if TYPE_CHECKING:
@@ -348,7 +348,7 @@ def load_manifest(path: str | Path | None = None) -> Manifest:
     """
     path = PACKAGED if path is None else Path(path)
     try:
-        data = read_bytes(path)
+        data = read_document(path)
         text_of(data)
     except OSError as error:
         advice = "name another file with --manifest, or leave it out for the packaged zoo"
@@ -367,7 +367,7 @@ class EntryLines(NamedTuple):
 
 def claim_lines(path: str | Path) -> dict[str, EntryLines]:
     """The lines of every checkpoint of a manifest that `load_manifest` accepts, by id."""
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(read_bytes(Path(path)))
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(read_document(Path(path)))
     try:
         entries = _nodes(loader.get_single_node())["checkpoints"].value
     finally:

@@ -1,43 +1,25 @@
-"""Files that somebody names: how a path is understood, what is opened, and how text in it is read.
+"""Files that somebody names: how a path is understood, and what a flag takes.
 
 One convention for all of them. `~` and `~name` are homes, in flags as in the environment. Links are followed. A name
-is found in whichever Unicode form (composed, decomposed) it lies on the disk. Only regular files are opened: a pipe
-hangs and a device never ends. Text is UTF-8, with a byte order mark or without. Whatever cannot be used is an
-`OSError` whose `strerror` says why, as the system's own.
+is found in whichever Unicode form (composed, decomposed) it lies on the disk. What is opened, and how text is read,
+stands in `evaluate.regular_files`.
 """
 
 from __future__ import annotations
 
 import argparse
-import codecs
 import errno
 import os
-import stat
 import sys
-import unicodedata
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
+
+from ..evaluate.regular_files import existing_form, read_text, special_kind, text_of
 
 STANDARD_INPUT = (Path("-"), Path("/dev/stdin"))
 PIPE_LIMIT_BYTES = 64 * 2**20
 """Of a document that comes through a pipe, which has no size that could be looked at first."""
-FILE_LIMIT_BYTES = 256 * 2**20
-"""Of a document in a file, which is read whole: a manifest of 34 rows has 100 KB, a training log some megabytes."""
 _SHOWN_CHARACTERS = 80
-_SPECIAL = {
-    stat.S_IFIFO: "a pipe",
-    stat.S_IFSOCK: "a socket",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-}
-_OTHER_ENCODINGS = (
-    (codecs.BOM_UTF32_LE, "UTF-32"),
-    (codecs.BOM_UTF32_BE, "UTF-32"),
-    (codecs.BOM_UTF16_LE, "UTF-16"),
-    (codecs.BOM_UTF16_BE, "UTF-16"),
-)
-"""Byte order marks, the longer ones first: UTF-32's begins with UTF-16's."""
 
 
 # --- paths ----------------------------------------------------------------------------------------------
@@ -55,25 +37,6 @@ def expanded(text: str) -> Path:
         return Path(text).expanduser()
     except RuntimeError as error:
         raise ValueError("there is no home that ~ could stand for; write the whole path") from error
-
-
-def existing_form(path: Path) -> Path:
-    """The path as it is spelled on the disk, where that differs by the Unicode form of its names alone."""
-    if str(path).isascii() or os.path.lexists(path):
-        return path
-    found = Path(path.anchor)
-    for part in path.parts[1 if path.anchor else 0 :]:
-        found /= part if os.path.lexists(found / part) else _spelled(found, part)
-    return found
-
-
-def _spelled(folder: Path, name: str) -> str:
-    alike = unicodedata.normalize("NFC", name)
-    try:
-        entries = [entry.name for entry in folder.iterdir()]
-    except OSError:
-        return name
-    return next((entry for entry in entries if unicodedata.normalize("NFC", entry) == alike), name)
 
 
 def named_path(text: str) -> Path:
@@ -101,50 +64,7 @@ def named_file(text: str) -> Path:
 # --- reading --------------------------------------------------------------------------------------------
 
 
-def special_kind(path: Path) -> str:
-    """What there is that is neither file nor folder: `a pipe`; empty where it is one of them, or nothing is there."""
-    try:
-        return _SPECIAL.get(stat.S_IFMT(path.stat().st_mode), "")
-    except OSError:
-        return ""
-
-
-def open_regular(path: Path) -> BinaryIO:
-    """Open a file for reading.
-
-    Raises:
-        OSError: it cannot be opened, or is none.
-    """
-    if (kind := special_kind(path)) and path != Path(os.devnull):
-        raise OSError(errno.EINVAL, f"expected a regular file, found {kind}")
-    return path.open("rb")
-
-
-def read_bytes(path: Path) -> bytes:
-    """All of a file.
-
-    Raises:
-        OSError: it cannot be read, is none, or has more bytes than `FILE_LIMIT_BYTES`.
-    """
-    with open_regular(path) as file:
-        data = file.read(FILE_LIMIT_BYTES + 1)
-    if len(data) > FILE_LIMIT_BYTES:
-        raise OSError(
-            errno.EFBIG, f"it has more than {FILE_LIMIT_BYTES // 2**20} MiB, as no such document has"
-        )
-    return data
-
-
-def read_text(path: Path) -> str:
-    """A whole text in UTF-8, with Unix line ends.
-
-    Raises:
-        OSError: it cannot be read, is no file, or no such text.
-    """
-    return text_of(read_bytes(path))
-
-
-def read_document(path: Path) -> str:
+def read_piped_text(path: Path) -> str:
     """As `read_text`; `-`, `/dev/stdin` and a shell's `<(command)` are read through, up to `PIPE_LIMIT_BYTES`.
 
     Raises:
@@ -159,23 +79,3 @@ def read_document(path: Path) -> str:
             errno.EFBIG, f"more than {PIPE_LIMIT_BYTES // 2**20} MiB come through the pipe; name a file"
         )
     return text_of(data)
-
-
-def text_of(data: bytes) -> str:
-    """Bytes of a text as such, without a byte order mark and with Unix line ends.
-
-    Raises:
-        OSError: they are no text in UTF-8.
-    """
-    other = next((name for mark, name in _OTHER_ENCODINGS if data.startswith(mark)), None)
-    if other:
-        raise OSError(errno.EILSEQ, f"expected text in UTF-8, found {other}; save it as UTF-8")
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line, byte = data.count(b"\n", 0, error.start) + 1, data[error.start]
-        message = (
-            f"expected text in UTF-8, found byte 0x{byte:02x} in line {line}, which is none; save it as UTF-8"
-        )
-        raise OSError(errno.EILSEQ, message) from error
-    return text.replace("\r\n", "\n").replace("\r", "\n")

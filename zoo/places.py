@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from ..evaluate.regular_files import existing_form
 from .fetch.download import FetchError
-from .named_files import existing_form, expanded
+from .named_files import expanded
 
 if TYPE_CHECKING:
     from pathlib import Path

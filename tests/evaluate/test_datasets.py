@@ -1,6 +1,7 @@
 """Finding data sets on disk: layouts, fingerprints, and what is said when something is missing."""
 
 import hashlib
+import unicodedata
 
 import msgspec
 import numpy as np
@@ -167,3 +168,25 @@ def test_a_linked_folder_is_listed_under_its_own_name_whatever_the_links_is(tmp_
     for name in ("a", "z"):
         (tmp_path / "real/images" / name).symlink_to("x")
     assert files_below(tmp_path / "real/images") == {"x/2_image.png", "x/10_image.png", "y/1_image.png"}
+
+
+@pytest.mark.parametrize("forms", ["NFC NFD NFD", "NFD NFC NFD", "NFD NFD NFC", "NFC NFC NFC"])
+def test_list_images_and_labels_may_spell_a_name_in_different_unicode_forms(tmp_path, forms):
+    """A list from an editor, images from a Mac's archive, labels from another: one name, one sample, one hash."""
+    listed, image, label = (unicodedata.normalize(form, "café") for form in forms.split())
+    root = tmp_path / "tiny"
+    make(root, [image])
+    (root / "labels" / f"{image}_ids.png").rename(root / "labels" / f"{label}_ids.png")
+    (root / "val.txt").write_text(f"{listed}\n", encoding="utf-8")
+    (sample,) = locate(msgspec.structs.replace(SPEC, image_count=1, id_list="val.txt"), tmp_path).samples
+    assert (sample.id, sample.image.is_file(), sample.label.is_file()) == ("café", True, True)
+    (sample,) = locate(msgspec.structs.replace(SPEC, image_count=1), tmp_path).samples
+    assert (sample.id, sample.image.is_file(), sample.label.is_file()) == ("café", True, True)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
+def test_a_list_in_another_encoding_is_told(tmp_path, encoding):
+    make(tmp_path / "tiny")
+    (tmp_path / "tiny/val.txt").write_text("café\n", encoding=encoding)
+    with pytest.raises(DatasetError, match="cannot read the split's list: expected text in UTF-8, found "):
+        locate(msgspec.structs.replace(SPEC, id_list="val.txt"), tmp_path)

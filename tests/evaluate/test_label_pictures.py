@@ -11,6 +11,7 @@ from raw_png import GREY_ALPHA, PALETTE, RGB, RGBA, chunk, palette, png
 
 from segbench.evaluate import LabelFiles
 from segbench.evaluate.datasets import DatasetError, Sample, content_sha256
+from segbench.evaluate.label_pictures import why_no_labels
 from segbench.evaluate.pixels import read_label
 
 PLAIN = LabelFiles(folder="labels", suffix=".png")
@@ -154,3 +155,9 @@ def test_counts_of_the_former_reading_are_not_used_again(tmp_path):
             digest.update(len(data).to_bytes(8, "little") + data)
         names[depth] = content_sha256(Sample(id="x", image=image, label=label)) == digest.hexdigest()
     assert names == {1: False, 8: True}
+
+
+def test_fractions_are_called_fractions():
+    assert why_no_labels(Image.new("F", (2, 2))) == (
+        "labels are decimal fractions (Pillow's mode F), expected whole class indices in one channel"
+    )

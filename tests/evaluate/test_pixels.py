@@ -1,6 +1,8 @@
 """Pixels equal the publishers' to the byte, and damaged files are named instead of guessed at."""
 
+import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import msgspec
@@ -114,15 +116,18 @@ def test_a_truncated_image_is_named(tmp_path, extension):
     data = cv2.imencode(extension, noise)[1].tobytes()
     path = tmp_path / f"image{extension}"
     path.write_bytes(data[: len(data) // 2])
-    with pytest.raises(DatasetError, match="truncated or damaged"):
+    with pytest.raises(DatasetError, match="the image has no proper end, and Pillow says: "):
         read_image(path)
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "not an image that cv2 can decode (0 bytes); copy the file again"),
-        (b"<html>", "not an image that cv2 can decode (6 bytes); copy the file again"),
+        (b"", "the image file is empty; copy it again"),
+        (
+            b"<html>",
+            "not an image that cv2 can decode (6 bytes); where another program opens it, save it anew there, else copy it again",
+        ),
         (None, "cannot read the image: No such file or directory"),
     ],
 )
@@ -149,3 +154,37 @@ def test_a_matlab_array_that_is_no_label_map_is_told(tmp_path, array):
     form = LabelFiles(folder="", suffix=".mat", format="mat")
     with pytest.raises(DatasetError, match="expected 'S' to be height x width whole numbers"):
         read_label(tmp_path / "x.mat", form, 255)
+
+
+def test_a_picture_of_any_size_is_read_and_the_programs_own_limit_stays(tmp_path, monkeypatch):
+    """Pillow refuses and warns by a limit that is against strangers' uploads; these are the user's own."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    Image.new("L", (64, 32), 3).save(tmp_path / "label.png")
+    form = LabelFiles(folder="", suffix=".png")
+    with ThreadPoolExecutor(4) as pool:
+        labels = list(pool.map(lambda _: read_label(tmp_path / "label.png", form, 255), range(20)))
+    assert {(one.shape, int(one.min()), int(one.max())) for one in labels} == {((32, 64), 3, 3)}
+    assert Image.MAX_IMAGE_PIXELS == 10
+
+
+@pytest.mark.parametrize("suffix", [".png", ".mat"])
+def test_a_pipe_among_the_data_is_named_and_not_waited_for(tmp_path, suffix):
+    path = tmp_path / f"label{suffix}"
+    os.mkfifo(path)
+    form = LabelFiles(folder="", suffix=suffix, format=suffix[1:])
+    for read in (read_image, lambda path: read_label(path, form, 255)):
+        with pytest.raises(DatasetError, match="expected a regular file, found a pipe"):
+            read(path)
+
+
+def test_a_file_that_may_not_be_read_is_not_called_damaged(tmp_path, monkeypatch):
+    path = tmp_path / "label.png"
+    Image.new("L", (4, 4)).save(path)
+
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("segbench.evaluate.pixels.read_bytes", refuse)
+    with pytest.raises(DatasetError) as error:
+        read_label(path, LabelFiles(folder="", suffix=".png"), 255)
+    assert str(error.value) == f"{path}: cannot read the labels: Permission denied"

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from segbench.evaluate.regular_files import existing_form, read_bytes, read_text
 from segbench.zoo import cli, named_files, places
 from segbench.zoo.demo import STREETS
-from segbench.zoo.named_files import existing_form, read_bytes, read_document, read_text
+from segbench.zoo.named_files import read_piped_text
 
 SPECIAL = {"pipe": "a pipe", "socket": "a socket"}
 NAME = "café"
@@ -94,7 +95,7 @@ def test_a_pipe_that_never_ends_is_told(monkeypatch):
     with Path("/dev/zero").open() as endless:
         monkeypatch.setattr(named_files.sys, "stdin", endless)
         with pytest.raises(OSError, match="more than 1 MiB come through the pipe; name a file"):
-            read_document(Path("-"))
+            read_piped_text(Path("-"))
 
 
 def test_homes_are_expanded_after_an_equals_sign_too(capsys, tmp_path, monkeypatch):

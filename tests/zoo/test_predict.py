@@ -64,7 +64,8 @@ def test_a_folder_keeps_its_tree_and_a_bad_picture_does_not_stop_the_rest(tmp_pa
         "labels": None,
         "overlay": None,
         "classes": {},
-        "fault": f"{shots / 'broken.png'}: not an image that cv2 can decode (21 bytes); copy the file again",
+        "fault": f"{shots / 'broken.png'}: not an image that cv2 can decode (21 bytes); where another "
+        "program opens it, save it anew there, else copy it again",
     }
     assert sorted(path.name for path in out.rglob("*") if path.is_file()) == ["one.jpg", "one.png"]
 

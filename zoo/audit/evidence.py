@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from ...evaluate.regular_files import read_document
 from ..file_names import undated
-from ..named_files import read_bytes
 from ..urls import shown_text
 from .findings import Finding, Place
 
@@ -167,7 +167,7 @@ class ManifestLines:
 
 
 def _root(path: Path) -> Any:
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(read_bytes(path))
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(read_document(path))
     try:
         return loader.get_single_node()
     finally:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 
 import msgspec
 
-from ..named_files import read_bytes
+from ...evaluate.regular_files import read_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -99,7 +99,7 @@ def read_log(path: Path) -> TrainingLog:
         LogError: it cannot be read, or is no training log.
     """
     try:
-        text = read_bytes(path).decode("utf-8", "replace")
+        text = read_document(path).decode("utf-8", "replace")
     except OSError as error:
         raise LogError(f"{path}: cannot read the log: {error.strerror or error}") from error
     return parse_log(text, str(path))

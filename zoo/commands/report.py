@@ -7,12 +7,12 @@ import sys
 from typing import TYPE_CHECKING
 
 from ...evaluate.evidence import EvidenceError, EvidenceStore
+from ...evaluate.regular_files import read_text
 from ...reports.difference import short_difference
 from ...reports.records import format_records
 from ...reports.verdict import Status
 from ..background import background
 from ..manifest import load_manifest
-from ..named_files import read_text
 from ..parser import DEFAULT_LEDGER, USAGE
 from ..tables import Answers, answering, definition_records, judge_ledger, report_row
 from .answer import CANNOT_MEASURE, OK, REFUTED, CommandError, fail, write, write_out

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 from filelock import FileLock
 
+from ...evaluate.regular_files import read_document
 from .. import places
-from ..named_files import read_bytes
 from ..urls import shown_url
 from ..writing import write_whole
 from .download import LocalError
@@ -160,7 +160,7 @@ def _is_ours_to_write(path: Path) -> bool:
 
 def _read(path: Path) -> _Content:
     try:
-        content = msgspec.json.decode(read_bytes(path), type=_Content)
+        content = msgspec.json.decode(read_document(path), type=_Content)
     except FileNotFoundError:
         return _Content()
     except (OSError, ValueError, msgspec.DecodeError, RecursionError) as error:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from ..named_files import read_document
+from ..named_files import read_piped_text
 from .metafiles import read_metafiles
 from .records import SourceDocument, SourceError, SourceFault, SourceRow, dataset_of
 from .tables import HEADER_OF_A_PAGE, read_markdown, read_page
@@ -55,7 +55,7 @@ def read_sources(path: Path) -> list[SourceDocument]:
         SourceError: the file cannot be read or has no known form.
     """
     try:
-        text = read_document(path)
+        text = read_piped_text(path)
     except OSError as error:
         raise SourceError(f"{path}: cannot read the document: {error.strerror or error}") from error
     if re.search(r"^\s*\"?Models\"?\s*:", text, re.MULTILINE):

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import yaml
 
+from ...evaluate.regular_files import read_document
 from ..manifest import PACKAGED, CheckpointEntry, Claim, Document, Listing, Manifest, load_manifest
-from ..named_files import read_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -154,7 +154,7 @@ def add(path: Path, documents: Mapping[str, Document], merged: Sequence[Merged])
     Raises:
         EditError: the file is laid out so that nothing can be inserted, or the result would mean something else.
     """
-    data = read_bytes(path)
+    data = read_document(path)
     mark = "\ufeff" if data.startswith(codecs.BOM_UTF8) else ""
     raw = data.decode("utf-8-sig")
     windows = raw.count("\r\n") == raw.count("\n") > 0
