@@ -124,16 +124,22 @@ def _entry(path: Path, number: int, text: str) -> tuple[str, Colour | None]:
     match = _COLOUR_LINE.fullmatch(text)
     if match is None:
         return text, None
-    red, green, blue = (int(part) for part in match.groups()[1:])
+    name, *parts = match.groups()
+    red, green, blue = map(_whole, parts)
     if max(red, green, blue) > 255:
         raise DatasetError(
             f"{path}:{number}: expected a colour as three numbers from 0 to 255, found {text!r}"
         )
-    return match.group(1), (red, green, blue)
+    return name, (red, green, blue)
+
+
+def _whole(digits: str) -> int:
+    """A number of any length: Python refuses more than 4,300 digits, and nine are too many here already."""
+    return int(digits.lstrip("0")[:9] or "0")
 
 
 def _ignore_index(path: Path, ignored: re.Match[str] | None, classes: int) -> int:
-    index = int(ignored.group(1)) if ignored else 255
+    index = _whole(ignored.group(1)) if ignored else 255
     if breach := ignore_breach(index, classes):
         first = "" if ignored else f"; name it in a first line, ignore: {LARGEST_LABEL}"
         raise DatasetError(f"{path}: {breach}{first}")

@@ -138,12 +138,14 @@ def _unknown_fields(line: bytes, record_type: type[msgspec.Struct]) -> list[str]
 
 def _record(line: bytes, record_type: type[RecordT], place: str) -> RecordT:
     try:
-        return msgspec.json.decode(line, type=record_type)
+        record = msgspec.json.decode(line, type=record_type)
+        line.decode()  # of fields that it does not know msgspec reads nothing, whatever their bytes
     except (ValueError, RecursionError) as error:
         raise LedgerError(
             f"{place}: expected one {record_type.__name__} as a JSON object, found {_shown(line)} ({error}); "
             "restore the line or delete it, the other lines stay as they are"
         ) from error
+    return record
 
 
 def _shown(line: bytes, limit: int = 60) -> str:

@@ -35,6 +35,7 @@ _UNSEEN = re.compile(
 )
 """Control characters, line separators, Unicode's Bidi_Control and Default_Ignorable_Code_Point, lone surrogates; but
 not variation selectors, which belong to the sign before them."""
+_LONE = re.compile(r"[\ud800-\udfff]")
 _COMMAND = re.compile(r"^(\s*):(?=:)|#(?=#(?:\[|vso\[|teamcity\[))", re.MULTILINE)
 """What GitHub's and Azure's runners and TeamCity read as a command in the log of a job."""
 _NUMBER = re.compile(r"[+-]?[0-9]*\.?[0-9]+([eE][+-]?[0-9]+)?")
@@ -163,6 +164,11 @@ def _csv_cell(value: Any) -> Any:
     text = visible(re.sub(r"\s*[\r\n]+\s*", " ", value))
     acts = _FORMULA.match(text.lstrip()) and not _NUMBER.fullmatch(text)
     return f"'{text}" if acts else text
+
+
+def json_value(value: Any) -> Any:
+    """A value of a record: lone surrogates, which JSON in UTF-8 cannot hold, are written out as they would be escaped."""
+    return _LONE.sub(_escaped, value) if isinstance(value, str) else value
 
 
 def xml_tree(root: ET.Element) -> ET.Element:

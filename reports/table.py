@@ -13,7 +13,7 @@ import msgspec
 
 from .background import NO_BACKGROUND, Background, Origin
 from .forms import AnyColumn, Column, Form, LinkColumn, MetricColumn, form_of
-from .media import csv_text, markdown, markdown_line, markdown_link, one_line, visible
+from .media import csv_text, json_value, markdown, markdown_line, markdown_link, one_line, visible
 from .metrics import METRICS
 from .verdict import Status, Verdict, rounded
 
@@ -148,7 +148,10 @@ def format_json(rows: Sequence[Row], background: Background = NO_BACKGROUND) -> 
     `measured` is unrounded; `rounded` is it as the publisher would print it, and `delta` is `rounded` minus
     `published`. Up to `reproduced_up_to` a difference is reproduced, up to `drift_up_to` it is drift.
     """
-    records = [_record(row, verdict, background) for row, verdict in _claims(rows)]
+    records = [
+        {name: json_value(value) for name, value in _record(row, verdict, background).items()}
+        for row, verdict in _claims(rows)
+    ]
     return msgspec.json.format(msgspec.json.encode(records), indent=2).decode() + "\n"
 
 

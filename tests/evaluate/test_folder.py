@@ -224,3 +224,11 @@ def test_void_past_the_last_class_is_told_as_what_it_may_be(folder):
     )
     (folder / "classes.txt").write_text("ignore: 2\nroad\ntraffic light\n")
     assert check(folder_spec(folder), folder).findings == ()
+
+
+@pytest.mark.parametrize("classes", ["road 1 2 " + "2" * 5000 + "\n", "ignore: " + "9" * 5000 + "\nroad\n"])
+def test_a_number_of_thousands_of_digits_is_refused_as_any_that_is_too_large(folder, classes):
+    """Python converts no more than 4,300."""
+    (folder / "classes.txt").write_text(classes)
+    with pytest.raises(DatasetError, match=r"classes\.txt"):
+        folder_spec(folder)

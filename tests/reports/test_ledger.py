@@ -104,9 +104,10 @@ def test_any_other_bad_line_is_an_error_that_says_where(tmp_path, line, shown, f
 
 def test_bytes_that_are_no_text_are_an_error_that_says_where(tmp_path):
     path = tmp_path / "ledger.jsonl"
-    path.write_bytes(b'{"name":"\xff\xff","value":1}\n')
-    with pytest.raises(LedgerError, match=r"ledger\.jsonl:1: expected one Point"):
-        read(path, Point)
+    for line in (b'{"name":"\xff\xff","value":1}\n', b'{"name":"a","value":1,"new\xff":2}\n'):
+        path.write_bytes(line)
+        with pytest.raises(LedgerError, match=r"ledger\.jsonl:1: expected one Point"):
+            read(path, Point)
 
 
 def test_a_ledger_that_cannot_be_opened_is_named(tmp_path):

@@ -121,6 +121,14 @@ def test_xml_holds_whatever_text_there_is():
     assert read.text == "]]>\\u0000\n\\ud800"
 
 
+def test_json_holds_whatever_text_there_is():
+    assert (
+        json.dumps(media.json_value("\x00\ud800é"), ensure_ascii=False).encode()
+        == '"\\u0000\\\\ud800é"'.encode()
+    )
+    assert media.json_value(1.5) == 1.5
+
+
 @pytest.mark.parametrize("text", ["a|b", "`c`", "<b>&lt;", "$x$ $`y`$", "_u_ a_b *c* ~d~", "[x](y)", "[1](y)", "![i](j)", "# h", "1. i", "- l", "> q", "+ p", "\\|"])  # fmt: skip
 def test_markdown_of_words_is_words(text):
     shown = media.markdown_line(text)

@@ -126,6 +126,7 @@ def test_a_second_table_of_a_section_counts_its_rows_on(tmp_path):
         ("| Device |", "| mAcc |", "page:3: unknown column 'macc' in the results table"),
         ("| R-50-D8 |", "|", "page:5: expected 11 cells, found 10"),
         ("| mIoU |", "| aAcc |", "page:3: unknown column 'aacc' in the results table"),
+        ("Crop Size |", "Backcrop Size | x |", "page:3: unknown column 'backcrop size' in the results table"),
     ],
 )
 def test_what_cannot_be_understood_is_refused_with_its_line(tmp_path, old, new, message):

@@ -104,7 +104,8 @@ class _Table:
         odd = next((index for index, pair in enumerate(pairs) if not _fits(*pair)), len(pairs) - 1)
         message = f"expected {len(self.header)} cells, found {len(cells)}"
         self.faults.append(SourceFault(line=line + self.lines_a_cell * odd, message=message))
-        first_figure = next(index for index, name in enumerate(self.header) if name not in _FACTS | _UNUSED)
+        figures = (index for index, name in enumerate(self.header) if name not in _FACTS | _UNUSED)
+        first_figure = next(figures, len(self.header))
         return dict(pairs[: min(odd, first_figure)])
 
     def _line(self, line: int, column: str) -> int:
@@ -168,6 +169,8 @@ def _fits(column: str, cell: str) -> bool:
         return cell[:1].isalpha()
     if column == "lr schd":
         return cell.isdigit()
+    if not _is_known(column):
+        return True
     try:
         if column == "crop size":
             return size_of(cell) is not None
