@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import itertools
 from collections import Counter, defaultdict
 from decimal import Decimal
@@ -11,7 +12,7 @@ from ...evaluate.geometry import sliding_windows, view_size
 from ...reports.metrics import METRICS
 from ...reports.verdict import half_unit
 from ..file_names import contradiction, stem, undated
-from .evidence import finding, latest
+from .evidence import ROW_FIELDS, finding, latest
 from .findings import number_of
 
 if TYPE_CHECKING:
@@ -19,9 +20,11 @@ if TYPE_CHECKING:
 
     from ..manifest import Checkpoint, Claim
     from .evidence import Evidence
-    from .findings import Finding, Kind
+    from .findings import Finding, Kind, Place
 
 ACCURACY = ("miou", "miou_ms_flip", "miou_flip")
+TOLD = 8
+"""Rows that a finding names as better than its own, the best ones: where there are more, that is said."""
 MIB = 1 << 20
 
 V100_MS_PER_GFLOP = (0.101, 0.120)
@@ -45,9 +48,7 @@ UNLIKELY_GB = 1000
 
 def _groups(evidence: Evidence, *but: str) -> Iterator[list[Checkpoint]]:
     """Checkpoints equal in everything but the named fields, two or more at a time."""
-    fields = [
-        name for name in ("publisher", "method", "backbone", "dataset", "crop", "schedule") if name not in but
-    ]
+    fields = [name for name in ROW_FIELDS if name not in but]
     groups: dict[tuple[object, ...], list[Checkpoint]] = defaultdict(list)
     for one in evidence.manifest:
         groups[tuple(getattr(one, name) for name in fields)].append(one)
@@ -181,47 +182,71 @@ def larger_models_that_do_worse(evidence: Evidence) -> Iterator[Finding]:
     """A model below one of fewer parameters, trained alike: same schedule, or the only one of its backbone."""
     for group in _groups(evidence, "backbone", "schedule"):
         per_backbone = Counter(one.backbone for one in group)
+        alike: dict[str, list[Checkpoint]] = defaultdict(list)
         for one in group:
-            single = per_backbone[one.backbone] == 1
-            smaller = [
-                other
-                for other in group
-                if (other.parameters or 0) < (one.parameters or 0)
-                and (other.schedule == one.schedule or (single and per_backbone[other.backbone] == 1))
-            ]
-            yield from _worse(evidence, "larger-model-worse", one, smaller, lambda other: other.backbone)
+            alike[one.schedule].append(one)
+        singles = [one for one in group if per_backbone[one.backbone] == 1]
+        better = [_better(rows, lambda one: one.parameters or 0) for rows in (*alike.values(), singles)]
+        yield from _worse(evidence, "larger-model-worse", group, better, lambda other: other.backbone)
 
 
 def longer_schedules_that_do_worse(evidence: Evidence) -> Iterator[Finding]:
     """A row below one that trained for fewer iterations and is equal otherwise."""
     for group in _groups(evidence, "schedule"):
-        for one in group:
-            shorter = [
-                other
-                for other in group
-                if one.schedule.isdigit()
-                and other.schedule.isdigit()
-                and int(other.schedule) < int(one.schedule)
-            ]
-            yield from _worse(evidence, "longer-schedule-worse", one, shorter, lambda other: other.schedule)
+        timed = [one for one in group if one.schedule.isdecimal()]
+        better = [_better(timed, lambda one: int(one.schedule))]
+        yield from _worse(evidence, "longer-schedule-worse", group, better, lambda other: other.schedule)
+
+
+Cell = tuple["Checkpoint", "Claim"]
+Better = dict[tuple[str, str], list[Cell]]
+"""Id and accuracy of a row -> the best of the rows that it should beat and does not: `TOLD`, and one more."""
+
+
+def _better(rows: list[Checkpoint], size: Callable[[Checkpoint], int]) -> Better:
+    """For each row, those of smaller size with a greater figure; one pass from the smallest to the largest."""
+    found: Better = {}
+    ordered = sorted(rows, key=size)
+    for metric in ACCURACY:
+        printed = [(one, claim) for one in ordered if (claim := latest(one, metric))]
+        best: list[Cell] = []
+        for _, equal in itertools.groupby(printed, key=lambda cell: size(cell[0])):
+            cells = list(equal)
+            for one, claim in cells:
+                found[one.id, metric] = [cell for cell in best if _figure(cell) > _number(claim)]
+            best = heapq.nlargest(TOLD + 1, [*best, *cells], key=_figure)
+    return found
+
+
+def _figure(cell: Cell) -> Decimal:
+    return _number(cell[1])
 
 
 def _worse(
     evidence: Evidence,
     kind: Kind,
-    one: Checkpoint,
-    others: list[Checkpoint],
+    group: list[Checkpoint],
+    better: list[Better],
     name: Callable[[Checkpoint], str],
 ) -> Iterator[Finding]:
     """One finding for all accuracies of a row that lie below those of rows it should beat."""
-    texts, places = [], []
-    for metric, other in itertools.product(ACCURACY, others):
-        ours, theirs = latest(one, metric), latest(other, metric)
-        if ours and theirs and _number(ours) < _number(theirs):
-            texts.append(f"{_title(metric)} {ours.printed} is below {theirs.printed} of {name(other)}")
-            places += [*evidence.places(one, ours), *evidence.places(other, theirs)]
-    if texts:
-        yield finding(kind, one.id, "; ".join(texts), *places)
+    order = {one.id: place for place, one in enumerate(group)}
+    for one in group:
+        texts: list[str] = []
+        places: list[Place] = []
+        for metric in ACCURACY:
+            if not (ours := latest(one, metric)):
+                continue
+            cells = (cell for found in better for cell in found.get((one.id, metric), ()))
+            above = {other.id: (other, theirs) for other, theirs in cells}
+            told = heapq.nlargest(TOLD, above.values(), key=_figure)
+            for other, theirs in sorted(told, key=lambda cell: order[cell[0].id]):
+                texts.append(f"{_title(metric)} {ours.printed} is below {theirs.printed} of {name(other)}")
+                places += [*evidence.places(one, ours), *evidence.places(other, theirs)]
+            if len(above) > TOLD:
+                texts.append(f"{_title(metric)} of more rows is above it too")
+        if texts:
+            yield finding(kind, one.id, "; ".join(texts), *places)
 
 
 # --- what 17 more blocks cost -----------------------------------------------------------------------
@@ -452,9 +477,10 @@ def unpublished_figures(evidence: Evidence) -> Iterator[Finding]:
 def revised_claims(evidence: Evidence) -> Iterator[Finding]:
     """Figures that their authors replaced."""
     for one in evidence.manifest:
+        first = {claim.printed: claim for claim in reversed(one.published)}
         for claim in one.published:
             if claim.supersedes is not None:
-                earlier = next(other for other in one.published if other.printed == claim.supersedes)
+                earlier = first[claim.supersedes]
                 since = f" of {earlier.date}" if earlier.date else ""
                 on = f" on {claim.date}" if claim.date else ""
                 kind: Kind = "revised-claim" if claim.printed != claim.supersedes else "revised-to-itself"

@@ -6,15 +6,15 @@ import datetime as dt
 import re
 from collections import Counter, defaultdict
 from decimal import Decimal
-from itertools import combinations
+from itertools import islice
 from statistics import median
 from typing import TYPE_CHECKING
 
 from ...reports.metrics import METRICS
-from .evidence import finding, latest
+from .evidence import ROW_FIELDS, finding, latest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from ...evaluate.protocol import EvalProtocol
     from ..manifest import Checkpoint, Claim
@@ -26,6 +26,8 @@ FAR = 2
 """A figure beyond this many times its neighbours' largest, or below this part of their smallest, is out of line."""
 NEAR = Decimal("1.25")
 """How far from its neighbours a figure may lie to be one of them once its point, or its unit, is put right."""
+EQUALS = 16
+"""Earlier rows with a figure that a row is held against: a column of one figure needs no pair of its rows told."""
 
 Cell = tuple["Checkpoint", "Claim"]
 
@@ -49,7 +51,7 @@ def misplaced_figures(evidence: Evidence) -> Iterator[Finding]:
     usual = _usual_decimals(evidence)
     for cells in _tables(evidence):
         sound = [(one, claim) for one, claim in cells if not _is_told_elsewhere(claim)]
-        found = [(cell, others) for cell, others in _each_and_others(sound) if _misplaced(cell[1], others)]
+        found = [(cell, others) for cell, others in _ends_and_others(sound) if _misplaced(cell[1], others)]
         # A misplaced figure makes others look misplaced: those with unusual decimals are, else the farthest.
         odd = [one for one in found if _decimals(one[0][1]) != usual[one[0][0].publisher, one[0][1].metric]]
         for (one, claim), others in odd or sorted(found, key=_distance)[-1:]:
@@ -59,11 +61,12 @@ def misplaced_figures(evidence: Evidence) -> Iterator[Finding]:
             yield finding(kind, one.id, what, *evidence.places(one, claim))
 
 
-def _each_and_others(cells: list[Cell]) -> Iterator[tuple[Cell, list[Decimal]]]:
-    for index, cell in enumerate(cells):
-        others = [_number(claim) for place, (_, claim) in enumerate(cells) if place != index]
-        if others:
-            yield cell, others
+def _ends_and_others(cells: list[Cell]) -> Iterator[tuple[Cell, list[Decimal]]]:
+    """The lowest and the highest figure, each with all others: no figure between them is far from its neighbours."""
+    numbers = [_number(claim) for _, claim in cells]
+    ends = {numbers.index(end(numbers)) for end in (min, max)} if len(cells) > 1 else ()
+    for index in sorted(ends):
+        yield cells[index], numbers[:index] + numbers[index + 1 :]
 
 
 def _distance(found: tuple[Cell, list[Decimal]]) -> Decimal:
@@ -112,7 +115,10 @@ def _misplaced(claim: Claim, others: list[Decimal]) -> tuple[Kind, str] | None:
 
 
 def repeated_accuracies(evidence: Evidence) -> Iterator[Finding]:
-    """A multi-view figure equal to the single-scale one, and equal figures of rows that differ in one thing."""
+    """A multi-view figure equal to the single-scale one, and equal figures of rows that differ in one thing.
+
+    A row is told against the first earlier one that has its figure, not against each.
+    """
     for one in evidence.manifest:
         single = latest(one, "miou")
         for metric in ACCURACY[1:]:
@@ -121,32 +127,48 @@ def repeated_accuracies(evidence: Evidence) -> Iterator[Finding]:
                 what = f"mIoU and {METRICS[metric].title} are both {single.printed}"
                 places = (*evidence.places(one, single), *evidence.places(one, several))
                 yield finding("equal-accuracy", one.id, what, *places)
-    for one, other in combinations(evidence.manifest, 2):
-        if _differences(one, other) == 1:
-            yield from _equal(evidence, one, other)
+    for field in ("backbone", "crop", "schedule"):
+        for one, other, same in _equal_pairs(evidence.manifest, field):
+            figures = " and ".join(f"{METRICS[ours.metric].title} {ours.printed}" for ours, _ in same)
+            places = [
+                place
+                for ours, theirs in same
+                for place in (*evidence.places(other, theirs), *evidence.places(one, ours))
+            ]
+            yield finding("equal-accuracy", other.id, f"{figures} as in {one.id}", *places)
 
 
-def _differences(one: Checkpoint, other: Checkpoint) -> int:
-    if (one.publisher, one.method, one.dataset) != (other.publisher, other.method, other.dataset):
-        return 0
-    return sum(getattr(one, name) != getattr(other, name) for name in ("backbone", "crop", "schedule"))
+def _equal_pairs(
+    rows: Iterable[Checkpoint], field: str
+) -> Iterator[tuple[Checkpoint, Checkpoint, list[tuple[Claim, Claim]]]]:
+    """Rows that differ in one field, the earlier first, with their equal accuracies."""
+    earlier: dict[tuple[object, ...], dict[tuple[object, ...], Checkpoint]] = defaultdict(dict)
+    others = [name for name in ROW_FIELDS if name != field]
+    for row in rows:
+        claims = [claim for metric in ACCURACY if (claim := latest(row, metric))]
+        group = tuple(getattr(row, name) for name in others)
+        figures = tuple((claim.metric, claim.printed) for claim in claims)
+        found: dict[str, tuple[Checkpoint, list[tuple[Claim, Claim]]]] = {}
+        for figure in figures:
+            alike = earlier[(*group, *figure)]
+            for one in islice(alike.values(), EQUALS):
+                same = _equal(one, row) if getattr(one, field) != getattr(row, field) else []
+                if same:
+                    found[one.id] = one, same
+                    break
+            alike.setdefault((figures, getattr(row, field)), row)
+        yield from ((one, row, same) for one, same in found.values())
 
 
-def _equal(evidence: Evidence, one: Checkpoint, other: Checkpoint) -> Iterator[Finding]:
+def _equal(one: Checkpoint, other: Checkpoint) -> list[tuple[Claim, Claim]]:
+    """Accuracies that two rows have in common; none where the whole row is copied, which is told as such."""
     pairs = [
         (ours, theirs)
         for metric in ACCURACY
         if (ours := latest(one, metric)) and (theirs := latest(other, metric))
     ]
     same = [pair for pair in pairs if pair[0].printed == pair[1].printed]
-    if same and (len(same) < len(pairs) or len(pairs) == 1):  # a whole row copied is told as such
-        figures = " and ".join(f"{METRICS[ours.metric].title} {ours.printed}" for ours, _ in same)
-        places = [
-            place
-            for ours, theirs in same
-            for place in (*evidence.places(other, theirs), *evidence.places(one, ours))
-        ]
-        yield finding("equal-accuracy", other.id, f"{figures} as in {one.id}", *places)
+    return same if len(same) < len(pairs) or len(pairs) == 1 else []
 
 
 def mixed_devices(evidence: Evidence) -> Iterator[Finding]:

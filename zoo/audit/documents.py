@@ -72,10 +72,10 @@ def missing_rows(evidence: Evidence) -> Iterator[Finding]:
         found = [(row, one) for row in document.rows if (one := evidence.checkpoint(row))]
         present = {one.id for _, one in found}
         covered = {(one.publisher, one.method, one.dataset) for _, one in found}
+        first = {one.dataset: row for row, one in reversed(found)}
         for one in evidence.manifest:
             if (one.publisher, one.method, one.dataset) in covered and one.id not in present:
-                nearest = next(row for row, other in found if other.dataset == one.dataset)
-                place = Place(file=document.path, line=nearest.line)
+                place = Place(file=document.path, line=first[one.dataset].line)
                 yield finding(
                     "missing-row",
                     one.id,
@@ -306,12 +306,10 @@ def crops_as_resolutions(evidence: Evidence) -> Iterator[Finding]:
 def dropped_fields(evidence: Evidence) -> Iterator[Finding]:
     """What a metafile does not have although the manifest, or another metafile, does."""
     files = [document for document in evidence.documents if document.fields]
+    present = {field for one in files for field, (form, _) in one.fields.items() if form == "present"}
     for document in files:
-        others = [other.fields for other in files if other is not document]
         gone = [
-            field
-            for field, (form, _) in document.fields.items()
-            if form == "absent" and any(other[field][0] == "present" for other in others if field in other)
+            field for field, (form, _) in document.fields.items() if form == "absent" and field in present
         ]
         if document.fields.get("inference time (ms/im)", ("", 0))[0] == "absent":
             found = [evidence.checkpoint(row) for row in document.rows]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from .logs import RowLog
 
 
+ROW_FIELDS = ("publisher", "method", "backbone", "dataset", "crop", "schedule")
+"""What tells one row of a publisher's table from another."""
+
+
 class Evidence:
     """What the checks look at: the manifest with its lines, and the documents with their rows matched."""
 
@@ -34,10 +39,16 @@ class Evidence:
         self.logs = tuple(logs)
         self.file = shown(manifest.path)
         self._lines = ManifestLines(manifest)
+        finder = RowFinder(manifest)
         self.matched = {
-            key: one for document in documents for key, one in _matches(manifest, document).items()
+            key: one for document in documents for key, one in _matches(manifest, finder, document).items()
         }
         """Identity of a document's row -> its checkpoint."""
+        self._rows: dict[str, list[tuple[SourceDocument, SourceRow]]] = defaultdict(list)
+        for document in documents:
+            for row in document.rows:
+                if one := self.matched[id(row)]:
+                    self._rows[one.id].append((document, row))
 
     def checkpoint(self, row: SourceRow) -> Checkpoint | None:
         """The manifest's checkpoint that a document's row is about."""
@@ -45,11 +56,7 @@ class Evidence:
 
     def rows_of(self, checkpoint: Checkpoint) -> Iterable[tuple[SourceDocument, SourceRow]]:
         """Every document's row about a checkpoint."""
-        for document in self.documents:
-            for row in document.rows:
-                found = self.checkpoint(row)
-                if found is not None and found.id == checkpoint.id:
-                    yield document, row
+        return self._rows.get(checkpoint.id, ())
 
     def document_key(self, document: SourceDocument) -> str:
         """The manifest's document that a file is: the one cited for most of its figures; empty where none is."""
@@ -67,8 +74,7 @@ class Evidence:
 
     def claim_place(self, checkpoint: Checkpoint, claim: Claim) -> Place:
         """Where the manifest has a claim."""
-        index = checkpoint.claims.index(claim)
-        return Place(file=self.file, line=self._lines.claims[checkpoint.id][index])
+        return Place(file=self.file, line=self._lines.claims[checkpoint.id][claim])
 
     def url_place(self, checkpoint: Checkpoint, url: str) -> Place:
         """Where the manifest's entry has a link."""
@@ -99,31 +105,37 @@ def latest(checkpoint: Checkpoint, metric: str) -> Claim | None:
     return claims[-1] if claims else None
 
 
-def find_checkpoint(manifest: Manifest, document: SourceDocument, row: SourceRow) -> Checkpoint | None:
-    """The checkpoint that a row is about: by its name in a metafile, else by what its columns say.
+class RowFinder:
+    """Finds the checkpoint that a row is about: by its name in a metafile, else by what its columns say."""
 
-    A page without headings leaves the data set open: backbone, crop and schedule have to suffice.
-    """
-    if row.name and row.name in manifest:
-        return manifest[row.name]
-    alike = [
-        one
-        for one in manifest
-        if one.publisher == document.publisher
-        and (one.method, one.backbone, one.schedule) == (row.method, row.backbone, row.schedule)
-        and row.crop in (None, one.crop)
-        and row.dataset in ("", one.dataset)
-    ]
-    return alike[0] if len(alike) == 1 else None
+    def __init__(self, checkpoints: Iterable[Checkpoint]) -> None:
+        self._named: dict[str, Checkpoint] = {}
+        self._alike: dict[tuple[object, ...], list[Checkpoint]] = defaultdict(list)
+        for one in checkpoints:
+            self._named |= dict.fromkeys((one.id, *one.aliases), one)
+            for crop, dataset in itertools.product((one.crop, None), (one.dataset, "")):
+                key = (one.publisher, one.method, one.backbone, one.schedule, crop, dataset)
+                self._alike[key].append(one)
+
+    def find(self, publisher: str, row: SourceRow) -> Checkpoint | None:
+        """The checkpoint; None where none is meant, or more than one may be.
+
+        A page without headings leaves the data set open: backbone, crop and schedule have to suffice.
+        """
+        if row.name and row.name in self._named:
+            return self._named[row.name]
+        key = (publisher, row.method, row.backbone, row.schedule, row.crop, row.dataset)
+        alike = self._alike.get(key, [])
+        return alike[0] if len(alike) == 1 else None
 
 
-def _matches(manifest: Manifest, document: SourceDocument) -> dict[int, Checkpoint | None]:
+def _matches(manifest: Manifest, finder: RowFinder, document: SourceDocument) -> dict[int, Checkpoint | None]:
     """Identity of each row -> the checkpoint its columns mean.
 
     A row that means none, or one that another row means too, is the checkpoint of its weights file where no other
     row is that: then one of its cells is wrong.
     """
-    found = {id(row): find_checkpoint(manifest, document, row) for row in document.rows}
+    found = {id(row): finder.find(document.publisher, row) for row in document.rows}
     taken = Counter(one.id for one in found.values() if one)
     for row in document.rows:
         one, name = found[id(row)], undated(row.weights_url) if row.weights_url else ""
@@ -150,13 +162,15 @@ class ManifestLines:
         }
         """Key of a document -> the line of its date, of its first fact where it has none."""
         self.entries: dict[str, int] = {}
-        self.claims: dict[str, list[int]] = {}
+        self.claims: dict[str, dict[Claim, int]] = {}
+        """Checkpoint id -> claim -> its line."""
         self.urls: dict[tuple[str, str], int] = {}
         """Checkpoint id and link -> its line."""
         for checkpoint, node in zip(manifest, root["checkpoints"].value, strict=True):
             fields = dict(_items(node))
             self.entries[checkpoint.id] = node.start_mark.line + 1
-            self.claims[checkpoint.id] = [claim.start_mark.line + 1 for claim in fields["claims"].value]
+            lines = (claim.start_mark.line + 1 for claim in fields["claims"].value)
+            self.claims[checkpoint.id] = dict(zip(checkpoint.claims, lines, strict=True))
             lists = (
                 dict(_items(fields["weights"])).get("urls"),
                 fields.get("log_urls"),

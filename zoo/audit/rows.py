@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ...reports.metrics import METRICS
 from ..sources import dataset_of
 from ..sources import publisher_rules as rules
-from .evidence import finding, latest
+from .evidence import ROW_FIELDS, finding, latest
 from .findings import Place
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def rows_told_twice(evidence: Evidence) -> Iterator[Finding]:
                 yield finding("duplicate-row", name, what, *lines)
     alike: dict[tuple[object, ...], list[Checkpoint]] = defaultdict(list)
     for one in evidence.manifest:
-        alike[one.publisher, one.method, one.backbone, one.dataset, one.crop, one.schedule].append(one)
+        alike[tuple(getattr(one, name) for name in ROW_FIELDS)].append(one)
     for rows in alike.values():
         if len(rows) > 1:
             what = f"is the same row as {' and '.join(one.id for one in rows[1:])}"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ...reports.metrics import METRICS
-from ..audit.evidence import find_checkpoint
+from ..audit.evidence import RowFinder
 from ..file_names import stem, undated
 from ..manifest import (
     CheckpointEntry,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from ...evaluate.datasets import DatasetSpec
-    from ..manifest import Manifest
+    from ..manifest import Checkpoint, Manifest
     from . import SourceDocument, SourceRow
 
 PREFIXES = {"mmsegmentation": "mmseg", "sssegmentation": "ssseg"}
@@ -100,8 +100,9 @@ def import_rows(
     """
     merged = []
     lines: dict[str, int] = {}
+    finder = RowFinder(manifest or ())
     for row in document.rows:
-        known = _known(manifest, document, row)
+        known = _known(finder.find(document.publisher, row))
         if known is None:
             merged.append(Merged(before=None, after=_entry(document, row, origin, datasets)))
         else:
@@ -116,13 +117,11 @@ def import_rows(
     return merged
 
 
-def _known(manifest: Manifest | None, document: SourceDocument, row: SourceRow) -> CheckpointEntry | None:
-    if manifest is None:
-        return None
-    found = find_checkpoint(manifest, document, row)
-    if found is None:
-        return None
-    return CheckpointEntry(**{name: getattr(found, name) for name in CheckpointEntry.__struct_fields__})
+def _known(found: Checkpoint | None) -> CheckpointEntry | None:
+    """The entry behind a checkpoint, as the file has it."""
+    return found and CheckpointEntry(
+        **{name: getattr(found, name) for name in CheckpointEntry.__struct_fields__}
+    )
 
 
 # --- new entries ------------------------------------------------------------------------------------
