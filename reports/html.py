@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import base64
+import heapq
+import math
+from collections import Counter
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from .background import NO_BACKGROUND, Background, ClassFigures, Scene
 from .forms import AnyColumn, Column, LinkColumn
 from .media import html_value
 from .metrics import METRICS
-from .plots import MARKER_NAMES, claim_name, class_plot, delta_plot, memory_plot, speed_plot
+from .plots import (
+    MARKER_NAMES,
+    claim_name,
+    class_plot,
+    delta_plot,
+    difference,
+    memory_plot,
+    speed_plot,
+    spread_plot,
+)
 from .speed_shape import LEAST_ROWS, Shape, fit_shape
 from .table import (
     ABSENT,
@@ -35,6 +47,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 TEMPLATE = "report.html.j2"
+DRAWN = 100
+"""Claims or rows that one plot names: of more, it has those farthest off, and the tables have all."""
+SERIES = 64
+"""Rows of a plot of classes: as many as have a mark of their own."""
+
+
+Item = TypeVar("Item")
 
 
 class Figure(NamedTuple):
@@ -180,17 +199,43 @@ def _delta_plots(verdicts: Sequence[Verdict], background: Background) -> list[Pl
         if verdict.delta is not None:
             units.setdefault(METRICS[verdict.metric].unit, []).append(verdict)
     return [
-        _deltas(f"delta-{number}", unit, group, background)
+        plot
         for number, (unit, group) in enumerate(units.items())
+        for plot in (
+            *([_spread(f"spread-{number}", unit, group)] if len(group) > DRAWN else ()),
+            _deltas(f"delta-{number}", unit, group, background),
+        )
     ]
 
 
+def _farthest(items: Sequence[Item], distance: Callable[[Item], float]) -> tuple[list[Item], str]:
+    """The items that a plot draws, in their order, and words for its caption where these are not all."""
+    places = heapq.nlargest(DRAWN, range(len(items)), key=lambda place: distance(items[place]))
+    words = f" Drawn are the {DRAWN} farthest off of {len(items)}." if len(items) > DRAWN else ""
+    return [items[place] for place in sorted(places)], words
+
+
+def _what(unit: str) -> str:
+    return {"%": "Accuracy", "GB": "Training memory"}.get(unit, "Speed")
+
+
+def _spread(name: str, unit: str, verdicts: Sequence[Verdict]) -> Plot:
+    counts = Counter(verdict.status.value for verdict in verdicts)
+    return Plot(
+        title=f"{_what(unit)}: how many claims differ by how much",
+        caption="One claim in a hundred lies farther off than the axis reaches; it counts in the outermost bar.",
+        svg=_drawing(partial(spread_plot, verdicts), name),
+        header=("Verdict", "Claims"),
+        records=tuple((status, str(count)) for status, count in counts.items()),
+    )
+
+
 def _deltas(name: str, unit: str, verdicts: Sequence[Verdict], background: Background) -> Plot:
-    what = {"%": "Accuracy", "GB": "Training memory"}.get(unit, "Speed")
+    verdicts, fewer = _farthest(verdicts, lambda verdict: abs(difference(verdict)))
     marks = ", ".join(f"{mark} = {status.value}" for status, mark in MARKER_NAMES.items())
     return Plot(
-        title=f"{what}: measured minus published",
-        caption=f"The inner band (green) is what counts as reproduced, the outer one (yellow) as drift; {marks}.",
+        title=f"{_what(unit)}: measured minus published",
+        caption=f"The inner band (green) is what counts as reproduced, the outer one (yellow) as drift; {marks}.{fewer}",
         svg=_drawing(partial(delta_plot, verdicts, background.limits), name),
         header=("Claim", "Published", "Measured minus published", "Verdict"),
         records=tuple((claim_name(v), v.published or "", f"{v.delta:+g}", v.status.value) for v in verdicts),
@@ -210,9 +255,10 @@ def _drawn(draw: Callable[[], Drawing]) -> Drawing:
 
 
 def _memory(verdicts: Sequence[Verdict]) -> Plot:
+    verdicts, fewer = _farthest(verdicts, lambda verdict: abs(difference(verdict)))
     return Plot(
         title="Training memory: foretold against published",
-        caption="On the line, the tracing of a training step gives what was printed. GB is MiB / 1000 here.",
+        caption=f"On the line, the tracing of a training step gives what was printed. GB is MiB / 1000 here.{fewer}",
         svg=_drawing(partial(memory_plot, verdicts), "memory"),
         header=("Checkpoint", "Published, GB", "Foretold, GB"),
         records=tuple((v.checkpoint, v.published or "", f"{v.measured:.3f}") for v in verdicts),
@@ -231,14 +277,18 @@ def _shape(verdicts: Sequence[Verdict]) -> Shape | None:
 
 
 def _speed(shape: Shape) -> Plot:
+    by_ratio = sorted(shape.ratio, key=lambda row: shape.ratio[row])
+    rows, fewer = _farthest(by_ratio, lambda row: abs(math.log(shape.ratio[row])))
+    drawn, odd = set(rows), set(shape.inconsistent)
     return Plot(
         title="Shape of the speed column",
-        caption="1 is a row that fits the device's common factor; red rows contradict the rest of their column.",
-        svg=_drawing(partial(speed_plot, shape), "speed"),
+        caption=f"1 is a row that fits the device's common factor; red rows contradict the rest of their column.{fewer}",
+        svg=_drawing(partial(speed_plot, shape, rows), "speed"),
         header=("Checkpoint", "Over the common factor", "Fits"),
         records=tuple(
-            (row, f"{ratio:.2f}", "no" if row in shape.inconsistent else "yes")
+            (row, f"{ratio:.2f}", "no" if row in odd else "yes")
             for row, ratio in shape.ratio.items()
+            if row in drawn
         ),
     )
 
@@ -250,14 +300,16 @@ def _class_plots(figures: Sequence[ClassFigures]) -> list[Plot]:
     return [
         Plot(
             title=f"IoU of every class, {dataset}",
-            caption="One mark a measured row and class, from the run behind its mIoU.",
+            caption="One mark a measured row and class, from the run behind its mIoU."
+            + (f" Drawn are the first {SERIES} of {len(rows)} rows." if len(rows) > SERIES else ""),
             svg=_drawn(partial(_class_drawing, group, f"classes-{number}")),
             header=("Class", *(one.checkpoint for one in group)),
             records=tuple(
                 (name, *(_percent(one.iou_percent.get(name)) for one in group)) for name in classes
             ),
         )
-        for number, ((dataset, classes), group) in enumerate(grouped.items())
+        for number, ((dataset, classes), rows) in enumerate(grouped.items())
+        for group in [rows[:SERIES]]
     ]
 
 

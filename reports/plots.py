@@ -39,6 +39,7 @@ _MARKERS = {Status.REPRODUCED: "o", Status.DRIFT: "D", Status.REFUTED: "X"}
 _SERIES_MARKERS = "osD^vPX*"
 """Turned on by one every eight rows, so that 64 rows have a mark of their own."""
 MARKER_NAMES = {Status.REPRODUCED: "disc", Status.DRIFT: "diamond", Status.REFUTED: "cross"}
+_BARS = 41
 _ROW_INCHES = 0.22
 _WIDE_INCHES = 8.0
 _NARROW_INCHES, _NARROW_ROW_INCHES = 4.2, 0.4
@@ -59,11 +60,10 @@ def delta_plot(
     narrow: bool = False,
 ) -> str:
     """Differences of claims of one unit, each over its bands; shares of the figure where the bands are shares."""
-    relative = METRICS[verdicts[0].metric].unit != "%"
     height = 0.4 if narrow else 0.8
 
     bands = [limits.get((one.checkpoint, one.metric, one.date), (0.0, 0.0)) for one in verdicts]
-    scales = [100 / float(one.published or 1) if relative else 1.0 for one in verdicts]
+    scales = [_scale(one) for one in verdicts]
 
     def draw(axes: Axes) -> None:
         for which, colour, word in ((1, WIDE, "band of drift"), (0, BAND, "band of reproduced")):
@@ -85,11 +85,49 @@ def delta_plot(
             )
         axes.axvline(0, color=INK, linewidth=0.8)
         _name_rows(axes, [claim_name(verdict) for verdict in verdicts], narrow=narrow)
-        axes.set_xlabel(
-            "measured minus published, " + ("% of the published figure" if relative else "points")
-        )
+        axes.set_xlabel(_difference_label(verdicts[0]))
 
     return _svg(draw, name, _size(len(verdicts), narrow=narrow))
+
+
+def spread_plot(verdicts: Sequence[Verdict], name: str, *, narrow: bool = False) -> str:
+    """How many claims of one unit differ by how much, by verdict: of as many marks however many claims there are."""
+    shares = [difference(one) for one in verdicts]
+    end = sorted(map(abs, shares))[len(shares) * 99 // 100] or 1.0
+    statuses = list(dict.fromkeys(one.status for one in verdicts))
+    stacks = [
+        [
+            min(max(share, -end), end)
+            for share, one in zip(shares, verdicts, strict=True)
+            if one.status is status
+        ]
+        for status in statuses
+    ]
+
+    def draw(axes: Axes) -> None:
+        inks = [_STATUS_INK.get(status, _OTHER_INK) for status in statuses]
+        edges = [end * (2 * number / _BARS - 1) for number in range(_BARS + 1)]
+        axes.hist(stacks, edges, stacked=True, color=inks, label=[status.value for status in statuses])
+        axes.axvline(0, color=INK, linewidth=0.8)
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2 if narrow else 5, borderpad=0)
+        axes.set_xlabel(_difference_label(verdicts[0]))
+        axes.set_ylabel("claims")
+
+    return _svg(draw, name, (_NARROW_INCHES, 2.6) if narrow else (_WIDE_INCHES, 2.6))
+
+
+def difference(verdict: Verdict) -> float:
+    """Measured minus published: points of an accuracy, percent of the published figure of anything else."""
+    return (verdict.delta or 0.0) * _scale(verdict)
+
+
+def _scale(verdict: Verdict) -> float:
+    return 1.0 if METRICS[verdict.metric].unit == "%" else 100 / (float(verdict.published or 0) or 1.0)
+
+
+def _difference_label(verdict: Verdict) -> str:
+    relative = METRICS[verdict.metric].unit != "%"
+    return "measured minus published, " + ("% of the published figure" if relative else "points")
 
 
 def memory_plot(verdicts: Sequence[Verdict], name: str, *, narrow: bool = False) -> str:
@@ -99,8 +137,9 @@ def memory_plot(verdicts: Sequence[Verdict], name: str, *, narrow: bool = False)
     def draw(axes: Axes) -> None:
         ends = [0, 1.08 * max(value for pair in pairs for value in pair)]
         axes.plot(ends, ends, color=FAINT, linewidth=1)
-        for published, measured in pairs:
-            axes.plot(published, measured, color=_SERIES[0], marker="o", markersize=6, fillstyle="none")
+        axes.plot(
+            *zip(*pairs, strict=True), color=_SERIES[0], marker="o", markersize=6, fillstyle="none", linestyle="none"
+        )  # fmt: skip
         axes.set_xlabel("published, GB")
         axes.set_ylabel("foretold, GB")
         axes.set_xlim(*ends)
@@ -109,13 +148,13 @@ def memory_plot(verdicts: Sequence[Verdict], name: str, *, narrow: bool = False)
     return _svg(draw, name, (_NARROW_INCHES, 3.8) if narrow else (_WIDE_INCHES, 4.1))
 
 
-def speed_plot(shape: Shape, name: str, *, narrow: bool = False) -> str:
-    """How far each row is from the speed that the device's common factor foretells."""
-    rows = sorted(shape.ratio, key=lambda row: shape.ratio[row])
+def speed_plot(shape: Shape, rows: Sequence[str], name: str, *, narrow: bool = False) -> str:
+    """How far rows are from the speed that the device's common factor foretells."""
     height = 0.4 if narrow else 0.7
 
     def draw(axes: Axes) -> None:
-        inks = [_STATUS_INK[Status.REFUTED] if row in shape.inconsistent else _SERIES[0] for row in rows]
+        odd = set(shape.inconsistent)
+        inks = [_STATUS_INK[Status.REFUTED] if row in odd else _SERIES[0] for row in rows]
         axes.barh(range(len(rows)), [shape.ratio[row] for row in rows], color=inks, height=height)
         axes.axvline(1, color=INK, linewidth=0.8)
         _name_rows(axes, rows, narrow=narrow)

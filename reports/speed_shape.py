@@ -63,10 +63,11 @@ def fit_shape(
     for row in rows:
         members.setdefault((groups or {}).get(row, row), []).append(row)
     disagreeing = tuple(row for group in members.values() if _range(logs, group) > _SAME for row in group)
+    unlike = set(disagreeing)
     points = {
         name: statistics.fmean(logs[row] for row in group)
         for name, group in members.items()
-        if group[0] not in disagreeing
+        if group[0] not in unlike
     }
     if len(points) < LEAST_ROWS:
         return None

@@ -228,10 +228,12 @@ def open_page(tmp_path, page):
     """A function from a width and a colour scheme to the opened page and what its console said."""
     if CHROMIUM is None:
         pytest.skip("Chromium is not installed: no chromium, chromium-browser or google-chrome on PATH")
-    from playwright.sync_api import sync_playwright
+    playwright_api = pytest.importorskip(
+        "playwright.sync_api", reason="playwright is not installed: pip install playwright"
+    )
 
     (tmp_path / "report.html").write_text(page, encoding="utf-8")
-    with sync_playwright() as playwright:
+    with playwright_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM)
 
         def opened(width, scheme):
