@@ -11,7 +11,8 @@ import numpy as np
 from .confusion import Matrix, Scores, accuracy_scores
 from .counting import NoNumbersError
 from .datasets import DatasetError, ImageFault, content_sha256
-from .device import in_precision
+from .device import Kernel, in_precision
+from .fused import LabelMaps, kernel_for
 from .inference import model_device
 from .pipeline import (
     WORKERS_FOR_A_GPU,
@@ -25,6 +26,7 @@ from .pipeline import (
     prepare,
 )
 from .predictor import Predictor
+from .tiles import tile_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -44,6 +46,8 @@ class Loading(msgspec.Struct, frozen=True, kw_only=True):
     batch: int = 1
     """Network inputs of one size that run at once: windows, mirrored views and, on a GPU, images. 1 is the
     publishers' own: other batches may take other kernels."""
+    kernel: Kernel = "tiles"
+    """What makes label maps."""
 
 
 def count_missing(
@@ -55,16 +59,21 @@ def count_missing(
     key: EvidenceKey,
     *,
     loading: Loading | None = None,
+    kernels: set[Kernel] | None = None,
 ) -> Iterator[Sample | ImageFault]:
     """Count every image that `store` lacks under `key`, yielding each as it is stored or found faulty.
 
     `contents` is `dataset.contents()`; the network runs in the key's precision. On the CPU several images are worked
     on at once; for a GPU images are read ahead, and the next one is under way before the last one's counts are
-    waited for.
+    waited for. What made label maps is added to `kernels`.
+
+    Raises:
+        DeviceError: the kernel that is asked for does not run here.
     """
     device, loading = model_device(model), loading or Loading()
     network = in_precision(model, key.precision, device)
-    predictor = Predictor(network, dataset, protocol, device, loading.batch)
+    label_maps = LabelMaps(kernel_for(device, loading.kernel), tile_of(device), kernels)
+    predictor = Predictor(network, dataset, protocol, device, loading.batch, label_maps)
 
     def load(sample: Sample) -> Prepared:
         image = prepare(sample, dataset, protocol, pin=device.type == "cuda")

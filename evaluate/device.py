@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 Precision = Literal["fp32", "tf32", "fp16", "bf16"]
 """Arithmetic of the network; fp32 is the claims' own."""
+Kernel = Literal["tiles", "triton"]
+"""What makes label maps: operations of torch tile by tile, or one kernel, which no GPU is on record to have run."""
 _HALVES = {"fp16": torch.float16, "bf16": torch.bfloat16}
 
 

@@ -3,9 +3,10 @@
 `tiles.decide` writes and reads each tile some ten times a view. Here a pixel's sum over the views stays in registers
 (`label_kernel`), and memory sees each score at the head's stride and each pixel's three answers.
 
-The kernel needs Triton, which torch brings with its CUDA builds; without it, on other devices and for sliding
-windows, `tiles.decide` does the work. It has been run in Triton's interpreter and compiled for NVIDIA GPUs, but not
-run on one, so it is never trusted unseen: `LabelMaps` compares it with `tiles.decide` first.
+The kernel runs where it is asked for, and needs Triton, which torch brings with its CUDA builds; `tiles.decide` is the
+default on every device, and does the work for sliding windows. The kernel has been run in Triton's interpreter and
+compiled for NVIDIA GPUs, but not run on one, so it is never trusted unseen: `LabelMaps` compares it with
+`tiles.decide` first.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 
 from . import tiles
+from .device import DeviceError
 from .margins import LIMITS
 from .tiles import Decision, Whole, softmax_at_original_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from .device import Kernel
     from .geometry import Size
     from .protocol import EvalProtocol
     from .tiles import Taps, View
@@ -58,9 +61,22 @@ class Shape(NamedTuple):
     softmax: bool
 
 
-def kernel_for(device: torch.device) -> Decide | None:
-    """`decide` where the device and what is installed allow it."""
-    return decide if device.type == "cuda" and importlib.util.find_spec("triton") is not None else None
+def kernel_for(device: torch.device, kernel: Kernel) -> Decide | None:
+    """`decide` where `triton` is asked for, None for `tiles`.
+
+    Raises:
+        DeviceError: the device is no GPU, or Triton is not installed.
+    """
+    if kernel == "tiles":
+        return None
+    advice = "leave it out, and label maps are made in tiles, which give the same numbers"
+    if device.type != "cuda":
+        raise DeviceError(f"--kernel {kernel}: the kernel runs on a CUDA device, this is {device}; {advice}")
+    if importlib.util.find_spec("triton") is None:
+        raise DeviceError(
+            f"--kernel {kernel}: Triton is not installed, which torch's CUDA builds bring; {advice}"
+        )
+    return decide
 
 
 def supports(found: Sequence[View], protocol: EvalProtocol) -> bool:
@@ -152,8 +168,10 @@ class LabelMaps:
     good, with a `LabelMapWarning`; no answer of it is handed on that was not made by a kernel that agreed.
     """
 
-    def __init__(self, kernel: Decide | None, tile: Size) -> None:
+    def __init__(self, kernel: Decide | None, tile: Size, used: set[Kernel] | None = None) -> None:
         self._kernel = kernel
+        self._used = set() if used is None else used
+        """What made label maps so far."""
         self._tile = tile
         self._agreed: set[Shape] = set()
         self.reason = ""
@@ -169,6 +187,7 @@ class LabelMaps:
         if self._kernel and tile == self._tile and supports(found, protocol):
             decision = self._by_kernel(self._kernel, found, size, protocol)
         # Not within the handler of a failure, which would keep the failed call's tensors.
+        self._used.add("tiles" if decision is None else "triton")
         return tiles.decide(found, size, protocol, tile) if decision is None else decision
 
     def _by_kernel(

@@ -9,7 +9,7 @@ import torch
 
 from .counting import Counting
 from .device_trouble import Halving
-from .fused import LabelMaps, kernel_for
+from .fused import LabelMaps
 from .tiles import scored_views, tile_of
 
 if TYPE_CHECKING:
@@ -30,7 +30,13 @@ class Predictor:
     """Predicts and counts; halves its steps where the device's memory ends. On the CPU threads may share one."""
 
     def __init__(
-        self, model: Model, dataset: Dataset, protocol: EvalProtocol, device: torch.device, batch: int
+        self,
+        model: Model,
+        dataset: Dataset,
+        protocol: EvalProtocol,
+        device: torch.device,
+        batch: int,
+        label_maps: LabelMaps | None = None,
     ) -> None:
         self._model = model
         self._protocol = protocol
@@ -38,7 +44,7 @@ class Predictor:
         self._num_classes = len(dataset.spec.classes)
         self._ignore_index = dataset.spec.ignore_index
         self._batch = Halving(batch)
-        self._label_maps = LabelMaps(kernel_for(device), tile_of(device))
+        self._label_maps = label_maps or LabelMaps(None, tile_of(device))
         height, self._tile_width = tile_of(device)
         self._tile_height = Halving(height, least=min(8, height), what="tile's height")
         self._stopped = threading.Event()

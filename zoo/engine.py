@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ..evaluate.accuracy import Loading, count_missing
 from ..evaluate.device import device_kind, environment, resolve_device
+from ..evaluate.fused import kernel_for
 from ..evaluate.pipeline import images_at_once
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     import torch
 
     from ..evaluate.datasets import Dataset, ImageFault, Sample
+    from ..evaluate.device import Kernel
     from ..evaluate.evidence import EvidenceKey, EvidenceStore
     from ..evaluate.protocol import EvalProtocol
     from .manifest import Checkpoint
@@ -70,12 +72,19 @@ class Engine(Protocol):
         ...
 
 
+def kernels_text(used: Iterable[Kernel], loading: Loading) -> str:
+    """What made label maps, `tiles`, `triton` or `tiles and triton`; before the first what is asked for."""
+    return " and ".join(sorted(used)) or loading.kernel
+
+
 class Local:
     """This process on one device."""
 
     def __init__(self, device: torch.device, loading: Loading | None = None) -> None:
         self.device = device
         self.loading = loading or Loading()
+        self._kernels: set[Kernel] = set()
+        """What made the label maps of the present row."""
 
     def device_kind(self) -> str:
         """`cpu` or the GPU's product name."""
@@ -84,10 +93,16 @@ class Local:
     def environment(self) -> dict[str, Any]:
         """Of this process, and what it works on at once."""
         at_once = images_at_once(self.loading.workers) if self.device.type == "cpu" else 1
-        return environment(self.device) | {"images_at_once": at_once, "batch": self.loading.batch}
+        kernel = kernels_text(self._kernels, self.loading)
+        return environment(self.device) | {
+            "images_at_once": at_once,
+            "batch": self.loading.batch,
+            "kernel": kernel,
+        }
 
     def prepare(self, checkpoint: Checkpoint, weights: Path, sha256: str) -> Any:
         """The model with its weights, on the device."""
+        self._kernels.clear()
         return checkpoint.load(weights, sha256=sha256).to(self.device)
 
     def count(
@@ -100,7 +115,9 @@ class Local:
         key: EvidenceKey,
     ) -> Iterator[Sample | ImageFault]:
         """In the data set's order, a few images ahead."""
-        return count_missing(job.model, dataset, contents, protocol, store, key, loading=self.loading)
+        return count_missing(
+            job.model, dataset, contents, protocol, store, key, loading=self.loading, kernels=self._kernels
+        )
 
 
 @contextmanager
@@ -108,11 +125,13 @@ def opened(options: Options) -> Iterator[Engine]:
     """The engine that the options ask for.
 
     Raises:
-        DeviceError: the device does not exist.
+        DeviceError: the device does not exist, or the kernel does not run on it.
         EngineError: ray is not installed, or the cluster cannot be used.
     """
     if options.engine == "local":
-        yield Local(resolve_device(options.device), options.loading)
+        device = resolve_device(options.device)
+        kernel_for(device, options.loading.kernel)
+        yield Local(device, options.loading)
         return
     try:
         from .ray_engine import cluster  # noqa: PLC0415

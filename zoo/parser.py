@@ -659,6 +659,12 @@ def _add_loading(command: argparse.ArgumentParser) -> None:
         help="windows, mirrored views and images of one size that run at once (default: 1, as published; "
         "more may change last bits)",
     )
+    command.add_argument(
+        "--kernel",
+        default="tiles",
+        choices=["tiles", "triton"],
+        help="what makes label maps (default: tiles); triton: one kernel on a CUDA device, which no GPU has run yet",
+    )
 
 
 def _add_precision(command: argparse.ArgumentParser) -> None:

@@ -20,12 +20,20 @@ from ray.exceptions import RayError, RayTaskError  # pyright: ignore[reportMissi
 
 from ..evaluate.accuracy import Loading, count_missing
 from ..evaluate.datasets import Dataset, DatasetError, ImageFault, Sample
-from ..evaluate.device import DeviceError, Precision, device_kind, environment, numerics, resolve_device
+from ..evaluate.device import (
+    DeviceError,
+    Kernel,
+    Precision,
+    device_kind,
+    environment,
+    numerics,
+    resolve_device,
+)
 from ..evaluate.device_trouble import OutOfMemoryError, device_trouble_named
 from ..evaluate.evidence import Encoded, EvidenceError, EvidenceKey, EvidenceStore
 from ..evaluate.protocol import EvalProtocol
 from ..models.weights import WeightsError
-from .engine import EngineError
+from .engine import EngineError, kernels_text
 from .fetch import FetchError, IntegrityError, check_hash, fetch
 from .manifest import Checkpoint
 
@@ -64,6 +72,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
     counts: list[Encoded]
     faults: list[ImageFault]
+    kernels: list[Kernel] = []
+    """What made the label maps."""
     failure: str = ""
     """Why nothing could be counted there."""
 
@@ -93,14 +103,23 @@ def _counted(task: Task) -> Answer:
     dataset, strangers = _same_files(task)
     # A store of its own: the same loop as in one process, and nothing on a shared disk.
     with tempfile.TemporaryDirectory() as folder, EvidenceStore(Path(folder) / "slice.sqlite") as store:
+        kernels: set[Kernel] = set()
         with numerics(task.precision), device_trouble_named():
             found = list(
                 count_missing(
-                    model, dataset, task.contents, task.protocol, store, task.key, loading=task.loading
+                    model,
+                    dataset,
+                    task.contents,
+                    task.protocol,
+                    store,
+                    task.key,
+                    loading=task.loading,
+                    kernels=kernels,
                 )
             )
         faults = [result for result in found if isinstance(result, ImageFault)]
-        return Answer(counts=list(store.encoded(task.key)), faults=strangers + faults)
+        counts = list(store.encoded(task.key))
+        return Answer(counts=counts, faults=strangers + faults, kernels=sorted(kernels))
 
 
 def _model(task: Task, device: Any) -> Any:
@@ -205,6 +224,8 @@ class RayEngine:
         if isinstance(found, str):
             raise EngineError(found)
         self._kind, self._environment = found
+        self._kernels: set[Kernel] = set()
+        """What made the label maps of the present row."""
 
     def _remote(self, function: Any) -> Any:
         return ray.remote(**self._needs)(function)
@@ -215,10 +236,12 @@ class RayEngine:
 
     def environment(self) -> dict[str, Any]:
         """Of the first worker asked, and how many there were."""
-        return self._environment | {"engine": f"ray {ray.__version__}", "slots": self.slots}
+        kernel = kernels_text(self._kernels, self.options.loading)
+        return self._environment | {"engine": f"ray {ray.__version__}", "slots": self.slots, "kernel": kernel}
 
     def prepare(self, checkpoint: Checkpoint, weights: Path, sha256: str) -> None:
         """Workers load their own."""
+        self._kernels.clear()
         del checkpoint, weights, sha256
 
     def count(
@@ -254,6 +277,7 @@ class RayEngine:
         ]
         by_id = {sample.id: sample for sample in samples}
         for answer in self._answers(tasks):
+            self._kernels.update(answer.kernels)
             for found in answer.counts:
                 store.add_encoded(key, found)
                 yield by_id[found.image[0]]

@@ -15,6 +15,8 @@ import pytest
 import torch
 
 from segbench.evaluate import EvalProtocol, SlidingWindow, fused, tiles
+from segbench.evaluate.accuracy import Loading
+from segbench.evaluate.device import DeviceError
 from segbench.evaluate.fused import (
     LabelMaps,
     LabelMapWarning,
@@ -42,7 +44,7 @@ def by_kernel():
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("TRITON_INTERPRET", "1")
-            process.submit(fused.kernel_for, CPU).result()  # it starts with the first work
+            process.submit(fused.kernel_for, CPU, "tiles").result()  # it starts with the first work
         yield lambda *arguments: process.submit(fused.decide, *arguments).result()
 
 
@@ -275,8 +277,28 @@ def test_scores_that_shrink_twice_stay_with_the_tiles():
     assert not supports([shrunk], protocol)
 
 
-def test_a_processor_has_no_kernel():
-    assert kernel_for(CPU) is None
+@pytest.mark.parametrize("device", [CPU, torch.device("cuda", 0)], ids=str)
+def test_tiles_are_the_default_on_every_device(device):
+    assert kernel_for(device, Loading().kernel) is None
+
+
+def test_a_processor_has_no_kernel_and_says_what_to_do():
+    with pytest.raises(DeviceError) as caught:
+        kernel_for(CPU, "triton")
+    assert str(caught.value) == (
+        "--kernel triton: the kernel runs on a CUDA device, this is cpu; leave it out, and label maps are made in "
+        "tiles, which give the same numbers"
+    )
+
+
+def test_what_made_label_maps_is_kept():
+    used = set()
+    label_maps = LabelMaps(tiles.decide, TILE, used)
+    found = scored(MS_FLIP)
+    label_maps.decide(found, (7, 11), MS_FLIP, TILE)
+    assert used == {"triton"}
+    label_maps.decide(found, (7, 11), MS_FLIP, (8, 16))
+    assert used == {"triton", "tiles"}
 
 
 def test_a_kernel_is_compiled_by_views_classes_taps_and_softmax():

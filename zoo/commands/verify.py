@@ -111,8 +111,8 @@ def measuring_options(arguments: argparse.Namespace, **claims: Any) -> Options:
 
 def _loading(arguments: argparse.Namespace) -> Loading:
     """How images reach the network; commands without the flags take what `verify` does."""
-    named = {name: getattr(arguments, name, None) for name in ("workers", "batch")}
-    return Loading(**{name: number for name, number in named.items() if number is not None})
+    named = {name: getattr(arguments, name, None) for name in ("workers", "batch", "kernel")}
+    return Loading(**{name: value for name, value in named.items() if value is not None})
 
 
 def _require_parts_that_go_together(arguments: argparse.Namespace) -> None:
