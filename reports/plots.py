@@ -44,6 +44,8 @@ _ROW_INCHES = 0.22
 _WIDE_INCHES = 8.0
 _NARROW_INCHES, _NARROW_ROW_INCHES = 4.2, 0.4
 """On a phone a row is two lines: its name, which would else take half the width, and below it its mark."""
+_NARROW_CHARACTERS = 40
+"""Of a name that shares a phone's width with its marks."""
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 9, "text.color": INK, "axes.edgecolor": FAINT,
     "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK, "axes.spines.top": False,
@@ -173,9 +175,9 @@ def class_plot(figures: Sequence[ClassFigures], name: str) -> str:
             values = [one.iou_percent.get(key) for key in classes]
             axes.plot(
                 [math.nan if value is None else value for value in values], range(len(classes)), color=ink,
-                marker=marker, markersize=5, linestyle="none", fillstyle="none", label=plot_text(one.checkpoint),
+                marker=marker, markersize=5, linestyle="none", fillstyle="none", label=plot_text(one.checkpoint, _NARROW_CHARACTERS),
             )  # fmt: skip
-        _name_rows(axes, classes)
+        _name_rows(axes, [plot_text(name, _NARROW_CHARACTERS) for name in classes])
         axes.set_xlim(0, 100)
         axes.set_xlabel("IoU, %")
         axes.legend(loc="lower center", bbox_to_anchor=(0.4, 1.0), fontsize=8)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from .media import csv_text, markdown, visible
+from .media import csv_text, markdown, tabulate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,10 +24,9 @@ def format_records(records: Sequence[Mapping[str, Any]], style: str) -> str:
         return json.dumps([dict(record) for record in records], indent=2, ensure_ascii=False)
     if style == "csv":
         return csv_text(list(records[0]) if records else [], records)
-    from tabulate import tabulate  # noqa: PLC0415
-
-    words = markdown if style == "md" else visible
-    rows = [[words(_cell(value)) for value in record.values()] for record in records]
+    rows = [[_cell(value) for value in record.values()] for record in records]
+    if style == "md":
+        rows = [[markdown(cell) for cell in row] for row in rows]
     header = list(records[0]) if records else []
     return tabulate(rows, header, tablefmt=_STYLES[style], disable_numparse=True)
 

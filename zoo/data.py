@@ -8,10 +8,10 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from tabulate import tabulate
 
 from ..evaluate.dataset_check import HEADERS, SAMPLE, check
 from ..evaluate.folder import CLASSES, folder_spec
+from ..reports.media import tabulate
 from .manifest import nearest
 from .progress import Bar
 

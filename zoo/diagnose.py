@@ -6,7 +6,6 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from tabulate import tabulate
 
 from ..evaluate.datasets import DatasetError
 from ..evaluate.definitions import DEFINITIONS
@@ -21,6 +20,7 @@ from ..evaluate.diagnosis import (
 )
 from ..evaluate.subsets import spread
 from ..evaluate.suspects import Suspect, suspects
+from ..reports.media import tabulate
 from ..reports.table import WIDTH
 from ..reports.verdict import half_unit
 from .verify import NotMeasured

@@ -9,9 +9,9 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 import torch
-from tabulate import tabulate
 
 from ..evaluate.datasets import DatasetError, locate
+from ..reports.media import tabulate
 from . import places
 from .fetch import fetch_action
 

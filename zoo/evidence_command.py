@@ -7,10 +7,10 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from tabulate import tabulate
 
 from ..evaluate.evidence import EvidenceError, EvidenceKey, EvidenceStore, Split, Use
 from ..evaluate.evidence_exchange import export, merge_files
+from ..reports.media import tabulate
 from .manifest import ACCURACY_METRICS
 from .measurement import environment_fault
 from .recount import recount

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from tabulate import tabulate
 
+from ..reports.media import tabulate
 from ..reports.metrics import METRICS
 from .urls import shown_url
 

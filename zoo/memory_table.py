@@ -6,8 +6,8 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from tabulate import tabulate
 
+from ..reports.media import tabulate
 from ..reports.metrics import METRICS
 from ..reports.table import WIDTH
 from .memory import GIB, METRIC, MIB, UNIT_BYTES, difference_percent

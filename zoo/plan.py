@@ -6,9 +6,9 @@ import statistics
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
-from tabulate import tabulate
 
 from ..evaluate.geometry import sliding_windows, view_size
+from ..reports.media import tabulate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

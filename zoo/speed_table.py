@@ -6,8 +6,8 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from tabulate import tabulate
 
+from ..reports.media import tabulate
 from ..reports.table import WIDTH
 from .speed_verdicts import SHAPE_NOTE
 

@@ -135,7 +135,7 @@ def definition_records(checkpoints: Iterable[Checkpoint], answers: Answers) -> l
             "printed": claim.printed,
             "definition": name,
             "mIoU": value,
-            "rule": DEFINITIONS[name],
+            "rule": DEFINITIONS.get(name, "not known to this version"),
         }
         for checkpoint in checkpoints
         for claim in checkpoint.claims

@@ -155,3 +155,13 @@ def test_fields_of_another_version_are_told_once_each(tmp_path):
     records, warnings = read_with_warnings(path, Point)
     assert records == [A, Point(name="c", value=1.0), Point(name="c", value=2.0)]
     assert warnings == [f"{path}:2: field 'schema', unknown to this version, is left out (2 such lines)"]
+
+
+def test_a_file_larger_than_any_ledger_is_refused_unread(tmp_path, monkeypatch):
+    path = tmp_path / "ledger.jsonl"
+    append(path, A)
+    monkeypatch.setattr("segbench.reports.ledger.MOST_BYTES", 10)
+    with pytest.raises(
+        LedgerError, match=f"{path}: it has more than 0 MiB, as no ledger has; name another file"
+    ):
+        read(path, Point)

@@ -78,6 +78,13 @@ def test_a_bar_below_a_cleaned_stream_still_makes_way_for_a_sentence(monkeypatch
     assert re.search(r"\r *\rsaid\\u001b\[2J\n", file.getvalue())
 
 
+def test_a_cell_of_a_table_loses_nothing_to_line_separators():
+    shown = media.tabulate([["a\u2028b\x85c\nd", "e"]], ["x", "y"])
+    assert [line.rstrip() for line in shown.splitlines()] == [
+        "x                y", "---------------  ---", r"a\u2028b\u0085c  e", "d"
+    ]  # fmt: skip
+
+
 def test_an_annotation_is_one_line_of_its_own():
     made = media.annotation("a,b:\n::x", 3, "t\r\n::warning::", "100 %\n::error::\x1b")
     assert (
@@ -150,4 +157,4 @@ def test_a_link_is_one_whatever_its_address_holds():
 
 
 def test_a_name_in_a_plot_is_short_and_one_line():
-    assert media.plot_text("a\n\x1b" + "b" * 500) == "a \\u001b" + "b" * 89 + "..."
+    assert media.plot_text("a\n\x1b" + "b" * 500) == "a \\u001b" + "b" * 69 + "..."

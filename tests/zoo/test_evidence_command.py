@@ -1,6 +1,7 @@
 """`zoo evidence`, `zoo report --evidence`, and verify on a part of the images or of the work."""
 
 import json
+import re
 import shutil
 from fractions import Fraction
 
@@ -297,3 +298,45 @@ def test_a_second_look_does_not_change_where_counts_were_made(measured, tmp_path
         (use,) = store.uses(store.series()[0])
     assert use.environment == {"device": "another"}
     assert again.measurement.value == first.measurement.value
+
+
+def test_a_series_without_a_score_is_named_and_the_others_are_reported(copy, capsys):
+    with EvidenceStore(copy.evidence) as store, store.writing() as database:
+        database.execute("UPDATE images SET counts = x'00' WHERE series_id = 1")
+    code, said = zoo(
+        capsys, "report", "--json", "--manifest", STREETS / "zoo.yaml", "--evidence", copy.evidence
+    )
+    assert code in (0, 1)
+    measured = [record["checkpoint"] for record in json.loads(said.out) if record["measured"] is not None]
+    assert measured == ["isnet_resnet50os8_w16_streets"]
+    assert re.search(r"zoo: warning: .*: series [0-9a-f]{12} has no score: .*counts of 1 bytes", said.err)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ("metric = 'fps'", "expected one of miou, miou_ms_flip, miou_flip, found 'fps'"),
+        ("environment = '{\"packages\": 5}'", "expected details and environment as zoo writes them: "),
+        ("environment = '{\"platform\": {}}'", "expected details and environment as zoo writes them: "),
+    ],
+)
+def test_a_description_that_no_measurement_has_is_not_merged(copy, tmp_path, capsys, change, sentence):
+    with EvidenceStore(copy.evidence) as store, store.writing() as database:
+        database.execute(f"UPDATE uses SET {change}")
+    target = tmp_path / "target.sqlite"
+    code, said = zoo(capsys, "evidence", "merge", copy.evidence, "--evidence", target)
+    assert (code, said.out) == (3, "")
+    assert said.err.startswith(f"zoo: {copy.evidence}: ")
+    assert sentence in said.err
+    assert zoo(capsys, "evidence", "list", "--evidence", target)[1].out == "no evidence yet\n"
+
+
+def test_pruning_by_age_keeps_what_was_used_after_now(copy, capsys):
+    """The clock was set back: nobody knows how old these series are."""
+    with EvidenceStore(copy.evidence) as store, store.writing() as database:
+        database.execute("UPDATE series SET last_used = '2999-01-01T00:00:00Z'")
+    code, said = zoo(capsys, "evidence", "prune", "--older", 1, "--evidence", copy.evidence)
+    assert (code, said.out) == (0, "no evidence yet\n")
+    assert said.err.startswith("zoo: warning: 2 series were last used later than this machine's clock says")
+    with EvidenceStore(copy.evidence) as store:
+        assert len(store.series()) == 2

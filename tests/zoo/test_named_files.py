@@ -220,3 +220,10 @@ def test_a_number_that_counts_nothing_is_a_message(capsys, number, expected):
 
 def test_the_null_device_is_an_empty_file(tmp_path):
     assert read_bytes(Path(os.devnull)) == b""
+
+
+def test_a_file_larger_than_any_document_is_refused_unread(tmp_path, monkeypatch):
+    (tmp_path / "file").write_bytes(b"12345")
+    monkeypatch.setattr(named_files, "FILE_LIMIT_BYTES", 4)
+    with pytest.raises(OSError, match="it has more than 0 MiB, as no such document has"):
+        read_bytes(tmp_path / "file")

@@ -161,7 +161,29 @@ def test_an_impossible_accuracy_is_refused_with_its_line(capsys, tmp_path, value
     assert capsys.readouterr().err == told
 
 
-@pytest.mark.parametrize("changes", [{"details": {"iou_percent": 3}}, {"environment": {"packages": [1]}}])
+@pytest.mark.parametrize(
+    "changes",
+    [{"image_count": -1}, {"seconds": -1.0}, {"label_pixels": {"road": -1}}, {"taken_at": "then"}],
+    ids=str,
+)
+def test_what_cannot_be_counted_is_refused_with_its_line(capsys, tmp_path, changes):
+    path = with_values(tmp_path, 78.0, **changes)
+    assert main(["report", "--ledger", str(path)]) == 2
+    assert capsys.readouterr().err.startswith(f"zoo: {path}:1: expected ")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"details": {"iou_percent": 3}},
+        {"details": {"definitions": {"a": "1"}}},
+        {"details": {"rounding": []}},
+        {"details": {"rounding": [{"below": 0.1}]}},
+        {"environment": {"packages": [1]}},
+        {"environment": {"device": {"a": 1}}},
+    ],
+    ids=str,
+)
 def test_details_of_another_shape_are_refused_with_their_line(capsys, tmp_path, changes):
     path = with_values(tmp_path, 78.0, **changes)
     assert main(["report", "--ledger", str(path), "--out", str(tmp_path / "r.html")]) == 2

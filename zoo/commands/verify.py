@@ -5,13 +5,12 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tabulate import tabulate
-
 from ...evaluate.accuracy import Loading
 from ...evaluate.datasets import DatasetError, locate
 from ...evaluate.device import DeviceError
 from ...evaluate.evidence import EvidenceError
 from ...reports.ledger import LedgerError
+from ...reports.media import tabulate
 from .. import places
 from ..background import background
 from ..baseline import BaselineError, State, differences_text, read_saved, read_state, write_state

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from filelock import FileLock, Timeout
-from tabulate import tabulate
 
+from ...reports.media import tabulate
 from . import Action, Wanted, cache, folder_fault, target_fault, torchs_file, unforeseen, wanted_action
 from .download import FetchError, file_sha256
 

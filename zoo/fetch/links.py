@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urljoin, urlsplit
 
 import msgspec
-from tabulate import tabulate
 
+from ...reports.media import tabulate
 from ..urls import shown_url
 from . import unforeseen, wanted_weights
 from .batch import in_threads
