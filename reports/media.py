@@ -36,9 +36,9 @@ _UNSEEN = re.compile(
 """Control characters, line separators, Unicode's Bidi_Control and Default_Ignorable_Code_Point, lone surrogates; but
 not variation selectors, which belong to the sign before them."""
 _LONE = re.compile(r"[\ud800-\udfff]")
-_COMMAND = re.compile(r"^(\s*):(?=:)|#(?=#(?:\[|vso\[|teamcity\[))", re.MULTILINE)
+_COMMAND = re.compile(r"^([^\S\n]*):(?=:)|#(?=#(?:\[|vso\[|teamcity\[))", re.MULTILINE)
 """What GitHub's and Azure's runners and TeamCity read as a command in the log of a job."""
-_NUMBER = re.compile(r"[+-]?[0-9]*\.?[0-9]+([eE][+-]?[0-9]+)?")
+_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _FORMULA = re.compile(r"[=+\-@\uff1d\uff0b\uff0d\uff20]")
 """What a spreadsheet takes for the beginning of a formula (OWASP, CSV Injection)."""
 _MARKDOWN = re.compile(r"[\\`*|~$]|\[(?![0-9]+\](?![(:\[]))|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
@@ -169,7 +169,7 @@ def csv_text(fields: Sequence[str], records: Iterable[Mapping[str, Any]]) -> str
 def _csv_cell(value: Any) -> Any:
     if not isinstance(value, str):
         return value
-    text = visible(re.sub(r"\s*[\r\n]+\s*", " ", value))
+    text = visible(" ".join(re.split(r"[\r\n]+", value)))
     acts = _FORMULA.match(text.lstrip()) and not _NUMBER.fullmatch(text)
     return f"'{text}" if acts else text
 

@@ -6,6 +6,7 @@ import io
 import json
 import re
 import sys
+import time
 import unicodedata
 import xml.etree.ElementTree as ET
 
@@ -154,6 +155,19 @@ def test_a_link_is_one_whatever_its_address_holds():
     assert media.markdown_link("log", "https://a.org/x y|z)(<b>\n?q=1#é") == (
         "[log](https://a.org/x%20y%7Cz%29%28%3Cb%3E%0A?q=1#%C3%A9)"
     )
+
+
+@pytest.mark.parametrize("unit", ["\n", " ", "\r", "1", ":", "#", "_", "\t", "[1", "-\n ", "\x1b"], ids=ascii)
+@pytest.mark.parametrize("begin", ["", "+"])
+def test_a_long_text_takes_a_moment(unit, begin):
+    """A hundred thousand signs; time that grew with their square would be minutes."""
+    text = begin + unit * (100_000 // len(unit)) + "x"
+    start = time.process_time()
+    for escape in (media.terminal, media.short_lines, media.markdown_line, media.plot_text):
+        escape(text)
+    media.csv_text([text], [{text: text}])
+    media.annotation(text, 1, text, text)
+    assert time.process_time() - start < 10
 
 
 def test_a_name_in_a_plot_is_short_and_one_line():
