@@ -55,3 +55,8 @@ def photographs() -> Path:
     if not folder.is_dir():
         pytest.skip("photographs that may not be shipped: the folder ../shared that holds them is not here")
     return folder
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Bytes are named after their argument: a packed file holds the time, and each process would name it otherwise."""
+    return argname if isinstance(val, bytes) else None
