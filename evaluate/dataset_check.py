@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from .dataset_contents import damaged_images, decoder_complaints, identical_images
+from .dataset_contents import damaged_images, decoder_complaints
 from .dataset_files import Inventory, take_inventory
 from .dataset_headers import Pair, header_findings, read_pair, unreadable, usable_pairs
+from .dataset_images import Look, identical_labels, image_findings, look_at, sky_class
 from .dataset_values import Tally, value_findings
 from .datasets import Dataset, DatasetError, Sample, content_sha256, samples
 from .findings import Finding, Fingerprint, Report, some
-from .pixels import read_image, read_label, read_values
+from .pixels import map_values, read_image, read_label, read_values
 from .subsets import spread
 
 if TYPE_CHECKING:
@@ -124,10 +125,11 @@ class _Examination:
         paired = [sample for sample in dataset.samples if sample.id in complete]
         pairs = self._headers(paired, dataset)
         usable = usable_pairs(pairs)
-        tally, faults, complaints = self._pixels(spread(usable, self.sample), dataset)
+        tally, looks, faults, complaints = self._pixels(spread(usable, self.sample), dataset)
         whole = len(tally.files) == self.spec.image_count
         values = value_findings(tally, whole=whole) if tally.files and not self._withheld() else []
         if not any(finding.gravity == "error" for finding in values):
+            values += identical_labels(tally.files, looks)
             values += _differing_forms(dataset, self.inventory.place.images, tally)
         return msgspec.structs.replace(
             report,
@@ -139,7 +141,7 @@ class _Examination:
                 *header_findings(pairs, self.spec),
                 *unreadable(faults, len(pairs)),
                 *damaged_images(complaints, len(tally.files)),
-                *identical_images(sample for sample in dataset.samples if sample.id in tally.files),
+                *image_findings(looks),
                 *values,
             ),
         )
@@ -157,21 +159,24 @@ class _Examination:
             for sample in self.watch(looked, "headers")
         ]
 
-    def _pixels(self, chosen: list[Pair], dataset: Dataset) -> tuple[Tally, list[str], dict[Path, str]]:
-        """The values of the chosen labels, why pairs cannot be used, and what the decoder said of images."""
+    def _pixels(
+        self, chosen: list[Pair], dataset: Dataset
+    ) -> tuple[Tally, dict[str, Look], list[str], dict[Path, str]]:
+        """Values of the chosen labels, looks of their images, why pairs cannot be used, what the decoder said."""
         palettes = {pair.sample.id: pair.label.palette for pair in chosen if pair.label.palette}
         tally = Tally(spec=self.spec, form=dataset.label_files, palettes=palettes)
+        looks: dict[str, Look] = {}
         faults, complaints = [], {}
         for sample in self.watch([pair.sample for pair in chosen], "pixels"):
             with decoder_complaints() as said:
-                fault = _count(sample, tally)
+                fault = _count(sample, tally, looks)
             faults += [fault] if fault else []
             complaints |= {sample.image: said[0]} if said and not fault else {}
-        return tally, faults, complaints
+        return tally, looks, faults, complaints
 
 
-def _count(sample: Sample, tally: Tally) -> str:
-    """Decode a pair and tally its label; why it cannot be, or nothing."""
+def _count(sample: Sample, tally: Tally, looks: dict[str, Look]) -> str:
+    """Decode a pair, look at its image and tally its label; why it cannot be, or nothing."""
     try:
         image = read_image(sample.image)
         values = read_values(sample.label, tally.form)
@@ -180,6 +185,8 @@ def _count(sample: Sample, tally: Tally) -> str:
     if image.shape[:2] != values.shape:
         return f"{sample.image}: decodes to {image.shape[:2]} (height, width), its label to {values.shape}"
     tally.add(sample.id, values)
+    classes = map_values(values, tally.form, tally.spec.ignore_index)
+    looks[sample.id] = look_at(image, classes, sky_class(tally.spec.classes))
     return ""
 
 

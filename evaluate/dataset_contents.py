@@ -1,8 +1,7 @@
-"""Contents of sampled images that no header gives away: damage in the middle, one picture under several names."""
+"""What a decoder says of sampled images, and no header gives away: damage in the middle."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
 import tempfile
@@ -12,10 +11,8 @@ from typing import TYPE_CHECKING
 from .findings import Finding, some
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
-
-    from .datasets import Sample
 
 _STDERR = 2
 _LIBJPEG = "JPEG"
@@ -75,21 +72,4 @@ def damaged_images(complaints: dict[Path, str], examined: int) -> Iterator[Findi
             f"{some([one.name for one in complaints])}",
             effect="they are decoded all the same, here and by the publishers' loaders, with wrong pixels from the damage on",
             remedy="copy these images again and compare their hashes with the archive's; a few archives have such images",
-        )
-
-
-def identical_images(samples: Iterable[Sample]) -> Iterator[Finding]:
-    """Images of several ids that have the same bytes."""
-    ids: dict[bytes, list[str]] = {}
-    for sample in samples:
-        ids.setdefault(hashlib.sha256(sample.image.read_bytes()).digest(), []).append(sample.id)
-    shared = [names for names in ids.values() if len(names) > 1]
-    if shared:
-        yield Finding(
-            kind="identical images",
-            gravity="warning",
-            what=f"{sum(map(len, shared))} of {sum(map(len, ids.values()))} sampled images are another one byte for byte, first "
-            f"{some(shared[0])}",
-            effect="one picture counts several times, with labels that fit one of them at best",
-            remedy="copy these images again under their own names; a few archives have such images",
         )

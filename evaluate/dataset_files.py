@@ -6,7 +6,6 @@ Covers every file of the split; folders are listed once, so tens of thousands of
 from __future__ import annotations
 
 import codecs
-import os
 from collections import Counter
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -25,6 +24,7 @@ from .datasets import (
     listed_ids,
     places,
 )
+from .file_listing import is_data
 from .findings import Finding, some
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ def _lists_the_split(spec: DatasetSpec, path: Path) -> bool:
 
 
 def _has_file(folder: Path, suffix: str) -> bool:
-    return any(name.endswith(suffix) for _, _, names in os.walk(folder) for name in names)
+    return bool(ids_with(suffix, files_below(folder)))
 
 
 def _folders_below(top: Path) -> Iterator[Path]:
@@ -186,7 +186,7 @@ def _folders_below(top: Path) -> Iterator[Path]:
 
 def _subfolders(folder: Path) -> list[Path]:
     try:
-        return sorted(entry for entry in folder.iterdir() if entry.is_dir() and entry.name[0] != ".")
+        return sorted(entry for entry in folder.iterdir() if entry.is_dir() and is_data(entry.name))
     except OSError:
         return []
 

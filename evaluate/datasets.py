@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 import msgspec
 
 from .regular_files import composed, existing_form, read_text
+from .file_listing import is_data
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -258,8 +259,8 @@ def _advice(spec: DatasetSpec) -> str:
 def files_below(folder: Path) -> set[str]:
     """Paths of all files below a folder, relative to it, with `/`; linked folders are followed.
 
-    Hidden files are left out, as mmcv's `scandir` does: macOS leaves `._NAME` beside every file it copies. A
-    folder is listed once, under its own name before any link to it; one that is not there has no files.
+    What is no data (`file_listing.is_data`) is left out, folders with all that is in them. A folder is listed once,
+    under its own name before any link to it; one that is not there has no files.
 
     Raises:
         DatasetError: a folder must not be listed.
@@ -271,10 +272,11 @@ def files_below(folder: Path) -> set[str]:
             folders.clear()
             continue
         seen.add(real)
+        folders[:] = filter(is_data, folders)
         folders.sort(key=lambda name: (os.path.islink(os.path.join(place, name)), name))  # noqa: PTH114, PTH118
         below = Path(place).relative_to(folder).as_posix()
         start = "" if below == "." else f"{below}/"
-        found.update(start + name for name in names if not name.startswith("."))
+        found.update(start + name for name in filter(is_data, names))
     return found
 
 

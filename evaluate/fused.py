@@ -80,7 +80,7 @@ def kernel_for(device: torch.device, kernel: Kernel) -> Decide | None:
 
 
 def supports(found: Sequence[View], protocol: EvalProtocol) -> bool:
-    """True for whole views, of no more classes than uint8 labels can name, that lie near the image's size."""
+    """True for whole views, of no more classes than its uint8 labels can name, that lie near the image's size."""
     if protocol.window is not None:
         return False
     shape = shape_of(found, protocol)
@@ -110,7 +110,7 @@ def decide(found: Sequence[View], size: Size, protocol: EvalProtocol) -> Decisio
     stride = -(-shape.classes // _VECTOR) * _VECTOR
     padded = 1 << (stride - 1).bit_length()
     block = _VALUES // padded
-    decision = tiles.undecided(size, device)
+    decision = tiles.undecided(size, device, shape.classes)
     launch: Any = label_map[size[0] * -(-size[1] // block),]
     with torch.cuda.device_of(
         decision.labels

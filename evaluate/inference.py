@@ -22,15 +22,19 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .geometry import Size
-    from .pixels import Pixels
+    from .pixels import Labels, Pixels
     from .protocol import EvalProtocol
 
+_MOST_IN_8_BITS = 256
 Model = Callable[[torch.Tensor], torch.Tensor]
 
 
-def predict(
-    model: Any, image: Pixels, protocol: EvalProtocol
-) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+def label_type(classes: int) -> torch.dtype:
+    """The smallest type that a label map of so many classes fits into."""
+    return torch.uint8 if classes <= _MOST_IN_8_BITS else torch.int16
+
+
+def predict(model: Any, image: Pixels, protocol: EvalProtocol) -> tuple[Labels, NDArray[np.float32]]:
     """Label map and averaged scores of one image.
 
     Args:
@@ -39,7 +43,7 @@ def predict(
         protocol: how the published number was measured.
 
     Returns:
-        labels (H, W) uint8 and scores (C, H, W) float32 at the image's size: probabilities or raw scores,
+        labels (H, W), uint8 up to 256 classes and int16 above, and scores (C, H, W) float32 at the image's size: probabilities or raw scores,
         whichever the protocol averages.
 
     Raises:
@@ -47,7 +51,7 @@ def predict(
     """
     with torch.inference_mode():
         scores = predict_scores(model, image, protocol, model_device(model))
-        labels = scores.argmax(dim=0).to(torch.uint8)
+        labels = scores.argmax(dim=0).to(label_type(len(scores)))
     return labels.cpu().numpy(), scores.cpu().numpy()
 
 

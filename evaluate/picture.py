@@ -12,13 +12,12 @@ from torchvision.utils import draw_segmentation_masks
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
     from .datasets import Colour
-    from .pixels import Pixels
+    from .pixels import Labels, Pixels
 
 OPACITY = 0.55
 """Of class colours over the photograph."""
+_MOST_COLOURS = 256
 _LEGEND_ROW_SHARE = 1 / 24
 _LEGEND_ROW_PIXELS = (12, 40)
 
@@ -41,23 +40,32 @@ def _voc_colour(index: int) -> Colour:
     return red, green, blue
 
 
-def palette_image(labels: NDArray[np.uint8], palette: Sequence[Colour]) -> Image.Image:
-    """Labels (H, W) as an indexed picture: its pixels are class indices, its palette their RGB colours."""
-    picture = Image.fromarray(labels)  # mode L
+def palette_image(labels: Labels, palette: Sequence[Colour]) -> Image.Image:
+    """Labels (H, W) as a picture whose pixels are class indices: indexed with RGB colours, or 16-bit grey.
+
+    A palette has room for 256 colours; indices of more classes are kept and their colours left out.
+    """
+    if len(palette) > _MOST_COLOURS:
+        return Image.fromarray(labels.astype(np.uint16))  # mode I;16
+    picture = Image.fromarray(labels.astype(np.uint8))  # mode L
     picture.putpalette(np.array(palette, dtype=np.uint8).tobytes())
     return picture
 
 
-def class_shares(labels: NDArray[np.uint8], classes: Sequence[str]) -> dict[str, float]:
+def coloured(labels: Labels, palette: Sequence[Colour]) -> Image.Image:
+    """Labels (H, W) in their classes' RGB colours; what is no class is black."""
+    table = np.array([*palette, (0, 0, 0)], dtype=np.uint8)
+    return Image.fromarray(table[np.where((labels >= 0) & (labels < len(palette)), labels, len(palette))])
+
+
+def class_shares(labels: Labels, classes: Sequence[str]) -> dict[str, float]:
     """Class name -> share of the pixels (0 to 1), of the classes that occur, largest first."""
     counts = np.bincount(labels.reshape(-1), minlength=len(classes))
     order: list[int] = sorted(np.flatnonzero(counts).tolist(), key=lambda index: -counts[index])
     return {classes[index]: float(counts[index] / labels.size) for index in order}
 
 
-def overlay(
-    image: Pixels, labels: NDArray[np.uint8], classes: Sequence[str], palette: Sequence[Colour]
-) -> Image.Image:
+def overlay(image: Pixels, labels: Labels, classes: Sequence[str], palette: Sequence[Colour]) -> Image.Image:
     """The photograph under its class colours, with a legend of the classes that occur below it.
 
     Args:

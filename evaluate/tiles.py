@@ -22,7 +22,8 @@ import numpy as np
 import torch
 
 from .geometry import Size, Window, sliding_windows
-from .inference import forward, model_device, require_image, unflip, upsample, views
+from .inference import forward, label_type, model_device, require_image, unflip, upsample, views
+from .limits import MOST_CLASSES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 CPU_TILE: Size = (16, 256)
 """150 classes of it are 2.4 MB: about a core's second-level cache. Twice or half of it is not faster."""
 CUDA_TILE: Size = (128, 2048)
-MOST_CLASSES = 256
 _SAFE_SUM = 1e-30
 """Sums of exponentials above this are far from underflow; below, the tile is computed again from its maxima."""
 Span = tuple[int, int]
@@ -45,11 +45,11 @@ class Decision(NamedTuple):
     """Every pixel's class, how close it was, and to which other class; each H x W on the network's device."""
 
     labels: torch.Tensor
-    """uint8."""
+    """uint8 up to 256 classes, int16 above."""
     margins: torch.Tensor
     """float32: best minus second best averaged score, in probability or raw score, as the protocol averages."""
     runners_up: torch.Tensor
-    """uint8: the second best class."""
+    """The second best class, in the labels' type."""
 
 
 class Taps(NamedTuple):
@@ -111,6 +111,7 @@ class Whole:
 
     def __init__(self, scores: torch.Tensor) -> None:
         self.scores = scores.permute(1, 0, 2).contiguous()
+        self.classes = scores.shape[0]
 
     def patch(self, rows: Span, columns: Span) -> torch.Tensor:
         """Scores (rows, C, columns) of a part."""
@@ -132,6 +133,7 @@ class Windowed:
     def __init__(self, parts: Sequence[Part], *, softmax: bool) -> None:
         self._parts = parts
         self._softmax = softmax
+        self.classes = parts[0].scores.classes
 
     def patch(self, rows: Span, columns: Span) -> torch.Tensor:
         """Scores (rows, C, columns) of a part of the view."""
@@ -201,7 +203,7 @@ def predict_labels(model: Any, image: Pixels, protocol: EvalProtocol, *, batch: 
         labels, margins and runners-up, each (H, W), on the device of the model.
 
     Raises:
-        ValueError: the image is not H x W x 3 uint8, or there are more than 256 classes.
+        ValueError: the image is not H x W x 3 uint8, or there are more than `MOST_CLASSES`.
     """
     require_image(image)
     size = (image.shape[0], image.shape[1])
@@ -228,7 +230,7 @@ def decide(found: Sequence[View], size: Size, protocol: EvalProtocol, tile: Size
     """
     device = found[0].rows.weights.device
     height, width = tile or tile_of(device)
-    decision = undecided(size, device)
+    decision = undecided(size, device, found[0].scores.classes)
     with exact_float32(device):
         for rows, columns in product(spans(size[0], height), spans(size[1], width)):
             total = _tile(found, rows, columns, protocol)
@@ -237,12 +239,19 @@ def decide(found: Sequence[View], size: Size, protocol: EvalProtocol, tile: Size
     return decision
 
 
-def undecided(size: Size, device: torch.device) -> Decision:
-    """Room for the decision of an image of `size`."""
+def undecided(size: Size, device: torch.device, classes: int) -> Decision:
+    """Room for the decision of an image of `size`.
+
+    Raises:
+        ValueError: there are more classes than label maps name.
+    """
+    if classes > MOST_CLASSES:
+        raise ValueError(f"expected at most {MOST_CLASSES} classes, found {classes}")
+    named = label_type(classes)
     return Decision(
-        torch.empty(size, dtype=torch.uint8, device=device),
+        torch.empty(size, dtype=named, device=device),
         torch.empty(size, dtype=torch.float32, device=device),
-        torch.empty(size, dtype=torch.uint8, device=device),
+        torch.empty(size, dtype=named, device=device),
     )
 
 
@@ -307,13 +316,9 @@ class _Shifted:
 
 def _best_two(total: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Labels, margins and runners-up (rows, columns) of a sum (rows, C, columns) over `count` views."""
-    if total.shape[1] > MOST_CLASSES:
-        raise ValueError(
-            f"expected at most {MOST_CLASSES} classes, as uint8 label maps hold, found {total.shape[1]}"
-        )
     best, labels = total.max(dim=1, keepdim=True)
     second, runners_up = total.scatter_(1, labels, float("-inf")).max(dim=1, keepdim=True)
-    return labels[:, 0].to(torch.uint8), ((best - second) / count)[:, 0], runners_up[:, 0].to(torch.uint8)
+    return labels[:, 0], ((best - second) / count)[:, 0], runners_up[:, 0]
 
 
 def scored_views(

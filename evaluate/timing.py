@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from .pixels import Pixels
+    from .pixels import Labels, Pixels
     from .protocol import EvalProtocol
     from .speed_protocol import SpeedProtocol
 
@@ -44,7 +44,7 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
     sizes: tuple[Size, ...]
     """(height, width) of the timed images."""
     label_sha256: dict[int, str]
-    """Index of a sampled timed image -> digest of its label map (uint8, row by row)."""
+    """Index of a sampled timed image -> digest of its label map (uint8, or int16 above class 255; row by row)."""
     differing_pixels: int
     """Of the sampled label maps, against the accuracy path's; 0 proves the timed loop right."""
 
@@ -94,7 +94,7 @@ def time_protocol(
         if index >= speed.warm_up:
             sizes.append(size)
         if index in checked:
-            digests[index] = hashlib.sha256(labels[0].astype(np.uint8).tobytes()).hexdigest()
+            digests[index] = hashlib.sha256(_smallest(labels[0]).tobytes()).hexdigest()
             differing += int((labels[0] != _reference(model, image, protocol, device, speed)).sum())
         yield (
             index + 1,
@@ -109,6 +109,10 @@ def time_protocol(
                 differing_pixels=differing,
             ),
         )
+
+
+def _smallest(labels: Labels) -> Labels:
+    return labels.astype(np.uint8 if labels.max(initial=0) <= np.iinfo(np.uint8).max else np.int16)
 
 
 def _host_view(

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from ..evaluate.datasets import DatasetError, locate
-from ..evaluate.picture import class_shares, colour_map, palette_image
+from ..evaluate.picture import class_shares, colour_map, coloured
 from ..evaluate.pixels import read_image, read_label
 from ..evaluate.tiles import predict_labels
 from ..models.weights import WeightsError
@@ -109,9 +109,7 @@ def _scene(checkpoint: Checkpoint, dataset: Dataset, model: Any, sample: Sample,
 
 def _coloured(labels: NDArray[Any], spec: DatasetSpec) -> Image.Image:
     """Labels (H, W) in their classes' colours; what is no class is black."""
-    palette = spec.palette or colour_map(len(spec.classes))
-    black = ((0, 0, 0),) * (256 - len(palette))
-    return palette_image(labels.astype(np.uint8), (*palette, *black)).convert("RGB")
+    return coloured(labels, spec.palette or colour_map(len(spec.classes)))
 
 
 def _colours(names: Iterable[str], spec: DatasetSpec) -> dict[str, str]:

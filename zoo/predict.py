@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from ..evaluate.datasets import DatasetError
+from ..evaluate.file_listing import is_data
 from ..evaluate.picture import class_shares, colour_map, overlay, palette_image
 from ..evaluate.pixels import read_image
 from ..evaluate.tiles import predict_labels
@@ -43,7 +44,7 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
 
     image: str
     labels: str | None = None
-    """Palette PNG: pixels are class indices."""
+    """PNG whose pixels are class indices: with a palette, or of 16 bits for more than 256 classes."""
     overlay: str | None = None
     """The picture under its class colours, with a legend."""
     classes: dict[str, float] = {}
@@ -90,8 +91,8 @@ def _pictures_of(path: Path, out: Path) -> list[Picture]:
 
 
 def _is_picture(path: Path, folder: Path) -> bool:
-    hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-    return path.suffix.lower() in IMAGE_SUFFIXES and not hidden and path.is_file()
+    is_picture = path.suffix.lower() in IMAGE_SUFFIXES and all(map(is_data, path.relative_to(folder).parts))
+    return is_picture and path.is_file()
 
 
 def predict_pictures(

@@ -3,6 +3,7 @@
 import os
 import shutil
 
+import cv2
 import msgspec
 import numpy as np
 import pytest
@@ -270,6 +271,46 @@ def as_colours(spec, root):
             image.convert("RGB").save(sample.label)
 
 
+def change_images(change, count=trees.COUNT):
+    """A fault that writes the first images again as PNG of `change(pixels)`, under their own names."""
+
+    def plant(spec, root):
+        for sample in locate(spec, root).samples[:count]:
+            with Image.open(sample.image) as image:
+                pixels = change(np.array(image))
+            sample.image.write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
+
+    plant.__name__ = change.__name__
+    return plant
+
+
+def of_12_bits(pixels):
+    """A 12-bit sensor's values in 16 bits, of which cv2 keeps the upper byte."""
+    return pixels.astype(np.uint16) * 16
+
+
+def from_0_to_1(pixels):
+    return pixels // 128
+
+
+def nearly_white(pixels):
+    return 224 + pixels // 9
+
+
+def one_colour(pixels):
+    return np.full_like(pixels, 90)
+
+
+def in_grey(pixels):
+    return pixels[:, :, 0]
+
+
+def same_labels(spec, root):
+    first_label, *others = [sample.label for sample in locate(spec, root).samples]
+    for label in others:
+        shutil.copy(first_label, label)
+
+
 def as_jpeg_inside(spec, root):
     label = first(spec, root).label
     with Image.open(label) as image:
@@ -464,6 +505,14 @@ FAULTS = [
     ("voc", as_colours, "colour labels"),
     ("voc", as_grey, "colour labels"),
     ("ade20k", as_colours, "colour labels"),
+    ("voc", change_images(of_12_bits), "dark images"),
+    ("ade20k", change_images(of_12_bits, 1), "warning: dark images"),
+    ("lip", change_images(from_0_to_1), "dark images"),
+    ("lip", change_images(nearly_white), "bright images"),
+    ("cityscapes labelIds", change_images(one_colour), "flat images"),
+    ("voc", change_images(one_colour, 2), "warning: flat images"),
+    ("ade20k", change_images(in_grey), "warning: grey images"),
+    ("ade20k", same_labels, "identical labels"),
     ("lip", as_jpeg_inside, "unfit labels"),
     ("lip", with_one_bit, "warning: 1-bit labels"),
     ("voc", as_palette_again, "palette disagrees"),

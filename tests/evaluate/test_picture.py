@@ -1,8 +1,9 @@
 """Label maps as files and as pictures for people."""
 
+import cv2
 import numpy as np
 
-from segbench.evaluate.picture import OPACITY, class_shares, colour_map, overlay, palette_image
+from segbench.evaluate.picture import OPACITY, class_shares, colour_map, coloured, overlay, palette_image
 from segbench.zoo.manifest import load_manifest
 
 CLASSES = ("road", "sky", "person")
@@ -19,6 +20,18 @@ def test_a_palette_picture_keeps_indices_and_shows_colours():
     assert picture.mode == "P"
     np.testing.assert_array_equal(np.array(picture), labels)
     np.testing.assert_array_equal(np.array(picture.convert("RGB"))[1, 0], PALETTE[2])
+
+
+def test_more_classes_than_a_palette_holds_are_a_16_bit_picture(tmp_path):
+    """Read back by cv2, as whoever uses the file may do."""
+    labels = np.array([[0, 255, 256, 846]], np.int16)
+    palette_image(labels, colour_map(847)).save(tmp_path / "labels.png")
+    np.testing.assert_array_equal(cv2.imread(str(tmp_path / "labels.png"), cv2.IMREAD_UNCHANGED), labels)
+
+
+def test_what_is_no_class_is_black_beside_the_classes_colours():
+    labels = np.array([[2, 65535, -1, 3]], np.int32)
+    np.testing.assert_array_equal(np.array(coloured(labels, PALETTE)), [[PALETTE[2], *[(0, 0, 0)] * 3]])
 
 
 def test_shares_are_named_and_sorted():

@@ -156,11 +156,20 @@ def test_ssseg_label_maps(golden, rule_model, case, builder, numbers):
         np.testing.assert_array_equal(labels[decided], recorded[f"label_{picture}"][decided])
 
 
+@pytest.mark.parametrize("classes", [256, 257, 847])
+@pytest.mark.parametrize("window", [None, SlidingWindow(crop=(32, 32), stride=(24, 24))])
+def test_label_maps_name_as_many_classes_as_the_network_has(classes, window):
+    """Beyond 256 an 8-bit label map would give class 256 the number 0."""
+    protocol = EvalProtocol(base_scale=(64, 64), window=window)
+    plain, decision = both_ways(protocol, (64, 64), classes)
+    assert_same_labels(plain, decision)
+    assert decision.labels.max() > 200
+
+
 def test_what_a_label_map_cannot_hold_is_refused():
     protocol = EvalProtocol(base_scale=(16, 16))
     image = np.zeros((8, 8, 3), np.uint8)
-    assert predict_labels(Noise(256), image, protocol).labels.shape == (8, 8)
-    with pytest.raises(ValueError, match="at most 256 classes, as uint8 label maps hold, found 257"):
-        predict_labels(Noise(257), image, protocol)
+    with pytest.raises(ValueError, match="expected at most 4096 classes, found 4097"):
+        predict_labels(Noise(4097), image, protocol)
     with pytest.raises(ValueError, match="H x W x 3"):
         predict_labels(Noise(2), image[:0], protocol)
