@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import msgspec
 
-from .regular_files import composed, existing_form, read_text
 from .file_listing import is_data
+from .regular_files import composed, existing_form, read_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
