@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from .evidence import EvidenceConflictError, EvidenceStore, contents_of
+from .evidence import EvidenceConflictError, EvidenceError, EvidenceStore, contents_of
 from .evidence_file import errors
 
 if TYPE_CHECKING:
@@ -90,6 +90,8 @@ def export(source: EvidenceStore, target: Path, keys: Iterable[EvidenceKey]) -> 
             store.settle()
         with errors(target, "export"):
             partial.replace(target)
+    except EvidenceError as error:  # the user knows of one file, the one that was asked for
+        raise type(error)(str(error).replace(str(partial), str(target))) from error
     finally:
         for leftover in (partial, *(Path(f"{partial}{end}") for end in ("-wal", "-shm"))):
             leftover.unlink(missing_ok=True)

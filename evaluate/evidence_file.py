@@ -119,15 +119,15 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
     """
     if not path.is_file():
         raise EvidenceError(f"{path}: no evidence there; run zoo verify first or name a file with --evidence")
-    log = path.with_name(f"{path.name}-wal")
+    logs = [path.with_name(f"{path.name}{end}") for end in ("-wal", "-journal")]
     # Reading a WAL file makes a helper file beside it; in a folder that takes none, a file at rest is read as it is.
-    settled = not (log.is_file() and log.stat().st_size)
+    settled = not any(log.is_file() and log.stat().st_size for log in logs)
     database = _read(path, "mode=ro")
     try:
         try:
             version = _require_format(database, path)
-        except sqlite3.OperationalError:
-            if not settled:
+        except sqlite3.OperationalError as error:
+            if not settled or "locked" in str(error):
                 raise
             database.close()
             database = _read(path, "mode=ro&immutable=1")

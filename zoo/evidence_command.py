@@ -130,6 +130,22 @@ def keys_of(held: Iterable[Holding]) -> list[EvidenceKey]:
     return list({holding.series: holding.key for holding in held}.values())
 
 
+def apart_from_others(
+    held: Sequence[Holding], everything: Iterable[Holding]
+) -> tuple[list[Holding], list[tuple[Holding, list[str]]]]:
+    """Those of `held` whose counts are nobody else's, and the others, each with the checkpoints that share its counts.
+
+    Counts belong to a weights file, and two checkpoints may have the same one.
+    """
+    chosen_uses = {(one.series, one.use.checkpoint) for one in held if one.use}
+    owners: dict[str, list[str]] = {}
+    for one in everything:
+        if one.use and (one.series, one.use.checkpoint) not in chosen_uses:
+            owners.setdefault(one.series, []).append(one.use.checkpoint)
+    free = [one for one in held if one.series not in owners]
+    return free, [(one, list(dict.fromkeys(owners[one.series]))) for one in held if one.series in owners]
+
+
 def score(store: EvidenceStore, holding: Holding) -> Measurement | None:
     """The number of a complete series; None where images are missing or nobody said which they are."""
     complete = holding.use is not None and holding.state == "complete"

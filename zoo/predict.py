@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import unicodedata
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,7 +14,7 @@ from ..evaluate.file_listing import is_data
 from ..evaluate.picture import class_shares, colour_map, overlay, palette_image
 from ..evaluate.pixels import read_image
 from ..evaluate.tiles import predict_labels
-from .writing import replacing
+from .writing import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -106,11 +108,13 @@ def predict_pictures(
         PredictError: an output cannot be written.
     """
     palette = spec.palette or colour_map(len(spec.classes))
+    written: dict[str, str] = {}
     for path, name in pictures:
         try:
+            _require_own_place(out / "labels", name, written)
             image = read_image(path)
             labels = predict_labels(model, image, protocol).labels.cpu().numpy()
-        except DatasetError as error:
+        except (DatasetError, _NamesakeError) as error:
             told = str(error) if str(path) in str(error) else f"{path}: {error}"
             yield Prediction(image=str(path), fault=told)
             continue
@@ -123,11 +127,31 @@ def predict_pictures(
         )
 
 
+class _NamesakeError(Exception):
+    """The disk takes a name for one that was written already."""
+
+
+def _require_own_place(folder: Path, name: str, written: dict[str, str]) -> None:
+    """Note in `written`, folded name -> name, that a picture is written; names may differ in case alone.
+
+    Raises:
+        _NamesakeError: on this disk its file would take the place of another picture's.
+    """
+    other = written.setdefault(unicodedata.normalize("NFC", name).casefold(), name)
+    first, second = (folder / f"{one}.png" for one in (other, name))
+    if name != other and second.exists() and second.samefile(first):
+        raise _NamesakeError(
+            f"this disk takes {name!r} for {other!r}, which is written already; predict it with a command of its own "
+            "and another --out"
+        )
+
+
 def _save(picture: Image.Image, path: Path) -> str:
     """Write whole or not at all: an interrupted run leaves no half picture under the final name."""
+    encoded = io.BytesIO()  # Pillow takes a file that a full disk cut short for a whole one
+    picture.save(encoded, format=_FORMATS[path.suffix], quality=92)
     try:
-        with replacing(path) as fresh:
-            picture.save(fresh, format=_FORMATS[path.suffix], quality=92)
+        write_whole(path, encoded.getbuffer())
     except OSError as error:
         raise PredictError(
             f"{path}: cannot write: {error.strerror or error}; choose another folder with --out"

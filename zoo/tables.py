@@ -67,7 +67,10 @@ class Answers:
 
     def __init__(self, measurements: Iterable[Measurement]) -> None:
         self._records: dict[tuple[str, str, str, str], list[Measurement]] = {}
-        for record in measurements:
+        self._places: dict[int, int] = {}
+        """Identity of a record -> its place in the ledger, which no clock that is set back changes."""
+        for place, record in enumerate(measurements):
+            self._places[id(record)] = place
             key = (record.checkpoint, record.metric, record.protocol_digest, record.dataset)
             self._records.setdefault(key, []).append(record)
 
@@ -79,14 +82,12 @@ class Answers:
         ]
         if claim.metric == FPS:
             candidates = [record for records in for_dataset for record in records]
-            return max(candidates, key=lambda one: _rank(checkpoint, claim, one), default=None)
+            return max(candidates, key=lambda one: self._rank(checkpoint, claim, one), default=None)
         in_fp32 = [[record for record in records if record.precision == "fp32"] for records in for_dataset]
         return next((records[-1] for records in in_fp32 if records), None)
 
-
-def _rank(checkpoint: Checkpoint, claim: Claim, measurement: Measurement) -> tuple[bool, str, bool]:
-    comparable = not why_not_comparable(checkpoint, claim, measurement)
-    return comparable, measurement.taken_at, bool(measurement.dataset)
+    def _rank(self, checkpoint: Checkpoint, claim: Claim, record: Measurement) -> tuple[bool, int]:
+        return not why_not_comparable(checkpoint, claim, record), self._places[id(record)]
 
 
 def judge_ledger(

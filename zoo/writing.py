@@ -50,7 +50,9 @@ def replacing(path: Path, fresh: Path | None = None, *, sync: bool = True) -> It
             fresh.unlink(missing_ok=True)
 
 
-def write_whole(path: Path, data: bytes, fresh: Path | None = None, *, sync: bool = True) -> None:
+def write_whole(
+    path: Path, data: bytes | memoryview, fresh: Path | None = None, *, sync: bool = True
+) -> None:
     """Put `data` in place of a file's content, as `replacing` does; a pipe or device gets them as they are.
 
     Raises:

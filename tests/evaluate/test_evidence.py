@@ -262,6 +262,35 @@ def test_a_writer_that_holds_the_file_is_named(path, monkeypatch):
         assert store.measured(KEY) == {A}
 
 
+def test_a_file_that_another_process_is_rewriting_is_not_read_meanwhile(path, monkeypatch):
+    """An exported file has no log beside it; read regardless of its lock, it might be half of each."""
+    monkeypatch.setattr("segbench.evaluate.evidence_file.LOCK_WAIT_SECONDS", 0.2)
+    with EvidenceStore(path) as store:
+        store.add(KEY, A, matrix(1))
+        store.settle()
+    program = (
+        "import sqlite3, sys; db = sqlite3.connect(sys.argv[1], isolation_level=None); db.execute('BEGIN EXCLUSIVE');"
+        "print(flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        holder.stdout.readline()
+        for read_only in (True, False):
+            with pytest.raises(EvidenceError, match="another process has been writing to it for more than"):
+                EvidenceStore(path, read_only=read_only)
+        holder.stdin.close()
+    with EvidenceStore(path, read_only=True) as store:
+        assert store.measured(KEY) == {A}
+
+
+def test_a_name_that_differs_in_case_alone_is_another_image(path):
+    with EvidenceStore(path) as store:
+        for name in ("A", "a", "\u00e9", "e\u0301"):
+            store.add(KEY, (name, "c"), matrix(1))
+        assert len(store.measured(KEY)) == 4
+
+
 def test_a_full_disk_is_named_and_what_was_stored_stays(path):
     """SQLite's own limit of pages stands for the disk's: the same error, from the same place."""
     rule = np.random.RandomState(0)

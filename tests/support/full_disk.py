@@ -28,14 +28,21 @@ class FullDisk:
         self.left = -1
         sys.addaudithook(self._see)
 
-    def _see(self, event, arguments):
-        changes = event in ("os.rename", "os.link", "os.mkdir") or (
+    def changes(self, event, arguments):
+        """True for what would change the disk below the folder."""
+        is_change = event in ("os.rename", "os.link", "os.mkdir") or (
             event == "open" and arguments[2] & WRITING
         )
-        if self.left >= 0 and changes and str(arguments[0]).startswith(self.folder):
+        return is_change and str(arguments[0]).startswith(self.folder)
+
+    def refuse(self):
+        raise OSError(ENOSPC, os.strerror(ENOSPC))
+
+    def _see(self, event, arguments):
+        if self.left >= 0 and self.changes(event, arguments):
             self.left -= 1
             if self.left < 0:
-                raise OSError(ENOSPC, os.strerror(ENOSPC))
+                self.refuse()
 
 
 def main(url, sha256, how):
@@ -79,8 +86,9 @@ def refused(disk, number):
 
 
 @contextlib.contextmanager
-def short_files(size):
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+def short_files(size, reaction=signal.SIG_IGN):
+    """No file grows beyond `size` bytes; what would is refused, or as `reaction` says."""
+    signal.signal(signal.SIGXFSZ, reaction)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
     yield

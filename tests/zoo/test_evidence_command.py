@@ -180,6 +180,26 @@ def test_pruning_says_first_what_it_would_do(copy, capsys):
     assert zoo(capsys, "evidence", "prune", *place)[0] == 2
 
 
+def test_two_ids_with_one_weights_file_share_their_counts_and_neither_takes_the_others(
+    measured, copy, capsys
+):
+    rows, _, outcomes = measured
+    twin = msgspec.structs.replace(rows[0], id="twin")
+    (again,) = verify([twin], copy)
+    assert (again.measurement.value, again.measurement.new_images) == (outcomes[0].measurement.value, 0)
+    code, said = zoo(capsys, "evidence", "prune", "twin", "--evidence", copy.evidence)
+    with EvidenceStore(copy.evidence) as store:
+        shared, _ = store.series()
+        assert len(store.measured(shared)) == 12
+    assert code == 0
+    assert said.err == (
+        f"zoo: warning: series {shared.digest()[:12]} is kept: its counts are also those of {rows[0].id}, which has "
+        "the same weights file; name that too, or the series\nzoo: 0 images of 0 series deleted\n"
+    )
+    code, said = zoo(capsys, "evidence", "prune", "twin", rows[0].id, "--evidence", copy.evidence)
+    assert said.err == "zoo: 12 images of 1 series deleted\n"
+
+
 def test_a_subset_is_never_a_reproduction(measured, tmp_path, capsys):
     """Five pinned images: a number with its caveat; `zoo report` does not take it, from ledger or evidence."""
     rows, options, _ = measured

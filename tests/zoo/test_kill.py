@@ -1,5 +1,10 @@
-"""Kill it anywhere: the same command again goes on, and the counts are those of an undisturbed run."""
+"""Kill it anywhere: the same command again goes on, and the counts are those of an undisturbed run.
 
+A hundred kills while measuring, fifty while merging, exporting, reporting, appending and recording; fifty more, while
+fetching, are in `test_download.py`.
+"""
+
+import json
 import os
 import random
 import signal
@@ -11,10 +16,14 @@ import msgspec
 import numpy as np
 import pytest
 import torch
+from disturbed import run, steps_of
 from small_streets import small_options, small_streets
+from writers import appending, exporting, merging, predicting, recording, reporting, saving
 
 from segbench.evaluate.device import numerics
 from segbench.evaluate.evidence import EvidenceStore
+from segbench.zoo.demo import STREETS, demo_checkpoints, serve
+from segbench.zoo.fetch import fetch
 from segbench.zoo.verify import DatasetShelf, RowVerifier, Silent
 
 KILLS = 100
@@ -119,33 +128,79 @@ def test_a_hundred_kills_change_no_count(scenes, tmp_path):
     print(f"{kills} kills over {runs} runs")
 
 
+@pytest.mark.parametrize(
+    ("writer", "kills"),
+    [
+        (merging, 20),
+        (exporting, 10),
+        (reporting, 5),
+        (appending, 5),
+        (recording, 5),
+        (saving, 3),
+        (predicting, 2),
+    ],
+)
+def test_kills_leave_what_was_or_what_becomes_and_the_next_run_ends_the_work(tmp_path, writer, kills):
+    """Killed between two steps, or in the middle of a file's bytes."""
+
+    def begun(name):
+        (tmp_path / name).mkdir()
+        return tmp_path / name, *writer(tmp_path / name)
+
+    folder, work, look = begun("undisturbed")
+    before, steps = look(), steps_of(work, folder)
+    after, largest = look(), max(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    assert before != after
+    chance, killed = random.Random(8), 0
+    for number in range(10 * kills):
+        folder, work, look = begun(str(number))
+        places = [{"kill_at": chance.randrange(steps)}, {"size": chance.randrange(largest), "kill": True}]
+        killed += run(work, folder, **places[number % 2]).killed
+        now = look()
+        assert all(now.get(part) in (before.get(part), after[part]) for part in {*before, *after})
+        work()
+        assert look() == after
+        if killed == kills:
+            return
+    pytest.fail(f"only {killed} of {kills} kills came to pass")
+
+
 @pytest.mark.parametrize("kind", ["SIGKILL", "SIGINT"])
 def test_the_command_itself_survives_a_kill(tmp_path, kind):
-    """`zoo demo --keep` killed twice and run to its end: the numbers, and the same counts as in one go."""
+    """`zoo verify` killed and run to its end: the number, and each image counted once."""
+    with serve(STREETS) as server:
+        row = demo_checkpoints(server)[0]
+        fetch(row)
 
-    def run(place):
+    def run():
         command = [sys.executable, "-c", "import sys; from segbench.zoo.cli import main; sys.exit(main())"]
-        arguments = ["demo", "--json", "-q", "--keep", str(tmp_path / place)]
+        arguments = [
+            "verify", row.id, "--manifest", STREETS / "zoo.yaml", "--data-root", STREETS, "--metric", "miou", "--json",
+            "-q", "--offline", "--evidence", tmp_path / "evidence.sqlite", "--ledger", tmp_path / "ledger.jsonl",
+        ]  # fmt: skip
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
         return subprocess.Popen(
-            [*command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+            [*command, *map(str, arguments)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
         )
 
-    for images in (3, 20):
-        process = run("killed")
-        wait_for_images(tmp_path / "killed/evidence.sqlite", images)
-        process.send_signal(getattr(signal, kind))
-        said = process.communicate(timeout=60)[1]
-        assert process.returncode == (-signal.SIGKILL if kind == "SIGKILL" else 130)
-        if kind == "SIGINT":
-            assert "of this run are kept in" in said
-            assert said.endswith("run the same command to go on\n")
-    process = run("killed")
-    assert '"reproduced"' in process.communicate(timeout=600)[0]
-    assert process.returncode == 0
-    before = stored(tmp_path / "killed/evidence.sqlite")
-    assert len(before) == 4
-    assert all(np.frombuffer(counts, "<i8").sum() for rows in before.values() for _, counts in rows)
+    process = run()
+    wait_for_images(tmp_path / "evidence.sqlite", 3)
+    process.send_signal(getattr(signal, kind))
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == (-signal.SIGKILL if kind == "SIGKILL" else 130)
+    if kind == "SIGINT":
+        assert "of this run are kept in" in said
+        assert said.endswith("run the same command to go on\n")
+    process = run()
+    (verdict,) = json.loads(process.communicate(timeout=600)[0])
+    assert (process.returncode, verdict["status"]) == (0, "reproduced")
+    ((key, rows),) = stored(tmp_path / "evidence.sqlite").items()
+    assert key
+    assert all(np.frombuffer(counts, "<i8").sum() for _, counts in rows)
 
 
 def wait_for_images(path, count):

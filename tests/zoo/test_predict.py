@@ -109,6 +109,24 @@ def test_a_folder_is_predicted_twice_alike(tmp_path):
 
 
 @pytest.mark.usefixtures("fetched")
+def test_names_that_differ_in_case_alone_are_two_pictures_where_the_disk_tells_them_apart(tmp_path, capsys):
+    """A link stands for a disk that does not: the second picture is told of, and the first one's map stays."""
+    for name in ("A", "a", "\u00e9", "e\u0301"):
+        Image.new("RGB", (16, 8)).save(tmp_path / f"{name}.png")
+    assert predict(tmp_path, out=tmp_path / "out") == 0
+    labels = tmp_path / "out" / ISANET / "labels"
+    assert len(list(labels.iterdir())) == 4
+    (labels / "a.png").unlink()
+    (labels / "a.png").symlink_to(labels / "A.png")
+    capsys.readouterr()
+    assert predict(tmp_path / "A.png", tmp_path / "a.png", out=tmp_path / "out") == 3
+    assert capsys.readouterr().err == (
+        f"zoo: {tmp_path / 'a.png'}: this disk takes 'a' for 'A', which is written already; predict it with a command "
+        "of its own and another --out\n"
+    )
+
+
+@pytest.mark.usefixtures("fetched")
 def test_a_place_that_takes_no_files_is_told(tmp_path, capsys):
     (tmp_path / "taken").write_text("a file")
     assert predict(IMAGES / "street_000.jpg", out=tmp_path / "taken") == 3

@@ -134,6 +134,16 @@ def test_a_later_run_elsewhere_does_not_hide_the_published_device(tmp_path, caps
     assert {one["status"] for one in verdicts} == {"reproduced"}
 
 
+def test_a_clock_that_was_set_back_does_not_bring_an_older_run_back(tmp_path, capsys):
+    """The ledger's order decides which run is the newest, as it does for accuracies."""
+    device = "Tesla V100-SXM2-32GB"
+    later = [
+        msgspec.structs.replace(one, taken_at="1970-01-01") for one in records(device, 1.0, dataset="own")
+    ]
+    _, verdicts = reported(tmp_path, capsys, [*records(device, 2.0, dataset="own"), *later])
+    assert {one["status"] for one in verdicts} == {"reproduced"}
+
+
 def test_devices_and_sources_have_shapes_of_their_own(tmp_path, capsys):
     """Half the rows on one CPU and half on another one ten times as fast: no row is accused."""
     found = [

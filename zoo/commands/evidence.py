@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from ...evaluate.evidence import EvidenceError, EvidenceStore
 from .. import places
 from ..evidence_command import (
+    SHOWN_DIGITS,
     UnknownSeries,
+    apart_from_others,
     bring_together,
     chosen,
     give_away,
@@ -84,7 +86,8 @@ def _evidence_merge(store: EvidenceStore, arguments: argparse.Namespace) -> int:
 def _evidence_prune(store: EvidenceStore, arguments: argparse.Namespace) -> int:
     if not arguments.series and arguments.older is None:
         raise CommandError("zoo evidence prune: name series, or give --older DAYS", USAGE)
-    held = chosen(holdings(store), arguments.series)
+    everything = holdings(store)
+    held = chosen(everything, arguments.series)
     if arguments.older is not None:
         if ahead := keys_of(of_the_future(held)):
             warning = (
@@ -92,6 +95,13 @@ def _evidence_prune(store: EvidenceStore, arguments: argparse.Namespace) -> int:
             )
             print(f"zoo: warning: {len(ahead)} series {warning}", file=sys.stderr)
         held = older(held, arguments.older)
+    held, shared = apart_from_others(held, everything)
+    for holding, names in shared:
+        print(
+            f"zoo: warning: series {holding.series[:SHOWN_DIGITS]} is kept: its counts are also those of "
+            f"{', '.join(names)}, which has the same weights file; name that too, or the series",
+            file=sys.stderr,
+        )
     if not arguments.dry_run and held:
         store.forget(keys_of(held))
     write(json_text([record(holding) for holding in held]) if arguments.json else list_text(held))
