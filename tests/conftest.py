@@ -25,6 +25,12 @@ def pytest_configure() -> None:
     torch.set_num_threads(1)  # where torch was there first
 
 
+def pytest_collection_modifyitems(items) -> None:
+    """Files with slow tests come first: whoever is done early takes over files, and the last ones are short."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(scope="session")
 def golden():
     """A function from a name below `tests/golden/` to what the file holds: arrays by name, JSON, or a text."""

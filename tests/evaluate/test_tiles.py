@@ -1,7 +1,5 @@
 """Label maps made tile by tile against the plain path, over every protocol of the manifest, both corner conventions."""
 
-import json
-
 import msgspec
 import numpy as np
 import pytest
@@ -11,8 +9,6 @@ from segbench.evaluate import EvalProtocol, SlidingWindow
 from segbench.evaluate.inference import forward, predict_scores, views
 from segbench.evaluate.tiles import decide, predict_labels, scored_views
 from segbench.zoo.manifest import load_manifest
-
-from .test_inference import CLASSES, MARGIN, SSSEG, mmseg_protocol, ssseg_protocol
 
 CPU = torch.device("cpu")
 ROUNDING = 1e-5
@@ -126,34 +122,6 @@ def test_batched_views_give_the_same_labels(rule_model, window):
     decided = one.margins > 1e-4
     assert decided.float().mean() > 0.9
     assert torch.equal(one.labels[decided], four.labels[decided])
-
-
-@pytest.mark.parametrize("version", ["0.x", "1.x"])
-@pytest.mark.parametrize("mode", ["single", "msflip"])
-@pytest.mark.parametrize("setup", ["city_whole", "city_slide", "ade", "voc"])
-def test_mmseg_label_maps(golden, rule_model, setup, mode, version):
-    """Mmsegmentation's recorded label maps, made in tiles."""
-    recorded = golden("mmseg/images.npz")
-    name = f"{setup}|b|{mode}|{version}"
-    meta = golden("mmseg/images_meta.json")[name]
-    protocol = mmseg_protocol(meta["base_scale"], meta["test_cfg"], meta["ratios"], mode, version)
-    model = rule_model("isanet_mmseg", depth=50, num_classes=CLASSES[setup.split("_")[0]])
-    labels = predict_labels(model, recorded["img_b"], protocol).labels.numpy()
-    decided = recorded[f"{name}|margin"] > MARGIN
-    np.testing.assert_array_equal(labels[decided], recorded[f"{name}|pred"][decided])
-
-
-@pytest.mark.parametrize(("case", "builder", "numbers"), SSSEG, ids=[case for case, *_ in SSSEG])
-def test_ssseg_label_maps(golden, rule_model, case, builder, numbers):
-    """Sssegmentation's recorded label maps, made in tiles."""
-    recorded = golden(f"ssseg/predict_{case}.npz")
-    protocol = ssseg_protocol(json.loads(str(recorded["meta"])))
-    for picture in [key.removeprefix("image_") for key in recorded if key.startswith("image_")]:
-        classes = recorded[f"score_every8_{picture}"].shape[0]
-        model = rule_model(builder, num_classes=classes, **numbers)
-        labels = predict_labels(model, recorded[f"image_{picture}"], protocol).labels.numpy()
-        decided = recorded[f"margin_{picture}"] > MARGIN
-        np.testing.assert_array_equal(labels[decided], recorded[f"label_{picture}"][decided])
 
 
 @pytest.mark.parametrize("classes", [256, 257, 847])

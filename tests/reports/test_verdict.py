@@ -53,24 +53,34 @@ def test_the_band_is_wider_for_a_figure_with_fewer_digits(printed, reproduced, d
     assert Tolerance().band(printed) == (Decimal(reproduced), Decimal(drift))
 
 
-@pytest.mark.parametrize("printed", ["9.0", "45.4", "42.08"])
-@pytest.mark.parametrize(
-    "tolerance", [Tolerance(), Tolerance.of(0), Tolerance.of(0.3)], ids=["default", "0", "0.3"]
-)
+STEPS = {  # printed, the user's limit: the largest distance in hundredths that is reproduced, and that is drift
+    ("9.0", None): (10, 20),  # 0.05 and 0.15 points, and 0.05 for the digit
+    ("45.4", None): (10, 20),
+    ("42.08", None): (5, 15),  # and 0.005 for the digit, which no hundredth reaches
+    ("9.0", 0): (5, 5),
+    ("45.4", 0): (5, 5),
+    ("42.08", 0): (0, 0),
+    ("9.0", 0.3): (35, 35),
+    ("45.4", 0.3): (35, 35),
+    ("42.08", 0.3): (30, 30),
+}
+
+
+@pytest.mark.parametrize(("printed", "limit"), STEPS)
 @pytest.mark.parametrize("sign", [1, -1])
-def test_each_status_ends_exactly_where_the_band_says(printed, tolerance, sign):
-    """In steps of the metric's last decimal, on both sides of the printed figure."""
-    reproduced, drift = tolerance.band(printed)
-    for step in range(60):
-        distance = Decimal(step) / 100
-        expected = (
-            Status.REPRODUCED
-            if distance <= reproduced
-            else Status.DRIFT
-            if distance <= drift
-            else Status.REFUTED
-        )
-        assert judged(printed, float(Decimal(printed) + sign * distance), tolerance).status is expected
+def test_each_status_ends_exactly_at_its_last_hundredth(printed, limit, sign):
+    """On both sides of the printed figure, in steps of the metric's last decimal."""
+    reproduced, drift = STEPS[printed, limit]
+    tolerance = None if limit is None else Tolerance.of(limit)
+    found = [
+        judged(printed, float(Decimal(printed) + sign * Decimal(step) / 100), tolerance).status
+        for step in range(60)
+    ]
+    assert found == (
+        [Status.REPRODUCED] * (reproduced + 1)
+        + [Status.DRIFT] * (drift - reproduced)
+        + [Status.REFUTED] * (59 - drift)
+    )
 
 
 @pytest.mark.parametrize(
