@@ -21,6 +21,9 @@ LOCK :=
 endif
 $(if $(VENV),,$(error LATEST=$(LATEST) OLDEST=$(OLDEST): give one of them as 1, or neither))
 
+# A process a core, each of them with one thread (tests/conftest.py); files stay whole, for their fixtures' sake.
+PROCESSES := -n auto --maxprocesses 8 --dist loadfile
+
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check $(PIP_FLAGS) $(if $(LOCK),,--upgrade --upgrade-strategy eager)
 # Constraints: a wheel of torch without CUDA draws no CUDA libraries though the lock knows their versions.
@@ -31,16 +34,19 @@ export PIP_BUILD_CONSTRAINT := $(LOCK)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help dev demo test fuzz lint types format lock clean newest
+.PHONY: help dev demo test test-fast fuzz lint types format lock clean newest
 
 help: ## what there is
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1	\2/' | expand -t 14
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1	\2/' | expand -t 14
 
 demo: $(VENV)/.installed ## reproduce the embedded demo zoo on this machine (no GPU, no data sets)
 	$(BIN)/zoo demo
 
 test: $(VENV)/.installed-test ## run the tests
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(PROCESSES) $(ARGS)
+
+test-fast: $(VENV)/.installed-test ## those that take no time, for the work loop
+	$(BIN)/python -m pytest $(PROCESSES) -m "not slow" $(ARGS)
 
 fuzz: $(VENV)/.installed-test ## hostile bytes and texts for an hour; make fuzz SECONDS=60
 	$(BIN)/python tests/fuzz/rounds.py $(or $(SECONDS),3600)

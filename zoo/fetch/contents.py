@@ -47,7 +47,7 @@ def web_page(head: bytes) -> str | None:
     """`page` for training logs, whose lines may be JSON: an object counts where it is alone and has no log's fields."""
     try:
         content = msgspec.json.decode(head, type=dict)
-    except (msgspec.DecodeError, ValueError):
+    except (ValueError, RecursionError):
         content = None
     is_log = head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{") and (
         content is None or not content.keys().isdisjoint(_LOG_FIELDS)
