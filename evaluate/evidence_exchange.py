@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -94,5 +95,6 @@ def export(source: EvidenceStore, target: Path, keys: Iterable[EvidenceKey]) -> 
         raise type(error)(str(error).replace(str(partial), str(target))) from error
     finally:
         for leftover in (partial, *(Path(f"{partial}{end}") for end in ("-wal", "-shm"))):
-            leftover.unlink(missing_ok=True)
+            with suppress(OSError):  # its folder may be none
+                leftover.unlink(missing_ok=True)
     return count

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from .whole_number import whole_number
+
 if TYPE_CHECKING:
     from .manifest import CheckpointEntry
 
@@ -63,6 +65,6 @@ def _expectations(row: CheckpointEntry) -> list[tuple[str, set[str], str]]:
         ("crop", {f"{row.crop[0]}x{row.crop[1]}"}, r"\d+x\d+"),
         ("data set", set(DATASET_WORDS.get(row.dataset, ())), "|".join(known)),
     ]
-    if row.schedule.isdigit():
-        facts.append(("schedule", {f"{int(row.schedule) / 1000:g}k"}, r"[\d.]+k"))
+    if (iterations := whole_number(row.schedule)) is not None:
+        facts.append(("schedule", {f"{iterations / 1000:g}k"}, r"[\d.]+k"))
     return facts

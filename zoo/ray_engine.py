@@ -196,7 +196,7 @@ def _require_listener(address: str) -> None:
         return  # `auto`, or a form that only Ray understands
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_SECONDS).close()
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, ValueError) as error:
         raise EngineError(
             f"--address {address}: nobody listens there: {error}; ray start prints the head node's address, and ray "
             "status tells whether it runs"

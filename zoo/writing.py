@@ -55,11 +55,13 @@ def write_whole(
 ) -> None:
     """Put `data` in place of a file's content, as `replacing` does; a pipe or device gets them as they are.
 
+    A pipe that nobody reads is refused: to wait for a reader may take for ever.
+
     Raises:
         OSError: it cannot be written; what was there is still there, unless its folder takes no other file.
     """
     if path.exists() and not path.is_file():
-        path.write_bytes(data)
+        _pour(path, data)
         return
     try:
         with replacing(path, fresh, sync=sync) as new:
@@ -68,3 +70,17 @@ def write_whole(
         if error.errno not in _TAKES_NO_OTHER_FILE or not path.is_file():
             raise
         path.write_bytes(data)
+
+
+def _pour(path: Path, data: bytes) -> None:
+    flags = os.O_WRONLY | getattr(os, "O_NONBLOCK", 0)
+    try:
+        descriptor = os.open(path, flags)
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            raise
+        raise OSError(errno.ENXIO, "nobody reads what comes through it", str(path)) from error
+    with os.fdopen(descriptor, "wb") as file:
+        if flags != os.O_WRONLY:
+            os.set_blocking(descriptor, True)
+        file.write(data)

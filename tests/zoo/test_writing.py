@@ -78,3 +78,17 @@ def test_a_file_that_cannot_be_replaced_is_written_in_place(tmp_path, monkeypatc
 def test_a_device_gets_the_bytes_as_they_are():
     write_whole(Path(os.devnull), b"1")
     assert Path(os.devnull).is_char_device()
+
+
+def test_a_pipe_that_nobody_reads_is_told_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="nobody reads what comes through it"):
+        write_whole(tmp_path / "pipe", b"1")
+
+
+def test_a_pipe_with_a_reader_gets_everything(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    write_whole(tmp_path / "pipe", b"all of it")
+    assert os.read(reader, 100) == b"all of it"
+    os.close(reader)

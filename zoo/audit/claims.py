@@ -12,6 +12,7 @@ from ...evaluate.geometry import sliding_windows, view_size
 from ...reports.metrics import METRICS
 from ...reports.verdict import half_unit
 from ..file_names import contradiction, stem, undated
+from ..whole_number import whole_number
 from .evidence import ROW_FIELDS, finding, latest
 from .findings import number_of
 
@@ -193,8 +194,8 @@ def larger_models_that_do_worse(evidence: Evidence) -> Iterator[Finding]:
 def longer_schedules_that_do_worse(evidence: Evidence) -> Iterator[Finding]:
     """A row below one that trained for fewer iterations and is equal otherwise."""
     for group in _groups(evidence, "schedule"):
-        timed = [one for one in group if one.schedule.isdecimal()]
-        better = [_better(timed, lambda one: int(one.schedule))]
+        timed = [one for one in group if whole_number(one.schedule) is not None]
+        better = [_better(timed, lambda one: whole_number(one.schedule) or 0)]
         yield from _worse(evidence, "longer-schedule-worse", group, better, lambda other: other.schedule)
 
 

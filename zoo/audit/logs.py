@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ...reports.verdict import half_unit
+from ..whole_number import DIGITS, whole_number
 from .evidence import finding, latest, shown
 from .findings import Place, number_of
 from .training_logs import LogError, Schedule, TrainingLog, read_log
@@ -160,9 +161,9 @@ def _schedule_faults(one: Checkpoint, logged: Schedule) -> Iterator[str]:
 
 def _schedule(text: str) -> Schedule:
     """A printed schedule: `40000`, or `LR/POLICY/BS/EPOCH: 0.01/poly/16/110`."""
-    if text.isdigit():
-        return Schedule(iterations=int(text))
-    found = re.search(r"([0-9.]+)/(\w+)/(\d+)/(\d+)\s*$", text)
+    if (iterations := whole_number(text)) is not None:
+        return Schedule(iterations=iterations)
+    found = re.search(rf"([0-9]{{0,9}}\.?{DIGITS})/(\w+)/({DIGITS})/({DIGITS})\s*$", text)
     if not found:
         return Schedule()
     return Schedule(learning_rate=float(found[1]), policy=found[2], batch=int(found[3]), epochs=int(found[4]))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ...reports.metrics import METRICS
 from ..sources import dataset_of
 from ..sources import publisher_rules as rules
+from ..whole_number import DIGITS
 from .evidence import ROW_FIELDS, finding, latest
 from .findings import Place
 
@@ -82,7 +83,7 @@ def _devices(row: SourceRow, one: Checkpoint) -> Iterator[Fault]:
             "device",
         )
         yield field, f"device {said}, {' and '.join(sorted(known))} in the manifest"
-    count = re.match(r"(\d+)\s*x\b", resources)
+    count = re.match(rf"({DIGITS})\s*x\b", resources)
     if count and one.training and int(count[1]) != one.training.gpus:
         yield "training resources", f"{resources}, {one.training.gpus} GPUs in the manifest"
 

@@ -251,12 +251,12 @@ def _devices(environment: str) -> tuple[str | None, int | None]:
 _NUMBER = r"(?:[a-z_.]*\w*\()?([-+]?(?:nan|inf|[0-9.]+(?:e[-+]?[0-9]+)?))"
 """A float, alone or as numpy's repr: `np.float64(0.79)`."""
 _RESULT = re.compile(rf"'miou': {_NUMBER}(?=\)?\s*[,}}])", re.IGNORECASE)
-_BEGIN = re.compile(r"Evaluate (EMA of )?\S+ at epoch (\d+)")
+_BEGIN = re.compile(r"Evaluate (EMA of )?\S+ at epoch (\d{1,18})")
 _PROGRESS_2021 = re.compile(
-    r"\[EPOCH\]: (?P<cur_epoch>\d+)/(?P<max_epochs>\d+), \[BATCH\]: (?P<batch>\d+)/(?P<batches>\d+), "
+    r"\[EPOCH\]: (?P<cur_epoch>\d{1,18})/(?P<max_epochs>\d{1,18}), \[BATCH\]: (?P<batch>\d{1,18})/(?P<batches>\d{1,18}), "
     r"\[LEARNING_RATE\]: (?P<learning_rate>[0-9.e+-]+)"
 )
-_COUNT = re.compile(r"'(cur_epoch|max_epochs|cur_iter|max_iters)': (\d+)")
+_COUNT = re.compile(r"'(cur_epoch|max_epochs|cur_iter|max_iters)': (\d{1,18})")
 _RATE = re.compile(rf"'learning_rate': {_NUMBER}", re.IGNORECASE)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from ..whole_number import DIGITS, whole_number
 from .records import (
     METHODS,
     MMSEG,
@@ -156,7 +157,7 @@ def _model(model: _Node, counts: dict[str, int], faults: list[SourceFault]) -> S
         name=name.text,
         resolution=_understood(faults, speed.get("resolution"), size_of) if speed else None,
         milliseconds=speed.optional("value") if speed else "",
-        batch=int(batch.text) if batch and batch.text.isdigit() else None,
+        batch=whole_number(batch.text) if batch else None,
         stated={name: node.text for name, node in stated.items()},
         lines={metric: node.line for metric, node in found.items() if node}
         | ({"fps": speed.need("value").line, "resolution": speed.line} if speed else {})
@@ -198,7 +199,7 @@ def _own_lines(model: _Node, meta: _Node, result: _Node) -> dict[str, _Node | No
 
 def _named_crop_and_schedule(name: str) -> tuple[tuple[int, int] | None, str]:
     """What an mmsegmentation configuration's name says: 512x1024 and 40k, in either scheme."""
-    crop = re.search(r"[_-](\d+)x(\d+)(?:[_-]|$)", name)
+    crop = re.search(rf"[_-]({DIGITS})x({DIGITS})(?:[_-]|$)", name)
     schedule = re.search(r"[_-](\d+)k[_-]", name)
     return (int(crop[1]), int(crop[2])) if crop else None, f"{schedule[1]}000" if schedule else ""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from ..whole_number import DIGITS
 from . import SourceError
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def stated_conditions(document: SourceDocument, row: SourceRow) -> dict[str, str
 
 def images_per_gpu(row: SourceRow, config: str) -> tuple[int, int] | None:
     """GPUs and images a GPU, from a 1.x configuration name (`4xb2`), else mmsegmentation's 0.x default."""
-    found = re.search(r"_(\d+)xb(\d+)-", config)
+    found = re.search(rf"_({DIGITS})xb({DIGITS})-", config)
     if found:
         return int(found[1]), int(found[2])
     images = MMSEG_IMAGES_PER_GPU.get(row.dataset)

@@ -7,6 +7,8 @@ from typing import Literal
 
 import msgspec
 
+from ..whole_number import DIGITS
+
 Form = Literal["mmseg-readme", "mmseg-page", "mmseg-metafile-0.x", "mmseg-metafile-1.x", "ssseg-readme"]
 
 MMSEG, SSSEG = "mmsegmentation", "sssegmentation"
@@ -137,7 +139,7 @@ def size_of(text: str) -> tuple[int, int] | None:
     """
     if not text:
         return None
-    found = re.fullmatch(r"\(?(\d+)\s*[x,]\s*(\d+)\)?", text)
+    found = re.fullmatch(rf"\(?({DIGITS})\s*[x,]\s*({DIGITS})\)?", text)
     if not found:
         raise CellError(f"expected a size such as 512x1024, found {text!r}")
     return int(found[1]), int(found[2])
