@@ -36,6 +36,7 @@ def palette_findings(tally: Tally) -> Iterator[Finding]:
     """
     swaps = list(_swaps(tally))
     if not swaps:
+        yield from _reordered(tally)
         return
     classes, first = tally.spec.classes, swaps[0]
     files = {swap.image_id for swap in swaps}
@@ -50,6 +51,37 @@ def palette_findings(tally: Tally) -> Iterator[Finding]:
         remedy="use the palette PNGs as they were made; whatever opens them as RGB and saves a palette again deals out the "
         "indices anew",
     )
+
+
+def _reordered(tally: Tally) -> Iterator[Finding]:
+    """Palettes in which one colour has other values from file to file, whatever the colours mean.
+
+    A file that has a colour at a value, too, is no witness: its palette may hold the colour twice.
+    """
+    first: dict[Colour, tuple[int, str]] = {}
+    for name, palette in tally.palettes.items():
+        for value, colour in _own_colours(palette, tally.files.get(name, {})):
+            other, witness = first.setdefault(colour, (value, name))
+            if (
+                value == other
+                or palette[other : other + 1] == (colour,)
+                or _at(tally, witness, value) == colour
+            ):
+                continue
+            yield Finding(
+                kind="palette disagrees",
+                gravity="error",
+                what=f"one colour ({', '.join(map(str, colour))}) is {other} in {witness} and {value} in {name}",
+                effect="the same class has other indices from file to file, and the number is about none of them",
+                remedy="use the palette PNGs as they were made; optimisers and whatever opens them as RGB deal out the indices "
+                "anew",
+            )
+            return
+
+
+def _at(tally: Tally, name: str, value: int) -> Colour | None:
+    palette = tally.palettes[name]
+    return palette[value] if value < len(palette) else None
 
 
 def _swaps(tally: Tally) -> Iterator[_Swap]:

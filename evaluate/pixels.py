@@ -180,7 +180,7 @@ def _read_mat(path: Path) -> Labels:
         raise DatasetError(
             f"{path}: expected {MAT_ARRAY!r} to be height x width whole numbers, found no numbers"
         )
-    if values.ndim != 2 or not np.isfinite(values).all():
+    if values.ndim != 2 or not (np.isfinite(values) & (values == np.round(values))).all():
         raise DatasetError(
             f"{path}: expected {MAT_ARRAY!r} to be height x width whole numbers, found {values.dtype} of shape {values.shape}"
         )

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from raw_png import GREY_ALPHA, PALETTE, RGB, RGBA, chunk, palette, png
 from scipy.io import savemat
 
 from segbench.evaluate import EvalProtocol, LabelFiles
@@ -107,6 +108,42 @@ def test_a_colour_picture_is_no_label(tmp_path):
     )
 
 
+IMAGES = {
+    "1-bit grey": png([[0, 1]], 1),
+    "4-bit grey": png([[0, 15]], 4),
+    "16-bit grey": png([[300, 65535]], 16),
+    "16-bit colour": png([[(300, 65535, 2)]], 16, RGB),
+    "palette": png([[0, 1]], 2, PALETTE, before=palette([(9, 8, 7), (1, 2, 3)])),
+    "clear palette": png(
+        [[0, 1]], 2, PALETTE, before=palette([(9, 8, 7), (1, 2, 3)]) + chunk(b"tRNS", b"\0")
+    ),
+    "alpha": png([[(1, 2, 3, 0), (4, 5, 6, 255)]], 8, RGBA),
+    "grey with alpha": png([[(1, 0), (4, 255)]], 8, GREY_ALPHA),
+    "gamma": png([[(100, 150, 200)]], 8, RGB, before=chunk(b"gAMA", b"\0\0\x27\x10")),
+    "interlaced": png(
+        [[(row, column, 9) for column in range(9)] for row in range(9)], 8, RGB, interlaced=True
+    ),
+}
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_an_image_of_any_mode_is_what_the_publishers_call_gives(tmp_path, name):
+    path = tmp_path / "image.png"
+    path.write_bytes(IMAGES[name])
+    np.testing.assert_array_equal(read_image(path), cv2.imread(str(path), cv2.IMREAD_COLOR))
+
+
+@pytest.mark.parametrize("mode", ["L", "CMYK", "RGB"])
+def test_a_turned_jpeg_of_any_mode_is_what_the_publishers_call_gives(tmp_path, mode):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    noise = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
+    Image.fromarray(noise).convert(mode).save(tmp_path / "image.jpg", exif=exif)
+    expected = cv2.imread(str(tmp_path / "image.jpg"), cv2.IMREAD_COLOR)
+    assert expected.shape == (32, 24, 3)
+    np.testing.assert_array_equal(read_image(tmp_path / "image.jpg"), expected)
+
+
 @pytest.mark.parametrize("extension", [".jpg", ".png"])
 def test_a_truncated_image_is_named(tmp_path, extension):
     """cv2 alone would fill the missing half of the JPEG with grey and report nothing."""
@@ -145,7 +182,13 @@ def test_an_image_that_becomes_no_pixels_high_is_told():
 
 
 @pytest.mark.parametrize(
-    "array", [np.array([["a", 1]], dtype=object), np.zeros((2, 2, 2)), np.array([[np.nan, 1.0]])]
+    "array",
+    [
+        np.array([["a", 1]], dtype=object),
+        np.zeros((2, 2, 2)),
+        np.array([[np.nan, 1.0]]),
+        np.array([[0.5, 1.0]]),
+    ],
 )
 def test_a_matlab_array_that_is_no_label_map_is_told(tmp_path, array):
     savemat(tmp_path / "x.mat", {"S": array})
