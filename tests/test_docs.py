@@ -29,7 +29,7 @@ DOCS = ROOT / "docs"
 README = ROOT / "README.md"
 PAGES = [README, *sorted(DOCS.glob("*.md"))]
 WALK_THROUGH = DOCS / "your-own.md"
-OTHER_PAGES = [ROOT / "CONTRIBUTING.md", ROOT / "benchmarks/README.md"]
+OTHER_PAGES = [ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", ROOT / "benchmarks/README.md"]
 DEMO_ROW = "isanet_r50-d8_w16_256x512_0.8k_streets"
 
 VARIABLES = {"SLURM_ARRAY_TASK_ID": "2", "SLURM_TMPDIR": "demo", "first": "node1", "ZOO_HOME": "demo"}

@@ -16,7 +16,7 @@ import torch
 from safetensors import safe_open
 
 from segbench.models import WeightsError, read_checkpoint
-from segbench.models.checkpoint_file import open_checkpoint, write_safetensors
+from segbench.models.checkpoint_file import MAX_FILE_BYTES, open_checkpoint, write_safetensors
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -126,6 +126,17 @@ def test_a_file_cut_short_is_refused(tmp_path, zipped, share):
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
     with pytest.raises(
         WeightsError, match=r"expected a whole checkpoint; found \d+ bytes that end too early"
+    ):
+        read_checkpoint(path)
+
+
+def test_a_file_larger_than_any_checkpoint_is_refused_unread(tmp_path):
+    """Of the 16 GiB of zeros that its size promises, the disk holds none."""
+    path = tmp_path / "model.safetensors"
+    path.write_bytes((2).to_bytes(8, "little") + b"{}")
+    os.truncate(path, MAX_FILE_BYTES + 1)
+    with pytest.raises(
+        WeightsError, match=r"expected at most 17179869184 bytes; found 17179869185\. Do not use"
     ):
         read_checkpoint(path)
 

@@ -37,6 +37,14 @@ def test_a_state_dict_within_another_dictionary_is_found_and_told():
     )
 
 
+def test_dictionaries_within_dictionaries_are_opened_three_deep():
+    """A file may nest them as deep as it likes; looking for weights does not follow."""
+    content = {"model": {"state_dict": {"net": STATE}}}
+    assert locate(content)[0] == STATE
+    with pytest.raises(WeightsError, match="expected a state dict"):
+        locate({"model": content})
+
+
 def test_a_name_where_weights_usually_lie_is_no_state_dict():
     assert locate({"model": "ISANet", "weights": STATE})[1] == "weights"
 

@@ -8,10 +8,11 @@ import time
 import tracemalloc
 import zlib
 
+import msgspec
 import pytest
 from raw_server import endless, head, once, raw_server
 
-from segbench.zoo.fetch import IntegrityError, fetch
+from segbench.zoo.fetch import IntegrityError, fetch, fetch_wanted, wanted_papers
 from segbench.zoo.fetch import body as body_module
 from segbench.zoo.fetch.body import CHUNK_BYTES, MAX_PACKING_LOSS_BYTES
 from segbench.zoo.fetch.contents import page, web_page
@@ -274,6 +275,18 @@ def test_a_length_beyond_all_files_is_refused_at_once(raw, get):
     raw.answers["/f"] = endless(head(content_length=MAX_FILE_BYTES + 1), DATA)
     with pytest.raises(FetchError, match=f"{MAX_FILE_BYTES + 1} bytes are announced, and no more than"):
         get()
+
+
+def test_a_log_longer_than_any_is_refused_at_once(raw, checkpoint):
+    raw.answers["/f.log"] = endless(head(content_length=(1 << 30) + 1), DATA)
+    row = msgspec.structs.replace(
+        checkpoint(f"{raw.url}/f.pth"), log_urls=(f"{raw.url}/f.log",), config_urls=()
+    )
+    (wanted,) = wanted_papers(row)
+    with pytest.raises(
+        FetchError, match="1073741825 bytes are announced, and no more than 1073741824 are taken"
+    ):
+        fetch_wanted(wanted, patience=ONCE)
 
 
 def test_a_part_that_does_not_end_where_the_file_does_is_given_up(raw, get):
