@@ -72,7 +72,7 @@ def write_whole(
         path.write_bytes(data)
 
 
-def _pour(path: Path, data: bytes) -> None:
+def _pour(path: Path, data: bytes | memoryview) -> None:
     flags = os.O_WRONLY | getattr(os, "O_NONBLOCK", 0)
     try:
         descriptor = os.open(path, flags)

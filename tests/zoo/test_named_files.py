@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from segbench.evaluate.regular_files import existing_form, read_bytes, read_text
+from segbench.evaluate import regular_files
+from segbench.evaluate.regular_files import existing_form, read_bytes, read_document, read_text
 from segbench.zoo import cli, named_files, places
 from segbench.zoo.demo import STREETS
 from segbench.zoo.named_files import read_piped_text
@@ -224,6 +225,6 @@ def test_the_null_device_is_an_empty_file(tmp_path):
 
 def test_a_file_larger_than_any_document_is_refused_unread(tmp_path, monkeypatch):
     (tmp_path / "file").write_bytes(b"12345")
-    monkeypatch.setattr(named_files, "FILE_LIMIT_BYTES", 4)
+    monkeypatch.setattr(regular_files, "FILE_LIMIT_BYTES", 4)
     with pytest.raises(OSError, match="it has more than 0 MiB, as no such document has"):
-        read_bytes(tmp_path / "file")
+        read_document(tmp_path / "file")
