@@ -30,10 +30,13 @@ _IGNORE_LINE = re.compile(r"ignore:\s*(\d+)", re.IGNORECASE)
 _NO_CLASS_LINES = (
     (re.compile(r"#.*"), "a comment; every line is a class, so leave it out"),
     (
-        re.compile(r"\d+\W*\s+\S.*|\d+[:;.)=,].*"),
+        re.compile(r"\d+\W*\s\S.*|\d+[:;.)=,].*"),
         "an index; the line's place is the index, so give the name alone",
     ),
-    (re.compile(r".*[,;\t].*"), "a comma; write `name` or `name R G B`, parted by spaces, one class a line"),
+    (
+        re.compile(r"[^,;\t\n]*[,;\t].*"),
+        "a comma; write `name` or `name R G B`, parted by spaces, one class a line",
+    ),
     (
         re.compile(r"ignore\s*[:=].*", re.IGNORECASE),
         "the ignored value, which only a first line `ignore: N` gives",

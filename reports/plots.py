@@ -231,16 +231,23 @@ def _drawn(figure: Figure) -> str:
 def _inline(svg: str, name: str) -> str:
     """Without what only a file of its own needs; identifiers begin with the plot's name."""
     svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>|<style[^>]*>.*?</style>|<!--.*?-->", "", svg, flags=re.DOTALL)
+    for begin, end in (("<metadata>", "</metadata>"), ("<style", "</style>"), ("<!--", "-->")):
+        svg = _without(svg, begin, end)
     # Tags alone: a name between them may look like anything.
-    svg = re.sub(r"<[^>]*>", lambda tag: _inline_tag(tag[0], name), svg)
-    svg = re.sub(r"\s*\n\s*", "\n", svg)
+    svg = re.sub(r"<[^<>]*>", lambda tag: _inline_tag(tag[0], name), svg)
+    svg = re.sub(r"(?<!\s)\s*\n\s*", "\n", svg)
     return svg.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1).strip()
+
+
+def _without(text: str, begin: str, end: str) -> str:
+    """The text without its parts from one mark to the next other one."""
+    first, *parts = text.split(begin)
+    return first + "".join(part.partition(end)[2] for part in parts)
 
 
 def _inline_tag(tag: str, name: str) -> str:
     tag = re.sub(
-        r' xmlns(:xlink)?="[^"]*"| version="[^"]*"|(?<=<g) id="[^"]*"| font-family: [^;"]*;', "", tag
+        r' xmlns(:xlink)?="[^"]*"| version="[^"]*"|(?<=<g) id="[^"]*"| font-family: [^:;"]*;', "", tag
     )
     tag = tag.replace("xlink:href=", "href=")
     tag = re.sub(r'\bid="', f'id="{name}-', tag)

@@ -241,14 +241,14 @@ def _call(beginning: str, config: str) -> str:
 
 def _devices(environment: str) -> tuple[str | None, int | None]:
     """Name and number from lines such as `GPU 0,1,2,3: Tesla V100-SXM2-32GB`."""
-    found = re.findall(r"^GPU ([\d,]+): (.+?)\s*$", environment, re.MULTILINE)
+    found = re.findall(r"^GPU ([\d,]+): (.*\S)", environment, re.MULTILINE)
     names = dict.fromkeys(name for _, name in found)
     return (", ".join(names) or None, sum(len(indices.split(",")) for indices, _ in found) or None)
 
 
 # --- sssegmentation -----------------------------------------------------------------------------------------
 
-_NUMBER = r"(?:[a-z_.]*\w*\()?([-+]?(?:nan|inf|[0-9.]+(?:e[-+]?[0-9]+)?))"
+_NUMBER = r"(?:[\w.]*\()?([-+]?(?:nan|inf|[0-9.]+(?:e[-+]?[0-9]+)?))"
 """A float, alone or as numpy's repr: `np.float64(0.79)`."""
 _RESULT = re.compile(rf"'miou': {_NUMBER}(?=\)?\s*[,}}])", re.IGNORECASE)
 _BEGIN = re.compile(r"Evaluate (EMA of )?\S+ at epoch (\d{1,18})")
@@ -366,7 +366,7 @@ def _int_after(before: str, text: str) -> int | None:
 
 
 def _float_after(before: str, text: str) -> float | None:
-    found = re.search(rf"{before}(\d*\.?\d+|\d+\.)(e[-+]?\d+)?(?![\w.])", text)
+    found = re.search(rf"{before}(\d+(?:\.\d*)?|\.\d+)(e[-+]?\d+)?(?![\w.])", text)
     return float(found[1] + (found[2] or "")) if found else None
 
 

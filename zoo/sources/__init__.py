@@ -58,7 +58,7 @@ def read_sources(path: Path) -> list[SourceDocument]:
         text = read_piped_text(path)
     except OSError as error:
         raise SourceError(f"{path}: cannot read the document: {error.strerror or error}") from error
-    if re.search(r"^\s*\"?Models\"?\s*:", text, re.MULTILINE):
+    if re.search(r"^[^\S\n]*\"?Models\"?[^\S\n]*:", text, re.MULTILINE):
         return read_metafiles(str(path), text)
     if any(line.strip() == HEADER_OF_A_PAGE for line in text.splitlines()):
         return [read_page(str(path), text)]

@@ -37,7 +37,7 @@ _FIGURES: dict[str, MetricName] = {
 _FACTS = {"method", "backbone", "crop size", "lr schd", "schedule", "device", "config", "download"}
 _UNUSED = {"pretrain", "train/eval set"}
 _ORDER = tuple(_FIGURES.values())
-_LINK = re.compile(r"\[(cfg|config|model|log)\]\((\S+?)\)")
+_LINK = re.compile(r"\[(cfg|config|model|log)\]\(([^\s)\[]+)\)")
 HEADER_OF_A_PAGE = "Method |"
 
 
@@ -222,7 +222,7 @@ def _figures(column: str, cell: str) -> dict[str, str | None]:
 
 def _plain(cell: str) -> str:
     """A cell without bold or italic type and without marks of footnotes."""
-    unmarked = re.sub(r"<sup>[^<]*</sup>|\[\^[^\]]*\]", "", cell)
+    unmarked = re.sub(r"<sup>[^<]*</sup>|\[\^[^\[\]]*\]", "", cell)
     return re.sub(r"\*\*|__|</?(?:b|i|em|strong)>|[*†‡]", "", unmarked).strip()
 
 

@@ -1,0 +1,208 @@
+"""The regular expressions of this project, found in its modules' syntax, and texts built to hurt each of them."""
+
+import ast
+import importlib
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from re import _constants as codes  # pyright: ignore[reportAttributeAccessIssue]
+from re import _parser as parser  # pyright: ignore[reportAttributeAccessIssue]
+from typing import Any, NamedTuple
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDERS = ("models", "evaluate", "reports", "zoo")
+METHODS = ("search", "match", "fullmatch", "findall", "finditer", "sub", "split")
+
+
+class Pattern(NamedTuple):
+    place: str
+    """File and line, as a test's name."""
+    text: str
+    flags: int
+    methods: tuple[str, ...]
+    """How it is applied."""
+
+
+class _Unknown(dict[str, Any]):
+    """A module's names; one that only a call knows stands for a text that is its own pattern."""
+
+    def __missing__(self, name: str) -> str:
+        if name in dir(__builtins__) or name == "__builtins__":
+            raise KeyError(name)
+        return "before="
+
+
+def patterns() -> list[Pattern]:
+    """Every pattern that a module compiles or hands to `re` or `msgspec.Meta`."""
+    trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in modules()}
+    uses: dict[tuple[Path | None, str], set[str]] = defaultdict(set)
+    for path, tree in trees.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.attr in METHODS:
+                name = node.value.id
+                uses[path if name.startswith("_") or name.islower() else None, name].add(node.attr)
+    found = []
+    for path, tree in trees.items():
+        names = {
+            id(node.value): target.id
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Assign)
+            for target in node.targets
+            if isinstance(target, ast.Name)
+        }
+        for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+            if argument := _pattern_argument(call):
+                method = call.func.attr if isinstance(call.func, ast.Attribute) else ""
+                name = names.get(id(call), "pattern")
+                used = uses[path if name.startswith("_") or name.islower() else None, name]
+                methods = {method} if method in METHODS else used or {"search"}
+                place = f"{path.relative_to(ROOT).as_posix()}:{call.lineno}"
+                text, flags = _value(path, argument), _flags(path, call)
+                text = text.decode("latin-1") if isinstance(text, bytes) else text
+                found.append(Pattern(place, text, flags, tuple(sorted(methods))))
+    return found
+
+
+def modules() -> list[Path]:
+    """The project's own modules."""
+    return sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
+
+
+def _pattern_argument(call: ast.Call) -> ast.expr | None:
+    function = call.func
+    if (
+        isinstance(function, ast.Attribute)
+        and isinstance(function.value, ast.Name)
+        and function.value.id == "re"
+    ):
+        return call.args[0] if function.attr in (*METHODS, "compile") else None
+    return next((one.value for one in call.keywords if one.arg == "pattern"), None)
+
+
+def _value(path: Path, node: ast.expr) -> Any:
+    module = importlib.import_module(".".join(["segbench", *path.relative_to(ROOT).with_suffix("").parts]))
+    return eval(compile(ast.Expression(node), str(path), "eval"), _Unknown(vars(module)))
+
+
+def _flags(path: Path, call: ast.Call) -> int:
+    nodes = [one.value for one in call.keywords if one.arg == "flags"]
+    place = {"compile": 1, "search": 2, "match": 2, "fullmatch": 2, "findall": 2, "finditer": 2}
+    after = place.get(call.func.attr if isinstance(call.func, ast.Attribute) else "")
+    nodes += call.args[after : after + 1] if after else []
+    return int(_value(path, nodes[0])) if nodes else 0
+
+
+def hurting(pattern: Pattern, size: int) -> Iterator[str]:
+    """Texts of about `size` characters: what begins a match, what a repetition takes again and again, and no end.
+
+    Every unlimited repetition is fed each character that it, or its neighbour, may take; without its beginning too, and
+    with the beginning repeated, as an almost-match that starts anew at every place.
+    """
+    tree = parser.parse(pattern.text, pattern.flags)
+    seen: set[tuple[str, str]] = set()
+    for before, taken in [*_repetitions(tree, ""), ("", " \n1a.-_/|[<=\"'")]:
+        for character in taken:
+            for beginning in (before, ""):
+                if (beginning, character) not in seen:
+                    seen.add((beginning, character))
+                    yield beginning + character * size + "\0!"
+                    yield beginning + character * size + "x"
+        if before:
+            yield before * (size // len(before)) + "\0!"
+            yield (
+                "".join(before + character for character in taken) * (size // (len(before) * len(taken) + 1))
+                + "\0"
+            )
+    whole = _sample(tree) or "a"
+    yield whole * (size // len(whole)) + "\0!"
+
+
+def _repetitions(tree: Any, before: str) -> Iterator[tuple[str, str]]:
+    """What stands before each repetition without a limit, and characters that it takes."""
+    for code, value in tree:
+        if code in {codes.MAX_REPEAT, codes.MIN_REPEAT}:
+            least, most, body = value
+            if most > 100:
+                yield before, _characters(body)
+            yield from _repetitions(body, before)
+            before += _sample(body) * max(1, least)
+            continue
+        for inner in _inner(code, value):
+            yield from _repetitions(inner, before)
+        before += _sample([(code, value)])
+
+
+def _inner(code: Any, value: Any) -> list[Any]:
+    if code is codes.SUBPATTERN:
+        return [value[3]]
+    if code is codes.BRANCH:
+        return list(value[1])
+    return [value[1]] if code in {codes.ASSERT, codes.ASSERT_NOT} else []
+
+
+def _sample(tree: Any) -> str:
+    """A short text that a pattern takes."""
+    parts = []
+    for code, value in tree:
+        if code in {codes.MAX_REPEAT, codes.MIN_REPEAT}:
+            parts.append(_sample(value[2]) * max(1, value[0]))
+        elif code is codes.SUBPATTERN:
+            parts.append(_sample(value[3]))
+        elif code is codes.BRANCH:
+            parts.append(_sample(value[1][0]))
+        elif code in {codes.LITERAL, codes.NOT_LITERAL, codes.ANY, codes.IN}:
+            parts.append(_characters([(code, value)])[:1])
+    return "".join(parts)
+
+
+TRIED = "a1 _.-A\n\t/:,;|'\"=([<{+*#@&"
+"""Characters that stand for the classes they belong to."""
+
+
+def _characters(tree: Any) -> str:
+    """A few characters that one turn of a repetition takes: all literals, and what classes take of `TRIED`."""
+    found: dict[str, None] = {}
+    for code, value in tree:
+        if code is codes.LITERAL:
+            found[chr(value)] = None
+        elif code in {codes.IN, codes.ANY, codes.NOT_LITERAL}:
+            single = re.compile(_as_text(code, value), re.DOTALL)
+            literals = [chr(one) for kind, one in value if kind is codes.LITERAL] if code is codes.IN else []
+            allowed = [one for one in (*literals, *TRIED) if single.fullmatch(one)]
+            found |= dict.fromkeys((allowed or [chr(value[0][1][0])])[:12])
+        elif code in {codes.MAX_REPEAT, codes.MIN_REPEAT}:
+            found |= dict.fromkeys(_characters(value[2]))
+        else:
+            for inner in _inner(code, value):
+                found |= dict.fromkeys(_characters(inner))
+    return "".join(found) or "a"
+
+
+_CLASSES = {
+    "DIGIT": r"\d",
+    "SPACE": r"\s",
+    "WORD": r"\w",
+    "NOT_DIGIT": r"\D",
+    "NOT_SPACE": r"\S",
+    "NOT_WORD": r"\W",
+}
+
+
+def _as_text(code: Any, value: Any) -> str:
+    """A class as a pattern of one character."""
+    if code is codes.ANY:
+        return "."
+    if code is codes.NOT_LITERAL:
+        return f"[^{re.escape(chr(value))}]"
+    parts = []
+    for kind, one in value:
+        if kind is codes.NEGATE:
+            parts.append("^")
+        elif kind is codes.LITERAL:
+            parts.append(re.escape(chr(one)))
+        elif kind is codes.RANGE:
+            parts.append("-".join(re.escape(chr(end)) for end in one))
+        else:
+            parts.append(_CLASSES[str(one).removeprefix("CATEGORY_")])
+    return f"[{''.join(parts)}]"
