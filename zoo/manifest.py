@@ -34,6 +34,7 @@ from ..evaluate.protocol import EvalProtocol, Positive
 from ..evaluate.regular_files import read_document, text_of
 from ..reports.metrics import MetricName
 from .urls import shown_text
+from .yaml_nodes import YamlLimitError, compose, root_node
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -43,6 +44,10 @@ if TYPE_CHECKING:
 PACKAGED = Path(__file__).resolve().parent.parent / "zoo.yaml"
 """The default manifest, beside the four folders both in a checkout and in an installed wheel."""
 VERSION = 1
+LISTED = 20
+"""Known names in one message."""
+HINTED = 50
+"""Faults of a file that tell the known name nearest to an unknown one."""
 ACCURACY_METRICS = ("miou", "miou_ms_flip", "miou_flip")
 
 # `expected` completes "expected ..." where a value does not match; patterns also go into the JSON Schema.
@@ -367,11 +372,7 @@ class EntryLines(NamedTuple):
 
 def claim_lines(path: str | Path) -> dict[str, EntryLines]:
     """The lines of every checkpoint of a manifest that `load_manifest` accepts, by id."""
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(read_document(Path(path)))
-    try:
-        entries = _nodes(loader.get_single_node())["checkpoints"].value
-    finally:
-        loader.dispose()
+    entries = _nodes(compose(read_document(Path(path))))["checkpoints"].value
     return {(nodes := _nodes(entry))["id"].value: _entry_lines(entry, nodes) for entry in entries}
 
 
@@ -415,10 +416,6 @@ def _parse(path: Path, data: bytes) -> ManifestFile:
         content, faults = _read(data)
     except yaml.YAMLError as error:
         raise ManifestError(path, [_yaml_fault(error)]) from error
-    except RecursionError as error:
-        raise ManifestError(
-            path, [Fault(path="", line=None, message="nested too deep for a manifest")]
-        ) from error
     if faults:
         raise ManifestError(path, sorted(faults, key=lambda fault: fault.line or 0))
     return content
@@ -430,7 +427,7 @@ def _read(data: bytes) -> tuple[ManifestFile, list[Fault]]:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(data)
     try:
         reader = _Reader(loader)
-        return reader.read_file(loader.get_single_node()), reader.faults
+        return reader.read_file(root_node(loader, len(data))), reader.faults
     finally:
         loader.dispose()
 
@@ -438,7 +435,8 @@ def _read(data: bytes) -> tuple[ManifestFile, list[Fault]]:
 def _yaml_fault(error: yaml.YAMLError) -> Fault:
     mark = getattr(error, "problem_mark", None)
     reason = " ".join(str(getattr(error, "problem", None) or error).split())
-    return Fault(path="", line=None if mark is None else mark.line + 1, message=f"not valid YAML: {reason}")
+    message = reason if isinstance(error, YamlLimitError) else f"not valid YAML: {reason}"
+    return Fault(path="", line=None if mark is None else mark.line + 1, message=message)
 
 
 _BAD: Any = object()
@@ -460,7 +458,7 @@ class _Reader:
     def __init__(self, loader: Any) -> None:
         self.loader = loader
         self.faults: list[Fault] = []
-        self.keys: dict[str, list[str]] = {"documents": [], "datasets": [], "protocols": []}
+        self.keys: dict[str, dict[str, None]] = {"documents": {}, "datasets": {}, "protocols": {}}
         """Path of a mapping -> its keys, faulty values' included, so that one fault does not cause others."""
         self.class_counts: dict[str, int] = {}
         """Path of a data set -> its number of classes."""
@@ -473,6 +471,10 @@ class _Reader:
         """Put a fault on record; returns the value that stands for it."""
         self.faults.append(Fault(path=path, line=node.start_mark.line + 1, message=message))
         return _BAD
+
+    def hints(self) -> bool:
+        """Whether a fault may still tell the nearest known name: looking for it takes longer than reading does."""
+        return len(self.faults) < HINTED
 
     def read_file(self, root: yaml.Node | None) -> ManifestFile:
         """The whole file from its root node, None for a file without content."""
@@ -552,7 +554,7 @@ class _Reader:
             self.keys.pop(path, None)  # what refers to it is not to blame
             return self.fault(path, node, f"expected a mapping, found {_text(node)}")
         entries = self._entries(node, path)
-        self.keys[path] = list(entries)
+        self.keys[path] = dict.fromkeys(entries)
         key_kind, value_kind = get_args(kind)
         found: dict[Any, Any] = {}
         for name, (key, value) in entries.items():
@@ -681,11 +683,14 @@ def _plain(message: str) -> str:
     return message[:1].lower() + message[1:].replace("`", "")
 
 
-def _unknown(what: str, name: str, known: Iterable[str]) -> str:
+def _unknown(what: str, name: str, known: Iterable[str], *, hinted: bool = True) -> str:
+    if not hinted:
+        return f"unknown {what} {name!r}"
     known = list(known)
     best = nearest(name, known, 1)
-    hint = f"nearest is {best[0]!r}" if best else f"known are {', '.join(known) or 'none'}"
-    return f"unknown {what} {name!r}, {hint}"
+    more = f" and {len(known) - LISTED} more" if len(known) > LISTED else ""
+    listed = f"known are {', '.join(known[:LISTED]) or 'none'}{more}"
+    return f"unknown {what} {name!r}, {f'nearest is {best[0]!r}' if best else listed}"
 
 
 def _text(node: yaml.Node) -> str:
@@ -708,7 +713,7 @@ def _fault_at(reader: _Reader, found: _Found, field: str, message: str) -> None:
 def _check_reference(reader: _Reader, found: _Found, field: str, table: str) -> None:
     name, known = found.values.get(field), reader.keys.get(table)
     if name is not None and known is not None and name not in known:
-        _fault_at(reader, found, field, _unknown(field, name, known))
+        _fault_at(reader, found, field, _unknown(field, name, known, hinted=reader.hints()))
 
 
 def _check_document_reference(reader: _Reader, found: _Found) -> None:
@@ -753,10 +758,12 @@ def _check_dataset(reader: _Reader, found: _Found) -> None:
 
 def _check_categories(reader: _Reader, found: _Found, classes: tuple[str, ...]) -> None:
     first: dict[str, str] = {}
+    known = set(classes)
     for category, members in (found.values.get("categories") or {}).items():
         for name in members:
-            if name not in classes:
-                _fault_at(reader, found, "categories", f"{category}: {_unknown('class', name, classes)}")
+            if name not in known:
+                hint = _unknown("class", name, classes, hinted=reader.hints())
+                _fault_at(reader, found, "categories", f"{category}: {hint}")
             elif name in first:
                 _fault_at(
                     reader, found, "categories", f"{category}: class {name!r} is in {first[name]!r} already"

@@ -57,10 +57,12 @@ def patterns() -> list[Pattern]:
                 name = names.get(id(call), "pattern")
                 used = uses[path if name.startswith("_") or name.islower() else None, name]
                 methods = {method} if method in METHODS else used or {"search"}
-                place = f"{path.relative_to(ROOT).as_posix()}:{call.lineno}"
-                text, flags = _value(path, argument), _flags(path, call)
-                text = text.decode("latin-1") if isinstance(text, bytes) else text
-                found.append(Pattern(place, text, flags, tuple(sorted(methods))))
+                line = argument.lineno if any(one.value is argument for one in call.keywords) else call.lineno
+                place = f"{path.relative_to(ROOT).as_posix()}:{line}"
+                flags = _flags(path, call)
+                for text in _values(path, tree, argument):
+                    plain = text.decode("latin-1") if isinstance(text, bytes) else text
+                    found.append(Pattern(place, plain, flags, tuple(sorted(methods))))
     return found
 
 
@@ -80,9 +82,26 @@ def _pattern_argument(call: ast.Call) -> ast.expr | None:
     return next((one.value for one in call.keywords if one.arg == "pattern"), None)
 
 
-def _value(path: Path, node: ast.expr) -> Any:
+def _values(path: Path, tree: ast.Module, argument: ast.expr) -> list[Any]:
+    """What a pattern is: where its function is given a part of it, with every text that the module gives."""
+    for function in (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)):
+        parameters = [one.arg for one in function.args.args]
+        names = [node.id for node in ast.walk(argument) if isinstance(node, ast.Name)]
+        if any(node is argument for node in ast.walk(function)) and names and names[0] in parameters:
+            place = parameters.index(names[0])
+            given = [call.args[place] for call in ast.walk(tree) if _calls(call, function.name)]
+            texts = {_value(path, one) for one in given if isinstance(one, (ast.Constant, ast.JoinedStr))}
+            return [_value(path, argument, {names[0]: text}) for text in sorted(texts)]
+    return [_value(path, argument)]
+
+
+def _calls(node: ast.AST, name: str) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name
+
+
+def _value(path: Path, node: ast.expr, names: dict[str, str] | None = None) -> Any:
     module = importlib.import_module(".".join(["segbench", *path.relative_to(ROOT).with_suffix("").parts]))
-    return eval(compile(ast.Expression(node), str(path), "eval"), _Unknown(vars(module)))
+    return eval(compile(ast.Expression(node), str(path), "eval"), _Unknown(vars(module) | (names or {})))
 
 
 def _flags(path: Path, call: ast.Call) -> int:

@@ -7,11 +7,10 @@ import os
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from ...evaluate.regular_files import read_document
 from ..file_names import undated
 from ..urls import shown_text
+from ..yaml_nodes import compose
 from .findings import Finding, Place
 
 if TYPE_CHECKING:
@@ -155,7 +154,7 @@ class ManifestLines:
     """Where things stand in a manifest's file, counted from 1."""
 
     def __init__(self, manifest: Manifest) -> None:
-        root = dict(_items(_root(manifest.path)))
+        root = dict(_items(compose(read_document(manifest.path))))
         self.documents = {
             key: dict(_items(node)).get("date", node).start_mark.line + 1
             for key, node in _items(root.get("documents"))
@@ -178,14 +177,6 @@ class ManifestLines:
             )
             for url in (url for urls in lists if urls for url in urls.value):
                 self.urls[checkpoint.id, url.value] = url.start_mark.line + 1
-
-
-def _root(path: Path) -> Any:
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(read_document(path))
-    try:
-        return loader.get_single_node()
-    finally:
-        loader.dispose()
 
 
 def _items(mapping: Any) -> Iterator[tuple[str, Any]]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from ..whole_number import DIGITS, whole_number
+from ..yaml_nodes import YamlLimitError, compose
 from .records import (
     METHODS,
     MMSEG,
@@ -35,15 +36,13 @@ def read_metafiles(path: str, text: str) -> list[SourceDocument]:
     Raises:
         SourceError: it is no YAML, has no list of models, or a model lacks what every one has.
     """
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)
     try:
-        root = loader.get_single_node()
+        root = compose(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else path
-        raise SourceError(f"{where}: not valid YAML: {getattr(error, 'problem', error)}") from error
-    finally:
-        loader.dispose()
+        what = "" if isinstance(error, YamlLimitError) else "not valid YAML: "
+        raise SourceError(f"{where}: {what}{getattr(error, 'problem', error)}") from error
     found = list(_with_models(_Node(path, root)))
     if not found:
         raise SourceError(f"{path}: expected a list of Models")

@@ -253,7 +253,8 @@ def _page_table(path: str, lines: list[str], start: int, end: int) -> _Table:
     table = _Table("", header, start + 1, lines_a_cell=1)
     position = last + 1
     while position < end and lines[position].rstrip().endswith("|"):
-        length = _row_length(lines[position:end], len(header))
+        near = lines[position : min(end, position + 2 * len(header))]
+        length = _row_length(near, len(header))
         cells = [line.strip().removesuffix("|").strip() for line in lines[position : position + length]]
         table.body.append((position + 1, cells))
         position += length
