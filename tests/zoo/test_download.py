@@ -467,17 +467,28 @@ def cached(tmp_path):
     return next((tmp_path / "zoo-home/weights").iterdir()) / "f.pth"
 
 
+def part_size(tmp_path):
+    try:
+        return cached(tmp_path).with_name("f.pth.part").stat().st_size
+    except (FileNotFoundError, StopIteration):
+        return 0
+
+
 def test_fifty_kills_later_the_file_is_right_and_nothing_was_fetched_twice(server, processes, tmp_path):
     big = b"PK\x03\x04" + random.Random(1).randbytes(8_000_000)
     server.file("/f.pth", big, trickle=(4096, 0.001))
     sha256, chance = hashlib.sha256(big).hexdigest(), random.Random(2)
     sizes, killed = [0], 0
-    for _ in range(50):
+    for turn in range(50):
         pid = processes.start(f"{server.url}/f.pth", sha256=sha256)
-        time.sleep(chance.uniform(0.0, 0.06))
+        if turn % 2:  # somewhere within the file, however slow the machine is
+            wanted = sizes[-1] + chance.randrange(100_000)
+            while part_size(tmp_path) <= wanted:
+                time.sleep(0.001)
+        else:  # at any moment, before the first byte too
+            time.sleep(chance.uniform(0.0, 0.06))
         killed += processes.kill(pid)["code"] == -9
-        part = cached(tmp_path).with_name("f.pth.part")
-        sizes.append(part.stat().st_size if part.exists() else 0)
+        sizes.append(part_size(tmp_path))
     assert processes.wait(processes.start(f"{server.url}/f.pth", sha256=sha256)) == {"code": 0, "told": ""}
     assert cached(tmp_path).read_bytes() == big
     assert killed == 50
