@@ -22,7 +22,7 @@ endif
 $(if $(VENV),,$(error LATEST=$(LATEST) OLDEST=$(OLDEST): give one of them as 1, or neither))
 
 # A process a core, each of them with one thread (tests/conftest.py); files stay whole, for their fixtures' sake.
-PROCESSES := -n auto --maxprocesses 8 --dist loadfile
+PROCESSES := -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check $(PIP_FLAGS) $(if $(LOCK),,--upgrade --upgrade-strategy eager)
@@ -37,7 +37,7 @@ endif
 .PHONY: help dev demo test test-fast fuzz lint types format lock clean newest
 
 help: ## what there is
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1	\2/' | expand -t 14
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1	\2/' | expand -t 16
 
 demo: $(VENV)/.installed ## reproduce the embedded demo zoo on this machine (no GPU, no data sets)
 	$(BIN)/zoo demo

@@ -10,12 +10,14 @@ from pathlib import Path
 # Before torch is there: two processes of tests share two cores, their children too, and sums have one order.
 os.environ["OMP_NUM_THREADS"] = "1"
 
+import filelock
 import golden_files
 import pytest
 import torch
 import weights_rule
 
 from segbench.models import build_model
+from segbench.zoo.cli import main
 
 
 def pytest_configure() -> None:
@@ -52,6 +54,27 @@ def rule_model():
             return weights_rule.fill(model).requires_grad_(False)
 
     return build
+
+
+@pytest.fixture(scope="session")
+def kept_demo(tmp_path_factory):
+    """What `zoo demo --json --keep` leaves, its output in `verdicts.json`; run once for all processes of the tests."""
+    common = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        common = common.parent
+    folder, told = common / "kept" / "demo", common / "kept" / "exit code"
+    with filelock.FileLock(common / "kept.lock"):
+        if not told.exists():
+            with pytest.MonkeyPatch.context() as patch:
+                for name in ("ZOO_DATA_ROOT", "ZOO_OFFLINE", "ZOO_HOME", "ZOO_LOCK"):
+                    patch.delenv(name, raising=False)
+                patch.setenv("NO_PROXY", "127.0.0.1")
+                code = main(
+                    ["demo", "--json", "-q", "--keep", str(folder), "--out", str(folder / "verdicts.json")]
+                )
+            told.write_text(str(code), encoding="utf-8")
+    assert told.read_text(encoding="utf-8") == "0"
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -235,10 +235,10 @@ def test_the_readme_lists_the_commands_as_help_does():
 def test_documented_make_targets_exist():
     """`make demo`, `make test` and the rest, of every page."""
     targets = set(
-        re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
+        re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
     )
     text = "\n".join(page.read_text(encoding="utf-8") for page in [*PAGES, *OTHER_PAGES])
-    named = set(re.findall(r"(?:^ {4}|`)make ([a-z]+)", text, flags=re.MULTILINE))
+    named = set(re.findall(r"(?:^ {4}|`)make ([a-z-]+)", text, flags=re.MULTILINE))
     assert {"demo", "test"} <= named <= targets
 
 
@@ -271,14 +271,6 @@ def flags_of(parser):
 
 
 # --- running them -------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="session")
-def kept_demo(tmp_path_factory):
-    """What `zoo demo --keep` leaves; the pages' commands start from it."""
-    folder = tmp_path_factory.mktemp("kept") / "demo"
-    assert main(["demo", "-q", "--keep", str(folder), "--out", str(folder / "tables.txt")]) == 0
-    return folder
 
 
 @pytest.fixture

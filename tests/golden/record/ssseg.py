@@ -26,6 +26,7 @@ from ssseg_names import canonical_for
 FACTS = json.loads((HERE / "facts/ssseg_models.json").read_text())
 TINY = {"output_size": (192, 96), "keep_ratio": True}
 FEW, MANY = [0.5, 1.0, 1.75], [0.5, 0.75, 1.25]
+TWO = [0.5, 1.0]  # in windows: one larger than the view, then two by three
 # case: configuration, Resize or None for the configuration's, window and stride, scales, flip, probabilities, pictures
 CASES = {
     "isanet_tiny_whole_single": ("isanet_resnet50os8_cityscapes", TINY, None, [1], False, False, "ad"),
@@ -34,17 +35,17 @@ CASES = {
         "isanet_resnet50os8_cityscapes", TINY, ((64, 96), (43, 61)), [1], False, False, "ad",
     ),
     "isanet_tiny_slide_msflip_probs": (
-        "isanet_resnet50os8_cityscapes", TINY, ((64, 128), (61, 61)), FEW, True, True, "a",
+        "isanet_resnet50os8_cityscapes", TINY, ((64, 128), (61, 61)), TWO, True, True, "a",
     ),
     "isanet_voc_config_single": ("isanet_resnet50os8_voc", None, None, [1], False, False, "c"),
     "isnet_tiny_whole_single": ("isnet_resnet50os8_cityscapes", TINY, None, [1], False, False, "ad"),
     "isnet_tiny_whole_msflip_logits": ("isnet_resnet50os8_cityscapes", TINY, None, MANY, True, False, "d"),
     "isnet_tiny_whole_msflip_probs": ("isnet_resnet50os8_cityscapes", TINY, None, FEW, True, True, "d"),
     "isnet_tiny_slide_msflip_probs": (
-        "isnet_resnet50os8_cityscapes", TINY, ((64, 128), (61, 61)), FEW, True, True, "a",
+        "isnet_resnet50os8_cityscapes", TINY, ((64, 128), (61, 61)), TWO, True, True, "a",
     ),
     "isnet_tiny_slide_swapped_msflip_logits": (
-        "isnet_resnet50os8_cityscapes", TINY, ((128, 64), (61, 61)), FEW, True, False, "a",
+        "isnet_resnet50os8_cityscapes", TINY, ((128, 64), (61, 61)), TWO, True, False, "a",
     ),
     "isnet_lip_config_single": ("isnet_resnet50os8_lip", None, None, [1], False, False, "b"),
     "isnet_lip_config_flip": ("isnet_resnet50os8_lip", {"output_size": (121, 120), "keep_ratio": False}, None, [1], True, False, "b"),
@@ -109,8 +110,9 @@ def predicted(model, steps, picture):
         return (sum(found) / len(found))[0].numpy()
 
 
-def record_predictions(pictures):
-    for case, (name, *_, chosen) in CASES.items():
+def record_predictions(pictures, cases=CASES):
+    for case in cases:
+        name, *_, chosen = CASES[case]
         facts, steps, inference = configured(case)
         model = segmentor(facts, inference)
         arrays = {}
