@@ -144,11 +144,14 @@ def _property(text: str) -> str:
 
 
 def tabulate(rows: Iterable[Sequence[object]], headers: Sequence[str] = (), **options: Any) -> str:
-    """A table as the library of this name makes it, of cells that hold nothing it would count wrong or drop."""
+    """A table as the library of this name makes it, of cells that hold nothing it would count wrong or drop.
+
+    Cells are folded between words, so that a path stays one: a word longer than its column makes it wider.
+    """
     from tabulate import tabulate as laid_out  # noqa: PLC0415  (only tables need it)
 
     cells = [[visible(cell) if isinstance(cell, str) else cell for cell in row] for row in rows]
-    return laid_out(cells, headers, **options)
+    return laid_out(cells, headers, break_long_words=False, break_on_hyphens=False, **options)
 
 
 # --- files --------------------------------------------------------------------------------------------

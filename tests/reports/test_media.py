@@ -86,6 +86,12 @@ def test_a_cell_of_a_table_loses_nothing_to_line_separators():
     ]  # fmt: skip
 
 
+def test_a_path_in_a_folded_cell_stays_whole():
+    path = "/data/pytest-of-me/popen-gw0/LIP-val images"
+    shown = media.tabulate([["images", f"4 of 4 in {path}"]], tablefmt="plain", maxcolwidths=[None, 20])
+    assert shown == "images  4 of 4 in\n        /data/pytest-of-me/popen-gw0/LIP-val\n        images"
+
+
 def test_an_annotation_is_one_line_of_its_own():
     made = media.annotation("a,b:\n::x", 3, "t\r\n::warning::", "100 %\n::error::\x1b")
     assert (
