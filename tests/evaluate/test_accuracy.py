@@ -167,7 +167,7 @@ def test_faulty_images_are_named_and_the_rest_is_kept(streets, tmp_path):
         faults = [result for result in results if isinstance(result, ImageFault)]
         assert [fault.image_id for fault in faults] == [no_label.id, damaged.id, resized.id]
         assert faults[0].message == f"{no_label.label}: the label file is missing"
-        assert faults[1].message.startswith(f"{damaged.image}: the image is truncated or damaged")
+        assert faults[1].message.startswith(f"{damaged.image}: the image has no proper end")
         assert faults[2].message.startswith(f"{resized.label}: the label is 5 x 7, its image")
         assert len(store.measured(key)) == 9
         with pytest.raises(LookupError, match="3 of 12 images have no counts"):
