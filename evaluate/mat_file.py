@@ -7,6 +7,7 @@ the process in its compiled code (a segmentation fault, scipy 1.17), so it is wh
 
 from __future__ import annotations
 
+import math
 import struct
 import zlib
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-LARGEST_BYTES = 2**30
-"""Of one array: a label of 16,384 x 16,384 pixels in 32 bits."""
+LARGEST_BYTES = 2**28
+"""Of one array, as it is stored and as its class would hold it: a label of 5,792 x 5,792 doubles."""
 
 _HEADER, _TAG = 128, 8
 _MATRIX, _COMPRESSED = 14, 15
@@ -59,6 +60,8 @@ def described(data: bytes) -> list[MatArray]:
 def numbers(data: bytes, name: str) -> NDArray[Any] | None:
     """The array of that name; None where the file has none of it with real numbers.
 
+    Whole numbers that are stored in fewer bytes than their class has stay so: their values are the same.
+
     Raises:
         MatError: the bytes are no such file, or the array is not whole or larger than `LARGEST_BYTES`.
     """
@@ -68,11 +71,20 @@ def numbers(data: bytes, name: str) -> NDArray[Any] | None:
             kind, stored, _ = _element(array.numbers, order)
             if kind not in _STORED:
                 raise MatError(f"numbers of the unknown type {kind}")
+            count = math.prod(array.shape)
+            if count * np.dtype(array.dtype).itemsize > LARGEST_BYTES:
+                raise MatError(f"an array of more than {LARGEST_BYTES} bytes")
             values = np.frombuffer(stored, order + _STORED[kind])
-            if values.size != np.prod(array.shape, dtype=object):
+            if values.size != count:
                 raise MatError(f"{values.size} numbers for an array of {array.shape}")
-            return values.astype(array.dtype).reshape(array.shape, order="F")
+            return values.astype(_narrower(values.dtype, np.dtype(array.dtype))).reshape(
+                array.shape, order="F"
+            )
     return None
+
+
+def _narrower(stored: np.dtype[Any], own: np.dtype[Any]) -> np.dtype[Any]:
+    return stored if stored.kind in "iu" and stored.itemsize < own.itemsize else own
 
 
 def _arrays(data: bytes, most: int) -> Iterator[MatArray]:

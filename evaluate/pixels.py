@@ -180,7 +180,8 @@ def _read_mat(path: Path) -> Labels:
         raise DatasetError(
             f"{path}: expected {MAT_ARRAY!r} to be height x width whole numbers, found no numbers"
         )
-    if values.ndim != 2 or not (np.isfinite(values) & (values == np.round(values))).all():
+    is_whole = values.dtype.kind in "iu" or (np.isfinite(values) & (values == np.round(values))).all()
+    if values.ndim != 2 or not is_whole:
         raise DatasetError(
             f"{path}: expected {MAT_ARRAY!r} to be height x width whole numbers, found {values.dtype} of shape {values.shape}"
         )

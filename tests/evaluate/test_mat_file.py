@@ -1,6 +1,7 @@
 """MATLAB files of level 5, as scipy writes and reads them, and damaged ones."""
 
 import io
+import struct
 
 import numpy as np
 import pytest
@@ -63,5 +64,33 @@ def test_compression_without_end_is_bounded(monkeypatch):
     """An array larger than any label is refused while it is unpacked."""
     monkeypatch.setattr("segbench.evaluate.mat_file.LARGEST_BYTES", 5000)
     data = written({"S": np.zeros((100, 100), np.uint8)}, do_compression=True)
+    with pytest.raises(MatError, match="an array of more than 5000 bytes"):
+        numbers(data, "S")
+
+
+def stored_narrow(shape):
+    """A file as MATLAB writes it: class double (6), whose whole numbers are stored as bytes (element type 2)."""
+    parts = [(6, struct.pack("<II", 6, 0)), (5, struct.pack("<ii", *shape)), (1, b"S")]
+    parts.append((2, bytes(number % 7 for number in range(shape[0] * shape[1]))))
+    array = b"".join(
+        struct.pack("<II", kind, len(data)) + data + bytes(-len(data) % 8) for kind, data in parts
+    )
+    return (
+        b"MATLAB 5".ljust(124) + struct.pack("<H", 0x100) + b"IM" + struct.pack("<II", 14, len(array)) + array
+    )
+
+
+def test_whole_numbers_stored_narrow_stay_so():
+    """Labels need the values, not eight bytes for each."""
+    data = stored_narrow((4, 6))
+    found = numbers(data, "S")
+    np.testing.assert_array_equal(found, loadmat(io.BytesIO(data))["S"])
+    assert found.dtype == np.uint8
+
+
+def test_what_is_stored_narrow_is_bounded_by_what_it_claims_to_be(monkeypatch):
+    """1,000 doubles that are stored as bytes are 8,000 bytes to whoever reads them as what they are."""
+    data = stored_narrow((10, 100))
+    monkeypatch.setattr("segbench.evaluate.mat_file.LARGEST_BYTES", 5000)
     with pytest.raises(MatError, match="an array of more than 5000 bytes"):
         numbers(data, "S")
