@@ -41,8 +41,7 @@ def memory_table(rows: Sequence[MemoryRow], *, fits_gib: float | None = None) ->
 
 
 def _facts(row: MemoryRow) -> dict[str, str]:
-    verdict = row.verdict
-    compared = verdict.delta is not None and verdict.published is not None
+    verdict, off = row.verdict, _off_percent(row)
     return {
         "id": row.checkpoint.id,
         "batch": str(row.setup.batch),
@@ -50,14 +49,17 @@ def _facts(row: MemoryRow) -> dict[str, str]:
         "classes": str(row.setup.classes),
         "foretold": _figure(row.prediction.peak_bytes),
         "published": verdict.published or ABSENT,
-        "difference": f"{_off_percent(row):+.2f} %" if compared else ABSENT,
+        "difference": ABSENT if off is None else f"{off:+.2f} %",
         "verdict": verdict.status.value,
     }
 
 
-def _off_percent(row: MemoryRow) -> float:
-    assert row.verdict.published is not None
-    return difference_percent(row.prediction.peak_bytes, float(row.verdict.published) * UNIT_BYTES)
+def _off_percent(row: MemoryRow) -> float | None:
+    """None where the two are not compared, or nothing is printed to be a part of."""
+    published = row.verdict.published
+    if row.verdict.delta is None or not published or not float(published):
+        return None
+    return difference_percent(row.prediction.peak_bytes, float(published) * UNIT_BYTES)
 
 
 def _device_facts(row: MemoryRow) -> dict[str, str]:
@@ -122,13 +124,13 @@ def memory_records(rows: Sequence[MemoryRow], *, fits_gib: float | None = None) 
 
 
 def _record(row: MemoryRow, fits_gib: float | None) -> dict[str, Any]:
-    prediction, verdict = row.prediction, row.verdict
+    prediction, verdict, off = row.prediction, row.verdict, _off_percent(row)
     return {
         "checkpoint": row.checkpoint.id,
         **msgspec.to_builtins(row.setup),
         "foretold": prediction.peak_bytes / UNIT_BYTES,
         "published": verdict.published,
-        "difference_percent": None if verdict.delta is None else round(_off_percent(row), 3),
+        "difference_percent": None if off is None else round(off, 3),
         "status": verdict.status.value,
         "reason": verdict.reason,
         "peak_bytes": prediction.peak_bytes,

@@ -14,7 +14,7 @@ import yaml
 from planted_faults import YAML, ZOO, counted, findings, replace, unchanged, within
 from publisher_pages import metafile, mmseg_readme, ssseg_readme
 
-from segbench.zoo.audit import audit
+from segbench.zoo.audit import CHECKS, audit
 from segbench.zoo.audit.claims import V100_MS_PER_GFLOP, _added_gflops, added_memory_mib
 from segbench.zoo.audit.findings import MEANINGS, Kind, as_markdown, as_records, as_text
 from segbench.zoo.cli import main
@@ -298,7 +298,14 @@ def test_files_are_shown_as_the_user_would_type_them(tmp_path, monkeypatch):
 
 def test_every_kind_has_a_planted_fault():
     in_logs = {kind for kind in get_args(Kind) if kind.startswith("log-")} - {"log-path"}
-    planted = {*MANIFEST_FAULTS, *DOCUMENT_FAULTS, "unlisted-figure", "renamed-field", *in_logs}
+    planted = {
+        *MANIFEST_FAULTS,
+        *DOCUMENT_FAULTS,
+        "unlisted-figure",
+        "renamed-field",
+        *in_logs,
+        "check-failed",
+    }
     assert set(get_args(Kind)) == set(MEANINGS) == planted
 
 
@@ -502,3 +509,34 @@ def test_a_file_that_is_no_document_is_a_usage_error(capsys, tmp_path):
     page.write_text("no table here", encoding="utf-8")
     assert main(["audit", "--source", str(page)]) == 2
     assert "expected a results table" in capsys.readouterr().err
+
+
+def test_a_failing_check_is_a_finding_and_the_others_go_on(monkeypatch, tmp_path):
+    """What it had found until then stays."""
+
+    def failing(evidence):
+        yield from ()
+        raise ZeroDivisionError("by zero")
+
+    before = counted(findings(tmp_path))
+    monkeypatch.setattr("segbench.zoo.audit.CHECKS", (failing, *CHECKS))
+    after = findings(tmp_path)
+    assert counted(after) == before | {("check-failed", "failing"): 1}
+    assert (after[0].subject, after[0].what) == ("failing", "ended with ZeroDivisionError: by zero")
+
+
+@pytest.mark.parametrize("metric", ["fps", "train_memory"])
+def test_a_figure_of_nothing_is_told_as_impossible_and_fails_no_check(tmp_path, metric):
+    """Neither the steps between rows nor a document with the real figure divide by it."""
+    text = re.sub(rf'(metric: {metric}, printed: )"[\d.]+"', r'\1"0"', YAML)
+    kinds = Counter(one.kind for one in findings(tmp_path, text, README, metafile(ZOO, "0.18")))
+    assert kinds["impossible-figure"] == text.count(f'metric: {metric}, printed: "0"') > 0
+    assert kinds["check-failed"] == 0
+
+
+@pytest.mark.parametrize("schedule", ["\u00b2", "9" * 400, "9" * 5000])
+def test_a_schedule_that_is_no_number_fails_no_check(tmp_path, schedule):
+    """Digits of other scripts and more digits than any training counts."""
+    text = YAML.replace('schedule: "40000"', f'schedule: "{schedule}"', 1)
+    assert text != YAML
+    assert "check-failed" not in {one.kind for one in findings(tmp_path, text)}

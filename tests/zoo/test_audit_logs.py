@@ -8,6 +8,7 @@ import pytest
 from segbench.zoo.audit import audit
 from segbench.zoo.audit.findings import MEANINGS
 from segbench.zoo.audit.logs import cached_logs
+from segbench.zoo.audit.training_logs import parse_log
 from segbench.zoo.cli import main
 from segbench.zoo.manifest import load_manifest
 from segbench.zoo.places import zoo_home
@@ -119,3 +120,23 @@ def test_the_command_reads_the_cache_and_says_what_it_had(capsys):
 
 def test_every_kind_of_finding_in_logs_has_a_planted_fault():
     assert set(FAULTS) == {kind for kind in MEANINGS if kind.startswith("log-")} - {"log-path"}
+
+
+def test_a_log_that_its_reader_fails_on_costs_no_other_row(monkeypatch):
+    """It is told as unreadable."""
+
+    def failing(path):
+        raise OverflowError("too large")
+
+    cache({ROW.id: "{}"})
+    monkeypatch.setattr("segbench.zoo.audit.logs.read_log", failing)
+    (row,) = cached_logs(ZOO)
+    assert row.fault == f"{row.path}: cannot be understood (OverflowError: too large)"
+
+
+@pytest.mark.parametrize("step", ["9" * 400, "9" * 4000, "-1"])
+def test_steps_that_no_training_counts_to_are_none(step):
+    """Numbers of hundreds of digits can neither be compared with a schedule nor shown."""
+    line = f'{{"mode": "train", "iter": {step}, "epoch": {step}, "loss": 1}}'
+    log = parse_log(f'{line}\n{{"mode": "val", "mIoU": 0.5, "epoch": 1, "iter": 1}}')
+    assert (log.last_iteration, log.last_epoch, log.last.miou_percent) == (None, None, 50)

@@ -340,6 +340,20 @@ def test_a_wrong_claim_is_refuted(capsys, tmp_path, monkeypatch):
     )
 
 
+@pytest.mark.parametrize("flag", [(), ("--json",)])
+def test_a_printed_nothing_has_no_percent_to_differ_by(capsys, tmp_path, monkeypatch, flag):
+    """It is refuted as any other figure."""
+    monkeypatch.chdir(tmp_path)
+    text = (Path(__file__).resolve().parents[2] / "zoo.yaml").read_text(encoding="utf-8")
+    (tmp_path / "zoo.yaml").write_text(text.replace('printed: "9.425"', 'printed: "0"'), encoding="utf-8")
+    row = "isanet_r101-d8_512x1024_40k_cityscapes"
+    code, out, _ = zoo(capsys, "memory", row, "--manifest", "zoo.yaml", *flag)
+    assert code == 1
+    assert "refuted" in out
+    if flag:
+        assert json.loads(out)[0]["difference_percent"] is None
+
+
 def test_the_printed_figure_is_the_claim_of_16_rows():
     printed = [claim.printed for row in load_manifest() if (claim := memory_claim(row))]
     assert len(printed) == 16

@@ -251,3 +251,50 @@ def test_a_binary_file_is_no_document(tmp_path):
     path.write_bytes(b"PK\x03\x04\xff\xfe")
     with pytest.raises(SourceError, match="expected text in UTF-8, found byte 0xff in line 1"):
         read_source(path)
+
+
+@pytest.mark.parametrize("value", ["foo", "7", "[[a, b], [c, d]]"])
+def test_metadata_without_keys_are_refused_with_their_line(tmp_path, value):
+    """A single value or a list where a mapping belongs."""
+    text = (
+        f"Models:\n- Name: a\n  Metadata: {value}\n  Results: [{{Dataset: ADE20K, Metrics: {{mIoU: 1}}}}]\n"
+    )
+    with pytest.raises(SourceError, match=r"page:3: expected keys with their values$"):
+        read(tmp_path, text)
+
+
+def test_a_key_that_is_a_list_is_passed_over(tmp_path):
+    """YAML allows it, and nothing is said by it."""
+    text = "Models:\n- Name: a\n  Metadata:\n    ? [a, b]\n    : c\n    lr schd: 40000\n"
+    text += "  Results: [{Dataset: ADE20K, Metrics: {mIoU: 1}}]\n"
+    assert [row.schedule for row in read(tmp_path, text).rows] == ["40000"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("value: 1", "value: 1e99999999", r"5: expected a plain number in .*, found '1e99999999'"),
+        ("value: 1", "value: nan", r"5: expected a plain number in .*, found 'nan'"),
+        ("value: 1", f"value: {'9' * 5000}", rf"5: expected a plain number in .*, found '{'9' * 60}\.\.\.'"),
+        ("Size: 8", f"Size: {'9' * 5000}", rf"4: expected a whole number, found '{'9' * 60}\.\.\.'"),
+        ("(1,1)", f"({'9' * 5000},1)", rf"6: expected a size such as 512x1024, found '\({'9' * 59}\.\.\.'"),
+    ],
+)
+def test_numbers_of_a_metafile_that_are_none_are_told_with_their_line(tmp_path, old, new, message):
+    """However long they are, the message is short."""
+    text = "Models:\n- Name: a\n  Metadata:\n    Batch Size: 8\n    inference time (ms/im): [{value: 1}]\n"
+    text += "    crop size: (1,1)\n  Results: [{Dataset: ADE20K, Metrics: {mIoU: 1}}]\n"
+    assert read(tmp_path, text).rows[0].batch == 8
+    with pytest.raises(SourceError, match=rf"page:{message}$"):
+        read(tmp_path, text.replace(old, new))
+
+
+def test_a_document_that_its_reader_fails_on_is_a_fault_of_it(monkeypatch, tmp_path):
+    """Whatever it is: an audit goes on with the other documents."""
+
+    def failing(path, text):
+        raise TypeError("unhashable")
+
+    monkeypatch.setattr("segbench.zoo.sources.read_markdown", failing)
+    with pytest.raises(SourceError, match=r"page:1: cannot be understood \(TypeError: unhashable\)$"):
+        read(tmp_path, "text")

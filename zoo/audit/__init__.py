@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 from .claims import CLAIM_CHECKS
 from .columns import COLUMN_CHECKS
 from .documents import DOCUMENT_CHECKS
-from .evidence import Evidence
-from .findings import number_of, ordered
+from .evidence import Evidence, finding
+from .findings import Place, number_of, ordered
 from .logs import LOG_CHECKS
 from .rows import ROW_CHECKS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from ..manifest import Manifest
     from ..sources import SourceDocument
@@ -41,7 +41,16 @@ def audit(
         logs: training logs of the manifest's rows (`zoo.audit_logs.cached_logs`).
     """
     evidence = Evidence(manifest, documents, logs)
-    return ordered([one for check in CHECKS for one in check(evidence)])
+    return ordered([one for check in CHECKS for one in _found(check, evidence)])
+
+
+def _found(check: Callable[[Evidence], Iterator[Finding]], evidence: Evidence) -> Iterator[Finding]:
+    """What a check finds; where it fails, that is a finding too, and the other checks go on."""
+    try:
+        yield from check(evidence)
+    except Exception as error:  # noqa: BLE001  (whatever it is, the other checks have their findings)
+        what = f"ended with {type(error).__name__}: {error!s:.200}"
+        yield finding("check-failed", check.__name__, what, Place(file=evidence.file, line=1))
 
 
 def scope_text(manifest: Manifest, documents: Sequence[SourceDocument], logs: Sequence[RowLog]) -> str:

@@ -266,7 +266,10 @@ def _steps(evidence: Evidence, metric: str) -> Iterator[tuple[Checkpoint, Claim,
     seen = set()
     for small, large in _pairs(evidence):
         low, high = latest(small, metric), latest(large, metric)
-        if low and high and (key := (_setup(small), low.printed, high.printed)) not in seen:
+        # A figure of nothing is told as impossible.
+        if not low or not high or not _number(low) or not _number(high):
+            continue
+        if (key := (_setup(small), low.printed, high.printed)) not in seen:
             seen.add(key)
             yield small, low, large, high
 

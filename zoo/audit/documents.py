@@ -171,9 +171,11 @@ def _difference(evidence: Evidence, one: Checkpoint, claim: Claim, text: str, pl
 
 def _other_unit(metric: str, ours: Decimal, theirs: Decimal) -> str:
     """Which other unit a figure is in; empty where none fits."""
-    if metric == "fps" and ours and abs(1000 / ours / theirs - 1) < ROUNDED:
+    if not ours or not theirs:
+        return ""
+    if metric == "fps" and abs(1000 / ours / theirs - 1) < ROUNDED:
         return "it is ms an image"
-    if metric == "train_memory" and ours:
+    if metric == "train_memory":
         ratio = max(ours, theirs) / min(ours, theirs)
         for factor, words in MEMORY_FACTORS.items():
             if abs(ratio / factor - 1) < CLOSE:
@@ -194,8 +196,8 @@ def inference_times(evidence: Evidence) -> Iterator[Finding]:
     """A metafile's ms an image, which is 1000 over the table's fps."""
     for document, row, one in _matched(evidence):
         speeds = [claim for claim in one.published if claim.metric == "fps"]
-        if not row.milliseconds or not speeds:
-            continue
+        if not row.milliseconds or not speeds or not Decimal(speeds[-1].printed or 0):
+            continue  # a speed of nothing is told as impossible
         claim, cent = speeds[-1], Decimal("0.01")
         expected = (1000 / Decimal(claim.printed or 1)).quantize(cent, ROUND_HALF_EVEN)
         if abs(Decimal(row.milliseconds) - expected) <= cent:

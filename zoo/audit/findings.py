@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 Gravity = Literal["error", "warning", "note"]
 Kind = Literal[
+    "check-failed",
     "numbers-differ",
     "unlisted-figure",
     "unit-mixup",
@@ -63,6 +64,10 @@ Kind = Literal[
 ]
 
 MEANINGS: dict[Kind, tuple[Gravity, str]] = {
+    "check-failed": (
+        "error",
+        "This audit is not whole: what the check would have found is not told. Please report it with the file.",
+    ),
     "numbers-differ": (
         "error",
         "Two documents of one publisher contradict each other; one of them is wrong.",

@@ -74,6 +74,9 @@ def _row_log(checkpoint: str, path: Path) -> RowLog:
         return RowLog(checkpoint=checkpoint, path=name, log=read_log(path))
     except LogError as error:
         return RowLog(checkpoint=checkpoint, path=name, log=None, fault=str(error).replace(str(path), name))
+    except Exception as error:  # noqa: BLE001  (whatever a log makes of its reader is that log's)
+        fault = f"{name}: cannot be understood ({type(error).__name__}: {error!s:.200})"
+        return RowLog(checkpoint=checkpoint, path=name, log=None, fault=fault)
 
 
 def _logged(evidence: Evidence) -> Iterator[tuple[Checkpoint, RowLog, TrainingLog]]:

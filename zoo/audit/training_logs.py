@@ -357,7 +357,9 @@ def _percent(fraction: float) -> float:
 
 
 def _whole(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    """A count; None for what no training counts up to."""
+    is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**18
+    return value if is_count else None
 
 
 def _int_after(before: str, text: str) -> int | None:

@@ -51,6 +51,8 @@ def read_source(path: Path) -> SourceDocument:
 def read_sources(path: Path) -> list[SourceDocument]:
     """Parse every document of a file; what cannot be understood is on record in their `faults`.
 
+    So is whatever else a reader meets in it: one document ends no audit of the others.
+
     Raises:
         SourceError: the file cannot be read or has no known form.
     """
@@ -58,8 +60,19 @@ def read_sources(path: Path) -> list[SourceDocument]:
         text = read_piped_text(path)
     except OSError as error:
         raise SourceError(f"{path}: cannot read the document: {error.strerror or error}") from error
+    try:
+        return _parsed(str(path), text)
+    except SourceError:
+        raise
+    except Exception as error:  # noqa: BLE001  (whatever a document makes of its reader is that document's)
+        what = f"cannot be understood ({type(error).__name__}: {error!s:.200})"
+        fault = SourceFault(line=1, message=what)
+        return [SourceDocument(path=str(path), form="mmseg-readme", publisher="", rows=(), faults=(fault,))]
+
+
+def _parsed(path: str, text: str) -> list[SourceDocument]:
     if re.search(r"^[^\S\n]*\"?Models\"?[^\S\n]*:", text, re.MULTILINE):
-        return read_metafiles(str(path), text)
+        return read_metafiles(path, text)
     if any(line.strip() == HEADER_OF_A_PAGE for line in text.splitlines()):
-        return [read_page(str(path), text)]
-    return [read_markdown(str(path), text)]
+        return [read_page(path, text)]
+    return [read_markdown(path, text)]

@@ -25,6 +25,7 @@ from ..manifest import (
 )
 from . import SourceError
 from . import publisher_rules as rules
+from .records import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -160,7 +161,9 @@ def _require(document: SourceDocument, row: SourceRow, datasets: Mapping[str, Da
     place = f"{document.path}:{row.line}"
     if row.dataset not in datasets:
         known = ", ".join(datasets)
-        raise SourceError(f"{place}: no data set is known by the heading {row.section!r}; known are {known}")
+        raise SourceError(
+            f"{place}: no data set is known by the heading {quoted(row.section)}; known are {known}"
+        )
     wanted = {
         "weights link": row.weights_url,
         "backbone": row.backbone,

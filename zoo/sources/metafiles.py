@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from ..whole_number import DIGITS, whole_number
+from ..whole_number import DIGITS
 from ..yaml_nodes import YamlLimitError, compose
 from .records import (
     METHODS,
@@ -19,6 +19,7 @@ from .records import (
     SourceError,
     SourceFault,
     SourceRow,
+    count_of,
     dataset_of,
     figure_of,
     size_of,
@@ -27,6 +28,7 @@ from .records import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+_MILLISECONDS = partial(figure_of, "inference time (ms/im)")
 _MEMORY_FIELDS = ("memory (GB)", "Training Memory (GB)", "Memory (GB)")
 
 
@@ -108,6 +110,21 @@ class _Node:
             raise SourceError(f"{self.path}:{self.line}: expected the key {' or '.join(map(repr, keys))}")
         return found
 
+    def mapping(self) -> _Node:
+        """Itself, where it has keys.
+
+        Raises:
+            SourceError: it is a list or a single value.
+        """
+        if not isinstance(self.node, yaml.MappingNode):
+            raise SourceError(f"{self.path}:{self.line}: expected keys with their values")
+        return self
+
+    def key_lines(self) -> dict[str, int]:
+        """Keys that are single values -> their lines."""
+        keys = [key for key, _ in self.node.value if isinstance(key, yaml.ScalarNode)]
+        return {key.value: key.start_mark.line + 1 for key in keys}
+
     def first(self) -> _Node:
         """The first item of a list, anything else as it is."""
         if isinstance(self.node, yaml.SequenceNode) and self.node.value:
@@ -120,7 +137,7 @@ class _Node:
 
 
 def _model(model: _Node, counts: dict[str, int], faults: list[SourceFault]) -> SourceRow:
-    meta, result = model.need("Metadata"), model.need("Results").first()
+    meta, result = model.need("Metadata").mapping(), model.need("Results").first()
     section, metrics = result.need("Dataset").text, result.need("Metrics")
     found: dict[str, _Node | None] = {
         "miou": metrics.get("mIoU"),
@@ -133,7 +150,6 @@ def _model(model: _Node, counts: dict[str, int], faults: list[SourceFault]) -> S
     architecture = meta.get("Architecture")
     crop, schedule = _named_crop_and_schedule(name.text)
     stated = _stated(meta, speed)
-    batch = meta.get("Batch Size")
     counts[section] = counts.get(section, 0) + 1
     return SourceRow(
         line=name.line,
@@ -155,8 +171,8 @@ def _model(model: _Node, counts: dict[str, int], faults: list[SourceFault]) -> S
         config=model.optional("Config"),
         name=name.text,
         resolution=_understood(faults, speed.get("resolution"), size_of) if speed else None,
-        milliseconds=speed.optional("value") if speed else "",
-        batch=whole_number(batch.text) if batch else None,
+        milliseconds=_understood(faults, speed.get("value"), _MILLISECONDS) or "" if speed else "",
+        batch=_understood(faults, meta.get("Batch Size"), count_of),
         stated={name: node.text for name, node in stated.items()},
         lines={metric: node.line for metric, node in found.items() if node}
         | ({"fps": speed.need("value").line, "resolution": speed.line} if speed else {})
@@ -210,8 +226,8 @@ def _device(resources: str) -> str:
 
 def _field_forms(file: _Node, model: _Node) -> dict[str, tuple[str, int]]:
     """How this metafile words what other versions word differently."""
-    meta, results = model.need("Metadata"), model.need("Results")
-    keys = {key.value: key.start_mark.line + 1 for key, _ in meta.node.value}
+    meta, results = model.need("Metadata").mapping(), model.need("Results")
+    keys = meta.key_lines()
     memory = next((key for key in _MEMORY_FIELDS if key in keys), "")
     forms = {
         "results": ("a list" if isinstance(results.node, yaml.SequenceNode) else "a mapping", results.line)

@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from ..whole_number import DIGITS
+from ..whole_number import DIGITS, whole_number
 
 Form = Literal["mmseg-readme", "mmseg-page", "mmseg-metafile-0.x", "mmseg-metafile-1.x", "ssseg-readme"]
 
@@ -35,9 +35,10 @@ STATED = {
     "batch size": "batch of the timing",
 }
 """Column or metafile key -> what `SourceRow.stated` and messages call it."""
-NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
+NUMBER = re.compile(rf"{DIGITS}(\.{DIGITS})?")
 BLANK = {"", "-", "–", "—"}
 """Cells that state nothing."""
+_SHOWN_CHARACTERS = 60
 
 
 class SourceError(Exception):
@@ -50,6 +51,11 @@ class SourceFault(msgspec.Struct, frozen=True, kw_only=True):
     line: int
     """Counted from 1."""
     message: str
+
+
+def quoted(text: str) -> str:
+    """A cell as messages show it: its beginning where it is long."""
+    return repr(text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}...")
 
 
 class CellError(Exception):
@@ -127,8 +133,19 @@ def figure_of(column: str, text: str) -> str | None:
     if text in BLANK:
         return None
     if not NUMBER.fullmatch(text):
-        raise CellError(f"expected a plain number in column {column!r}, found {text!r}")
+        raise CellError(f"expected a plain number in column {column!r}, found {quoted(text)}")
     return text
+
+
+def count_of(text: str) -> int:
+    """A whole number.
+
+    Raises:
+        CellError: the text is none, or one of more digits than anything counted has.
+    """
+    if (found := whole_number(text)) is None:
+        raise CellError(f"expected a whole number, found {quoted(text)}")
+    return found
 
 
 def size_of(text: str) -> tuple[int, int] | None:
@@ -141,5 +158,5 @@ def size_of(text: str) -> tuple[int, int] | None:
         return None
     found = re.fullmatch(rf"\(?({DIGITS})\s*[x,]\s*({DIGITS})\)?", text)
     if not found:
-        raise CellError(f"expected a size such as 512x1024, found {text!r}")
+        raise CellError(f"expected a size such as 512x1024, found {quoted(text)}")
     return int(found[1]), int(found[2])

@@ -18,6 +18,7 @@ from .records import (
     SourceRow,
     dataset_of,
     figure_of,
+    quoted,
     size_of,
 )
 
@@ -85,7 +86,8 @@ class _Table:
     def rows(self) -> Iterator[SourceRow]:
         self.faults = [
             SourceFault(
-                line=self._line(self.line, name), message=f"unknown column {name!r} in the results table"
+                line=self._line(self.line, name),
+                message=f"unknown column {quoted(name)} in the results table",
             )
             for name in self.header
             if not _is_known(name)
@@ -216,7 +218,7 @@ def _figures(column: str, cell: str) -> dict[str, str | None]:
     plain = _plain(cell)
     texts = [plain] * len(names) if plain in BLANK else plain.split("/")
     if len(texts) != len(names):
-        raise CellError(f"expected {len(names)} figures in column {column!r}, found {cell!r}")
+        raise CellError(f"expected {len(names)} figures in column {column!r}, found {quoted(cell)}")
     return {_FIGURES[name]: figure_of(column, text) for name, text in zip(names, texts, strict=True)}
 
 
