@@ -298,3 +298,15 @@ def test_a_document_that_its_reader_fails_on_is_a_fault_of_it(monkeypatch, tmp_p
     monkeypatch.setattr("segbench.zoo.sources.read_markdown", failing)
     with pytest.raises(SourceError, match=r"page:1: cannot be understood \(TypeError: unhashable\)$"):
         read(tmp_path, "text")
+
+
+@pytest.mark.parametrize("is_page", [True, False])
+def test_a_table_of_more_columns_than_any_publishers_is_refused(tmp_path, is_page):
+    """Every row is held against every column: 10,000 of each would take hours."""
+    names = ["Method", "Backbone", "mIoU", *(f"c{number}" for number in range(10_000)), "download"]
+    text = (
+        "\n".join(f"{name} |" for name in names) + "\nM |" * 10_000 if is_page else f"|{'|'.join(names)}|\n"
+    )
+    message = r"page:1: expected a results table of up to 100 columns, found 10004$"
+    with pytest.raises(SourceError, match=message):
+        read(tmp_path, text)

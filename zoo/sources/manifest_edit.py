@@ -10,6 +10,7 @@ from __future__ import annotations
 import codecs
 import json
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -134,6 +135,7 @@ def _flow(value: Any) -> str:
     return _scalar(value) if isinstance(value, str) else json.dumps(value)
 
 
+@lru_cache(maxsize=4096)
 def _scalar(text: str) -> str:
     """Plain where YAML reads the same text back, in quotes elsewhere."""
     plain = re.fullmatch(r"https?://[^\s,{}\[\]#]+|[A-Za-z][\w.+ -]*[\w+]|[A-Za-z]", text)

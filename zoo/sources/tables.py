@@ -40,6 +40,8 @@ _UNUSED = {"pretrain", "train/eval set"}
 _ORDER = tuple(_FIGURES.values())
 _LINK = re.compile(r"\[(cfg|config|model|log)\]\(([^\s)\[]+)\)")
 HEADER_OF_A_PAGE = "Method |"
+MOST_COLUMNS = 100
+"""Of a results table; publishers' have up to twelve."""
 
 
 def read_markdown(path: str, text: str) -> SourceDocument:
@@ -60,9 +62,19 @@ def read_markdown(path: str, text: str) -> SourceDocument:
 
 
 def _document(path: str, form: Form, publisher: str, tables: list[_Table]) -> SourceDocument:
+    for table in tables:
+        _require_columns(path, table.line, len(table.header))
     rows = tuple(row for table in tables for row in table.rows())
     faults = tuple(fault for table in tables for fault in table.faults)
     return SourceDocument(path=path, form=form, publisher=publisher, rows=rows, faults=faults)
+
+
+def _require_columns(path: str, line: int, count: int) -> None:
+    """Refuse more than `MOST_COLUMNS`: every row is held against each of them."""
+    if count > MOST_COLUMNS:
+        raise SourceError(
+            f"{path}:{line}: expected a results table of up to {MOST_COLUMNS} columns, found {count}"
+        )
 
 
 class _Table:
@@ -251,6 +263,7 @@ def _page_table(path: str, lines: list[str], start: int, end: int) -> _Table:
     last = next((n for n in range(start, end) if lines[n].strip() == "download |"), None)
     if last is None:
         raise SourceError(f"{path}:{start + 1}: the table's header has no download column")
+    _require_columns(path, start + 1, last + 1 - start)
     header = [line.strip().removesuffix("|").strip() for line in lines[start : last + 1]]
     table = _Table("", header, start + 1, lines_a_cell=1)
     position = last + 1
