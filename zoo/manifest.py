@@ -576,7 +576,7 @@ class _Reader:
         try:
             value = self.loader.construct_object(node, deep=True)
         except ValueError as error:  # PyYAML lets `2021-13-45` through to `datetime.date`
-            return self.fault(path, node, f"not a value: {_text(node)} ({error})")
+            return self.fault(path, node, f"not a value: {_text(node):.60} ({error})")
         try:
             return msgspec.convert(value, kind)
         except msgspec.ValidationError as error:

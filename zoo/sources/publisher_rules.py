@@ -45,7 +45,7 @@ def architecture(
     kind = (row.method, "ssseg" if is_ssseg(document) else "mmseg")
     if not found or kind not in {("ISANet", "mmseg"), ("ISANet", "ssseg"), ("ISNet", "ssseg")}:
         raise SourceError(
-            f"{place}: no builder for {row.method} {row.backbone} of {document.publisher}; "
+            f"{place}: no builder for {row.method:.60} {row.backbone:.60} of {document.publisher}; "
             "builders are ISANet of both publishers and ISNet of sssegmentation, with R-50, R-101 or S-101"
         )
     family, depth = {"R": "resnet", "S": "resnest"}[found[1]], int(found[2])
