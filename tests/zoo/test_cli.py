@@ -214,7 +214,7 @@ def test_a_corrupt_image_is_named_and_mended_cheaply(capsys, demo_zoo):
     image.write_bytes(whole[: len(whole) // 2].ljust(len(whole), b"\0"))
     code, out, _ = verify(capsys, demo_zoo, "--metric", "miou", "--json")
     assert code == 3
-    assert "street_007.jpg: the image is truncated or damaged" in json.loads(out)[0]["reason"]
+    assert "street_007.jpg: the image has no proper end" in json.loads(out)[0]["reason"]
     image.write_bytes(whole)
     assert verify(capsys, demo_zoo, "--metric", "miou")[0] == 0
     ledger = demo_zoo.parent / "results/measurements.jsonl"
