@@ -28,6 +28,8 @@ _EXACT_CONTAINERS = ("PNG", "TIFF", "BMP", "GIF")
 """Pillow's names of formats that give back what was stored; of PGM it scales the values."""
 _LOSSY_TIFF = ("jpeg", "tiff_jpeg", "webp")
 _MOST_OF_8_BITS = 255
+_NEARLY_GREY = 3
+"""Between the channels of a grey that went through a conversion of colours."""
 
 
 def why_no_labels(picture: Image.Image) -> str:
@@ -67,6 +69,31 @@ def why_too_large(values: NDArray[np.integer], form: LabelFiles, num_classes: in
     return (
         f"16-bit labels hold {largest}, though {num_classes} classes and the ignored {ignore_index} need 8 bits: "
         f"mmsegmentation reads the remainder by 256 ({largest % 256}), sssegmentation the upper byte ({largest >> 8})"
+    )
+
+
+def why_greys(picture: Image.Image, values: NDArray[np.integer]) -> str:
+    """Why the decoded `values` of a palette are no indices: each one's colour is another grey; empty where they are.
+
+    Pillow's own writers of GIF, and its `quantize`, make such files of grey labels. A palette of colours may hold greys
+    too, and a picture may show these alone: it is refused only where the palette is mostly greys.
+    """
+    if picture.mode != "P":
+        return ""
+    channels = np.array(picture.getpalette("RGB") or [], np.int64).reshape(-1, 3)
+    used = np.unique(values)
+    if used.max(initial=0) >= len(channels):
+        return ""
+    greyish = np.ptp(channels, axis=1) <= _NEARLY_GREY
+    distinct = np.unique(channels, axis=0, return_index=True)[1]
+    if not greyish[used].all() or 2 * greyish[distinct].sum() < len(distinct):
+        return ""
+    others = [int(channels[index, 0]) for index in used if channels[index, 0] != index]
+    if not others:
+        return ""
+    return (
+        f"its pixels have other greys ({_some(others)}) than their indices: cv2 (sssegmentation) reads the greys, "
+        "Pillow (mmsegmentation) the indices"
     )
 
 

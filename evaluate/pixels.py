@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from .datasets import DatasetError
-from .label_pictures import advice, stored_values, why_ambiguous, why_no_labels, why_too_large
+from .label_pictures import advice, stored_values, why_ambiguous, why_greys, why_no_labels, why_too_large
 from .mat_file import MatError, described, numbers
 from .open_picture import open_picture
 from .regular_files import read_bytes
@@ -143,8 +143,10 @@ def _read_indices(path: Path, form: LabelFiles, num_classes: int) -> Labels:
             fault = why_no_labels(image) or why_ambiguous(image, form, num_classes)
             if fault:
                 raise DatasetError(f"{path}: {fault}; {advice()}")
-            image.load()
-            return stored_values(image)
+            values = stored_values(image)
+            if fault := why_greys(image, values):
+                raise DatasetError(f"{path}: {fault}; {advice()}")
+            return values
     except FileNotFoundError as error:
         raise DatasetError(f"{path}: the label file is missing") from error
     except UnidentifiedImageError as error:

@@ -161,3 +161,45 @@ def test_fractions_are_called_fractions():
     assert why_no_labels(Image.new("F", (2, 2))) == (
         "labels are decimal fractions (Pillow's mode F), expected whole class indices in one channel"
     )
+
+
+def _saved_greys(path, convert=lambda picture: picture):
+    """Labels 0, 1, 2, 4, 5 and 255 in grey, as Pillow itself writes them into another container."""
+    values = np.array([[0, 1, 2, 4, 5, 255]] * 6, np.uint8)
+    convert(Image.fromarray(values)).save(path)
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a.bmp", "a.tif", "padded.png", "one_red.png", "nearly.png"])
+def test_greys_that_became_a_palette_are_refused_in_every_container(tmp_path, name):
+    """cv2 reads their greys, Pillow other indices: no publisher's number follows from such a file."""
+    entries = {
+        "padded.png": [(grey,) * 3 for grey in (255, 5, 4, 2, 1, 0)] + [(0, 0, 0)] * 250,
+        "one_red.png": [(grey,) * 3 for grey in (255, 5, 4, 2, 1, 0)] + [(255, 0, 0)],
+        "nearly.png": [(255, 255, 254), *((grey,) * 3 for grey in (5, 4, 2, 1, 0))],
+    }
+    if name in entries:
+        picture = Image.fromarray(np.array([[0, 1, 2, 3, 4, 5]] * 6, np.uint8)).convert("P")
+        picture.putpalette([channel for entry in entries[name] for channel in entry])
+        picture.save(tmp_path / name)
+    else:
+        quantized = name != "a.gif"
+        _saved_greys(tmp_path / name, lambda picture: picture.quantize() if quantized else picture)
+    with pytest.raises(DatasetError, match=r"greys .*cv2 \(sssegmentation\) reads the greys"):
+        read_label(tmp_path / name, LabelFiles(folder="", suffix=""), 255)
+
+
+def test_a_picture_that_shows_only_the_greys_of_a_coloured_palette_is_read(tmp_path):
+    """Cityscapes' building and pole are greys among colours."""
+    colours = [
+        (128, 64, 128),
+        (244, 35, 232),
+        (70, 70, 70),
+        (102, 102, 156),
+        (190, 153, 153),
+        (153, 153, 153),
+    ]
+    picture = Image.fromarray(np.array([[2, 5]] * 4, np.uint8)).convert("P")
+    picture.putpalette([channel for colour in colours for channel in colour])
+    picture.save(tmp_path / "a.png")
+    assert read_label(tmp_path / "a.png", LabelFiles(folder="", suffix=""), 255).tolist() == [[2, 5]] * 4
