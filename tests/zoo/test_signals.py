@@ -11,6 +11,20 @@ from segbench.zoo import cli, signals
 from segbench.zoo.signals import Ended, told_signals
 
 
+@pytest.fixture(autouse=True)
+def nobody_else_decided():
+    """Ray leaves a handler of its own for SIGTERM behind in a process of tests."""
+    plain = {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGTERM: signal.SIG_DFL,
+        signal.SIGHUP: signal.SIG_DFL,
+    }
+    before = {number: signal.signal(number, handler) for number, handler in plain.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 )
