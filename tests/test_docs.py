@@ -24,6 +24,8 @@ from segbench.zoo.cli import main
 from segbench.zoo.manifest import EvalProtocol, load_manifest
 from segbench.zoo.parser import build_parser
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 README = ROOT / "README.md"

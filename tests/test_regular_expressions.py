@@ -6,6 +6,8 @@ import time
 import pytest
 from patterns import ROOT, Pattern, hurting, modules, patterns
 
+pytestmark = pytest.mark.slow
+
 FOUND = patterns()
 SIZES = (16, 20, 24, 30, 40, 60, 100, 200, 1000, 12000)
 """Characters. From one to the next exponential time would show before it could hang the test."""

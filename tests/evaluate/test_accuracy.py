@@ -21,6 +21,8 @@ from segbench.zoo.manifest import load_manifest
 
 from .test_inference import CLASSES, TOLERANCE, mmseg_protocol, ssseg_protocol
 
+pytestmark = pytest.mark.slow
+
 IDS = ("a", "b", "c")
 LAYOUTS = {"city_whole": "cityscapes", "city_slide": "cityscapes", "ade": "ade20k", "voc": "voc2012aug"}
 

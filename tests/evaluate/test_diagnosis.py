@@ -11,6 +11,8 @@ from segbench.evaluate.subsets import spread
 from segbench.evaluate.suspects import suspects
 from segbench.zoo.manifest import load_manifest
 
+pytestmark = pytest.mark.slow
+
 SINGLE = EvalProtocol(base_scale=(512, 256))
 PLAIN = LabelFiles(folder="labels", suffix=".png")
 

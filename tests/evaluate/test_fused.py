@@ -31,6 +31,8 @@ from segbench.evaluate.tiles import scored_views
 
 from .test_tiles import CPU, PROTOCOLS, ROUNDING, Noise, small
 
+pytestmark = pytest.mark.slow
+
 WHOLE = [name for name, protocol in PROTOCOLS.items() if protocol.window is None]
 SLIDING = [name for name, protocol in PROTOCOLS.items() if protocol.window is not None]
 TILE = (16, 16)

@@ -13,6 +13,8 @@ from segbench.evaluate import EvalProtocol, SlidingWindow, predict
 from segbench.evaluate.inference import unflip, view_scores, views
 from segbench.evaluate.tiles import predict_labels
 
+pytestmark = pytest.mark.slow
+
 TOLERANCE = {"scores": 1e-3, "probabilities": 1e-4}
 """What another number of threads or build of torch moves by; where the best two are twice that apart, labels hold."""
 CLASSES = {"city": 19, "ade": 150, "voc": 21}

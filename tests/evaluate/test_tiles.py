@@ -10,6 +10,8 @@ from segbench.evaluate.inference import forward, predict_scores, views
 from segbench.evaluate.tiles import decide, predict_labels, scored_views
 from segbench.zoo.manifest import load_manifest
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 ROUNDING = 1e-5
 PROTOCOLS = load_manifest().protocols

@@ -41,6 +41,8 @@ from segbench.zoo.sources import SourceError, read_sources
 from segbench.zoo.sources.import_file import Request, import_file
 from segbench.zoo.sources.manifest_edit import EditError
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ROOT / "tests" / "golden" / "sources"
 TREE = {"a": torch.arange(6.0).reshape(2, 3), "b.num_batches_tracked": torch.tensor(3)}

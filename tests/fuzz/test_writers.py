@@ -22,6 +22,8 @@ from segbench.zoo.demo import STREETS
 from segbench.zoo.manifest import load_manifest
 from segbench.zoo.tables import Answers, answering, judge_ledger, report_row
 
+pytestmark = pytest.mark.slow
+
 _TOKENS = st.sampled_from(
     [token.decode("utf-8", "surrogatepass" if b"\xed" in token else "replace") for token in HOSTILE]
 )

@@ -26,6 +26,8 @@ from segbench.models.memory import (
     winograd_bytes,
 )
 
+pytestmark = pytest.mark.slow
+
 SMALL = {
     "builder": "isanet_mmseg",
     "depth": 50,

@@ -10,6 +10,8 @@ from segbench.reports.html import DRAWN, SERIES, format_html
 from segbench.reports.table import Row
 from segbench.reports.verdict import Tolerance, judge
 
+pytestmark = pytest.mark.slow
+
 FIGURES = {"miou": ("76.63", 0.01), "train_memory": ("9.0", 0.01), "fps": ("9.0", 0.01)}
 
 

@@ -20,6 +20,8 @@ from segbench.zoo.audit.findings import MEANINGS, Kind, as_markdown, as_records,
 from segbench.zoo.cli import main
 from segbench.zoo.sources import read_source
 
+pytestmark = pytest.mark.slow
+
 WEIGHTS = "https://download.openmmlab.com/mmsegmentation/v0.5/isanet/"
 FIRST = ZOO["isanet_r50-d8_512x1024_40k_cityscapes"]
 SECOND = ZOO["isanet_r101-d8_512x1024_40k_cityscapes"]

@@ -12,6 +12,8 @@ from segbench.zoo import load_manifest
 from segbench.zoo.fetch import weights_path
 from segbench.zoo.verify import Options, verify
 
+pytestmark = pytest.mark.slow
+
 MANIFEST = """
 version: 1
 documents:

@@ -9,6 +9,8 @@ from segbench.zoo.cli import main
 from segbench.zoo.demo import STREETS
 from segbench.zoo.manifest import load_manifest
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def published(golden):

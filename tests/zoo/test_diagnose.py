@@ -18,6 +18,8 @@ from segbench.zoo.demo import STREETS, demo_checkpoints, serve
 from segbench.zoo.fetch import fetch
 from segbench.zoo.manifest import load_manifest
 
+pytestmark = pytest.mark.slow
+
 ISANET = "isanet_r50-d8_w16_256x512_0.8k_streets"
 CPU = torch.device("cpu")
 SINGLE = EvalProtocol(base_scale=(512, 256))

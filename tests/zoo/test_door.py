@@ -13,6 +13,8 @@ from segbench.zoo.cli import main
 from segbench.zoo.demo import STREETS
 from segbench.zoo.measurement import Measurement
 
+pytestmark = pytest.mark.slow
+
 DEMO = "isanet_r50-d8_w16_256x512_0.8k_streets"
 WEIGHTS = next((STREETS / "weights").glob("isanet*.pth"))
 CLASSES = ["road", "sidewalk", "building", "pole", "vegetation", "sky", "person", "car"]

@@ -20,6 +20,8 @@ from segbench.zoo.fetch.download import (
     download,
 )
 
+pytestmark = pytest.mark.slow
+
 DATA = b"PK\x03\x04" + random.Random(0).randbytes(400_000)
 SHA256 = hashlib.sha256(DATA).hexdigest()
 QUICK = Patience(connect_seconds=2, read_seconds=0.25, tries=4, backoff_seconds=0.005)

@@ -15,6 +15,8 @@ from writers import (
     saving,
 )
 
+pytestmark = pytest.mark.slow
+
 ERRORS = (
     "EvidenceError",
     "DamagedEvidenceError",

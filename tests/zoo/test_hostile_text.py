@@ -23,6 +23,8 @@ from segbench.zoo.demo import STREETS
 from segbench.zoo.manifest import ManifestError, ManifestFile, load_manifest
 from segbench.zoo.measurement import Measurement
 
+pytestmark = pytest.mark.slow
+
 ROW = "isanet_r50-d8_w16_256x512_0.8k_streets"
 HOSTILE = (
     "=1+1\x1b[31m\x00\x9b\u202e\u200b\u2028\x85\x7f\r\n::error::x\n  ::stop-commands::y\n##[set-env name=A]b\n- # 1. "

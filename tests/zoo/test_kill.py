@@ -26,6 +26,8 @@ from segbench.zoo.demo import STREETS, demo_checkpoints, serve
 from segbench.zoo.fetch import fetch
 from segbench.zoo.verify import DatasetShelf, RowVerifier, Silent
 
+pytestmark = pytest.mark.slow
+
 KILLS = 100
 
 

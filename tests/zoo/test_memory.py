@@ -30,6 +30,8 @@ from segbench.zoo.memory import (
     run_record,
 )
 
+pytestmark = pytest.mark.slow
+
 ROW = "isanet_r50-d8_512x1024_40k_cityscapes"
 PAGE = Path(__file__).resolve().parents[2] / "docs/memory.md"
 SMALL = Setup(batch=2, crop=(64, 64))

@@ -12,6 +12,8 @@ from segbench.zoo.cli import main
 from segbench.zoo.demo import STREETS, demo_checkpoints, serve
 from segbench.zoo.fetch import fetch
 
+pytestmark = pytest.mark.slow
+
 ISANET = "isanet_r50-d8_w16_256x512_0.8k_streets"
 IMAGES = STREETS / "images/val"
 MANIFEST = ("--manifest", str(STREETS / "zoo.yaml"))

@@ -12,6 +12,8 @@ from segbench.evaluate.evidence import EvidenceStore
 from segbench.zoo.cli import main
 from segbench.zoo.verify import Silent, verify
 
+pytestmark = pytest.mark.slow
+
 
 def stored(path):
     with EvidenceStore(path, read_only=True) as store:

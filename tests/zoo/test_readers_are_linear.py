@@ -18,6 +18,8 @@ from segbench.zoo.manifest import PACKAGED, ManifestError, load_manifest
 from segbench.zoo.measurement import Measurement
 from segbench.zoo.sources import SourceError, read_sources
 
+pytestmark = pytest.mark.slow
+
 ZOO = load_manifest()
 RESULTS = Path(__file__).resolve().parents[2] / "results"
 README, META = mmseg_readme(ZOO), metafile(ZOO)

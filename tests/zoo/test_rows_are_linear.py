@@ -15,6 +15,8 @@ from segbench.zoo.manifest import PACKAGED, load_manifest
 from segbench.zoo.measurement import Measurement
 from segbench.zoo.sources import read_sources
 
+pytestmark = pytest.mark.slow
+
 HEAD = re.split(r"(?m)^checkpoints:\n", PACKAGED.read_text(encoding="utf-8"))[0]
 GROWTH = 5
 """Less than this many times the work for four times the rows; work on pairs of rows would be sixteen times."""
