@@ -59,8 +59,9 @@ def measure(name: str, form: str, *, repeats: int) -> dict[str, float]:
     """Peak resident memory (GB) and the best of `repeats` forward passes (s) after one warm-up."""
     import torch  # noqa: PLC0415  (the parent process must stay small)
 
-    from segbench.models import isanet, isnet  # noqa: PLC0415
-    from segbench.models.builders import build_model  # noqa: PLC0415
+    from segbench.models.build import build_model  # noqa: PLC0415
+    from segbench.models.heads import isa as isanet  # noqa: PLC0415
+    from segbench.models.heads import isnet  # noqa: PLC0415
 
     if form == "materialised":
         isanet.attend = isnet.attend = materialised

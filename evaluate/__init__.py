@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .datasets import DatasetSpec, LabelFiles
+from .data.datasets import DatasetSpec, LabelFiles
 from .protocol import EvalProtocol, SlidingWindow
 
 if TYPE_CHECKING:
-    from .inference import predict
+    from .predict.plain import predict
 
 __all__ = ["DatasetSpec", "EvalProtocol", "LabelFiles", "SlidingWindow", "predict"]
 
@@ -20,7 +20,7 @@ __all__ = ["DatasetSpec", "EvalProtocol", "LabelFiles", "SlidingWindow", "predic
 def __getattr__(name: str) -> Any:
     """Import `predict`, and with it torch, only when somebody asks for it: `zoo list` never does."""
     if name == "predict":
-        from .inference import predict  # noqa: PLC0415
+        from .predict.plain import predict  # noqa: PLC0415
 
         return predict
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

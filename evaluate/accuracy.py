@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from .confusion import Matrix, Scores, accuracy_scores
-from .counting import NoNumbersError
-from .datasets import DatasetError, ImageFault, content_sha256
-from .device import Kernel, in_precision
-from .fused import LabelMaps, kernel_for
-from .inference import model_device
-from .pipeline import (
+from .count.confusion import Matrix, Scores, accuracy_scores
+from .data.datasets import DatasetError, ImageFault, content_sha256
+from .predict.counting import NoNumbersError
+from .predict.device import Kernel, in_precision
+from .predict.fused import LabelMaps, kernel_for
+from .predict.pipeline import (
     WORKERS_FOR_A_GPU,
     Answer,
     Prepared,
@@ -25,15 +24,16 @@ from .pipeline import (
     images_at_once,
     prepare,
 )
-from .predictor import Predictor
-from .tiles import tile_of
+from .predict.plain import model_device
+from .predict.predictor import Predictor
+from .predict.tiles import tile_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 
-    from .counting import Counting
-    from .datasets import Dataset, Sample
+    from .data.datasets import Dataset, Sample
     from .evidence import EvidenceKey, EvidenceStore
+    from .predict.counting import Counting
     from .protocol import EvalProtocol
 
 

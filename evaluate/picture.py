@@ -12,7 +12,7 @@ from torchvision.utils import draw_segmentation_masks
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .datasets import Colour
+    from .data.datasets import Colour
     from .pixels import Labels, Pixels
 
 OPACITY = 0.55

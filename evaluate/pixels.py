@@ -17,9 +17,9 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from .datasets import DatasetError
-from .label_pictures import advice, stored_values, why_ambiguous, why_greys, why_no_labels, why_too_large
-from .mat_file import MatError, described, numbers
+from .data.datasets import DatasetError
+from .data.label_pictures import advice, stored_values, why_ambiguous, why_greys, why_no_labels, why_too_large
+from .data.mat_file import MatError, described, numbers
 from .open_picture import open_picture
 from .regular_files import read_bytes
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from .datasets import LabelFiles
+    from .data.datasets import LabelFiles
     from .geometry import Size
     from .protocol import EvalProtocol
 

@@ -10,19 +10,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .builders import BUILDERS, ArchitectureError, build_model
-    from .checkpoint_file import read_checkpoint
-    from .weights import WeightsError, load_weights
+    from .build import BUILDERS, ArchitectureError, build_model
+    from .load.checkpoint_file import read_checkpoint
+    from .load.weights import WeightsError, load_weights
 
 __all__ = ["BUILDERS", "ArchitectureError", "WeightsError", "build_model", "load_weights", "read_checkpoint"]
 
 _HOME = {
-    "BUILDERS": "builders",
-    "ArchitectureError": "builders",
-    "build_model": "builders",
-    "WeightsError": "weights",
-    "load_weights": "weights",
-    "read_checkpoint": "checkpoint_file",
+    "BUILDERS": "build",
+    "ArchitectureError": "build",
+    "build_model": "build",
+    "WeightsError": "load.weights",
+    "load_weights": "load.weights",
+    "read_checkpoint": "load.checkpoint_file",
 }
 
 

@@ -11,7 +11,7 @@ from .layers import Activation, ConvBlock, relu
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from .resnet import ResNet
+    from .backbones.resnet import ResNet
 
 DROPOUT = 0.1
 """Share of channels dropped before every classifier in training, by both publishers."""

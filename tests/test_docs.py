@@ -18,11 +18,12 @@ import publisher_pages
 import pytest
 import torch
 
+from segbench.evaluate import EvalProtocol
 from segbench.reports.table import MEANINGS
 from segbench.reports.verdict import OWN_TOLERANCES, PUBLISHERS_TOLERANCES, Tolerance
 from segbench.zoo.cli import main
-from segbench.zoo.manifest import EvalProtocol, load_manifest
-from segbench.zoo.parser import build_parser
+from segbench.zoo.commands.parser import build_parser
+from segbench.zoo.manifest import load_manifest
 
 pytestmark = pytest.mark.slow
 
@@ -80,25 +81,28 @@ EXITS = {
 """Documented commands that do not end with 0 on a machine without GPU, data sets, weights and network."""
 
 ELSEWHERE = {
-    "zoo fetch --check-links": ("zoo/test_links.py", "--check-links"),
-    "zoo memory": ("zoo/test_memory.py", "test_the_page_shows_what_the_command_prints"),
-    "zoo speed isanet_r50-d8_512x512_20k_voc12aug --device cpu --limit 10": ("zoo/test_speed.py", "--limit"),
+    "zoo fetch --check-links": ("zoo/fetch/test_links.py", "--check-links"),
+    "zoo memory": ("zoo/quantities/test_memory.py", "test_the_page_shows_what_the_command_prints"),
+    "zoo speed isanet_r50-d8_512x512_20k_voc12aug --device cpu --limit 10": (
+        "zoo/quantities/test_speed.py",
+        "--limit",
+    ),
     "zoo verify --manifest zoo.yaml --data-root data --save-baseline results/baseline.json": (
-        "zoo/test_baseline.py",
+        "zoo/results/test_baseline.py",
         "--save-baseline",
     ),
     "zoo verify --manifest zoo.yaml --data-root data --baseline results/baseline.json --out junit.xml": (
-        "zoo/test_baseline.py",
+        "zoo/results/test_baseline.py",
         "--baseline",
     ),
-    "zoo verify --engine ray --device cuda": ("zoo/test_ray_engine.py", "ray"),
-    "zoo verify --engine ray --address auto --device cuda": ("zoo/test_ray_engine.py", "address"),
+    "zoo verify --engine ray --device cuda": ("zoo/engines/test_ray_cluster.py", "ray"),
+    "zoo verify --engine ray --address auto --device cuda": ("zoo/engines/test_ray_cluster.py", "address"),
     'zoo verify --engine ray --address "$first:6379" --device cuda --data-root /data --offline': (
-        "zoo/test_ray_engine.py",
+        "zoo/engines/test_ray_cluster.py",
         "address",
     ),
     "zoo verify --engine ray --address auto --device cuda --data-root /data --ledger /zoo/measurements.jsonl": (
-        "zoo/test_ray_engine.py",
+        "zoo/engines/test_ray_cluster.py",
         "address",
     ),
 }

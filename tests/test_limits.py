@@ -13,12 +13,12 @@ FOLDERS = ("zoo", "models", "evaluate", "reports")
 UNITS = {"": 1, " KiB": 1 << 10, " MiB": 1 << 20, " GiB": 1 << 30}
 LIMIT = re.compile(r"(MAX|MOST|LARGEST|LONGEST|DEEPEST)(_[A-Z_]+)?|[A-Z][A-Z_]*_LIMIT(_[A-Z]+)?")
 OF_OUR_OWN = {
-    "evaluate.diagnosis.MOST": "a share of the time that all candidates would take",
-    "evaluate.pipeline.MOST_IMAGES_ON_CORES": "how much is computed at once",
-    "models.caching_allocator.SMALL_LIMIT": "a rule of torch's allocator",
-    "models.health.LARGEST_VARIANCE": "what is doubted in a network's numbers; nothing is refused",
-    "zoo.ray_engine.LARGEST_SLICE": "how much work one task has",
-    "zoo.speed.LARGEST_BATCH": "where a sweep over batch sizes ends",
+    "evaluate.suspects.diagnosis.MOST": "a share of the time that all candidates would take",
+    "evaluate.predict.pipeline.MOST_IMAGES_ON_CORES": "how much is computed at once",
+    "models.trace.caching_allocator.SMALL_LIMIT": "a rule of torch's allocator",
+    "models.load.health.LARGEST_VARIANCE": "what is doubted in a network's numbers; nothing is refused",
+    "zoo.engines.ray_cluster.LARGEST_SLICE": "how much work one task has",
+    "zoo.quantities.speed.LARGEST_BATCH": "where a sweep over batch sizes ends",
 }
 """Constants that are called like limits and bound nothing that comes from elsewhere."""
 

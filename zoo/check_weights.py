@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 import torch
 
-from ..models.builders import ArchitectureError
-from ..models.checkpoint_file import CheckpointFile, open_checkpoint, write_safetensors
-from ..models.health import Finding, canary, content_digest, findings
-from ..models.weights import WeightsError, convert_keys, load_weights, shown
+from ..models.build import ArchitectureError
+from ..models.load.checkpoint_file import CheckpointFile, open_checkpoint, write_safetensors
+from ..models.load.health import Finding, canary, content_digest, findings
+from ..models.load.weights import WeightsError, convert_keys, load_weights, shown
 from ..reports.media import tabulate
-from . import places
 from .fetch import Action, fetch_action, file_sha256, weights_path
 from .fetch.lock import lock_for
+from .files import places
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

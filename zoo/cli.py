@@ -11,15 +11,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from ..reports.media import terminal_streams
-from . import places
 from .commands.answer import CANNOT_MEASURE, INTEGRITY, INTERNAL, CommandError, fail
-from .crash import crash_letter
+from .commands.parser import USAGE, build_parser
+from .console.crash import crash_letter
+from .console.signals import exit_code, told_signals
+from .console.streams import lasting_streams, write_trouble
 from .fetch import FetchError, IntegrityError
+from .files import places
 from .manifest import ManifestError, UnknownCheckpoint
-from .parser import USAGE, build_parser
-from .selection import SelectionError
-from .signals import exit_code, told_signals
-from .streams import lasting_streams, write_trouble
+from .manifest.selection import SelectionError
 
 if TYPE_CHECKING:
     import argparse

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ..evaluate.dataset_check import HEADERS, SAMPLE, check
-from ..evaluate.folder import CLASSES, folder_spec
+from ..evaluate.data.check.checker import HEADERS, SAMPLE, check
+from ..evaluate.data.folder import CLASSES, folder_spec
 from ..reports.media import tabulate
+from .console.progress import Bar
 from .manifest import nearest
-from .progress import Bar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from ..evaluate.datasets import DatasetSpec, Sample
-    from ..evaluate.findings import Finding, Fingerprint, Report
+    from ..evaluate.data.check.findings import Finding, Fingerprint, Report
+    from ..evaluate.data.datasets import DatasetSpec, Sample
     from .manifest import Checkpoint, Manifest
 
 NOT_USABLE = 3

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ..evaluate.datasets import DatasetError
-from ..evaluate.definitions import DEFINITIONS
-from ..evaluate.diagnosis import (
+from ..evaluate.count.definitions import DEFINITIONS
+from ..evaluate.data.datasets import DatasetError
+from ..evaluate.data.subsets import spread
+from ..evaluate.suspects.diagnosis import (
     Counter,
     Prediction,
     Question,
@@ -18,8 +19,7 @@ from ..evaluate.diagnosis import (
     nearest_first,
     reading,
 )
-from ..evaluate.subsets import spread
-from ..evaluate.suspects import Suspect, suspects
+from ..evaluate.suspects.known import Suspect, suspects
 from ..reports.media import tabulate
 from ..reports.table import WIDTH
 from ..reports.verdict import half_unit
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .manifest import Claim
-    from .measurement import Measurement
+    from .quantities.measurement import Measurement
     from .verify import RowVerifier, Subject
 
 NUMERICS_POINTS = 0.01

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ..evaluate.datasets import DatasetError, locate
+from ..evaluate.data.datasets import DatasetError, locate
 from ..reports.media import tabulate
-from . import places
 from .fetch import fetch_action
+from .files import places
 
 if TYPE_CHECKING:
     from pathlib import Path

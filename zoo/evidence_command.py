@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ..evaluate.evidence import EvidenceError, EvidenceKey, EvidenceStore, Split, Use
-from ..evaluate.evidence_exchange import export, merge_files
+from ..evaluate.evidence.exchange import export, merge_files
 from ..reports.media import tabulate
 from .manifest import ACCURACY_METRICS
-from .measurement import environment_fault
-from .recount import recount
+from .quantities.measurement import environment_fault
+from .quantities.recount import recount
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from .measurement import Measurement
+    from .quantities.measurement import Measurement
 
 SHOWN_DIGITS = 12
 

@@ -14,14 +14,14 @@ import yaml
 from ..reports.media import csv_text
 from ..reports.metrics import METRICS
 from ..reports.verdict import rounded
-from .tables import Answers
-from .urls import shown_url
+from .files.urls import shown_url
+from .results.answers import Answers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from .manifest import Checkpoint, Claim, Document
-    from .measurement import Measurement
+    from .quantities.measurement import Measurement
 
 TASK = ("image-segmentation", "Semantic Segmentation")
 METRIC_TYPES = {"miou": "mean_iou", "miou_ms_flip": "mean_iou", "miou_flip": "mean_iou"}

@@ -8,12 +8,12 @@ import msgspec
 
 from ..reports.media import tabulate
 from ..reports.metrics import METRICS
-from .urls import shown_url
+from .files.urls import shown_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ..evaluate.datasets import DatasetSpec
+    from ..evaluate.data.datasets import DatasetSpec
     from ..evaluate.protocol import EvalProtocol
     from .manifest import Checkpoint, Claim, Cost
 

@@ -10,12 +10,12 @@ import msgspec
 from ..reports.media import tabulate
 from ..reports.metrics import METRICS
 from ..reports.table import WIDTH
-from .memory import GIB, METRIC, MIB, UNIT_BYTES, difference_percent
+from .quantities.memory import GIB, METRIC, MIB, UNIT_BYTES, difference_percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .memory import MemoryRow
+    from .quantities.memory import MemoryRow
 
 ABSENT = "–"
 UNIT_NOTE = (

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..evaluate.geometry import Size
     from ..evaluate.protocol import EvalProtocol
     from .manifest import Checkpoint
-    from .measurement import Measurement
+    from .quantities.measurement import Measurement
 
 ACCURACY_METRICS = ("miou", "miou_ms_flip", "miou_flip")
 Basis = Literal["measured", "scaled", "stated", "unknown"]

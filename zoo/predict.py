@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from ..evaluate.datasets import DatasetError
-from ..evaluate.file_listing import is_data
+from ..evaluate.data.datasets import DatasetError
+from ..evaluate.data.file_listing import is_data
 from ..evaluate.picture import class_shares, colour_map, overlay, palette_image
 from ..evaluate.pixels import read_image
-from ..evaluate.tiles import predict_labels
-from .writing import write_whole
+from ..evaluate.predict.tiles import predict_labels
+from .files.writing import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
-    from ..evaluate.datasets import DatasetSpec
+    from ..evaluate.data.datasets import DatasetSpec
     from ..evaluate.protocol import EvalProtocol
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")

@@ -9,14 +9,14 @@ import msgspec
 
 from ..reports.media import tabulate
 from ..reports.table import WIDTH
-from .speed_verdicts import SHAPE_NOTE
+from .quantities.speed_verdicts import SHAPE_NOTE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ..reports.speed_shape import Shape
     from ..reports.verdict import Verdict
-    from .speed import SpeedRun
+    from .quantities.speed import SpeedRun
 
 ABSENT = "–"
 

@@ -14,29 +14,29 @@ import msgspec
 import torch
 
 from ..evaluate.accuracy import Loading, Running, missing
-from ..evaluate.datasets import Dataset, DatasetError, DatasetSpec, ImageFault, Sample, locate
-from ..evaluate.device import Precision, numerics, resolve_device
-from ..evaluate.device_trouble import OutOfMemoryError, device_trouble_named
+from ..evaluate.data.datasets import Dataset, DatasetError, DatasetSpec, ImageFault, Sample, locate
+from ..evaluate.data.subsets import pinned_order, slice_of
 from ..evaluate.evidence import EvidenceKey, EvidenceStore, Split, Use
-from ..evaluate.label_areas import label_areas
+from ..evaluate.evidence.label_areas import label_areas
+from ..evaluate.predict.device import Precision, numerics, resolve_device
+from ..evaluate.predict.device_trouble import OutOfMemoryError, device_trouble_named
 from ..evaluate.protocol import EvalProtocol
-from ..evaluate.subsets import pinned_order, slice_of
-from ..models.weights import WeightsError
+from ..models.load.weights import WeightsError
 from ..reports import ledger
 from ..reports.verdict import Tolerance, Verdict, judge, tolerance_of
 from ..reports.verdict import exit_code as verdicts_exit_code
-from .early import Foresight
-from .engine import Engine, Local, opened
+from .engines.local import Engine, Local, opened
 from .fetch import FetchError, IntegrityError, Progress, check_hash, fetch, given_weights
 from .manifest import Checkpoint, Claim
-from .measurement import Measurement
-from .memory import METRIC as TRAIN_MEMORY
-from .memory import NotTrainable, measure_claim
-from .recount import lacking, recount
-from .rounding import with_rounding
-from .speed import NoSpeed, SpeedOptions, SpeedRun, time_row
-from .speed_verdicts import METRIC as FPS
-from .speed_verdicts import judge_speed
+from .quantities.early import Foresight
+from .quantities.measurement import Measurement
+from .quantities.memory import METRIC as TRAIN_MEMORY
+from .quantities.memory import NotTrainable, measure_claim
+from .quantities.recount import lacking, recount
+from .quantities.rounding import with_rounding
+from .quantities.speed import NoSpeed, SpeedOptions, SpeedRun, time_row
+from .quantities.speed_verdicts import METRIC as FPS
+from .quantities.speed_verdicts import judge_speed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -12,14 +12,14 @@ from PIL import Image
 
 from segbench.evaluate import EvalProtocol, accuracy, predict
 from segbench.evaluate.accuracy import Loading, count_missing, missing, scores_from_evidence
-from segbench.evaluate.confusion import accuracy_scores, areas, confusion_matrix
-from segbench.evaluate.datasets import ImageFault, locate
+from segbench.evaluate.count.confusion import accuracy_scores, areas, confusion_matrix
+from segbench.evaluate.data.datasets import ImageFault, locate
 from segbench.evaluate.evidence import EvidenceKey, EvidenceStore
-from segbench.evaluate.pipeline import prepare
 from segbench.evaluate.pixels import map_values
+from segbench.evaluate.predict.pipeline import prepare
 from segbench.zoo.manifest import load_manifest
 
-from .test_inference import CLASSES, TOLERANCE, mmseg_protocol, ssseg_protocol
+from .predict.test_plain import CLASSES, TOLERANCE, mmseg_protocol, ssseg_protocol
 
 pytestmark = pytest.mark.slow
 
@@ -61,7 +61,7 @@ def key_of(dataset, protocol):
 @pytest.mark.parametrize("version", ["0.x", "1.x"])
 @pytest.mark.parametrize(
     ("setup", "mode"),
-    # sliding windows of mirrored views take half a minute here; test_inference has them pixel by pixel
+    # sliding windows of mirrored views take half a minute here; test_plain has them pixel by pixel
     [
         (setup, mode)
         for setup in LAYOUTS

@@ -14,10 +14,10 @@ from raw_png import GREY_ALPHA, PALETTE, RGB, RGBA, chunk, palette, png
 from scipy.io import savemat
 
 from segbench.evaluate import EvalProtocol, LabelFiles
-from segbench.evaluate.datasets import DatasetError
+from segbench.evaluate.data.datasets import DatasetError
 from segbench.evaluate.geometry import fitted_size
-from segbench.evaluate.inference import views
 from segbench.evaluate.pixels import map_values, normalise, read_image, read_label, resize
+from segbench.evaluate.predict.plain import views
 from segbench.zoo.demo import STREETS
 
 MMSEG = EvalProtocol(base_scale=None)

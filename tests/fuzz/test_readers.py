@@ -20,26 +20,26 @@ from hypothesis import given, settings
 from mutation import mutated
 from PIL import Image
 
-from segbench.evaluate.dataset_headers import read_pair
-from segbench.evaluate.datasets import DatasetError, LabelFiles, Sample, listed_ids
+from segbench.evaluate.data.check.headers import read_pair
+from segbench.evaluate.data.datasets import DatasetError, LabelFiles, Sample, listed_ids
+from segbench.evaluate.data.folder import folder_spec
 from segbench.evaluate.evidence import EvidenceStore
-from segbench.evaluate.evidence_exchange import merge
-from segbench.evaluate.evidence_file import EvidenceError
-from segbench.evaluate.folder import folder_spec
+from segbench.evaluate.evidence.exchange import merge
+from segbench.evaluate.evidence.file import EvidenceError
 from segbench.evaluate.pixels import read_image, read_label
 from segbench.models import WeightsError, read_checkpoint
 from segbench.reports import ledger
 from segbench.zoo import load_manifest
-from segbench.zoo.audit.training_logs import LogError, read_log
-from segbench.zoo.baseline import BaselineError, read_state
 from segbench.zoo.demo import STREETS
 from segbench.zoo.fetch.contents import checkpoint_fault, is_cut_short, web_page
 from segbench.zoo.fetch.lock import Lock, LockError
 from segbench.zoo.manifest import ManifestError
-from segbench.zoo.measurement import Measurement
-from segbench.zoo.sources import SourceError, read_sources
-from segbench.zoo.sources.import_file import Request, import_file
-from segbench.zoo.sources.manifest_edit import EditError
+from segbench.zoo.publishers import SourceError, read_sources
+from segbench.zoo.publishers.import_file import Request, import_file
+from segbench.zoo.publishers.manifest_edit import EditError
+from segbench.zoo.publishers.training_logs import LogError, read_log
+from segbench.zoo.quantities.measurement import Measurement
+from segbench.zoo.results.baseline import BaselineError, read_state
 
 pytestmark = pytest.mark.slow
 

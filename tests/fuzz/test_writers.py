@@ -17,10 +17,10 @@ from mutation import HOSTILE
 
 from segbench.reports import media
 from segbench.reports.formats import FORMATS
-from segbench.zoo.background import background
 from segbench.zoo.demo import STREETS
 from segbench.zoo.manifest import load_manifest
-from segbench.zoo.tables import Answers, answering, judge_ledger, report_row
+from segbench.zoo.results.answers import Answers, answering, judge_ledger, report_row
+from segbench.zoo.results.background import background
 
 pytestmark = pytest.mark.slow
 

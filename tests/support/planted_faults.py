@@ -4,7 +4,7 @@ from collections import Counter
 
 from segbench.zoo.audit import audit
 from segbench.zoo.manifest import PACKAGED, load_manifest
-from segbench.zoo.sources import read_sources
+from segbench.zoo.publishers import read_sources
 
 ZOO = load_manifest()
 YAML = PACKAGED.read_text(encoding="utf-8")

@@ -15,14 +15,14 @@ import torch
 from PIL import Image
 
 from segbench.evaluate.evidence import EvidenceKey, EvidenceStore, Split, Use
-from segbench.evaluate.evidence_exchange import export, merge_files
+from segbench.evaluate.evidence.exchange import export, merge_files
 from segbench.reports import ledger
 from segbench.zoo import predict
-from segbench.zoo.baseline import State, StoredClaim, write_state
 from segbench.zoo.cli import main
 from segbench.zoo.demo import STREETS
 from segbench.zoo.fetch.lock import Lock, entry_of
 from segbench.zoo.manifest import load_manifest
+from segbench.zoo.results.baseline import State, StoredClaim, write_state
 
 KEY = EvidenceKey(
     weights_sha256="w", protocol_digest="p", dataset_rules="d", precision="fp32", device_kind="cpu", num_classes=40

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from segbench.zoo.baseline import GONE_CODE, Change, compare, read_state
+from segbench.zoo.commands.parser import build_parser
 from segbench.zoo.manifest import load_manifest
-from segbench.zoo.parser import build_parser
+from segbench.zoo.results.baseline import GONE_CODE, Change, compare, read_state
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKFLOW = ROOT / ".github/workflows/ci.yml"

@@ -20,8 +20,8 @@ from disturbed import run, steps_of
 from small_streets import small_options, small_streets
 from writers import appending, exporting, merging, predicting, recording, reporting, saving
 
-from segbench.evaluate.device import numerics
 from segbench.evaluate.evidence import EvidenceStore
+from segbench.evaluate.predict.device import numerics
 from segbench.zoo.demo import STREETS, demo_checkpoints, serve
 from segbench.zoo.fetch import fetch
 from segbench.zoo.verify import DatasetShelf, RowVerifier, Silent

@@ -8,15 +8,15 @@ import pytest
 from publisher_pages import metafile, mmseg_readme
 from work import cpu_seconds, lines_run
 
-from segbench.evaluate.datasets import DatasetError
-from segbench.evaluate.folder import folder_spec
+from segbench.evaluate.data.datasets import DatasetError
+from segbench.evaluate.data.folder import folder_spec
 from segbench.reports.ledger import LedgerError
 from segbench.reports.ledger import read as read_ledger
-from segbench.zoo.audit.training_logs import LogError, read_log
-from segbench.zoo.baseline import BaselineError, read_state
 from segbench.zoo.manifest import PACKAGED, ManifestError, load_manifest
-from segbench.zoo.measurement import Measurement
-from segbench.zoo.sources import SourceError, read_sources
+from segbench.zoo.publishers import SourceError, read_sources
+from segbench.zoo.publishers.training_logs import LogError, read_log
+from segbench.zoo.quantities.measurement import Measurement
+from segbench.zoo.results.baseline import BaselineError, read_state
 
 pytestmark = pytest.mark.slow
 

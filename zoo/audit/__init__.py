@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from ..manifest import Manifest
-    from ..sources import SourceDocument
+    from ..publishers import SourceDocument
     from .findings import Finding
     from .logs import RowLog
 

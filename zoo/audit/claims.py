@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from ...evaluate.geometry import sliding_windows, view_size
 from ...reports.metrics import METRICS
 from ...reports.verdict import half_unit
-from ..file_names import contradiction, stem, undated
-from ..whole_number import whole_number
+from ..manifest.whole_number import whole_number
+from ..publishers.file_names import contradiction, stem, undated
 from .evidence import ROW_FIELDS, finding, latest
 from .findings import number_of
 

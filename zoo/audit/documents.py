@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ...evaluate.geometry import view_size
 from ...reports.metrics import METRICS
-from ..file_names import contradiction, stem
+from ..publishers.file_names import contradiction, stem
 from .evidence import finding
 from .findings import Place, number_of
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ..manifest import Checkpoint, Claim
-    from ..sources import SourceDocument, SourceRow
+    from ..publishers import SourceDocument, SourceRow
     from .evidence import Evidence
     from .findings import Finding
 

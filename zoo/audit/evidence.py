@@ -8,9 +8,9 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
 from ...evaluate.regular_files import read_document
-from ..file_names import undated
-from ..urls import shown_text
-from ..yaml_nodes import compose
+from ..files.urls import shown_text
+from ..manifest.yaml_nodes import compose
+from ..publishers.file_names import undated
 from .findings import Finding, Place
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..manifest import Checkpoint, Claim, Manifest
-    from ..sources import SourceDocument, SourceRow
+    from ..publishers import SourceDocument, SourceRow
     from .findings import Kind
     from .logs import RowLog
 

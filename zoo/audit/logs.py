@@ -15,19 +15,19 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ...reports.verdict import half_unit
-from ..whole_number import DIGITS, whole_number
+from ..manifest.whole_number import DIGITS, whole_number
+from ..publishers.training_logs import LogError, Schedule, TrainingLog, read_log
 from .evidence import finding, latest, shown
 from .findings import Place, number_of
-from .training_logs import LogError, Schedule, TrainingLog, read_log
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from ..manifest import Checkpoint, Claim
+    from ..publishers.training_logs import Evaluation
     from .evidence import Evidence
     from .findings import Finding
-    from .training_logs import Evaluation
 
 FINISHED = 0.99
 """Part of the planned training after which a log counts as whole: a logger's last line may lie before its last step."""

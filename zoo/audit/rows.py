@@ -8,9 +8,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from ...reports.metrics import METRICS
-from ..sources import dataset_of
-from ..sources import publisher_rules as rules
-from ..whole_number import DIGITS
+from ..manifest.whole_number import DIGITS
+from ..publishers import dataset_of, rules
 from .evidence import ROW_FIELDS, finding, latest
 from .findings import Place
 
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ..manifest import Checkpoint
-    from ..sources import SourceDocument, SourceRow
+    from ..publishers import SourceDocument, SourceRow
     from .evidence import Evidence
     from .findings import Finding
 

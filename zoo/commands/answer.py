@@ -8,8 +8,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from ...reports.media import short_lines
-from ..parser import USAGE
-from ..writing import write_whole
+from ..files.writing import write_whole
+from .parser import USAGE
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from ...reports import ledger
 from ...reports.metrics import METRICS
 from ..manifest import load_manifest
-from ..measurement import Measurement
-from ..parser import SUFFIXES, USAGE
-from ..selection import select
+from ..manifest.selection import select
+from ..quantities.measurement import Measurement
 from .answer import NOTHING_SELECTED, CommandError
+from .parser import SUFFIXES, USAGE
 
 if TYPE_CHECKING:
     import argparse

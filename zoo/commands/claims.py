@@ -10,10 +10,9 @@ from ..audit.findings import AUDIT_FORMATS, any_as_grave, as_records
 from ..audit.logs import cached_logs
 from ..export import EXPORTS
 from ..manifest import load_manifest
-from ..parser import USAGE
-from ..sources import SourceError, read_sources
-from ..sources.import_file import Request, import_file
-from ..sources.manifest_edit import EditError
+from ..publishers import SourceError, read_sources
+from ..publishers.import_file import Request, import_file
+from ..publishers.manifest_edit import EditError
 from .answer import (
     OK,
     REFUTED,
@@ -26,6 +25,7 @@ from .answer import (
     write_out,
 )
 from .arguments import recorded, selected
+from .parser import USAGE
 
 if TYPE_CHECKING:
     import argparse

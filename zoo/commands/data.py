@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ...evaluate.datasets import DatasetError
-from ...evaluate.folder import folder_spec
+from ...evaluate.data.datasets import DatasetError
+from ...evaluate.data.folder import folder_spec
 from ..data import UnknownDataset, chosen_specs, data_records, data_text, examine, exit_code
 from ..manifest import load_manifest
-from ..parser import USAGE
 from .answer import CANNOT_MEASURE, CommandError, json_text, write
+from .parser import USAGE
 
 if TYPE_CHECKING:
     import argparse

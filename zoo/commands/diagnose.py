@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ...evaluate.device import DeviceError, numerics, resolve_device
 from ...evaluate.evidence import EvidenceError, EvidenceStore
+from ...evaluate.predict.device import DeviceError, numerics, resolve_device
 from ...reports.ledger import LedgerError
+from ..console.progress import Bars, diagnosis_bar
 from ..diagnose import diagnose_claim, diagnosis_record, diagnosis_text
 from ..manifest import load_manifest
-from ..parser import USAGE
-from ..progress import Bars, diagnosis_bar
 from ..verify import DatasetShelf, NotMeasured, RowVerifier
 from .answer import CANNOT_MEASURE, OK, REFUTED, CommandError, json_text, require_file_place, write_out
 from .arguments import format_name
+from .parser import USAGE
 from .verify import measuring_options
 
 if TYPE_CHECKING:

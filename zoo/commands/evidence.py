@@ -6,7 +6,6 @@ import sys
 from typing import TYPE_CHECKING
 
 from ...evaluate.evidence import EvidenceError, EvidenceStore
-from .. import places
 from ..evidence_command import (
     SHOWN_DIGITS,
     UnknownSeries,
@@ -23,8 +22,9 @@ from ..evidence_command import (
     score,
     show_text,
 )
-from ..parser import USAGE
+from ..files import places
 from .answer import CANNOT_MEASURE, NOTHING_SELECTED, OK, CommandError, json_text, write
+from .parser import USAGE
 
 if TYPE_CHECKING:
     import argparse

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .. import places
-from ..fetch.answers import (
+from ..files import places
+from ..manifest import load_manifest
+from .answer import OK, CommandError, fail, json_text, write
+from .arguments import selected
+from .fetch_answers import (
     check_links,
     fetch_files,
     list_cache,
@@ -15,10 +18,7 @@ from ..fetch.answers import (
     verify_cache,
     wanted_of,
 )
-from ..manifest import load_manifest
-from ..parser import USAGE
-from .answer import OK, CommandError, fail, json_text, write
-from .arguments import selected
+from .parser import USAGE
 
 if TYPE_CHECKING:
     import argparse

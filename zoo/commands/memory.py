@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ...evaluate.device import DeviceError, resolve_device
+from ...evaluate.predict.device import DeviceError, resolve_device
 from ...reports import ledger
 from ...reports.verdict import exit_code
-from ..memory import METRIC, NotTrainable, Setup, memory_rows, run_record
+from ..console.progress import row_bar
 from ..memory_table import breakdown_text, memory_records, memory_table
-from ..parser import USAGE
-from ..progress import row_bar
+from ..quantities.memory import METRIC, NotTrainable, Setup, memory_rows, run_record
 from .answer import CANNOT_MEASURE, CommandError, json_text, require_file_place, write
 from .arguments import rows_that_print
+from .parser import USAGE
 
 if TYPE_CHECKING:
     import argparse
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import torch
 
     from ..manifest import Checkpoint
-    from ..memory import MemoryRow
+    from ..quantities.memory import MemoryRow
 
 
 def run_memory(arguments: argparse.Namespace) -> int:

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ...evaluate.device import DeviceError, numerics, resolve_device
-from ...models.weights import WeightsError
+from ...evaluate.predict.device import DeviceError, numerics, resolve_device
+from ...models.load.weights import WeightsError
+from ..console.progress import byte_bar, picture_bar
 from ..fetch import fetch
 from ..manifest import load_manifest
-from ..parser import USAGE
 from ..predict import PredictError, find_pictures, predict_pictures
-from ..progress import byte_bar, picture_bar
 from .answer import CANNOT_MEASURE, INTEGRITY, OK, CommandError, json_text, write
 from .arguments import named_protocol
+from .parser import USAGE
 
 if TYPE_CHECKING:
     import argparse

@@ -11,12 +11,12 @@ from ...evaluate.regular_files import read_text
 from ...reports.difference import short_difference
 from ...reports.records import format_records
 from ...reports.verdict import Status
-from ..background import background
 from ..manifest import load_manifest
-from ..parser import DEFAULT_LEDGER, USAGE
-from ..tables import Answers, answering, definition_records, judge_ledger, report_row
+from ..results.answers import Answers, answering, definition_records, judge_ledger, report_row
+from ..results.background import background
 from .answer import CANNOT_MEASURE, OK, REFUTED, CommandError, fail, write, write_out
 from .arguments import format_name, recorded, selected, warn_of_strangers
+from .parser import DEFAULT_LEDGER, USAGE
 from .tables import print_tables, tables_text
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from ...reports.background import Scene
     from ..manifest import Checkpoint
-    from ..measurement import Measurement
+    from ..quantities.measurement import Measurement
 
 
 def run_report(arguments: argparse.Namespace) -> int:
@@ -77,7 +77,7 @@ def _pictures(
 
 
 def _from_evidence(path: Path) -> list[Measurement]:
-    from ..recount import finished  # noqa: PLC0415  (torch)
+    from ..quantities.recount import finished  # noqa: PLC0415  (torch)
 
     try:
         with EvidenceStore(path, read_only=True) as store:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from ...evaluate.device import DeviceError, resolve_device
-from ..parser import USAGE
-from ..pictures import scenes
+from ...evaluate.predict.device import DeviceError, resolve_device
+from ..results.pictures import scenes
 from .answer import CANNOT_MEASURE, CommandError
 from .arguments import format_name
+from .parser import USAGE
 
 if TYPE_CHECKING:
     import argparse
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ...reports.background import Scene
     from ..manifest import Checkpoint
-    from ..measurement import Measurement
+    from ..quantities.measurement import Measurement
 
 
 def made_scenes(

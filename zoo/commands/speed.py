@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ...evaluate.device import DeviceError
+from ...evaluate.predict.device import DeviceError
 from ...reports import ledger
 from ...reports.verdict import exit_code
-from ..progress import timing_bar
-from ..speed import NoSpeed, SpeedOptions, sweep, time_row
+from ..console.progress import timing_bar
+from ..quantities.speed import NoSpeed, SpeedOptions, sweep, time_row
+from ..quantities.speed_verdicts import METRIC, conditions, judge_speed, network_of, with_shape
 from ..speed_table import speed_records, speed_table
-from ..speed_verdicts import METRIC, conditions, judge_speed, network_of, with_shape
 from .answer import CANNOT_MEASURE, OK, CommandError, json_text, require_file_place, write
 from .arguments import rows_that_print
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ..manifest import Checkpoint
-    from ..speed import SpeedRun
+    from ..quantities.speed import SpeedRun
 
 
 def run_speed(arguments: argparse.Namespace) -> int:

@@ -6,27 +6,27 @@ import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...evaluate.accuracy import Loading
-from ...evaluate.datasets import DatasetError, locate
-from ...evaluate.device import DeviceError
+from ...evaluate.data.datasets import DatasetError, locate
 from ...evaluate.evidence import EvidenceError
+from ...evaluate.predict.device import DeviceError
 from ...reports.ledger import LedgerError
 from ...reports.media import tabulate
-from .. import places
-from ..background import background
-from ..baseline import BaselineError, State, differences_text, read_saved, read_state, write_state
+from ..console.progress import Bars
+from ..console.signals import exit_code as interrupt_exit_code
 from ..data import DataMisfit, on_folder
-from ..engine import EngineError
+from ..engines.local import EngineError
 from ..fetch import fetch_action
+from ..files import places
 from ..manifest import load_manifest
-from ..parser import USAGE
-from ..progress import Bars
-from ..regression import Run, announce, differences_of, exit_code, updated_state, with_changes
-from ..signals import exit_code as interrupt_exit_code
-from ..tables import report_row, tell_shapes
+from ..results.answers import report_row, tell_shapes
+from ..results.background import background
+from ..results.baseline import BaselineError, State, differences_text, read_saved, read_state, write_state
+from ..results.regression import Run, announce, differences_of, exit_code, updated_state, with_changes
 from ..verify import Options, verify
 from ..verify import exit_code as verdicts_exit_code
 from .answer import CANNOT_MEASURE, NOTHING_SELECTED, OK, CommandError, require_file_place, write
 from .arguments import format_name, named_protocol, only_one, selected
+from .parser import USAGE
 from .tables import print_tables
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
     from ...reports.background import Background
     from ...reports.verdict import Tolerance
-    from ..baseline import Update
     from ..manifest import Checkpoint
+    from ..results.baseline import Update
     from ..verify import Outcome
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from ...models.weights import WeightsError
+from ...models.load.weights import WeightsError
 from ..check_weights import check, check_all, complete_lock, convert, exit_code, report_records, report_text
 from ..manifest import load_manifest
 from .answer import INTEGRITY, OK, CommandError, json_text, write

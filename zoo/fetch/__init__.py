@@ -17,9 +17,9 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from .. import places
+from ..files import places
+from ..files.urls import shown_text, shown_url, without_parameters
 from ..manifest import Checkpoint, Weights
-from ..urls import shown_text, shown_url, without_parameters
 from . import cache
 from .contents import checkpoint_fault, is_cut_short, page, web_page
 from .download import (

@@ -16,8 +16,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..urls import shown_url
-from ..writing import write_whole
+from ..files.urls import shown_url
+from ..files.writing import write_whole
 from .download import file_sha256, read_note, remove_partial
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ...models.containers import ContainerError, container, opened, require_stored, safetensors_end
+from ...models.load.containers import ContainerError, container, opened, require_stored, safetensors_end
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from ...models.containers import opened
-from ..urls import shown_url
-from ..writing import write_whole
+from ...models.load.containers import opened
+from ..files.urls import shown_url
+from ..files.writing import write_whole
 from .body import CHUNK_BYTES, Body, EncodingError, SlowError
 from .contents import HEAD_BYTES, page
 from .http_session import (

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from requests.adapters import HTTPAdapter
 from requests.exceptions import InvalidHeader
 
-from ..urls import shown_text
+from ..files.urls import shown_text
 
 if TYPE_CHECKING:
     import socket

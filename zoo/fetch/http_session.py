@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ..urls import shown_text, shown_url
+from ..files.urls import shown_text, shown_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable

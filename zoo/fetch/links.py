@@ -13,7 +13,7 @@ from urllib.parse import urljoin, urlsplit
 import msgspec
 
 from ...reports.media import tabulate
-from ..urls import shown_url
+from ..files.urls import shown_url
 from . import unforeseen, wanted_weights
 from .batch import in_threads
 from .http_session import (

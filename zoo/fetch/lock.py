@@ -19,9 +19,9 @@ import msgspec
 from filelock import FileLock
 
 from ...evaluate.regular_files import read_document
-from .. import places
-from ..urls import shown_url
-from ..writing import write_whole
+from ..files import places
+from ..files.urls import shown_url
+from ..files.writing import write_whole
 from .download import LocalError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
     size_bytes: Annotated[int, msgspec.Meta(ge=0)]
     content_digest: str | None = None
-    """`models.health.content_digest`: equal for equal tensors in any container; None until it was computed."""
+    """`models.load.health.content_digest`: equal for equal tensors in any container; None until it was computed."""
     recorded: str
     """Date, YYYY-MM-DD."""
 

@@ -1,0 +1,165 @@
+"""From one image to a label map, by the letter of an `EvalProtocol`.
+
+One engine for every publisher: views, windows, upsampling, averaging. It knows no model; a model is any
+callable from images (N, 3, H, W) to scores (N, C, h, w) at whatever stride its head has.
+
+Shapes: H, W the image's own size; h, w a view's; C classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from ..geometry import sliding_windows, view_size
+from ..pixels import normalise, resize
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ..geometry import Size
+    from ..pixels import Labels, Pixels
+    from ..protocol import EvalProtocol
+
+_MOST_IN_8_BITS = 256
+Model = Callable[[torch.Tensor], torch.Tensor]
+
+
+def label_type(classes: int) -> torch.dtype:
+    """The smallest type that a label map of so many classes fits into."""
+    return torch.uint8 if classes <= _MOST_IN_8_BITS else torch.int16
+
+
+def predict(model: Any, image: Pixels, protocol: EvalProtocol) -> tuple[Labels, NDArray[np.float32]]:
+    """Label map and averaged scores of one image.
+
+    Args:
+        model: images (N, 3, H, W) -> scores (N, C, h, w); runs on the device of its parameters (else the CPU).
+        image: H x W x 3, BGR, uint8, as `cv2.imread` gives it.
+        protocol: how the published number was measured.
+
+    Returns:
+        labels (H, W), uint8 up to 256 classes and int16 above, and scores (C, H, W) float32 at the image's size: probabilities or raw scores,
+        whichever the protocol averages.
+
+    Raises:
+        ValueError: the image is not H x W x 3 uint8.
+    """
+    with torch.inference_mode():
+        scores = predict_scores(model, image, protocol, model_device(model))
+        labels = scores.argmax(dim=0).to(label_type(len(scores)))
+    return labels.cpu().numpy(), scores.cpu().numpy()
+
+
+def predict_scores(model: Model, image: Pixels, protocol: EvalProtocol, device: torch.device) -> torch.Tensor:
+    """Scores (C, H, W) on `device`: the plain mean over the protocol's views, in their order."""
+    require_image(image)
+    size = (image.shape[0], image.shape[1])
+    total: torch.Tensor | None = None
+    for view in views(image, protocol, device):
+        scores = view_scores(model, view, protocol, size)
+        total = scores if total is None else total.add_(scores)
+        if protocol.flip:
+            mirrored = view_scores(model, view.flip(3), protocol, size)
+            total.add_(unflip(mirrored, protocol.flip_pairs))
+    assert total is not None, "a protocol has at least one scale"
+    count = len(protocol.scales) * (2 if protocol.flip else 1)
+    return total[0] if count == 1 else total[0].div_(count)
+
+
+def require_image(image: Pixels) -> None:
+    """Refuse what is no picture.
+
+    Raises:
+        ValueError: the image is not H x W x 3 uint8.
+    """
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
+        raise ValueError(f"expected an H x W x 3 BGR uint8 image, found shape {image.shape} of {image.dtype}")
+
+
+def views(image: Pixels, protocol: EvalProtocol, device: torch.device) -> Iterator[torch.Tensor]:
+    """The unmirrored network inputs (1, 3, h, w) of an image, one a scale."""
+    size = (image.shape[0], image.shape[1])
+    for ratio in protocol.scales:
+        pixels = resize(image, view_size(size, protocol, ratio), protocol.interpolation)
+        view = normalise(pixels, protocol, device)
+        if protocol.views == "tensor" and ratio != 1.0:
+            # sssegmentation `segmentors/base/base.py`: scale_factor=, not size=: the source coordinates
+            # follow the nominal factor even where height * factor is not a whole number.
+            view = F.interpolate(view, scale_factor=ratio, mode="bilinear", align_corners=False)
+        yield view
+
+
+def view_scores(model: Model, view: torch.Tensor, protocol: EvalProtocol, size: Size) -> torch.Tensor:
+    """One view (N, 3, h, w) to scores or probabilities (N, C, H, W) at the image's `size`."""
+    at_window = protocol.average == "probabilities" and protocol.softmax_at == "window"
+    at_original = protocol.average == "probabilities" and protocol.softmax_at == "original size"
+    if protocol.window is not None:
+        scores = _slide(model, view, protocol, softmax=at_window)
+    else:
+        scores = model(view)
+        if at_window:
+            scores = scores.softmax(dim=1)
+        if protocol.upsampling == "two-step":
+            scores = upsample(scores, (view.shape[2], view.shape[3]), protocol)
+    scores = upsample(scores, size, protocol)
+    return scores.softmax(dim=1) if at_original else scores
+
+
+def _slide(model: Model, view: torch.Tensor, protocol: EvalProtocol, *, softmax: bool) -> torch.Tensor:
+    """Scores (N, C, h, w) of a view, averaged over the windows that cover each pixel."""
+    assert protocol.window is not None
+    height, width = view.shape[2], view.shape[3]
+    total = view.new_zeros(0)
+    cover = view.new_zeros(1, 1, height, width)
+    for top, left, bottom, right in sliding_windows((height, width), protocol.window):
+        crop = view[:, :, top:bottom, left:right]
+        scores = upsample(model(crop), (bottom - top, right - left), protocol)
+        if softmax:
+            scores = scores.softmax(dim=1)
+        if total.numel() == 0:
+            total = scores.new_zeros(*scores.shape[:2], height, width)
+        total[:, :, top:bottom, left:right] += scores
+        cover[:, :, top:bottom, left:right] += 1
+    return total / cover
+
+
+def forward(model: Model, inputs: Sequence[torch.Tensor], batch: int = 1) -> Iterator[torch.Tensor]:
+    """Scores (1, C, h, w) of every input (1, 3, h, w), in order; up to `batch` neighbours of one size run at once.
+
+    A batch of its own size may pick other kernels: last bits differ from those of a batch of one.
+    """
+    start = 0
+    while start < len(inputs):
+        stop = start + 1
+        while stop < min(start + batch, len(inputs)) and inputs[stop].shape == inputs[start].shape:
+            stop += 1
+        scores = model(inputs[start] if stop == start + 1 else torch.cat(list(inputs[start:stop])))
+        yield from scores.split(1)
+        start = stop
+
+
+def upsample(scores: torch.Tensor, size: Size, protocol: EvalProtocol) -> torch.Tensor:
+    """Bilinear resize of (N, C, h, w) to `size`; equal sizes pass through (interpolation is exact there)."""
+    if scores.shape[2:] == size:
+        return scores
+    return F.interpolate(scores, size=size, mode="bilinear", align_corners=protocol.align_corners)
+
+
+def unflip(scores: torch.Tensor, pairs: tuple[tuple[int, int], ...]) -> torch.Tensor:
+    """Mirror (N, C, H, W) back and let the two classes of each left/right pair change places."""
+    order = list(range(scores.shape[1]))
+    for left, right in pairs:
+        order[left], order[right] = order[right], order[left]
+    swapped = scores[:, order] if pairs else scores
+    return swapped.flip(3)
+
+
+def model_device(model: Any) -> torch.device:
+    """The device of a module's parameters; the CPU for a plain function."""
+    first = next(model.parameters(), None) if isinstance(model, torch.nn.Module) else None
+    return torch.device("cpu") if first is None else first.device

@@ -1,0 +1,1 @@
+"""Known mistakes in measuring (`suspects`), and which of them explains a number (`diagnosis`)."""

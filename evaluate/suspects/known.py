@@ -1,0 +1,193 @@
+"""Neighbouring protocols and known mistakes: what a number may have been measured with instead.
+
+Every suspect is data, a protocol and a reading of the label files, run by the same engine as the
+published protocol. Facts: mmsegmentation's and sssegmentation's differences from each other (mmseg 0.18, 1.2;
+ssseg 1.7.0), openseg.pytorch (BGR, std 1), and what users of these libraries reported (mmseg #855, #1509,
+#2182, #2504).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ..data.datasets import LabelFiles
+from ..protocol import EvalProtocol, SlidingWindow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Change = tuple[str, str, dict[str, Any]]
+"""Name, description, the protocol's fields that differ."""
+
+
+class Suspect(msgspec.Struct, frozen=True, kw_only=True):
+    """One way in which a measurement may differ from the published protocol."""
+
+    name: str
+    description: str
+    """What was done instead, as a clause: `channels are fed as BGR`."""
+    protocol: EvalProtocol
+    labels: LabelFiles
+
+    def identity(self) -> tuple[str, bytes]:
+        """Equal for two suspects that are one measurement."""
+        return self.protocol.digest(), msgspec.json.encode(self.labels)
+
+
+def suspects(
+    protocol: EvalProtocol, labels: LabelFiles, crop: tuple[int, int], num_classes: int
+) -> list[Suspect]:
+    """The mistakes that can be made about a protocol and a label form, each a measurement of its own.
+
+    Args:
+        protocol: the published one.
+        labels: the form in which the data set's labels lie here.
+        crop: training crop (height, width): the window of somebody who slides where the publisher does not.
+        num_classes: of the data set.
+    """
+    changes = [*_pixel_mistakes(protocol), *_score_mistakes(protocol), *_view_mistakes(protocol, crop)]
+    candidates = [
+        Suspect(
+            name=name,
+            description=description,
+            protocol=msgspec.structs.replace(protocol, name=name, **change),
+            labels=labels,
+        )
+        for name, description, change in changes
+    ] + [
+        Suspect(name=name, description=description, protocol=protocol, labels=form)
+        for name, description, form in _label_mistakes(labels, num_classes)
+    ]
+    published = Suspect(name="", description="", protocol=protocol, labels=labels).identity()
+    distinct = {one.identity(): one for one in reversed(candidates)}
+    distinct.pop(published, None)
+    return list(reversed(distinct.values()))
+
+
+def _pixel_mistakes(protocol: EvalProtocol) -> Iterator[Change]:
+    mean, std = protocol.mean, protocol.std
+    other = "BGR" if protocol.channels == "RGB" else "RGB"
+    yield "channels swapped", f"channels are fed as {other}", {"channels": other}
+    yield (
+        "mean and std swapped",
+        f"mean and std stand in {other} order, the channels do not",
+        {"mean": mean[::-1], "std": std[::-1]},
+    )
+    yield "std left out", "the mean is subtracted, nothing is divided", {"std": (1.0, 1.0, 1.0)}
+    yield (
+        "scale mixed up",
+        "pixels are scaled to [0, 1], mean and std are those of [0, 255]",
+        {"mean": _times(mean, 255.0), "std": _times(std, 255.0)},
+    )
+    yield (
+        "mean and std of 0.5",
+        "pixels are brought to [-1, 1] instead",
+        {"mean": (127.5, 127.5, 127.5), "std": (127.5, 127.5, 127.5)},
+    )
+    yield (
+        "antialiased resize",
+        "images are resized by Pillow or torchvision, which smooth, not by cv2",
+        {"interpolation": "antialiased bilinear"},
+    )
+    if protocol.base_scale is not None:
+        yield "not resized", "images keep their own size", {"base_scale": None}
+        yield (
+            "stretched",
+            "images are stretched to the base scale instead of fitted into it",
+            {"keep_ratio": not protocol.keep_ratio},
+        )
+
+
+def _times(values: tuple[float, float, float], factor: float) -> tuple[float, ...]:
+    return tuple(value * factor for value in values)
+
+
+def _score_mistakes(protocol: EvalProtocol) -> Iterator[Change]:
+    aligned = not protocol.align_corners
+    yield (
+        f"align_corners={aligned}",
+        f"scores are upsampled with align_corners={aligned}",
+        {"align_corners": aligned},
+    )
+    other = "one-step" if protocol.upsampling == "two-step" else "two-step"
+    yield f"{other} upsampling", f"scores are upsampled in {other.replace('-', ' ')}", {"upsampling": other}
+    if len(protocol.scales) > 1 or protocol.flip:
+        yield (
+            "scores averaged",
+            "scores are averaged over the views, not probabilities",
+            {"average": "scores"},
+        )
+    for place in ("original size", "window"):
+        yield (
+            f"softmax at {place}",
+            f"probabilities are averaged, taken at the {place.replace('window', 'head or window')}",
+            {"average": "probabilities", "softmax_at": place},
+        )
+    if protocol.flip_pairs:
+        yield (
+            "no pair swap",
+            "left and right classes do not change places in mirrored views",
+            {"flip_pairs": ()},
+        )
+
+
+def _view_mistakes(protocol: EvalProtocol, crop: tuple[int, int]) -> Iterator[Change]:
+    if protocol.window is not None:
+        yield "whole for slide", "the whole image is run at once, without windows", {"window": None}
+    else:
+        stride = (max(1, crop[0] * 2 // 3), max(1, crop[1] * 2 // 3))
+        yield (
+            "slide for whole",
+            f"windows of the training crop {crop[0]}x{crop[1]} slide over the image",
+            {"window": SlidingWindow(crop=crop, stride=stride)},
+        )
+    if protocol.flip:
+        yield "no flip", "no mirrored views", {"flip": False, "flip_pairs": ()}
+    if len(protocol.scales) > 1:
+        yield from _multi_scale_mistakes(protocol)
+
+
+def _multi_scale_mistakes(protocol: EvalProtocol) -> Iterator[Change]:
+    yield (
+        "1.x scales",
+        "ratios scale the image's own size (mmsegmentation 1.x --tta), not the base scale",
+        {"views": "image_scale", "base_scale": None},
+    )
+    yield (
+        "views from the tensor",
+        "ratios scale the resized and normalised tensor (sssegmentation), not the image",
+        {"views": "tensor"},
+    )
+    yield (
+        "views from the image",
+        "ratios scale the base scale that the image is fitted into (mmsegmentation 0.x)",
+        {"views": "base_scale"},
+    )
+    yield "single scale", "only the scale 1 is run", {"scales": (1.0,)}
+    yield "five scales", "the largest scale is left out", {"scales": protocol.scales[:-1]}
+    yield "seven scales", "a scale of 2 is added", {"scales": (*protocol.scales, 2.0)}
+
+
+def _label_mistakes(labels: LabelFiles, num_classes: int) -> Iterator[tuple[str, str, LabelFiles]]:
+    replace = msgspec.structs.replace
+    if labels.reduce_zero:
+        yield "labels not reduced", "label values are taken as they are", replace(labels, reduce_zero=False)
+    if labels.value_map:
+        yield "labels not mapped", "label values are taken as they are", replace(labels, value_map={})
+    for step, words in ((-1, "one too low"), (1, "one too high")):
+        # Below the first class lies the ignore index; above the last one a label that is no class, as in
+        # mmseg 0.18 `core/evaluation/metrics.py`: its pixels' predictions still count.
+        reading = _reading(labels, num_classes)
+        shifted = {value: index + step for value, index in reading.items() if index + step >= 0}
+        form = replace(labels, reduce_zero=False, value_map=shifted)
+        yield f"labels {words}", f"every label is {words}, as after a reduction too many or too few", form
+
+
+def _reading(labels: LabelFiles, num_classes: int) -> dict[int, int]:
+    """File value -> class index of a label form."""
+    if labels.value_map:
+        return labels.value_map
+    first = 1 if labels.reduce_zero else 0
+    return {value + first: value for value in range(num_classes)}

@@ -1,0 +1,399 @@
+"""The packaged zoo against the published pages: every number and link of theirs, and none besides."""
+
+import functools
+import json
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import torch
+
+from segbench.evaluate.geometry import view_size
+from segbench.models.trace.cost import forward_cost
+from segbench.zoo.manifest import PACKAGED, load_manifest
+
+BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
+
+
+@pytest.fixture(scope="module")
+def zoo():
+    return load_manifest()
+
+
+@pytest.fixture(scope="module")
+def ssseg_facts(golden):
+    return golden("facts/ssseg_models.json")
+
+
+def table_rows(text):
+    """Section, row from 1 within it, and cells of every table row of a page."""
+    section, row = "", 0
+    for line in text.splitlines():
+        if line.startswith("#"):
+            section, row = line.strip("# "), 0
+        elif re.match(r"\| *[RIS][S-]", line):
+            row += 1
+            yield section, row, [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+
+
+def links(text):
+    return re.findall(r"\[(?:cfg|config|model|log)\]\((\S+?)\)", text)
+
+
+def cites(claim, document):
+    return claim.source is not None and claim.source.document == document
+
+
+def claimed(zoo, document, *metrics):
+    """(section, row, printed...) of every row whose claims cite a document."""
+    rows = {}
+    for checkpoint in zoo:
+        for claim in checkpoint.published:
+            if cites(claim, document) and claim.metric in metrics:
+                rows.setdefault((claim.source.section, claim.source.row, checkpoint.backbone), {})[
+                    claim.metric
+                ] = claim
+    return [
+        (*key, *(found[metric].printed for metric in metrics if metric in found))
+        for key, found in rows.items()
+    ]
+
+
+def urls(zoo, publisher, method):
+    chosen = [one for one in zoo if (one.publisher, one.method) == (publisher, method)]
+    return [url for one in chosen for url in (*one.config_urls, *one.weights.urls, *one.log_urls)]
+
+
+# How many
+
+
+def test_the_zoo_has_all_published_rows(zoo):
+    assert Counter((one.publisher, one.method) for one in zoo) == {
+        ("mmsegmentation", "ISANet"): 16,
+        ("sssegmentation", "ISANet"): 6,
+        ("sssegmentation", "ISNet"): 12,
+    }
+
+
+def test_every_printed_number_is_a_claim(zoo):
+    first = Counter(claim.metric for one in zoo for claim in one.published if claim.supersedes is None)
+    assert first == {"miou": 34, "miou_ms_flip": 25, "miou_flip": 3, "train_memory": 16, "fps": 16}
+    revised = [claim for one in zoo for claim in one.published if claim.supersedes is not None]
+    assert [claim.metric for claim in revised] == ["miou_ms_flip"] * 9
+
+
+def test_every_number_that_is_not_printed_is_a_claim_with_a_reason(zoo):
+    absent = [claim for one in zoo for claim in one.claims if claim.printed is None]
+    assert Counter(claim.metric for claim in absent) == {"miou_ms_flip": 6, "train_memory": 18, "fps": 18}
+    assert all(claim.note and claim.source for claim in absent)
+
+
+def test_claims_stand_in_the_order_of_the_tables(zoo):
+    order = ["miou", "miou_ms_flip", "miou_flip", "train_memory", "fps"]
+    for checkpoint in zoo:
+        places = [order.index(claim.metric) for claim in checkpoint.claims]
+        assert places == sorted(places)
+
+
+# mmsegmentation, source 001 and its relatives
+
+
+def test_mmsegmentation_numbers_are_the_readmes_text(zoo, golden):
+    page = [(s, r, c[1], c[4], c[5], c[7], c[8]) for s, r, c in table_rows(golden("sources/001.txt"))]
+    metrics = ("train_memory", "fps", "miou", "miou_ms_flip")
+    assert claimed(zoo, "mmseg-isanet-readme", *metrics) == page
+
+
+def test_mmsegmentation_links_are_the_readmes(zoo, golden):
+    page = links(golden("sources/001.txt"))
+    assert len(page) == 48
+    assert urls(zoo, "mmsegmentation", "ISANet") == page
+
+
+def test_mmsegmentation_rows_say_what_they_are(zoo, golden):
+    page = [(*c[:2], c[2], c[3], c[6]) for _, _, c in table_rows(golden("sources/001.txt"))]
+    rows = [one for one in zoo if one.publisher == "mmsegmentation"]
+    assert [
+        (one.method, one.backbone, f"{one.crop[0]}x{one.crop[1]}", one.schedule, one.claims[-1].device)
+        for one in rows
+    ] == page
+
+
+def test_mmsegmentation_ids_are_the_old_names_and_aliases_the_new_ones(zoo):
+    for one in zoo:
+        if one.publisher == "mmsegmentation":
+            assert Path(one.weights.urls[0]).parent.name == one.id
+            assert one.aliases == (Path(one.config_urls[0]).stem,)
+            assert one.weights.urls[0].endswith(f"-{one.weights.sha256_prefix}.pth")
+
+
+def test_memory_claims_carry_the_batch_and_crop_of_the_config(zoo):
+    for one in zoo:
+        for claim in one.published:
+            if claim.metric == "train_memory":
+                gpus, batch = re.search(r"_(\d)xb(\d)-", one.aliases[0]).groups()
+                assert (one.training.gpus, one.training.batch_per_gpu) == (int(gpus), int(batch))
+                assert (claim.batch, claim.crop) == (int(batch), one.crop)
+
+
+def test_the_draft_has_the_same_rows_with_blank_cells(zoo, golden):
+    page = [(s, r, *c[1:4]) for s, r, c in table_rows(golden("sources/000.txt"))]
+    assert len(page) == 16
+    listed = [
+        (entry.section, entry.row, one.backbone, f"{one.crop[0]}x{one.crop[1]}", one.schedule)
+        for one in zoo
+        for entry in one.listed_in
+        if entry.document == "mmseg-isanet-draft"
+        if set(entry.blank) == {"miou", "miou_ms_flip", "train_memory", "fps"}
+    ]
+    assert sorted(listed) == sorted(page)
+
+
+def test_the_documentation_page_has_the_same_numbers_in_the_same_order(zoo, golden):
+    cells = re.findall(r"^ISANet \|((?:\n.+? \|){8})", golden("sources/003.txt"), re.MULTILINE)
+    page = [[cell.removesuffix(" |") for cell in row.split("\n")[1:]] for row in cells]
+    rows = [one for one in zoo if any(entry.document == "mmseg-isanet-docs" for entry in one.listed_in)]
+    printed = [{claim.metric: claim.printed for claim in one.claims} for one in rows]
+    assert [[c[3], c[4], c[6], c[7]] for c in page] == [
+        [claims[metric] for metric in ("train_memory", "fps", "miou", "miou_ms_flip")] for claims in printed
+    ]
+
+
+# sssegmentation, sources 002 and 004
+
+
+def test_sssegmentation_isanet_numbers_are_the_readmes_text(zoo, golden):
+    page = [(s, r, c[0], c[5].rstrip("%")) for s, r, c in table_rows(golden("sources/002.txt"))]
+    assert len(page) == 6
+    assert claimed(zoo, "ssseg-isanet-readme", "miou") == page
+
+
+def test_sssegmentation_isanet_links_are_the_readmes(zoo, golden):
+    assert urls(zoo, "sssegmentation", "ISANet") == links(golden("sources/002.txt"))
+
+
+def test_isnet_numbers_of_2021_are_the_pages_text(zoo, golden):
+    page = [
+        (s, r, c[0], *(number.rstrip("%") for number in c[4].split("/")))
+        for s, r, c in table_rows(golden("sources/004.txt"))
+    ]
+    assert len(page) == 12
+    assert claimed(zoo, "ssseg-isnet-readme-2021", "miou", "miou_ms_flip", "miou_flip") == page
+
+
+def test_isnet_links_are_those_of_2021_and_of_today(zoo, golden, ssseg_facts):
+    page = links(golden("sources/004.txt"))
+    today = [
+        facts["published_head_2025_11"][kind]
+        for name, facts in ssseg_facts.items()
+        if name.startswith("isnet_")
+        for kind in ("pth", "log")
+    ]
+    found = urls(zoo, "sssegmentation", "ISNet")
+    assert len(page) == len(today) == 24
+    assert sorted(url for url in found if not url.endswith(".py")) == sorted(page + today)
+
+
+def test_isnet_files_of_today_come_before_those_of_2021(zoo):
+    for one in zoo:
+        if one.method == "ISNet":
+            assert [Path(url).stem for url in one.weights.urls] == [one.id, *one.aliases]
+            assert [Path(url).stem for url in one.log_urls] == [one.id, *one.aliases]
+
+
+def test_isnet_revisions_are_those_on_record(zoo, ssseg_facts):
+    """Today's figure, the one it replaced and the day it was first listed."""
+    for name, facts in ssseg_facts.items():
+        revisions = [claim for claim in zoo[name].claims if claim.supersedes]
+        old, new = facts["published_seed"]["ms"], facts["published_head_2025_11"]["ms"]
+        dates = [date for date, _, _, number in facts["published_history"] if number == new]
+        expected = [] if old == new else [(f"{old:.2f}", f"{new:.2f}", dates[0], "ssseg-isnet-readme")]
+        assert [
+            (claim.supersedes, claim.printed, claim.date, claim.source.document) for claim in revisions
+        ] == expected
+
+
+def test_sssegmentation_rows_say_what_they_are(zoo, ssseg_facts):
+    for name, facts in ssseg_facts.items():
+        one, printed = zoo[name], facts["published_seed"]
+        assert (f"{one.crop[0]}x{one.crop[1]}", one.schedule) == (printed["crop"], printed["schedule"])
+        assert one.architecture["num_classes"] == facts["num_classes"]
+        head = facts["head"].get("shortcut", {"is_on": False})
+        assert one.architecture.get("shortcut", False) is head["is_on"]
+        activation = {"ReLU": "relu", "LeakyReLU": "leaky_relu"}[facts["act_cfg_head"]["type"]]
+        assert one.architecture.get("activation", "relu") == activation
+
+
+# Protocols
+
+
+def protocol_of(facts, inference):
+    """A published inference setting in the words of an EvalProtocol."""
+    resize = facts["test_pipelines"][0][1]
+    forward, tta = inference["forward"], inference["tta"]
+    probabilities = tta["use_probs_before_resize"]
+    return {
+        "base_scale": tuple(resize["output_size"]),
+        "keep_ratio": resize["keep_ratio"],
+        "scales": tuple(tta["multiscale"]),
+        "flip": tta["flip"],
+        "flip_pairs": tuple(map(tuple, facts["flip_pairs"] or ())) if tta["flip"] else (),
+        "views": "tensor",
+        "window": forward["cropsize"] and (tuple(forward["cropsize"]), tuple(forward["stride"])),
+        "align_corners": facts["align_corners"],
+        "upsampling": "one-step",
+        "average": "probabilities" if probabilities else "scores",
+        "mean": tuple(facts["test_pipelines"][1][1]["mean"]),
+        "std": tuple(facts["test_pipelines"][1][1]["std"]),
+    }
+
+
+def as_facts(protocol):
+    window = protocol.window
+    return {
+        "base_scale": protocol.base_scale,
+        "keep_ratio": protocol.keep_ratio,
+        "scales": protocol.scales,
+        "flip": protocol.flip,
+        "flip_pairs": protocol.flip_pairs,
+        "views": protocol.views,
+        "window": window and (window.crop, window.stride),
+        "align_corners": protocol.align_corners,
+        "upsampling": protocol.upsampling,
+        "average": protocol.average,
+        "mean": protocol.mean,
+        "std": protocol.std,
+    }
+
+
+def test_sssegmentation_single_scale_protocols_are_its_configs(zoo, ssseg_facts):
+    for name, facts in ssseg_facts.items():
+        assert as_facts(zoo[name].protocol("miou")) == protocol_of(facts, facts["inference_single"]), name
+
+
+def test_sssegmentation_ms_flip_protocols_are_its_configs(zoo, ssseg_facts):
+    for name, facts in ssseg_facts.items():
+        if facts["inference_ms_flip"] is None:
+            assert set(zoo[name].protocols) == {"miou"}
+            continue
+        metric = "miou_flip" if zoo[name].dataset == "lip" else "miou_ms_flip"
+        assert as_facts(zoo[name].protocol(metric)) == protocol_of(facts, facts["inference_ms_flip"]), name
+
+
+def test_sssegmentation_probabilities_are_taken_before_the_last_upsampling(zoo):
+    ours = [
+        one
+        for name, one in zoo.protocols.items()
+        if name.startswith("ssseg-") and one.average == "probabilities"
+    ]
+    assert [one.softmax_at for one in ours] == ["window"] * 3
+
+
+@pytest.mark.parametrize(
+    ("where", "base_scale", "window", "align_corners"),
+    [
+        ("512x1024", (2048, 1024), None, False),
+        ("769x769", (2049, 1025), ((769, 769), (513, 513)), True),
+        ("512x512", (2048, 512), None, False),
+    ],
+)
+def test_mmsegmentation_protocols_follow_the_crop(zoo, where, base_scale, window, align_corners):
+    rows = [one for one in zoo if one.publisher == "mmsegmentation" and f"_{where}_" in one.id]
+    for metric, scales in (("miou", (1.0,)), ("miou_ms_flip", (0.5, 0.75, 1.0, 1.25, 1.5, 1.75))):
+        (digest,) = {one.protocol(metric).digest() for one in rows}
+        protocol = rows[0].protocol(metric)
+        assert digest == protocol.digest()
+        assert as_facts(protocol) == {
+            "base_scale": base_scale,
+            "keep_ratio": True,
+            "scales": scales,
+            "flip": metric == "miou_ms_flip",
+            "flip_pairs": (),
+            "views": "base_scale",
+            "window": window,
+            "align_corners": align_corners,
+            "upsampling": "two-step",
+            "average": "probabilities",
+            "mean": (123.675, 116.28, 103.53),
+            "std": (58.395, 57.12, 57.375),
+        }
+        assert protocol.softmax_at == "original size"
+
+
+def test_no_two_protocols_are_the_same(zoo):
+    digests = Counter(protocol.digest() for protocol in zoo.protocols.values())
+    assert set(digests.values()) == {1}
+
+
+def test_only_the_1_x_protocols_have_no_claim(zoo):
+    used = {protocol.name for one in zoo for protocol in one.protocols.values()}
+    assert set(zoo.protocols) - used == {"mmseg-1.x-whole-tta", "mmseg-1.x-slide-769x769-tta"}
+
+
+# Architectures and data sets
+
+
+def parameter_count(keys):
+    shapes = [shape for key, shape, _ in keys if key.rsplit(".", 1)[-1] not in BUFFERS]
+    return sum(torch.Size(shape).numel() for shape in shapes)
+
+
+def test_parameter_counts_are_those_of_the_publishers_models(zoo, golden):
+    index = golden("keys/mmseg/index.json")
+    for one in zoo:
+        mmseg = one.publisher == "mmsegmentation"
+        keys = golden(f"keys/mmseg/{index[one.aliases[0]]}" if mmseg else f"keys/ssseg/{one.id}.json")
+        assert one.parameters == parameter_count(keys), one.id
+
+
+def test_every_architecture_builds_with_the_parameters_it_states(zoo):
+    for one in {json.dumps(one.architecture): one for one in zoo}.values():
+        with torch.device("meta"):
+            model = one.build()
+        assert sum(parameter.numel() for parameter in model.parameters()) == one.parameters, one.id
+
+
+def test_data_sets_have_the_sizes_of_their_splits(zoo):
+    assert {
+        name: (spec.split, spec.image_count, len(spec.classes)) for name, spec in zoo.datasets.items()
+    } == {
+        "cityscapes": ("val", 500, 19),
+        "ade20k": ("validation", 2000, 150),
+        "voc2012aug": ("val", 1449, 21),
+        "cocostuff10k": ("test", 1000, 182),
+        "lip": ("val", 10000, 20),
+    }
+    for spec in zoo.datasets.values():
+        assert len(set(spec.classes)) == len(spec.classes) == len(set(spec.palette)) or spec.name == "ade20k"
+        assert spec.homepage
+        assert spec.how_to_get
+
+
+def test_cityscapes_label_ids_map_to_the_19_classes_in_order(zoo):
+    train_ids, label_ids = zoo.datasets["cityscapes"].labels
+    assert (train_ids.suffix, train_ids.value_map) == ("_gtFine_labelTrainIds.png", {})
+    assert label_ids.suffix == "_gtFine_labelIds.png"
+    assert list(label_ids.value_map.values()) == list(range(19))
+
+
+def test_the_file_names_no_machine_and_stays_readable():
+    text = PACKAGED.read_text(encoding="utf-8")
+    assert not re.search(r"/(home|work|tmp|mnt|root)/", text)
+    assert all(len(line) <= 120 or re.search(r"- https?://", line) for line in text.splitlines())
+
+
+def evaluated_size(row):
+    """Network input (height, width) of a row's single-scale protocol on a typical image, or one window's."""
+    protocol, typical = row.protocol("miou"), row.dataset_spec.typical_size
+    return protocol.window.crop if protocol.window else view_size(typical or (1, 1), protocol, 1.0)
+
+
+def test_costs_are_the_same_under_every_torch():
+    """Every row's GFLOPs and peak activations, recounted on fake tensors: the printed digit, whoever runs it."""
+    counted = functools.cache(lambda architecture, size: forward_cost(dict(architecture), size))
+    for row in load_manifest():
+        cost = counted(tuple(row.architecture.items()), evaluated_size(row))
+        assert row.cost.size == evaluated_size(row), row.id
+        assert row.cost.gflops == pytest.approx(cost.gflops, abs=0.06), row.id
+        assert row.cost.peak_activations_mib == pytest.approx(cost.peak_activations_mib, abs=0.06), row.id

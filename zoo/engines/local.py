@@ -1,0 +1,143 @@
+"""Where images are predicted: in this process, or on a cluster (`zoo.engines.ray_cluster`)."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ...evaluate.accuracy import Loading, count_missing
+from ...evaluate.predict.device import device_kind, environment, resolve_device
+from ...evaluate.predict.fused import kernel_for
+from ...evaluate.predict.pipeline import images_at_once
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    import torch
+
+    from ...evaluate.data.datasets import Dataset, ImageFault, Sample
+    from ...evaluate.evidence import EvidenceKey, EvidenceStore
+    from ...evaluate.predict.device import Kernel
+    from ...evaluate.protocol import EvalProtocol
+    from ..manifest import Checkpoint
+    from ..verify import Options
+
+
+_NO_RAY = (
+    "--engine ray needs Ray, which is not installed here; install segbench[ray] (pip install 'segbench[ray]') on "
+    "every node, or leave --engine out to measure in this process"
+)
+
+
+class EngineError(Exception):
+    """The engine cannot predict, or not any more; the message says why. What was counted is kept."""
+
+
+class Job(Protocol):
+    """What one claim of one row is counted with; `verify.Subject` with a protocol and a key."""
+
+    @property
+    def checkpoint(self) -> Checkpoint: ...  # noqa: D102
+
+    @property
+    def model(self) -> Any: ...  # noqa: D102
+
+
+class Engine(Protocol):
+    """Predicts images and has their counts stored; only the process that holds the store writes to it."""
+
+    def device_kind(self) -> str:
+        """As in an `EvidenceKey`."""
+        ...
+
+    def environment(self) -> dict[str, Any]:
+        """What the numbers may depend on, where they are made."""
+        ...
+
+    def prepare(self, checkpoint: Checkpoint, weights: Path, sha256: str) -> Any:
+        """The row's model out of a file of this SHA-256, or None where it is loaded elsewhere."""
+        ...
+
+    def count(
+        self,
+        job: Job,
+        dataset: Dataset,
+        contents: Mapping[str, str],
+        protocol: EvalProtocol,
+        store: EvidenceStore,
+        key: EvidenceKey,
+    ) -> Iterator[Sample | ImageFault]:
+        """Count every image of `dataset` that `store` lacks, yielding each as it is stored or found faulty."""
+        ...
+
+
+def kernels_text(used: Iterable[Kernel], loading: Loading) -> str:
+    """What made label maps, `tiles`, `triton` or `tiles and triton`; before the first what is asked for."""
+    return " and ".join(sorted(used)) or loading.kernel
+
+
+class Local:
+    """This process on one device."""
+
+    def __init__(self, device: torch.device, loading: Loading | None = None) -> None:
+        self.device = device
+        self.loading = loading or Loading()
+        self._kernels: set[Kernel] = set()
+        """What made the label maps of the present row."""
+
+    def device_kind(self) -> str:
+        """`cpu` or the GPU's product name."""
+        return device_kind(self.device)
+
+    def environment(self) -> dict[str, Any]:
+        """Of this process, and what it works on at once."""
+        at_once = images_at_once(self.loading.workers) if self.device.type == "cpu" else 1
+        kernel = kernels_text(self._kernels, self.loading)
+        return environment(self.device) | {
+            "images_at_once": at_once,
+            "batch": self.loading.batch,
+            "kernel": kernel,
+        }
+
+    def prepare(self, checkpoint: Checkpoint, weights: Path, sha256: str) -> Any:
+        """The model with its weights, on the device."""
+        self._kernels.clear()
+        return checkpoint.load(weights, sha256=sha256).to(self.device)
+
+    def count(
+        self,
+        job: Job,
+        dataset: Dataset,
+        contents: Mapping[str, str],
+        protocol: EvalProtocol,
+        store: EvidenceStore,
+        key: EvidenceKey,
+    ) -> Iterator[Sample | ImageFault]:
+        """In the data set's order, a few images ahead."""
+        return count_missing(
+            job.model, dataset, contents, protocol, store, key, loading=self.loading, kernels=self._kernels
+        )
+
+
+@contextmanager
+def opened(options: Options) -> Iterator[Engine]:
+    """The engine that the options ask for.
+
+    Raises:
+        DeviceError: the device does not exist, or the kernel does not run on it.
+        EngineError: ray is not installed, or the cluster cannot be used.
+    """
+    if options.engine == "local":
+        device = resolve_device(options.device)
+        kernel_for(device, options.loading.kernel)
+        yield Local(device, options.loading)
+        return
+    try:
+        from .ray_cluster import cluster  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        if error.name != "ray":
+            raise
+        raise EngineError(_NO_RAY) from error
+    with cluster(options) as engine:
+        yield engine

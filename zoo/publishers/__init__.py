@@ -1,0 +1,78 @@
+"""Publishers' own documents as records: README tables, pages rendered from them, metafiles.
+
+Tolerant of layout (widths, alignment, order of columns, links or none, bold type, marks of footnotes), strict about
+meaning: a cell that should be a number and is none, or a results column nobody knows, is a fault with its line. It
+ends an import; an audit tells it and goes on with the rest. Both read documents through here only.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from ..files.named_files import read_piped_text
+from .metafiles import read_metafiles
+from .records import SourceDocument, SourceError, SourceFault, SourceRow, dataset_of
+from .tables import HEADER_OF_A_PAGE, read_markdown, read_page
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = [
+    "SourceDocument",
+    "SourceError",
+    "SourceFault",
+    "SourceRow",
+    "dataset_of",
+    "read_source",
+    "read_sources",
+]
+
+
+def read_source(path: Path) -> SourceDocument:
+    """Parse the one document of a file; its form is recognised by what it contains.
+
+    Raises:
+        SourceError: the file cannot be read, has no known form, holds several documents, or says something that cannot
+            be understood.
+    """
+    documents = read_sources(path)
+    if len(documents) > 1:
+        raise SourceError(
+            f"{path}: expected one document, found {len(documents)} metafiles; give each a file"
+        )
+    (document,) = documents
+    if document.faults:
+        first = min(document.faults, key=lambda fault: fault.line)
+        raise SourceError(f"{document.path}:{first.line}: {first.message}")
+    return document
+
+
+def read_sources(path: Path) -> list[SourceDocument]:
+    """Parse every document of a file; what cannot be understood is on record in their `faults`.
+
+    So is whatever else a reader meets in it: one document ends no audit of the others.
+
+    Raises:
+        SourceError: the file cannot be read or has no known form.
+    """
+    try:
+        text = read_piped_text(path)
+    except OSError as error:
+        raise SourceError(f"{path}: cannot read the document: {error.strerror or error}") from error
+    try:
+        return _parsed(str(path), text)
+    except SourceError:
+        raise
+    except Exception as error:  # noqa: BLE001  (whatever a document makes of its reader is that document's)
+        what = f"cannot be understood ({type(error).__name__}: {error!s:.200})"
+        fault = SourceFault(line=1, message=what)
+        return [SourceDocument(path=str(path), form="mmseg-readme", publisher="", rows=(), faults=(fault,))]
+
+
+def _parsed(path: str, text: str) -> list[SourceDocument]:
+    if re.search(r"^[^\S\n]*\"?Models\"?[^\S\n]*:", text, re.MULTILINE):
+        return read_metafiles(path, text)
+    if any(line.strip() == HEADER_OF_A_PAGE for line in text.splitlines()):
+        return [read_page(path, text)]
+    return [read_markdown(path, text)]

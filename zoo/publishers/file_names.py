@@ -1,0 +1,70 @@
+"""What publishers' file names say of a checkpoint, in mmsegmentation's two schemes and sssegmentation's one."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from ..manifest.whole_number import whole_number
+
+if TYPE_CHECKING:
+    from ..manifest import CheckpointEntry
+
+DATASET_WORDS = {
+    "cityscapes": ("cityscapes",),
+    "ade20k": ("ade20k",),
+    "voc2012aug": ("voc12aug", "voc"),
+    "cocostuff10k": ("cocostuff10k",),
+    "lip": ("lip",),
+}
+"""The manifest's name of a data set -> its words in file names."""
+
+
+def stem(url: str) -> str:
+    """Name of a linked file without its endings and without mmsegmentation's hash."""
+    name = re.sub(r"(\.pth|\.log\.json|\.log|\.py)$", "", url.rsplit("/", 1)[-1])
+    return re.sub(r"-[0-9a-f]{8}$", "", name)
+
+
+def undated(url: str) -> str:
+    """A file's name without mmsegmentation's time of training: the name of its configuration."""
+    return re.sub(r"_\d{8}_\d{6}$", "", stem(url))
+
+
+def words(name: str) -> set[str]:
+    """The parts of a file name between `_` and `-`."""
+    return set(re.split(r"[_-]", name))
+
+
+def contradiction(url: str, row: CheckpointEntry) -> str:
+    """What a link's file name says that its row does not; empty where they agree or the name says nothing."""
+    name = stem(url)
+    found, speaks = words(name), False
+    for what, expected, pattern in _expectations(row):
+        said = {word for word in found if re.fullmatch(pattern, word)}
+        if said and not said & expected:
+            return f"says {what} {' '.join(sorted(said))}, the row says {' or '.join(sorted(expected))}"
+        speaks = speaks or bool(said)
+    method = name.split("_", 1)[0]
+    return (
+        f"says method {method}, the row says {row.method}"
+        if speaks and method != row.method.casefold()
+        else ""
+    )
+
+
+def _expectations(row: CheckpointEntry) -> list[tuple[str, set[str], str]]:
+    """What a name may say: the fact, the words for it, and a pattern of any word of that sort."""
+    depth = re.search(r"\d+", row.backbone)
+    number = depth[0] if depth else ""
+    nest = row.backbone.startswith("S")
+    backbone = {f"resnest{number}os8", f"s{number}"} if nest else {f"r{number}", f"resnet{number}os8"}
+    known = sorted({word for all_words in DATASET_WORDS.values() for word in all_words})
+    facts = [
+        ("backbone", backbone, r"r\d{2,3}|s\d{2,3}|res(net|nest)\d+os8"),
+        ("crop", {f"{row.crop[0]}x{row.crop[1]}"}, r"\d+x\d+"),
+        ("data set", set(DATASET_WORDS.get(row.dataset, ())), "|".join(known)),
+    ]
+    if (iterations := whole_number(row.schedule)) is not None:
+        facts.append(("schedule", {f"{iterations / 1000:g}k"}, r"[\d.]+k"))
+    return facts

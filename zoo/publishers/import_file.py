@@ -1,0 +1,144 @@
+"""What `zoo import` does with files: read the document, merge, and make the manifest's new text."""
+
+from __future__ import annotations
+
+import datetime as dt
+import fnmatch
+import tempfile
+from pathlib import Path
+
+import msgspec
+
+from ..files.urls import shown_url
+from ..manifest import Manifest, ManifestError, load_manifest
+from . import SourceDocument, SourceError, read_source
+from .file_names import stem
+from .import_table import Merged, Provenance, import_rows, provenance
+from .manifest_edit import EditError, add, check, fragment, new_manifest
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What a user says of a document besides its file."""
+
+    key: str = ""
+    """Name among the manifest's documents; made of publisher and method where empty."""
+    publisher: str = ""
+    url: str | None = None
+    """Where the document is published; a manifest is passed on, so only `shown_url` of it is written."""
+    date: str | None = None
+    listed: str | None = None
+    only: tuple[str, ...] = ()
+    """Globs of weights file names or metafile names; all rows where empty."""
+
+
+class Imported(msgspec.Struct, frozen=True, kw_only=True):
+    """The outcome: YAML, and what it adds in one line."""
+
+    text: str
+    summary: str
+    left_out: str
+    """Fields of new entries that have to be filled in by hand or stay empty."""
+
+
+def import_file(path: Path, request: Request, into: Path | None = None) -> Imported:
+    """Read a document and make YAML of it; nothing is written.
+
+    Args:
+        path: a README with result tables, or a metafile.
+        request: how to call the document, and which rows to take.
+        into: the manifest to add to; a new one begins with the packaged data sets and protocols. None makes
+            a fragment with documents and checkpoints.
+
+    Raises:
+        SourceError: the document cannot be read, or a row cannot become an entry.
+        EditError: the manifest's text cannot be added to.
+        ManifestError: the manifest that is there is wrong.
+    """
+    document = _chosen(read_source(path), request)
+    url = shown_url(request.url) if request.url else None
+    origin = provenance(
+        document, key=request.key, url=url, date=_day(request.date), listed=_day(request.listed)
+    )
+    before = load_manifest(into) if into is not None and into.exists() else None
+    datasets = (before or load_manifest()).datasets
+    merged = import_rows(document, origin, before, datasets)
+    if before is not None and _replaces_figures(merged):
+        origin = _dated(document, origin, before, chosen=bool(request.key))
+        merged = import_rows(document, origin, before, datasets)
+    documents = {origin.key: origin.document}
+    if before is not None and into is not None:
+        text = add(into, documents, merged)
+    else:
+        text = (fragment if into is None else new_manifest)(documents, [one.after for one in merged])
+    if into is not None:
+        check(_parsed(text, into), before, merged)
+    left_out = "parameters, cost" if any(one.before is None for one in merged) else ""
+    return Imported(text=text, summary=_summary(merged), left_out=left_out)
+
+
+def _replaces_figures(merged: list[Merged]) -> bool:
+    """Whether the document prints figures that supersede the file's."""
+    return any(one.before is not None and len(one.after.claims) > len(one.before.claims) for one in merged)
+
+
+def _dated(document: SourceDocument, origin: Provenance, before: Manifest, *, chosen: bool) -> Provenance:
+    """A document whose figures replace others is a state of its own, with a day and a name of its own.
+
+    Raises:
+        SourceError: nobody says which day, or the name given is another state's.
+    """
+    if origin.date is None:
+        raise SourceError(
+            f"{document.path}: its figures replace some of {before.path}; say with --date when this state was published"
+        )
+    known = before.documents.get(origin.key)
+    if known is None or (known.date == origin.document.date and origin.document.url in (None, known.url)):
+        return origin
+    if chosen:
+        raise SourceError(
+            f"{document.path}: {origin.key!r} is already the state of {known.date or 'an unknown day'}; "
+            "name this one otherwise with --document"
+        )
+    return msgspec.structs.replace(origin, key=f"{origin.key}-{origin.date}")
+
+
+def _chosen(document: SourceDocument, request: Request) -> SourceDocument:
+    rows = [
+        row
+        for row in document.rows
+        if not request.only
+        or any(
+            fnmatch.fnmatch(name, glob) for glob in request.only for name in (stem(row.weights_url), row.name)
+        )
+    ]
+    if not rows:
+        raise SourceError(
+            f"{document.path}: --only {' '.join(request.only)} fits none of {len(document.rows)} rows"
+        )
+    publisher = request.publisher or document.publisher
+    return msgspec.structs.replace(document, rows=tuple(rows), publisher=publisher)
+
+
+def _day(text: str | None) -> str | None:
+    try:
+        return None if text is None else dt.date.fromisoformat(text).isoformat()
+    except ValueError as error:
+        raise SourceError(f"expected a date such as 2021-10-13, found {text!r}") from error
+
+
+def _parsed(text: str, into: Path) -> Manifest:
+    """The new text through the manifest's own checks, before it replaces the file."""
+    with tempfile.TemporaryDirectory() as folder:
+        trial = Path(folder) / into.name
+        trial.write_text(text, encoding="utf-8")
+        try:
+            return load_manifest(trial)
+        except ManifestError as error:
+            reason = str(error).replace(str(trial), str(into))
+            raise EditError(f"the result would be no manifest: {reason}") from error
+
+
+def _summary(merged: list[Merged]) -> str:
+    new = sum(one.before is None for one in merged)
+    changed = sum(one.before not in (None, one.after) for one in merged)
+    return f"{new} entries added, {changed} extended, {len(merged) - new - changed} as they were"

@@ -1,0 +1,282 @@
+"""Training memory of a row: foretold on any machine, measured on a CUDA device, judged in the published unit.
+
+The published column is headed GB and holds MiB / 1000: read so, and only so, its values are what a training step
+takes. torch is imported where it is needed, since a ledger is judged without it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from datetime import datetime, timezone
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ...evaluate.protocol import Positive
+from ...reports.verdict import Verdict, judge, tolerance_of
+from ..manifest import Checkpoint, Claim
+from .measurement import Measurement
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    import torch
+
+    from ...models.trace.memory import MeasuredMemory, MemoryPrediction
+
+METRIC = "train_memory"
+MIB, GIB = 2**20, 2**30
+UNIT_BYTES = 1000 * MIB
+"""What the published column calls a GB."""
+
+TRACED, RUN = "training-step-trace-v1", "training-step-run-v1"
+RULE = (
+    "Two steps of mmsegmentation 0.17 on one device of a distributed run, float32: forward in train mode, cross "
+    "entropy of both heads at crop size, the auxiliary one by 0.4, backward, SGD with momentum; gradients are kept "
+    "and copied into a bucket as large as they are. Attention keeps its scores and a softmax its input. The figure "
+    "is the peak of the blocks of torch's caching allocator, a bound on the convolutions' workspace included."
+)
+"""What is done, on fake tensors or on a device; a change in meaning asks for another version in the names above."""
+
+
+class NotTrainable(ValueError):  # noqa: N818  (an answer about the numbers asked for)
+    """No training step can be made of these numbers; the message says which to change."""
+
+
+class Setup(msgspec.Struct, frozen=True, kw_only=True):
+    """What one device is given to train on; None leaves what was published."""
+
+    batch: Positive | None = None
+    """Images a device."""
+    crop: tuple[Positive, Positive] | None = None
+    """Height and width in pixels."""
+    classes: Positive | None = None
+
+    def completed(self, checkpoint: Checkpoint) -> Setup:
+        """With the checkpoint's own numbers where nothing was asked for.
+
+        Raises:
+            NotTrainable: nobody says how many images a device took.
+        """
+        claim, training = memory_claim(checkpoint), checkpoint.training
+        own_batch = (claim and claim.batch) or (training and training.batch_per_gpu)
+        own_crop = (claim and claim.crop) or checkpoint.crop
+        batch = self.batch or own_batch
+        if batch is None:
+            raise NotTrainable(
+                f"{checkpoint.id}: its publisher names no images a device; say how many with --batch"
+            )
+        classes: Any = self.classes or checkpoint.architecture.get("num_classes")
+        return Setup(batch=batch, crop=self.crop or own_crop, classes=classes)
+
+
+class MemoryProtocol(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a figure of training memory depends on but the software."""
+
+    name: str
+    rule: str = RULE
+    architecture: dict[str, Any]
+    setup: Setup
+
+    def digest(self) -> str:
+        """SHA-256 (hex) over all fields."""
+        return hashlib.sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()
+
+
+class MemoryRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What `zoo memory` says of one checkpoint."""
+
+    checkpoint: Checkpoint
+    setup: Setup
+    prediction: Any
+    """A `models.trace.memory.MemoryPrediction`."""
+    measured: Any = None
+    """A `models.trace.memory.MeasuredMemory` where a device was asked."""
+    verdict: Verdict
+    """On the published figure; not comparable for another set-up than the published one."""
+
+
+def memory_claim(checkpoint: Checkpoint) -> Claim | None:
+    """The checkpoint's printed training memory."""
+    return next((claim for claim in checkpoint.published if claim.metric == METRIC), None)
+
+
+def claim_protocol(checkpoint: Checkpoint) -> MemoryProtocol:
+    """What answers the checkpoint's claim."""
+    return _protocol(TRACED, checkpoint, Setup().completed(checkpoint))
+
+
+def _protocol(name: str, checkpoint: Checkpoint, setup: Setup) -> MemoryProtocol:
+    return MemoryProtocol(name=name, architecture=_architecture(checkpoint, setup), setup=setup)
+
+
+def _architecture(checkpoint: Checkpoint, setup: Setup) -> dict[str, Any]:
+    classes = {} if setup.classes is None else {"num_classes": setup.classes}
+    return {**checkpoint.architecture, **classes}
+
+
+def predict(checkpoint: Checkpoint, setup: Setup) -> MemoryPrediction:
+    """Trace a training step of the checkpoint's architecture; rows that agree in everything share one trace.
+
+    Raises:
+        NotTrainable: a number is missing or makes no training step.
+    """
+    setup = setup.completed(checkpoint)
+    assert setup.batch is not None
+    assert setup.crop is not None
+    return _predict(tuple(sorted(_architecture(checkpoint, setup).items())), setup.batch, setup.crop)
+
+
+@lru_cache(maxsize=64)
+def _predict(
+    architecture: tuple[tuple[str, Any], ...], batch: int, crop: tuple[int, int]
+) -> MemoryPrediction:
+    from ...models.build import ArchitectureError  # noqa: PLC0415
+    from ...models.trace.memory import TraceError, TrainingStep, training_memory  # noqa: PLC0415
+
+    try:
+        return training_memory(dict(architecture), TrainingStep(batch, crop))
+    except (ArchitectureError, TraceError) as error:
+        raise NotTrainable(str(error)) from error
+
+
+def run(checkpoint: Checkpoint, setup: Setup, device: torch.device) -> MeasuredMemory:
+    """Train two steps on a CUDA device, cudnn.benchmark and TF32 off as published, and read its counters.
+
+    Raises:
+        NotTrainable: a number is missing, or the device is too small.
+    """
+    import torch  # noqa: PLC0415
+
+    from ...evaluate.predict.device import numerics  # noqa: PLC0415
+    from ...models.trace.memory import TrainingStep, run_training  # noqa: PLC0415
+
+    setup = setup.completed(checkpoint)
+    assert setup.batch is not None
+    assert setup.crop is not None
+    try:
+        with numerics():
+            return run_training(
+                _architecture(checkpoint, setup), TrainingStep(setup.batch, setup.crop), device
+            )
+    except torch.cuda.OutOfMemoryError as error:
+        reason = str(error).splitlines()[0]
+        raise NotTrainable(f"{checkpoint.id}: {device} is too small for this step: {reason}") from error
+
+
+def memory_rows(
+    checkpoints: Iterable[Checkpoint], setup: Setup, device: torch.device | None = None
+) -> Iterator[MemoryRow]:
+    """Foretell, and measure where a device is given, row by row.
+
+    Raises:
+        NotTrainable: a number is missing, makes no training step, or the device is too small.
+    """
+    for checkpoint in checkpoints:
+        prediction = predict(checkpoint, setup)
+        yield MemoryRow(
+            checkpoint=checkpoint,
+            setup=setup.completed(checkpoint),
+            prediction=prediction,
+            measured=None if device is None else run(checkpoint, setup, device),
+            verdict=_judge(checkpoint, setup.completed(checkpoint), prediction),
+        )
+
+
+def _judge(checkpoint: Checkpoint, setup: Setup, prediction: MemoryPrediction) -> Verdict:
+    claim = memory_claim(checkpoint)
+    published = claim is not None and setup == Setup().completed(checkpoint)
+    absent = next((claim.note for claim in checkpoint.claims if claim.metric == METRIC), None)
+    other = "" if published else "published for another batch, crop or number of classes"
+    return judge(
+        checkpoint=checkpoint.id,
+        metric=METRIC,
+        printed=claim.printed if claim else None,
+        measured=prediction.peak_bytes / UNIT_BYTES,
+        tolerance=tolerance_of(METRIC),
+        reason=other if claim else absent or "",
+        comparable=published,
+    )
+
+
+# --- records ----------------------------------------------------------------------------------------
+
+
+def measure_claim(checkpoint: Checkpoint) -> Measurement:
+    """The record that answers the checkpoint's claim: a prediction, which needs no weights, data or GPU.
+
+    Raises:
+        NotTrainable: the manifest's numbers make no training step.
+    """
+    import torch  # noqa: PLC0415
+
+    started = time.monotonic()
+    prediction = predict(checkpoint, Setup())
+    details = {
+        "peak_at": prediction.peak_at,
+        "reserved_mib": _mib(prediction.reserved_bytes),
+        "breakdown_mib": {part: _mib(nbytes) for part, nbytes in prediction.breakdown.items()},
+    }
+    return _record(
+        checkpoint,
+        claim_protocol(checkpoint),
+        prediction.peak_bytes,
+        details,
+        time.monotonic() - started,
+        torch.device("cpu"),
+    )
+
+
+def run_record(row: MemoryRow, device: torch.device) -> Measurement:
+    """The record of a step that a device really took, with the prediction beside it."""
+    measured, predicted = row.measured, row.prediction.peak_bytes
+    details = {
+        "reserved_mib": _mib(measured.reserved_bytes),
+        "device_mib": _mib(measured.device_bytes),
+        "predicted_mib": _mib(predicted),
+        "prediction_minus_measured_percent": difference_percent(predicted, measured.allocated_bytes),
+    }
+    protocol = _protocol(RUN, row.checkpoint, row.setup)
+    return _record(row.checkpoint, protocol, measured.allocated_bytes, details, measured.seconds, device)
+
+
+def _record(
+    checkpoint: Checkpoint,
+    protocol: MemoryProtocol,
+    nbytes: int,
+    details: dict[str, Any],
+    seconds: float,
+    device: torch.device,
+) -> Measurement:
+    from ...evaluate.predict.device import environment, numerics  # noqa: PLC0415
+
+    with numerics():
+        facts = environment(device)
+    return Measurement(
+        checkpoint=checkpoint.id,
+        metric=METRIC,
+        value=nbytes / UNIT_BYTES,
+        details={**details, **msgspec.json.decode(msgspec.json.encode(protocol.setup))},
+        protocol=protocol.name,
+        protocol_digest=protocol.digest(),
+        weights_sha256="",
+        dataset="",
+        dataset_fingerprint="",
+        image_count=0,
+        seconds=round(seconds, 3),
+        new_images=0,
+        precision="fp32",
+        environment=facts,
+        taken_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    )
+
+
+def difference_percent(nbytes: float, reference: float) -> float:
+    """By how much `nbytes` exceeds the reference, in percent of the reference."""
+    return 100 * (nbytes / reference - 1)
+
+
+def _mib(nbytes: int) -> float:
+    return round(nbytes / MIB, 3)
