@@ -5,11 +5,11 @@ In comes a path, out comes a `Manifest` of `Checkpoint`s; a wrong file is refuse
 
 from __future__ import annotations
 
-from .reader import (
+from .faults import Fault, ManifestError
+from .names import HINTED, LISTED, nearest
+from .reader import PACKAGED, EntryLines, claim_lines, load_manifest
+from .records import (
     ACCURACY_METRICS,
-    HINTED,
-    LISTED,
-    PACKAGED,
     VERSION,
     Checkpoint,
     CheckpointEntry,
@@ -17,12 +17,9 @@ from .reader import (
     Cost,
     Date,
     Document,
-    EntryLines,
-    Fault,
     Identifier,
     Listing,
     Manifest,
-    ManifestError,
     ManifestFile,
     NoProtocol,
     Printed,
@@ -33,11 +30,8 @@ from .reader import (
     UnknownCheckpoint,
     Url,
     Weights,
-    claim_lines,
-    json_schema,
-    load_manifest,
-    nearest,
 )
+from .schema import json_schema
 
 __all__ = [
     "ACCURACY_METRICS",

@@ -7,12 +7,12 @@ import shlex
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple
 
-from .reader import nearest
+from .names import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from .reader import Checkpoint, Manifest
+    from .records import Checkpoint, Manifest
 
 
 class SelectionError(ValueError):

@@ -1,0 +1,249 @@
+"""What types cannot express. Each check sees the fields that converted, so that one fault hides no other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ...evaluate.data.datasets import OWN_FOLDER, DatasetSpec
+from ...evaluate.limits import (
+    DEFAULT_IGNORED,
+    Breach,
+    class_breaches,
+    colour_breaches,
+    ignore_breach,
+    pair_breaches,
+    scale_breaches,
+    value_map_breaches,
+    window_breach,
+)
+from ...evaluate.protocol import EvalProtocol
+from .names import unknown
+from .records import ACCURACY_METRICS, CheckpointEntry, Claim, Listing, Source, Weights
+from .walk import BAD, nodes_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    import msgspec
+
+    from .walk import Found, Reader
+
+
+def _fault_at(reader: Reader, found: Found, field: str, message: str) -> None:
+    reader.fault(f"{found.path}.{field}", found.nodes.get(field, found.node), message)
+
+
+def _check_reference(reader: Reader, found: Found, field: str, table: str) -> None:
+    name, known = found.values.get(field), reader.keys.get(table)
+    if name is not None and known is not None and name not in known:
+        _fault_at(reader, found, field, unknown(field, name, known, hinted=reader.hints()))
+
+
+def _check_document_reference(reader: Reader, found: Found) -> None:
+    _check_reference(reader, found, "document", "documents")
+
+
+def _check_name(reader: Reader, found: Found) -> None:
+    if found.values.get("name"):
+        _fault_at(reader, found, "name", "leave it out: the key above is the name")
+
+
+def _breaches_at(reader: Reader, found: Found, field: str, breaches: Iterable[Breach]) -> None:
+    """Put breaches on record, each at its item of the field's list."""
+    for where, message in breaches:
+        node, path = found.nodes.get(field, found.node), f"{found.path}.{field}"
+        if where is None:
+            reader.fault(path, node, message)
+        else:
+            reader.fault(f"{path}[{where}]", node.value[where], message)
+
+
+def _check_dataset(reader: Reader, found: Found) -> None:
+    _check_name(reader, found)
+    if found.path.removeprefix("datasets.").startswith(OWN_FOLDER):
+        reader.fault(
+            found.path, found.node, f"a data set's name cannot begin with {OWN_FOLDER!r}: own folders have it"
+        )
+    for field in ("image_suffix", "labels"):
+        if field in found.values and not found.values[field]:
+            _fault_at(reader, found, field, "expected something here, found nothing")
+    classes = found.values.get("classes")
+    if classes is None:
+        return
+    reader.class_counts[found.path] = len(classes)
+    _breaches_at(reader, found, "classes", class_breaches(classes))
+    _breaches_at(reader, found, "palette", colour_breaches(found.values.get("palette", ()), len(classes)))
+    _check_categories(reader, found, classes)
+    ignore_index = found.values.get("ignore_index") if "ignore_index" in found.nodes else DEFAULT_IGNORED
+    if ignore_index is not None:
+        _check_label_values(reader, found, len(classes), ignore_index)
+
+
+def _check_categories(reader: Reader, found: Found, classes: tuple[str, ...]) -> None:
+    first: dict[str, str] = {}
+    known = set(classes)
+    for category, members in (found.values.get("categories") or {}).items():
+        for name in members:
+            if name not in known:
+                hint = unknown("class", name, classes, hinted=reader.hints())
+                _fault_at(reader, found, "categories", f"{category}: {hint}")
+            elif name in first:
+                _fault_at(
+                    reader, found, "categories", f"{category}: class {name!r} is in {first[name]!r} already"
+                )
+            first.setdefault(name, category)
+
+
+def _check_label_values(reader: Reader, found: Found, classes: int, ignore_index: int) -> None:
+    """The ignored value and every form's values against the classes."""
+    forms = [form for form in found.values.get("labels", ()) if form is not BAD]
+    reduced = any(form.reduce_zero for form in forms)
+    if breach := ignore_breach(ignore_index, classes, reduce_zero=reduced):
+        _fault_at(reader, found, "ignore_index", breach)
+    for number, form in enumerate(found.values.get("labels", ())):
+        if form is BAD:
+            continue
+        path, node = f"{found.path}.labels[{number}]", found.nodes["labels"].value[number]
+        if not form.suffix:
+            reader.fault(
+                f"{path}.suffix", node, "expected what the label files' names end with, found nothing"
+            )
+        if form.reduce_zero and form.value_map:
+            reader.fault(path, node, "reduce_zero and value_map exclude each other; give 1 and up in the map")
+        lines = {key.value: key for key, _ in nodes_of(node)["value_map"].value} if form.value_map else {}
+        for value, message in value_map_breaches(form.value_map, classes, ignore_index):
+            reader.fault(f"{path}.value_map", lines.get(str(value), node), message)
+
+
+def _check_protocol(reader: Reader, found: Found) -> None:
+    _check_name(reader, found)
+    values = found.values
+    _breaches_at(
+        reader, found, "scales", scale_breaches(values.get("scales", (1.0,)), values.get("base_scale"))
+    )
+    if values.get("window") and (breach := window_breach(values["window"])):
+        reader.fault(f"{found.path}.window.stride", nodes_of(found.nodes["window"])["stride"], breach)
+    pairs = values.get("flip_pairs", ())
+    reader.flip_pairs[found.path] = pairs
+    _breaches_at(reader, found, "flip_pairs", pair_breaches(pairs))
+    if pairs and not values.get("flip", "flip" in found.nodes):
+        _fault_at(
+            reader,
+            found,
+            "flip_pairs",
+            "there are mirrored views with flip: true only; add it or leave these out",
+        )
+
+
+def _check_weights(reader: Reader, found: Found) -> None:
+    urls, prefix = found.values.get("urls"), found.values.get("sha256_prefix")
+    if urls == ():
+        _fault_at(reader, found, "urls", "expected at least one URL, found none")
+    if urls and prefix and not any(prefix in url for url in urls if url is not BAD):
+        _fault_at(reader, found, "sha256_prefix", f"{prefix!r} stands in none of the URLs")
+    full = found.values.get("sha256")
+    if full and prefix and not full.lower().startswith(prefix.lower()):
+        _fault_at(reader, found, "sha256", f"does not begin with the prefix {prefix!r}")
+
+
+def _check_claim(reader: Reader, found: Found) -> None:
+    values = found.values
+    _check_reference(reader, found, "protocol", "protocols")
+    if "metric" not in values or "printed" not in values:
+        return
+    metric = values["metric"]
+    if values["printed"] is None:
+        if not values.get("note"):
+            _fault_at(reader, found, "printed", "null needs a reason in 'note'")
+        return
+    if metric in ACCURACY_METRICS and "protocol" not in found.nodes:
+        reader.fault(found.path, found.node, f"a printed {metric} needs a 'protocol'")
+    if metric == "train_memory" and not {"batch", "crop"} <= found.nodes.keys():
+        reader.fault(found.path, found.node, "a printed train_memory needs 'batch' and 'crop'")
+
+
+def _check_entry(reader: Reader, found: Found) -> None:
+    _check_reference(reader, found, "dataset", "datasets")
+    _check_names(reader, found)
+    _check_architecture(reader, found)
+    _check_repeated_claims(reader, found)
+    _check_pairs(reader, found)
+
+
+def _check_names(reader: Reader, found: Found) -> None:
+    for field, names in (("id", (found.values.get("id"),)), ("aliases", found.values.get("aliases", ()))):
+        for name in names:
+            if name is None or name is BAD:
+                continue
+            if name in reader.taken:
+                _fault_at(reader, found, field, f"{name!r} is taken by {reader.taken[name]}")
+            reader.taken.setdefault(name, found.path)
+
+
+def _check_architecture(reader: Reader, found: Found) -> None:
+    architecture = found.values.get("architecture")
+    if architecture is None:
+        return
+    for key in ("builder", "num_classes"):
+        if key not in architecture:
+            _fault_at(reader, found, "architecture", f"missing key {key!r}")
+    outputs, dataset = architecture.get("num_classes"), found.values.get("dataset")
+    classes = reader.class_counts.get(f"datasets.{dataset}")
+    if outputs is not None and classes is not None and outputs != classes:
+        _fault_at(
+            reader,
+            found,
+            "architecture",
+            f"num_classes is {outputs!r}, but data set {dataset!r} has {classes} classes",
+        )
+
+
+def _check_pairs(reader: Reader, found: Found) -> None:
+    """The classes that a claim's protocol lets change places are classes of the data set."""
+    classes = reader.class_counts.get(f"datasets.{found.values.get('dataset')}")
+    for index, claim in enumerate(found.values.get("claims", ())):
+        pairs = () if claim is BAD else reader.flip_pairs.get(f"protocols.{claim.protocol}", ())
+        breach = next(pair_breaches(pairs, classes), None) if classes else None
+        if breach and max(map(max, pairs)) >= (classes or 0):
+            node = nodes_of(found.nodes["claims"].value[index])["protocol"]
+            reader.fault(
+                f"{found.path}.claims[{index}].protocol",
+                node,
+                f"{claim.protocol}: flip_pairs: {breach.message}",
+            )
+
+
+def _check_repeated_claims(reader: Reader, found: Found) -> None:
+    """Claims of one metric are one figure and its revisions, measured once by one protocol."""
+    first: dict[str, Claim] = {}
+    printed: dict[str, set[str | None]] = {}
+    for index, claim in enumerate(found.values.get("claims", ())):
+        if claim is BAD:
+            continue
+        earlier = printed.setdefault(claim.metric, set())
+        fault = _repetition_fault(claim, first.setdefault(claim.metric, claim), earlier)
+        if fault:
+            node = found.nodes["claims"].value[index]
+            reader.fault(f"{found.path}.claims[{index}]", node, fault)
+        earlier.add(claim.printed)
+
+
+def _repetition_fault(claim: Claim, first: Claim, earlier: set[str | None]) -> str:
+    if claim.supersedes is not None and claim.supersedes not in earlier:
+        return f"supersedes {claim.supersedes!r}, which no earlier {claim.metric} claim prints"
+    if earlier and claim.supersedes is None:
+        return f"a second {claim.metric} claim needs 'supersedes', the earlier figure"
+    if claim.protocol != first.protocol:
+        return f"another protocol than the first {claim.metric} claim's {first.protocol!r}"
+    return ""
+
+
+CHECKS: dict[type[msgspec.Struct], Callable[[Reader, Found], None]] = {
+    DatasetSpec: _check_dataset,
+    EvalProtocol: _check_protocol,
+    Source: _check_document_reference,
+    Listing: _check_document_reference,
+    Weights: _check_weights,
+    Claim: _check_claim,
+    CheckpointEntry: _check_entry,
+}

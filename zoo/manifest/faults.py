@@ -1,0 +1,34 @@
+"""What is wrong in a manifest, each fault with its place."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+
+class Fault(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing wrong in a manifest."""
+
+    path: str
+    """`checkpoints[3].claims[1]`; empty for the file as a whole."""
+    line: int | None
+    """Counted from 1; None where there is nothing to point at."""
+    message: str
+
+
+class ManifestError(Exception):
+    """A manifest cannot be used; carries every fault of the file and prints one a line."""
+
+    def __init__(self, path: Path, faults: Iterable[Fault]) -> None:
+        self.path = path
+        self.faults = tuple(faults)
+        super().__init__("\n".join(self._line(fault) for fault in self.faults))
+
+    def _line(self, fault: Fault) -> str:
+        place = str(self.path) if fault.line is None else f"{self.path}:{fault.line}"
+        return ": ".join(part for part in (place, fault.path, fault.message) if part)

@@ -1,0 +1,296 @@
+"""The records of a manifest: what authors publish about a checkpoint, and the checkpoints of a zoo.
+
+They know nothing of YAML. Behind them everybody may trust the types.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import msgspec
+
+from ...evaluate.data.datasets import DatasetSpec
+from ...evaluate.protocol import EvalProtocol, Positive
+from ...reports.metrics import MetricName
+from .names import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from torch import nn
+
+VERSION = 1
+ACCURACY_METRICS = ("miou", "miou_ms_flip", "miou_flip")
+
+# `expected` completes "expected ..." where a value does not match; patterns also go into the JSON Schema.
+Identifier = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$",
+        extra={"expected": "a name of letters, digits and . _ + - (it becomes a folder of the cache)"},
+    ),
+]
+Printed = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^[0-9]+(\.[0-9]+)?$",
+        extra={"expected": 'a plain decimal number in quotes, such as "78.70"'},
+    ),
+]
+Date = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", extra={"expected": 'a date in quotes, such as "2021-10-13"'}
+    ),
+]
+Url = Annotated[str, msgspec.Meta(pattern=r"^https?://", extra={"expected": "an http or https URL"})]
+Sha256 = Annotated[
+    str, msgspec.Meta(pattern=r"^[0-9a-fA-F]{64}$", extra={"expected": "64 hexadecimal digits in quotes"})
+]
+Sha256Prefix = Annotated[
+    str, msgspec.Meta(pattern=r"^[0-9a-fA-F]{8}$", extra={"expected": "8 hexadecimal digits in quotes"})
+]
+
+
+class Document(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A published page in one of its states."""
+
+    title: str
+    publisher: str
+    url: Url | None = None
+    revision: str = ""
+    """Commit, tag or branch, in the publisher's words."""
+    date: Date | None = None
+    """When this state was published."""
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where a claim stands, or, where nothing is printed, where it would stand."""
+
+    document: str
+    """A key of the manifest's documents."""
+    section: str
+    row: Positive
+    """Counted from 1 within the section's table."""
+
+
+class Claim(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One number that authors print about a checkpoint, or one that they conspicuously do not."""
+
+    metric: MetricName
+    printed: Printed | None
+    """The figure as printed, decimals and all, without a percent sign; None where the source has none."""
+    protocol: str | None = None
+    """A key of the manifest's protocols; an accuracy without one means nothing."""
+    device: str | None = None
+    """The device the authors name: `V100`."""
+    batch: Positive | None = None
+    """Images a device and step, of a training memory."""
+    crop: tuple[Positive, Positive] | None = None
+    """Training crop (height, width) in pixels, of a training memory."""
+    source: Source | None = None
+    date: Date | None = None
+    """When this figure was first listed, where its authors printed several over time."""
+    supersedes: Printed | None = None
+    """The earlier figure that this one replaced."""
+    note: str | None = None
+    """What a reader must know; the reason where nothing is printed."""
+
+
+class Weights(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A checkpoint's file."""
+
+    urls: tuple[Url, ...]
+    """Places of the same file, tried in order."""
+    sha256: Sha256 | None = None
+    sha256_prefix: Sha256Prefix | None = None
+    """The eight digits in mmsegmentation's file names."""
+    layout: Literal["mmseg", "ssseg"]
+    """Whose names its keys have."""
+
+
+class Training(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The machine a checkpoint was trained on."""
+
+    gpus: Positive
+    batch_per_gpu: Positive
+
+
+class Listing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Another document that carries the same row."""
+
+    document: str
+    section: str
+    row: Positive
+    blank: tuple[MetricName, ...] = ()
+    """Metrics whose cells are empty there."""
+
+
+class Cost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one forward pass takes, counted by `models.trace.cost` and recounted by a test."""
+
+    size: tuple[Positive, Positive]
+    """Network input (height, width) of the single-scale protocol on a typical image, or one window's."""
+    gflops: float
+    """10^9 operations, a multiply-add being two; attention included."""
+    peak_activations_mib: float
+    """Largest sum of live intermediate tensors in float32."""
+
+
+class CheckpointEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A published checkpoint as the file has it, with names where `Checkpoint` has the records."""
+
+    id: Identifier
+    aliases: tuple[Identifier, ...] = ()
+    publisher: str
+    method: str
+    backbone: str
+    """As printed: `R-50-D8`."""
+    dataset: str
+    """A key of the manifest's datasets."""
+    crop: tuple[Positive, Positive]
+    """Training crop (height, width) in pixels."""
+    schedule: str
+    """As printed: `40000` iterations, or `LR/POLICY/BS/EPOCH: ...`."""
+    pretrain: str = ""
+    """What the backbone was trained on before, as printed: `ImageNet-1k-224x224`; empty where nothing is."""
+    train_eval_set: str = ""
+    """Splits trained and evaluated on, as printed: `trainaug/val`; empty where nothing is."""
+    architecture: dict[str, bool | int | float | str]
+    """`builder` and the numbers it takes."""
+    parameters: Positive | None = None
+    """Trainable parameters, the auxiliary head's included."""
+    cost: Cost | None = None
+    weights: Weights
+    log_urls: tuple[Url, ...] = ()
+    config_urls: tuple[Url, ...] = ()
+    training: Training | None = None
+    claims: tuple[Claim, ...]
+    listed_in: tuple[Listing, ...] = ()
+
+
+class ManifestFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole file. Fields that others refer to come first: they are read in this order."""
+
+    version: Literal[1]
+    documents: dict[str, Document] = {}
+    datasets: dict[str, DatasetSpec]
+    protocols: dict[str, EvalProtocol]
+    checkpoints: tuple[CheckpointEntry, ...]
+
+
+class Checkpoint(CheckpointEntry, frozen=True, kw_only=True):
+    """A published checkpoint with everything needed to build, load and measure it."""
+
+    dataset_spec: DatasetSpec
+    protocols: dict[str, EvalProtocol]
+    """Metric -> the protocol its claims name."""
+    manifest: Path | None = None
+    """The file it stands in; `zoo.lock` lies beside it."""
+
+    @property
+    def published(self) -> tuple[Claim, ...]:
+        """The claims with a printed number."""
+        return tuple(claim for claim in self.claims if claim.printed is not None)
+
+    def protocol(self, metric: str) -> EvalProtocol:
+        """How a metric of this checkpoint was measured.
+
+        Raises:
+            NoProtocol: no claim of this metric names a protocol.
+        """
+        try:
+            return self.protocols[metric]
+        except KeyError:
+            known = ", ".join(self.protocols) or "none"
+            raise NoProtocol(f"{self.id}: no protocol for {metric!r}; metrics with one: {known}") from None
+
+    def build(self) -> nn.Module:
+        """The architecture with random weights, in evaluation mode."""
+        from ...models.build import build_model  # noqa: PLC0415  (torch, which `zoo list` need not pay)
+
+        numbers: dict[str, Any] = dict(self.architecture)
+        return build_model(**numbers)
+
+    def load(self, path: str | Path | None = None, *, sha256: str = "") -> nn.Module:
+        """The model with its published weights, in evaluation mode on the CPU.
+
+        What the file held otherwise than publishers do is told by a warning of the log.
+
+        Args:
+            path: the weights file; None fetches it, or takes it from the cache.
+            sha256: what the file was when it was checked, held against the bytes loaded; empty for nothing.
+
+        Raises:
+            FetchError: the file cannot be had, or is not the published one (`IntegrityError`).
+            WeightsError: the file cannot be read, or its keys are not the architecture's.
+        """
+        from ...models.load.checkpoint_file import open_checkpoint  # noqa: PLC0415
+        from ...models.load.weights import load_weights  # noqa: PLC0415
+
+        if path is None:
+            from ..fetch import fetch  # noqa: PLC0415
+
+            path = fetch(self)
+        model = self.build()
+        content = open_checkpoint(path, sha256=sha256)
+        missing = load_weights(model, content.state, layout=self.weights.layout, source=str(path))
+        for note in (*content.notes, *missing):
+            logging.getLogger("segbench").warning("%s: %s", self.id, note)
+        return model.eval()
+
+
+class NoProtocol(LookupError):  # noqa: N818  (named for what is the case, as LookupErrors are)
+    """A checkpoint claims nothing that says how the metric is measured."""
+
+
+class UnknownCheckpoint(KeyError):  # noqa: N818
+    """No checkpoint has this id or alias; the message names the nearest ones."""
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        super().__init__(name)
+        self.name = name
+        self.nearest = nearest(name, known)
+
+    def __str__(self) -> str:
+        hint = f", nearest are {', '.join(self.nearest)}" if self.nearest else ""
+        return f"unknown checkpoint {self.name!r}{hint}; zoo list shows all"
+
+
+class Manifest:
+    """The checkpoints of a zoo in the file's order: iterate, count, look up by id or alias."""
+
+    def __init__(self, path: Path, content: ManifestFile) -> None:
+        replace = msgspec.structs.replace
+        self.path = path
+        self.documents = content.documents
+        self.datasets = {name: replace(spec, name=name) for name, spec in content.datasets.items()}
+        self.protocols = {name: replace(protocol, name=name) for name, protocol in content.protocols.items()}
+        self._checkpoints = tuple(self._resolved(entry) for entry in content.checkpoints)
+        self._by_name = {name: one for one in self._checkpoints for name in (one.id, *one.aliases)}
+
+    def _resolved(self, entry: CheckpointEntry) -> Checkpoint:
+        fields = {name: getattr(entry, name) for name in entry.__struct_fields__}
+        protocols = {claim.metric: self.protocols[claim.protocol] for claim in entry.claims if claim.protocol}
+        dataset_spec = self.datasets[entry.dataset]
+        return Checkpoint(**fields, dataset_spec=dataset_spec, protocols=protocols, manifest=self.path)
+
+    def __getitem__(self, name: str) -> Checkpoint:
+        try:
+            return self._by_name[name]
+        except KeyError:
+            raise UnknownCheckpoint(name, self._by_name) from None
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._by_name
+
+    def __iter__(self) -> Iterator[Checkpoint]:
+        return iter(self._checkpoints)
+
+    def __len__(self) -> int:
+        return len(self._checkpoints)
+
+    def __repr__(self) -> str:
+        return f"Manifest({str(self.path)!r}, {len(self)} checkpoints)"
