@@ -34,6 +34,10 @@ MODULES = {
     "audit": "claims",
     "import": "claims",
     "export": "claims",
+    "data": "run_data",
+    "doctor": "run_doctor",
+    "memory": "run_memory",
+    "speed": "run_speed",
 }
 """Command -> its module in `commands`, where it is not one of its own name."""
 
