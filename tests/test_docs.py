@@ -22,7 +22,7 @@ from segbench.evaluate import EvalProtocol
 from segbench.reports.table import MEANINGS
 from segbench.reports.verdict import OWN_TOLERANCES, PUBLISHERS_TOLERANCES, Tolerance
 from segbench.zoo.cli import main
-from segbench.zoo.commands.parser import build_parser
+from segbench.zoo.commands.shared.flags import build_parser
 from segbench.zoo.manifest import load_manifest
 
 pytestmark = pytest.mark.slow

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from segbench.zoo.cli import _command
-from segbench.zoo.commands.parser import _COMMANDS
+from segbench.zoo.commands.shared.flags import _COMMANDS
 
 ROOT = Path(__file__).resolve().parents[1]
 ALLOWED = {"models": set(), "evaluate": set(), "reports": set(), "zoo": {"models", "evaluate", "reports"}}

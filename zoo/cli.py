@@ -11,8 +11,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from ..reports.media import terminal_streams
-from .commands.answer import CANNOT_MEASURE, INTEGRITY, INTERNAL, CommandError, fail
-from .commands.parser import USAGE, build_parser
+from .commands.shared.answer import CANNOT_MEASURE, INTEGRITY, INTERNAL, CommandError, fail
+from .commands.shared.flags import USAGE, build_parser
 from .console.crash import crash_letter
 from .console.signals import exit_code, told_signals
 from .console.streams import lasting_streams, write_trouble
@@ -26,18 +26,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 MODULES = {
-    "list": "listing",
-    "show": "listing",
-    "schema": "listing",
-    "check-weights": "weights",
-    "convert": "weights",
-    "audit": "claims",
-    "import": "claims",
-    "export": "claims",
-    "data": "run_data",
-    "doctor": "run_doctor",
-    "memory": "run_memory",
-    "speed": "run_speed",
+    "show": "list",
+    "schema": "list",
+    "convert": "check_weights",
+    "import": "audit",
+    "export": "audit",
 }
 """Command -> its module in `commands`, where it is not one of its own name."""
 
@@ -87,5 +80,5 @@ def _run(argv: Sequence[str] | None) -> int:  # noqa: PLR0911  (one way out a ki
 
 def _command(name: str) -> Callable[[argparse.Namespace], int]:
     """A command's function; what it needs is imported only now."""
-    module = import_module(f".commands.{MODULES.get(name, name)}", __package__)
+    module = import_module(f".commands.{MODULES.get(name, name.replace('-', '_'))}", __package__)
     return getattr(module, f"run_{name.replace('-', '_')}")

@@ -17,9 +17,9 @@ from PIL import Image
 from segbench.evaluate.evidence import EvidenceKey, EvidenceStore, Split, Use
 from segbench.evaluate.evidence.exchange import export, merge_files
 from segbench.reports import ledger
-from segbench.zoo import predict
 from segbench.zoo.cli import main
 from segbench.zoo.demo import STREETS
+from segbench.zoo.engines import own_pictures
 from segbench.zoo.fetch.lock import Lock, entry_of
 from segbench.zoo.manifest import load_manifest
 from segbench.zoo.results.baseline import State, StoredClaim, write_state
@@ -167,8 +167,12 @@ def predicting(folder):
     decided = SimpleNamespace(labels=labels.to(torch.uint8))
 
     def work():
-        with mock.patch.object(predict, "predict_labels", return_value=decided):
-            list(predict.predict_pictures(None, [predict.Picture(picture, "x")], spec, None, folder / "out"))
+        with mock.patch.object(own_pictures, "predict_labels", return_value=decided):
+            list(
+                own_pictures.predict_pictures(
+                    None, [own_pictures.Picture(picture, "x")], spec, None, folder / "out"
+                )
+            )
 
     def look():
         return {path.name: path.read_bytes() for path in sorted((folder / "out").rglob("x.*"))}

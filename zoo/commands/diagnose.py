@@ -8,12 +8,12 @@ from ...evaluate.evidence import EvidenceError, EvidenceStore
 from ...evaluate.predict.device import DeviceError, numerics, resolve_device
 from ...reports.ledger import LedgerError
 from ..console.progress import Bars, diagnosis_bar
-from ..diagnose import diagnose_claim, diagnosis_record, diagnosis_text
 from ..manifest import load_manifest
+from ..results.diagnosis import diagnose_claim, diagnosis_record, diagnosis_text
 from ..verify import DatasetShelf, NotMeasured, RowVerifier
-from .answer import CANNOT_MEASURE, OK, REFUTED, CommandError, json_text, require_file_place, write_out
-from .arguments import format_name
-from .parser import USAGE
+from .shared.answer import CANNOT_MEASURE, OK, REFUTED, CommandError, json_text, require_file_place, write_out
+from .shared.arguments import format_name
+from .shared.flags import USAGE
 from .verify import measuring_options
 
 if TYPE_CHECKING:

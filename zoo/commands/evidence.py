@@ -6,7 +6,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from ...evaluate.evidence import EvidenceError, EvidenceStore
-from ..evidence_command import (
+from ..files import places
+from ..results.stored_series import (
     SHOWN_DIGITS,
     UnknownSeries,
     apart_from_others,
@@ -22,9 +23,8 @@ from ..evidence_command import (
     score,
     show_text,
 )
-from ..files import places
-from .answer import CANNOT_MEASURE, NOTHING_SELECTED, OK, CommandError, json_text, write
-from .parser import USAGE
+from .shared.answer import CANNOT_MEASURE, NOTHING_SELECTED, OK, CommandError, json_text, write
+from .shared.flags import USAGE
 
 if TYPE_CHECKING:
     import argparse

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 from ..files import places
 from ..manifest import load_manifest
-from .answer import OK, CommandError, fail, json_text, write
-from .arguments import selected
 from .fetch_answers import (
     check_links,
     fetch_files,
@@ -18,7 +16,9 @@ from .fetch_answers import (
     verify_cache,
     wanted_of,
 )
-from .parser import USAGE
+from .shared.answer import OK, CommandError, fail, json_text, write
+from .shared.arguments import selected
+from .shared.flags import USAGE
 
 if TYPE_CHECKING:
     import argparse

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..manifest import load_manifest
-from ..plan import estimates, plan_record, plan_text, speeds
-from .answer import CANNOT_MEASURE, OK, CommandError, json_text, write
-from .arguments import recorded, selected
-from .parser import USAGE
+from ..results.estimates import estimates, plan_record, plan_text, speeds
+from .shared.answer import CANNOT_MEASURE, OK, CommandError, json_text, write
+from .shared.arguments import recorded, selected
+from .shared.flags import USAGE
 
 if TYPE_CHECKING:
     import argparse

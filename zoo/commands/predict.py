@@ -10,12 +10,12 @@ import msgspec
 from ...evaluate.predict.device import DeviceError, numerics, resolve_device
 from ...models.load.weights import WeightsError
 from ..console.progress import byte_bar, picture_bar
+from ..engines.own_pictures import PredictError, find_pictures, predict_pictures
 from ..fetch import fetch
 from ..manifest import load_manifest
-from ..predict import PredictError, find_pictures, predict_pictures
-from .answer import CANNOT_MEASURE, INTEGRITY, OK, CommandError, json_text, write
-from .arguments import named_protocol
-from .parser import USAGE
+from .shared.answer import CANNOT_MEASURE, INTEGRITY, OK, CommandError, json_text, write
+from .shared.arguments import named_protocol
+from .shared.flags import USAGE
 
 if TYPE_CHECKING:
     import argparse

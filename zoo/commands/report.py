@@ -14,10 +14,10 @@ from ...reports.verdict import Status
 from ..manifest import load_manifest
 from ..results.answers import Answers, answering, definition_records, judge_ledger, report_row
 from ..results.background import background
-from .answer import CANNOT_MEASURE, OK, REFUTED, CommandError, fail, write, write_out
-from .arguments import format_name, recorded, selected, warn_of_strangers
-from .parser import DEFAULT_LEDGER, USAGE
-from .tables import print_tables, tables_text
+from .shared.answer import CANNOT_MEASURE, OK, REFUTED, CommandError, fail, write, write_out
+from .shared.arguments import format_name, recorded, selected, warn_of_strangers
+from .shared.flags import DEFAULT_LEDGER, USAGE
+from .shared.tables import print_tables, tables_text
 
 if TYPE_CHECKING:
     import argparse

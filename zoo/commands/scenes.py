@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from ...evaluate.predict.device import DeviceError, resolve_device
 from ..results.pictures import scenes
-from .answer import CANNOT_MEASURE, CommandError
-from .arguments import format_name
-from .parser import USAGE
+from .shared.answer import CANNOT_MEASURE, CommandError
+from .shared.arguments import format_name
+from .shared.flags import USAGE
 
 if TYPE_CHECKING:
     import argparse

@@ -13,7 +13,6 @@ from ...reports.ledger import LedgerError
 from ...reports.media import tabulate
 from ..console.progress import Bars
 from ..console.signals import exit_code as interrupt_exit_code
-from ..data import DataMisfit, on_folder
 from ..engines.local import EngineError
 from ..fetch import fetch_action
 from ..files import places
@@ -24,10 +23,11 @@ from ..results.baseline import BaselineError, State, differences_text, read_save
 from ..results.regression import Run, announce, differences_of, exit_code, updated_state, with_changes
 from ..verify import Options, verify
 from ..verify import exit_code as verdicts_exit_code
-from .answer import CANNOT_MEASURE, NOTHING_SELECTED, OK, CommandError, require_file_place, write
-from .arguments import format_name, named_protocol, only_one, selected
-from .parser import USAGE
-from .tables import print_tables
+from .data import DataMisfit, on_folder
+from .shared.answer import CANNOT_MEASURE, NOTHING_SELECTED, OK, CommandError, require_file_place, write
+from .shared.arguments import format_name, named_protocol, only_one, selected
+from .shared.flags import USAGE
+from .shared.tables import print_tables
 
 if TYPE_CHECKING:
     import argparse

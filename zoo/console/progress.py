@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
     from ...evaluate.accuracy import Running
     from ...evaluate.data.datasets import Dataset, Sample
-    from ..diagnose import Diagnosis
+    from ..engines.own_pictures import Prediction
     from ..fetch import Progress
     from ..manifest import Checkpoint, Claim
-    from ..predict import Prediction
     from ..quantities.speed import SpeedRun
+    from ..results.diagnosis import Diagnosis
 
 
 _LOG_SECONDS = 30

@@ -13,7 +13,7 @@ from segbench.evaluate.data.check.checker import check
 from segbench.evaluate.data.datasets import locate
 from segbench.evaluate.data.file_listing import is_data
 from segbench.evaluate.data.folder import folder_spec
-from segbench.zoo.predict import find_pictures
+from segbench.zoo.engines.own_pictures import find_pictures
 
 LEFT_BY_TOOLS = [
     ".ipynb_checkpoints/a.png",

@@ -16,7 +16,10 @@ import torch
 from segbench.models import WeightsError
 from segbench.models.load.checkpoint_file import open_checkpoint
 from segbench.zoo import demo
-from segbench.zoo.check_weights import (
+from segbench.zoo.fetch import file_sha256, weights_path
+from segbench.zoo.fetch.lock import entry_of, lock_for
+from segbench.zoo.manifest import load_manifest
+from segbench.zoo.weights.check import (
     check,
     check_all,
     complete_lock,
@@ -25,9 +28,6 @@ from segbench.zoo.check_weights import (
     report_records,
     report_text,
 )
-from segbench.zoo.fetch import file_sha256, weights_path
-from segbench.zoo.fetch.lock import entry_of, lock_for
-from segbench.zoo.manifest import load_manifest
 
 ISANET, ISNET = load_manifest(demo.STREETS / "zoo.yaml")
 
@@ -330,7 +330,7 @@ def test_whatever_one_file_throws_is_its_own_finding(monkeypatch):
 
     cache(ISANET)
     cache(ISNET)
-    monkeypatch.setattr("segbench.zoo.check_weights.findings", fail)
+    monkeypatch.setattr("segbench.zoo.weights.check.findings", fail)
     reports = check_all([ISANET, ISNET])
     assert [told(report) for report in reports] == [[("error", "cannot be examined")]] * 2
     assert (
@@ -354,7 +354,7 @@ def test_a_file_swapped_between_hash_and_loading_is_told(tmp_path, monkeypatch):
         edited(lambda _: None)(path)
         return found
 
-    monkeypatch.setattr("segbench.zoo.check_weights.file_sha256", swap_after)
+    monkeypatch.setattr("segbench.zoo.weights.check.file_sha256", swap_after)
     (finding,) = check(ISNET, path).findings
     assert finding.meaning == "changed while it was in use: its bytes are not those that were checked before"
 

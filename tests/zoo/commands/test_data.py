@@ -10,7 +10,7 @@ import trees
 
 from segbench.reports import ledger
 from segbench.zoo.cli import main
-from segbench.zoo.data import chosen_specs, data_text, examine, exit_code
+from segbench.zoo.commands.data import chosen_specs, data_text, examine, exit_code
 from segbench.zoo.demo import STREETS
 from segbench.zoo.manifest import load_manifest
 from segbench.zoo.quantities.measurement import Measurement

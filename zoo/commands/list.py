@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..listing import list_records, list_table, protocol_text, show_records, show_text
 from ..manifest import json_schema
-from .answer import OK, json_text, write
-from .arguments import selected
+from .shared.answer import OK, json_text, write
+from .shared.arguments import selected
+from .show import list_records, list_table, protocol_text, show_records, show_text
 
 if TYPE_CHECKING:
     import argparse

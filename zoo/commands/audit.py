@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from ..audit import audit, scope_text
 from ..audit.findings import AUDIT_FORMATS, any_as_grave, as_records
 from ..audit.logs import cached_logs
-from ..export import EXPORTS
 from ..manifest import load_manifest
 from ..publishers import SourceError, read_sources
 from ..publishers.import_file import Request, import_file
 from ..publishers.manifest_edit import EditError
-from .answer import (
+from ..results.model_index import EXPORTS
+from .shared.answer import (
     OK,
     REFUTED,
     CommandError,
@@ -24,8 +24,8 @@ from .answer import (
     write_file,
     write_out,
 )
-from .arguments import recorded, selected
-from .parser import USAGE
+from .shared.arguments import recorded, selected
+from .shared.flags import USAGE
 
 if TYPE_CHECKING:
     import argparse

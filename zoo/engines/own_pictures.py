@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from ..evaluate.data.datasets import DatasetError
-from ..evaluate.data.file_listing import is_data
-from ..evaluate.picture import class_shares, colour_map, overlay, palette_image
-from ..evaluate.pixels import read_image
-from ..evaluate.predict.tiles import predict_labels
-from .files.writing import write_whole
+from ...evaluate.data.datasets import DatasetError
+from ...evaluate.data.file_listing import is_data
+from ...evaluate.picture import class_shares, colour_map, overlay, palette_image
+from ...evaluate.pixels import read_image
+from ...evaluate.predict.tiles import predict_labels
+from ..files.writing import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
-    from ..evaluate.data.datasets import DatasetSpec
-    from ..evaluate.protocol import EvalProtocol
+    from ...evaluate.data.datasets import DatasetSpec
+    from ...evaluate.protocol import EvalProtocol
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 """What counts as a picture in a folder; a file named outright is tried whatever its name."""

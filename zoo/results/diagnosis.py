@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ..evaluate.count.definitions import DEFINITIONS
-from ..evaluate.data.datasets import DatasetError
-from ..evaluate.data.subsets import spread
-from ..evaluate.suspects.diagnosis import (
+from ...evaluate.count.definitions import DEFINITIONS
+from ...evaluate.data.datasets import DatasetError
+from ...evaluate.data.subsets import spread
+from ...evaluate.suspects.diagnosis import (
     Counter,
     Prediction,
     Question,
@@ -19,18 +19,18 @@ from ..evaluate.suspects.diagnosis import (
     nearest_first,
     reading,
 )
-from ..evaluate.suspects.known import Suspect, suspects
-from ..reports.media import tabulate
-from ..reports.table import WIDTH
-from ..reports.verdict import half_unit
-from .verify import NotMeasured
+from ...evaluate.suspects.known import Suspect, suspects
+from ...reports.media import tabulate
+from ...reports.table import WIDTH
+from ...reports.verdict import half_unit
+from ..verify import NotMeasured
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .manifest import Claim
-    from .quantities.measurement import Measurement
-    from .verify import RowVerifier, Subject
+    from ..manifest import Claim
+    from ..quantities.measurement import Measurement
+    from ..verify import RowVerifier, Subject
 
 NUMERICS_POINTS = 0.01
 """What a repeated measurement on another processor may differ by without any mistake."""

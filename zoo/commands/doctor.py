@@ -10,19 +10,29 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ..evaluate.data.datasets import DatasetError, locate
-from ..reports.media import tabulate
-from .fetch import fetch_action
-from .files import places
+from ...evaluate.data.datasets import DatasetError, locate
+from ...reports.media import tabulate
+from ..fetch import fetch_action
+from ..files import places
+from ..manifest import load_manifest
+from .shared.answer import OK, json_text, write
 
 if TYPE_CHECKING:
+    import argparse
     from pathlib import Path
 
-    from .manifest import Manifest
+    from ..manifest import Manifest
 
 PACKAGES = (
     "segbench", "torch", "torchvision", "numpy", "opencv-python-headless", "pillow", "requests", "pandas",
 )  # fmt: skip
+
+
+def run_doctor(arguments: argparse.Namespace) -> int:
+    """`zoo doctor`: what this machine can measure."""
+    findings = examine(load_manifest(arguments.manifest), arguments.data_root)
+    write(json_text(findings) if arguments.json else doctor_text(findings))
+    return OK
 
 
 def examine(manifest: Manifest, data_root: Path | None) -> dict[str, Any]:

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ..evaluate.evidence import EvidenceError, EvidenceKey, EvidenceStore, Split, Use
-from ..evaluate.evidence.exchange import export, merge_files
-from ..reports.media import tabulate
-from .manifest import ACCURACY_METRICS
-from .quantities.measurement import environment_fault
-from .quantities.recount import recount
+from ...evaluate.evidence import EvidenceError, EvidenceKey, EvidenceStore, Split, Use
+from ...evaluate.evidence.exchange import export, merge_files
+from ...reports.media import tabulate
+from ..manifest import ACCURACY_METRICS
+from ..quantities.measurement import environment_fault
+from ..quantities.recount import recount
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from .quantities.measurement import Measurement
+    from ..quantities.measurement import Measurement
 
 SHOWN_DIGITS = 12
 

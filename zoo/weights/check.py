@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 import torch
 
-from ..models.build import ArchitectureError
-from ..models.load.checkpoint_file import CheckpointFile, open_checkpoint, write_safetensors
-from ..models.load.health import Finding, canary, content_digest, findings
-from ..models.load.weights import WeightsError, convert_keys, load_weights, shown
-from ..reports.media import tabulate
-from .fetch import Action, fetch_action, file_sha256, weights_path
-from .fetch.lock import lock_for
-from .files import places
+from ...models.build import ArchitectureError
+from ...models.load.checkpoint_file import CheckpointFile, open_checkpoint, write_safetensors
+from ...models.load.health import Finding, canary, content_digest, findings
+from ...models.load.weights import WeightsError, convert_keys, load_weights, shown
+from ...reports.media import tabulate
+from ..fetch import Action, fetch_action, file_sha256, weights_path
+from ..fetch.lock import lock_for
+from ..files import places
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from .manifest import Checkpoint
+    from ..manifest import Checkpoint
 
 SOUND, NOT_HAD, UNSOUND = 0, 3, 4
 """Exit codes: every file is sound; one could not be had; one is not to be used."""

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from ..evaluate.geometry import sliding_windows, view_size
-from ..reports.media import tabulate
+from ...evaluate.geometry import sliding_windows, view_size
+from ...reports.media import tabulate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from ..evaluate.geometry import Size
-    from ..evaluate.protocol import EvalProtocol
-    from .manifest import Checkpoint
-    from .quantities.measurement import Measurement
+    from ...evaluate.geometry import Size
+    from ...evaluate.protocol import EvalProtocol
+    from ..manifest import Checkpoint
+    from ..quantities.measurement import Measurement
 
 ACCURACY_METRICS = ("miou", "miou_ms_flip", "miou_flip")
 Basis = Literal["measured", "scaled", "stated", "unknown"]

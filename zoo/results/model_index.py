@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from ..reports.media import csv_text
-from ..reports.metrics import METRICS
-from ..reports.verdict import rounded
-from .files.urls import shown_url
-from .results.answers import Answers
+from ...reports.media import csv_text
+from ...reports.metrics import METRICS
+from ...reports.verdict import rounded
+from ..files.urls import shown_url
+from .answers import Answers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from .manifest import Checkpoint, Claim, Document
-    from .quantities.measurement import Measurement
+    from ..manifest import Checkpoint, Claim, Document
+    from ..quantities.measurement import Measurement
 
 TASK = ("image-segmentation", "Semantic Segmentation")
 METRIC_TYPES = {"miou": "mean_iou", "miou_ms_flip": "mean_iou", "miou_flip": "mean_iou"}

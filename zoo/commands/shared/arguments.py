@@ -6,21 +6,21 @@ import sys
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from ...reports import ledger
-from ...reports.metrics import METRICS
-from ..manifest import load_manifest
-from ..manifest.selection import select
-from ..quantities.measurement import Measurement
+from ....reports import ledger
+from ....reports.metrics import METRICS
+from ...manifest import load_manifest
+from ...manifest.selection import select
+from ...quantities.measurement import Measurement
 from .answer import NOTHING_SELECTED, CommandError
-from .parser import SUFFIXES, USAGE
+from .flags import SUFFIXES, USAGE
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from ...evaluate.protocol import EvalProtocol
-    from ..manifest import Checkpoint, Manifest
+    from ....evaluate.protocol import EvalProtocol
+    from ...manifest import Checkpoint, Manifest
 
 _NAMED = 4
 """Rows named in one message."""

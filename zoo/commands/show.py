@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ..reports.media import tabulate
-from ..reports.metrics import METRICS
-from .files.urls import shown_url
+from ...reports.media import tabulate
+from ...reports.metrics import METRICS
+from ..files.urls import shown_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ..evaluate.data.datasets import DatasetSpec
-    from ..evaluate.protocol import EvalProtocol
-    from .manifest import Checkpoint, Claim, Cost
+    from ...evaluate.data.datasets import DatasetSpec
+    from ...evaluate.protocol import EvalProtocol
+    from ..manifest import Checkpoint, Claim, Cost
 
 NOT_PUBLISHED = "–"
 

@@ -7,9 +7,9 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from ...reports.media import short_lines
-from ..files.writing import write_whole
-from .parser import USAGE
+from ....reports.media import short_lines
+from ...files.writing import write_whole
+from .flags import USAGE
 
 if TYPE_CHECKING:
     from pathlib import Path

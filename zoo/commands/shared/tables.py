@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ...reports.formats import FORMATS
+from ....reports.formats import FORMATS
 from .answer import write_out
 from .arguments import format_name
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-    from ...reports.background import Background
-    from ...reports.table import Row
+    from ....reports.background import Background
+    from ....reports.table import Row
 
 
 def print_tables(rows: Sequence[Row], about: Background, arguments: argparse.Namespace) -> None:

@@ -9,24 +9,49 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ..evaluate.data.check.checker import HEADERS, SAMPLE, check
-from ..evaluate.data.folder import CLASSES, folder_spec
-from ..reports.media import tabulate
-from .console.progress import Bar
-from .manifest import nearest
+from ...evaluate.data.check.checker import HEADERS, SAMPLE, check
+from ...evaluate.data.datasets import DatasetError
+from ...evaluate.data.folder import CLASSES, folder_spec
+from ...reports.media import tabulate
+from ..console.progress import Bar
+from ..manifest import load_manifest, nearest
+from .shared.answer import CANNOT_MEASURE, CommandError, json_text, write
+from .shared.flags import USAGE
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from ..evaluate.data.check.findings import Finding, Fingerprint, Report
-    from ..evaluate.data.datasets import DatasetSpec, Sample
-    from .manifest import Checkpoint, Manifest
+    from ...evaluate.data.check.findings import Finding, Fingerprint, Report
+    from ...evaluate.data.datasets import DatasetSpec, Sample
+    from ..manifest import Checkpoint, Manifest
 
 NOT_USABLE = 3
 """Exit code where a data set that was asked for is not there or must not be measured on."""
 _SHOWN_CLASSES = 6
 _WIDTH = 100
+
+
+def run_data(arguments: argparse.Namespace) -> int:
+    """`zoo data`: whether the data sets are whole and what they should be."""
+    if arguments.folder and arguments.names:
+        raise CommandError("name data sets of the manifest or give --folder, not both", USAGE)
+    try:
+        if arguments.folder:
+            specs, root = [folder_spec(arguments.folder)], arguments.folder
+        else:
+            specs, root = (
+                chosen_specs(load_manifest(arguments.manifest), arguments.names),
+                arguments.data_root,
+            )
+    except UnknownDataset as error:
+        raise CommandError(str(error), USAGE) from error
+    except DatasetError as error:
+        raise CommandError(str(error), CANNOT_MEASURE) from error
+    reports = list(examine(specs, root, full=arguments.full, quiet=arguments.quiet))
+    write(json_text(data_records(reports)) if arguments.json else data_text(reports))
+    return exit_code(reports, named=bool(arguments.names or arguments.folder))
 
 
 class UnknownDataset(LookupError):  # noqa: N818  (named for what is the case, as LookupErrors are)

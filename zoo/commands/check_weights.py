@@ -6,10 +6,10 @@ import sys
 from typing import TYPE_CHECKING
 
 from ...models.load.weights import WeightsError
-from ..check_weights import check, check_all, complete_lock, convert, exit_code, report_records, report_text
 from ..manifest import load_manifest
-from .answer import INTEGRITY, OK, CommandError, json_text, write
-from .arguments import only_one, selected
+from ..weights.check import check, check_all, complete_lock, convert, exit_code, report_records, report_text
+from .shared.answer import INTEGRITY, OK, CommandError, json_text, write
+from .shared.arguments import only_one, selected
 
 if TYPE_CHECKING:
     import argparse

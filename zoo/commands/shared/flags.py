@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from ...reports.metrics import METRICS
-from ...reports.verdict import Tolerance
-from ..files import places
-from ..files.named_files import named_file, named_path
+from ....reports.metrics import METRICS
+from ....reports.verdict import Tolerance
+from ...files import places
+from ...files.named_files import named_file, named_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
