@@ -6,14 +6,14 @@ import copy
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import torch
 
 from .weights import SHOWN, shown, shown_all
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Container, Iterator, Mapping
 
     from torch import Tensor, nn
 
@@ -56,75 +56,94 @@ def content_digest(state: Mapping[str, Tensor]) -> str:
 # Values -----------------------------------------------------------------------------------------------------
 
 
-def findings(state: Mapping[str, Tensor]) -> list[Finding]:
-    """What is wrong with the values of a state dict, whatever the architecture; empty where nothing is."""
-    checks = (
-        _not_finite,
-        _negative_variance,
-        _zero_variance,
-        _absurd_variance,
-        _zero_weights,
-        _untouched_norms,
-    )
-    return [finding for check in checks for finding in check(state)]
+class _Fault(NamedTuple):
+    """Values that no sound weights have."""
+
+    what: str
+    evidence: str
+    """How many, and where."""
+    advice: str
+    """What that does, and what to do."""
+    gravity: Gravity = "error"
+
+    def finding(self) -> Finding:
+        return Finding(what=self.what, gravity=self.gravity, meaning=f"{self.evidence}. {self.advice}")
+
+    def idle(self) -> _Fault:
+        """The same where evaluation does not come."""
+        return self._replace(advice=_IDLE, gravity="warning")
 
 
-def _not_finite(state: Mapping[str, Tensor]) -> Iterator[Finding]:
+_IDLE = "That is in the auxiliary head, which evaluation never runs: no score depends on it. Do not train from this file."
+_COMPARE = "What made it so, the values do not tell: compare with another copy of the file"
+
+
+def findings(state: Mapping[str, Tensor], idle: Container[str] = ()) -> list[Finding]:
+    """What is wrong with the values of a state dict, whatever the architecture; empty where nothing is.
+
+    Args:
+        state: The tensors.
+        idle: Keys of those that evaluation never runs, whose faults spoil no score.
+    """
+    checks = (_not_finite, _negative_variance, _zero_variance, _absurd_variance, _zero_weights)
+    run = {key: value for key, value in state.items() if key not in idle}
+    never_run = {key: value for key, value in state.items() if key in idle}
+    faults = [fault for check in checks for fault in check(run)]
+    faults += [fault.idle() for check in checks for fault in check(never_run)]
+    return [*(fault.finding() for fault in faults), *_untouched_norms(state)]
+
+
+def _not_finite(state: Mapping[str, Tensor]) -> Iterator[_Fault]:
     for what, is_bad in (("NaN", torch.isnan), ("infinity", torch.isinf)):
         yield from _values(
             _floats(state),
             is_bad,
             f"{what} in the weights",
-            "Every score would be spoilt: the file is damaged or training diverged; fetch it again.",
+            f"No score made with them means anything. {_COMPARE}.",
         )
 
 
-def _negative_variance(state: Mapping[str, Tensor]) -> Iterator[Finding]:
+def _negative_variance(state: Mapping[str, Tensor]) -> Iterator[_Fault]:
     return _values(
         _variances(state),
         lambda value: value < 0,
         "negative BatchNorm variance",
-        "No training gives that: the file is damaged; fetch it again.",
+        f"No data have a variance below 0, but arithmetic on weights can give one. {_COMPARE}.",
     )
 
 
-def _zero_variance(state: Mapping[str, Tensor]) -> Iterator[Finding]:
+def _zero_variance(state: Mapping[str, Tensor]) -> Iterator[_Fault]:
     # A dead channel's running variance decays towards 5.6e-45, the float32 that times 0.9 rounds to itself,
-    # and stays there; published files are full of those. Zero it never reaches.
+    # and stays there; published files are full of those. Zero it never reaches, unless rounded to 16 bits.
+    exact = {
+        key: value for key, value in _variances(state).items() if value.element_size() > 2 or not value.any()
+    }
     return _values(
-        _variances(state),
+        exact,
         lambda value: value == 0,
         "BatchNorm variance of zero",
-        "Training from 1 never reaches 0: these values were lost or never written; fetch the file again.",
+        f"Training in float32 from 1 never reaches 0. {_COMPARE}.",
     )
 
 
-def _absurd_variance(state: Mapping[str, Tensor]) -> Iterator[Finding]:
+def _absurd_variance(state: Mapping[str, Tensor]) -> Iterator[_Fault]:
     return _values(
         _variances(state),
         lambda value: (value > LARGEST_VARIANCE) & value.isfinite(),
         "absurd BatchNorm variance",
-        f"Above {LARGEST_VARIANCE:g}, as bytes that are no variances give: compare with another copy of the file.",
+        f"Above {LARGEST_VARIANCE:g}, beyond what any trained network has. {_COMPARE}.",
     )
 
 
-def _zero_weights(state: Mapping[str, Tensor]) -> Iterator[Finding]:
+def _zero_weights(state: Mapping[str, Tensor]) -> Iterator[_Fault]:
     """Convolutions of zeros are lost data; a norm's scale of zeros is how residual branches begin training."""
     zero = [key for key, value in _floats(state).items() if key.endswith("weight") and not value.any()]
     filters = [key for key in zero if state[key].dim() > 1]
     if filters:
-        yield Finding(
-            what="weights all zero",
-            gravity="error",
-            meaning=f"{_named(filters)}. A layer that lets nothing pass, as a download with holes leaves it; "
-            "fetch the file again.",
-        )
+        yield _Fault("weights all zero", _named(filters), f"Such a layer lets nothing pass. {_COMPARE}.")
     if scales := [key for key in zero if key not in filters]:
-        yield Finding(
-            what="scales all zero",
-            gravity="warning",
-            meaning=f"{_named(scales)}. Residual branches begin training so: these were not trained since.",
-        )
+        advice = "Residual branches begin training so: these were not trained since."
+        yield _Fault("scales all zero", _named(scales), advice, "warning")
 
 
 def _untouched_norms(state: Mapping[str, Tensor]) -> Iterator[Finding]:
@@ -147,12 +166,12 @@ def _untouched_norms(state: Mapping[str, Tensor]) -> Iterator[Finding]:
 
 def _values(
     tensors: Mapping[str, Tensor], is_bad: Callable[[Tensor], Tensor], what: str, advice: str
-) -> Iterator[Finding]:
+) -> Iterator[_Fault]:
     counts = {key: int(is_bad(value).sum()) for key, value in tensors.items()}
     if bad := [key for key, count in counts.items() if count]:
         total = sum(counts.values())
         values = "1 value" if total == 1 else f"{total} values"
-        yield Finding(what=what, gravity="error", meaning=f"{values} in {_named(bad)}. {advice}")
+        yield _Fault(what, f"{values} in {_named(bad)}", advice)
 
 
 def _floats(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

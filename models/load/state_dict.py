@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .weights import WeightsError, renamed, shown, shown_all
+from .weights import WeightsError, averaged_name, renamed, shown, shown_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -188,8 +188,8 @@ def _without_wrappers(key: str) -> str:
 
 
 def _wrapper_notes(keys: Iterable[str]) -> list[str]:
-    """Which wrappers stand in the names; none for DataParallel's own prefix, which half of all files have."""
-    parts = {part for key in keys for part in key.removeprefix("module.").split(".")}
+    """Which wrappers stand in the names."""
+    parts = {part for key in keys for part in key.split(".")}
     return [
         f"Keys contain '{part}.', a name of {by}; the tensors are read without it."
         for part, by in _WRAPPERS.items()
@@ -222,7 +222,7 @@ def _counters(state: Mapping[str, Tensor]) -> dict[str, str]:
 
 def _averages(state: Mapping[str, Tensor]) -> dict[str, str]:
     """Mmcv's EMAHook keeps a second set of tensors in buffers: `ema_` and the name with underscores for dots."""
-    flat = {f"ema_{key.replace('.', '_')}" for key in state}
+    flat = {averaged_name(key) for key in state}
     meaning = (
         "a second set of the network's own tensors, as mmcv's EMAHook keeps them; make sure which of the two the "
         "claims are about"

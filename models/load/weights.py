@@ -27,6 +27,7 @@ _ANOTHER = (
 )
 _AUXILIARY = "auxiliary_head."
 _COUNTER = ".num_batches_tracked"
+_CLASSIFIER = ".conv_seg."
 
 
 class WeightsError(Exception):
@@ -180,7 +181,7 @@ def load_weights(
     names = {key: _rename(key, table, to_publisher=True) for key in expected}
     names |= dict(zip(found, state, strict=True))  # where the file names a tensor, its own word counts
     if any(_problems(required, found, names)):
-        problems = [*_problems(expected, found, names), _hint(expected, found, state, names)]
+        problems = [*_problems(required, found, names), _hint(expected, found, state, names)]
         raise WeightsError("\n  ".join([f"{source}: does not fit the model (layout {layout!r})", *problems]))
     fitted = {key: value.to(expected[key].dtype) for key, value in found.items()}
     fitted |= {key: _as_it_was(expected[key]) for key in spared}
@@ -258,23 +259,28 @@ def _hint(
     state: Mapping[str, Tensor],
     names: Mapping[str, str],
 ) -> str:
-    """What the mismatch means, as far as names and shapes tell, and what to do."""
-    misshapen = [key for key in _misshapen(expected, found) if expected[key].shape != found[key].shape]
+    """What the mismatch means, as far as names and shapes tell, and what to do; a cause only where they prove it."""
     if _names_fit(expected, found):
-        if not misshapen:
-            return "Types alone differ: whole numbers stand where floats belong, or floats where numbers do."
-        if all(".conv_seg." in key for key in misshapen):
-            classes = sorted({len(found[key]) for key in misshapen if found[key].dim()})
-            return f"The classifiers alone differ: build the model with num_classes={' or '.join(map(str, classes))}."
-        return _ANOTHER
+        return _shape_hint(expected, found)
     for layout in LAYOUTS:
         if _names_fit(expected, _converted(state, layout)):
             return f"The keys are named as in layout {layout!r}: load with that one."
-    if prefix := _prefix([names[key] for key in expected], state):
+    spared = _spared(expected, {})
+    required = {names[key]: value for key, value in expected.items() if key not in spared}
+    places = _places(list(required), state)
+    if len(places) > 1:
         return (
-            f"The model's names all stand in the file behind {shown(prefix)!r}: save them alone, without it."
+            f"The model's names stand in the file {len(places)} times, {' and '.join(places.values())}: nothing tells "
+            "which of these networks the publisher evaluated; save that one's state dict alone with torch.save and use that."
         )
-    return _ANOTHER if misshapen else _difference(expected, found)
+    if place := next((place for prefix, place in places.items() if prefix), ""):
+        return f"The model's names all stand in the file {place}: save them alone, without it."
+    if not places and all(averaged_name(name) in state for name in required):
+        return (
+            "The file holds averaged weights alone, under the names that mmcv's EMAHook gives them: swap them in with "
+            "the publisher's program, where the claims are about them, and save the state dict."
+        )
+    return _difference(expected, found)
 
 
 def _names_fit(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> bool:
@@ -289,31 +295,94 @@ def _converted(state: Mapping[str, Tensor], layout: str) -> Mapping[str, Tensor]
         return {}
 
 
-def _prefix(wanted: list[str], keys: Iterable[str]) -> str:
-    """What stands before every wanted name in the keys; empty where nothing does."""
+def _places(wanted: list[str], keys: Iterable[str]) -> dict[str, str]:
+    """Every prefix behind which all wanted names stand in the keys, the empty one too -> where that is, in words."""
     known = set(keys)
-    prefixes = {key.removesuffix(wanted[0]) for key in known if key.endswith(f".{wanted[0]}")}
-    return next((one for one in sorted(prefixes) if all(one + name in known for name in wanted)), "")
+    prefixes = {key.removesuffix(wanted[0]) for key in known if f".{key}".endswith(f".{wanted[0]}")}
+    whole = sorted(one for one in prefixes if all(one + name in known for name in wanted))
+    return {one: f"behind {shown(one)!r}" if one else "bare" for one in whole}
+
+
+def averaged_name(key: str) -> str:
+    """What mmcv's EMAHook calls the average of a tensor: a buffer of the whole model, so without dots."""
+    return f"ema_{key.replace('.', '_')}"
+
+
+def class_counts(state: Mapping[str, Tensor]) -> set[int]:
+    """How many classes the heads' classifiers score, under our names; a tensor of no classifier's shape tells nothing."""
+    return {
+        len(value)
+        for key, value in state.items()
+        if key.startswith(("decode_head.", _AUXILIARY)) and key.endswith(".conv_seg.weight")
+        if value.dim() == 4
+    }
+
+
+def idle_keys(state: Mapping[str, Tensor], layout: str) -> frozenset[str]:
+    """Keys, as the file has them, of tensors that evaluation never runs: the auxiliary head's."""
+    return frozenset(
+        theirs
+        for ours, theirs in zip(_converted(state, layout), state, strict=False)
+        if ours.startswith(_AUXILIARY)
+    )
+
+
+def _shape_hint(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
+    """For names that all fit."""
+    misshapen = [key for key in _misshapen(expected, found) if expected[key].shape != found[key].shape]
+    if not misshapen:
+        return "Types alone differ: whole numbers stand where floats belong, or floats where numbers do."
+    if all(expected[key].numel() == found[key].numel() for key in misshapen):
+        return (
+            "Shapes alone differ, with as many values in each: nothing tells in which order these lie; save the state "
+            "dict from the publisher's own model."
+        )
+    if any(_CLASSIFIER not in key for key in misshapen):
+        return _ANOTHER
+    classifiers = {key: value for key, value in found.items() if _CLASSIFIER in key}
+    sizes = {len(value) for value in classifiers.values() if value.dim()}
+    if len(sizes) == 1 and all(
+        value.dim() and value.shape[1:] == expected[key].shape[1:] for key, value in classifiers.items()
+    ):
+        return f"The classifiers alone differ: build the model with num_classes={sizes.pop()}."
+    return "The classifiers alone differ, in more than one number of classes: use the file that the publisher offers for testing."
 
 
 def _difference(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
-    """Another architecture only where shapes prove it: both sides have weights that the other lacks."""
-    here, there = (
-        Counter(value.shape for value in side.values() if value.dim() > 1) for side in (expected, found)
-    )
-    if here - there and there - here:
+    """For names that do not fit: another architecture only where both sides have weights that the other cannot hold."""
+    if _lacks(expected, found) and _lacks(found, expected):
         return _ANOTHER
-    if here == there:
+    spared = _spared(expected, found)
+    missing = {key: value for key, value in expected.items() if key not in found and key not in spared}
+    unknown = {key: value for key, value in found.items() if key not in expected}
+    parts = {key.partition(".")[0] for key in missing} - {key.partition(".")[0] for key in found}
+    if parts:
+        return f"Nothing of {' and '.join(sorted(parts))} is in the file: it holds a part of the network, or names it otherwise."
+    if not unknown:
+        return "Nothing in the file stands for what is missing: use the file that the publisher offers for testing."
+    if not missing:
         return (
-            "All weights have the model's shapes, under other names: the file comes from another program; rename its "
-            "keys to those of the layout."
+            "The whole model is in the file; whether the publisher's network uses what stands beside it, nothing here "
+            "tells: compare builder and depth with the publisher's config."
         )
-    parts = {key.partition(".")[0] for key in expected}
-    if absent := sorted(parts - {key.partition(".")[0] for key in found}):
-        return f"Nothing of {' and '.join(absent)} is in the file: it holds a part of the network, or names it otherwise."
-    if here - there:
-        return "The file lacks tensors that the model has: it holds a part of the network, or a smaller one."
-    return (
-        "The file has more tensors than the model: a larger network, whose builder or depth the manifest states "
-        "otherwise, or what training added."
+    if Counter(value.shape for value in missing.values()) == Counter(
+        value.shape for value in unknown.values()
+    ):
+        return (
+            "What is missing and what is unknown have the same shapes, one for one: where they are the same tensors, "
+            "rename the keys to those of the layout."
+        )
+    return "Why these names differ, nothing here tells: compare them with the publisher's config and program."
+
+
+def _lacks(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
+    """True where one has a weight of a form that no tensor of the other has left; classifiers and lengths of 1 aside."""
+    here, there = (
+        Counter(
+            tuple(length for length in value.shape if length != 1)
+            for key, value in side.items()
+            if value.dim() > 1 and _CLASSIFIER not in key
+        )
+        for side in (one, other)
     )
+    return bool(here - there)

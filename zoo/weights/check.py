@@ -14,7 +14,7 @@ import torch
 from ...models.build import ArchitectureError
 from ...models.load.checkpoint_file import CheckpointFile, open_checkpoint, write_safetensors
 from ...models.load.health import Finding, canary, content_digest, findings
-from ...models.load.weights import WeightsError, convert_keys, load_weights, shown
+from ...models.load.weights import WeightsError, class_counts, convert_keys, idle_keys, load_weights, shown
 from ...reports.media import tabulate
 from ..fetch import Action, fetch_action, file_sha256, weights_path
 from ..fetch.lock import lock_for
@@ -186,7 +186,7 @@ def convert(
         raise WeightsError(f"{source}: cannot be read: {error.strerror or error}") from error
     state = open_checkpoint(source, unsafe=unsafe, sha256=source_sha256).state
     _filled(checkpoint, state, str(source))
-    if bad := [finding for finding in findings(state) if finding.gravity == "error"]:
+    if bad := [finding for finding in _value_findings(checkpoint, state) if finding.gravity == "error"]:
         raise WeightsError(f"{source}: {bad[0].what}: {bad[0].meaning}")
     metadata = {
         "checkpoint": checkpoint.id,
@@ -279,7 +279,7 @@ def _with_content(
         *(_warning("read otherwise", note) for note in content.notes),
         *_left_inside(content),
         *_class_count(checkpoint, content),
-        *findings(content.state),
+        *_value_findings(checkpoint, content.state),
     )
     try:
         model, notes = _filled(checkpoint, content.state, "the file")
@@ -322,9 +322,7 @@ def _only_hash(report: Report) -> bool:
 def _with_canary(report: Report, model: nn.Module) -> Report:
     report = msgspec.structs.replace(report, canary=canary(model))
     if report.canary == "not finite":
-        meaning = (
-            "A synthetic image gives scores that are NaN or infinite: the values do not belong together."
-        )
+        meaning = "A synthetic image gives scores that are NaN or infinite: no number made with them means anything."
         return report.having(_error("canary", meaning))
     return report
 
@@ -356,6 +354,10 @@ def _fits(row: Checkpoint, content: CheckpointFile) -> bool:
     return True
 
 
+def _value_findings(checkpoint: Checkpoint, state: dict[str, torch.Tensor]) -> list[Finding]:
+    return findings(state, idle_keys(state, checkpoint.weights.layout))
+
+
 def _left_inside(content: CheckpointFile) -> Iterator[Finding]:
     for key in content.beside:
         for part, meaning in _REMAINS.items():
@@ -372,13 +374,12 @@ def _class_count(checkpoint: Checkpoint, content: CheckpointFile) -> Iterator[Fi
         state = convert_keys(content.state, checkpoint.weights.layout)
     except WeightsError:  # strict loading tells it better
         return
-    found = {len(value) for key, value in state.items() if key.endswith("conv_seg.weight") and value.dim()}
-    if wrong := sorted(found - {expected}):
+    if wrong := sorted(class_counts(state) - {expected}):
         classes = " and ".join(map(str, wrong))
         yield _error(
             "number of classes",
             f"Data set {checkpoint.dataset_spec.title} has {expected} classes, the file's classifier {classes}: "
-            "it was trained on another data set.",
+            "its scores are for another list of classes.",
         )
 
 

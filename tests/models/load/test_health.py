@@ -67,6 +67,15 @@ def test_sound_weights_have_no_findings(tiny):
     assert findings(STATE) == findings(trained) == []
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_dead_channels_variance_is_zero_in_16_bits(dtype):
+    halves = {key: value.to(dtype) for key, value in STATE.items()}
+    assert halves["bn.running_var"].tolist() == [1, 0]
+    assert findings(halves) == []
+    (lost,) = findings(halves | {"bn.running_var": torch.zeros(2, dtype=dtype)})
+    assert lost.what == "BatchNorm variance of zero"
+
+
 @pytest.mark.parametrize(
     ("key", "values", "expected"),
     [
@@ -105,9 +114,24 @@ def test_the_first_names_are_shown_and_all_are_counted():
             what="NaN in the weights",
             gravity="error",
             meaning="10 values in 5 tensors: a.weight, b.weight, c.weight, .... "
-            "Every score would be spoilt: the file is damaged or training diverged; fetch it again.",
+            "No score made with them means anything. What made it so, the values do not tell: compare with another copy of "
+            "the file.",
         )
     ]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("-inf")])
+def test_values_that_no_evaluation_reads_spoil_no_score(value):
+    bad = {"aux.weight": torch.tensor([value, 1.0]), "aux.running_var": torch.tensor([-1.0])}
+    found = findings(STATE | bad, idle=frozenset(bad))
+    assert {(finding.gravity, finding.meaning.partition(". ")[2]) for finding in found} == {
+        (
+            "warning",
+            "That is in the auxiliary head, which evaluation never runs: no score depends on it. Do not train from this file.",
+        )
+    }
+    assert len(found) == 2
+    assert {finding.gravity for finding in findings(STATE | bad)} == {"error"}
 
 
 # Canary

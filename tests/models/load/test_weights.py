@@ -108,7 +108,7 @@ def test_another_architecture_is_told_in_the_publishers_names(tiny):
     first, missing, unknown, hint = mismatch(model, state, layout="ssseg")
     assert first == "a.pth: does not fit the model (layout 'ssseg')"
     assert missing == (
-        "  missing in the file: 74 of 414 keys: in_conv.0.weight (8, 128, 3, 3); in_conv.1.weight (8,); "
+        "  missing in the file: 62 of 402 keys: in_conv.0.weight (8, 128, 3, 3); in_conv.1.weight (8,); "
         "in_conv.1.bias (8,); ..."
     )
     assert unknown == (
@@ -150,6 +150,23 @@ def without(state, *parts):
     return {key: value for key, value in state.items() if not any(part in key for part in parts)}
 
 
+def reshaped(state, key, shape):
+    return state | {key: state[key].reshape(shape)}
+
+
+NOTHING_STANDS = (
+    "Nothing in the file stands for what is missing: use the file that the publisher offers for testing."
+)
+WHOLE = (
+    "The whole model is in the file; whether the publisher's network uses what stands beside it, nothing here tells: compare "
+    "builder and depth with the publisher's config."
+)
+AS_MANY = (
+    "Shapes alone differ, with as many values in each: nothing tells in which order these lie; save the state dict from the "
+    "publisher's own model."
+)
+
+
 @pytest.mark.parametrize(
     ("change", "hint"),
     [
@@ -166,8 +183,8 @@ def without(state, *parts):
         (
             lambda state: renamed(state, "conv1", "first"),
             (
-                "All weights have the model's shapes, under other names: the file comes from another program; rename its "
-                "keys to those of the layout."
+                "What is missing and what is unknown have the same shapes, one for one: where they are the same tensors, "
+                "rename the keys to those of the layout."
             ),
         ),
         (
@@ -176,10 +193,75 @@ def without(state, *parts):
         ),
         (
             lambda state: without(state, "layer4.2"),
-            "The file lacks tensors that the model has: it holds a part of the network, or a smaller one.",
+            NOTHING_STANDS,
+        ),
+        (lambda state: without(state, "layer1.0.bn1.bias"), NOTHING_STANDS),
+        (lambda state: without(state, "running_", "auxiliary"), NOTHING_STANDS),
+        (lambda state: state | {"decode_head.scale": torch.ones(8)}, WHOLE),
+        (lambda state: state | {"projector.weight": torch.ones(9, 8, 1, 1)}, WHOLE),
+        (
+            lambda state: (
+                without(state, "stem.0.weight")
+                | {
+                    "backbone.stem.0.weight_orig": state["backbone.stem.0.weight"],
+                    "backbone.stem.0.weight_u": torch.ones(2),
+                }
+            ),
+            "Why these names differ, nothing here tells: compare them with the publisher's config and program.",
+        ),
+        (
+            lambda state: {f"ema_{key.replace('.', '_')}": value for key, value in state.items()},
+            (
+                "The file holds averaged weights alone, under the names that mmcv's EMAHook gives them: swap them in with "
+                "the publisher's program, where the claims are about them, and save the state dict."
+            ),
+        ),
+        (
+            lambda state: state | {f"model.{key}": value for key, value in state.items()},
+            (
+                "The model's names stand in the file 2 times, bare and behind 'model.': nothing tells which of these networks "
+                "the publisher evaluated; save that one's state dict alone with torch.save and use that."
+            ),
+        ),
+        (
+            lambda state: {
+                f"{name}.{key}": value
+                for key, value in without(state, "auxiliary").items()
+                for name in ("slow", "fast")
+            },
+            (
+                "The model's names stand in the file 2 times, behind 'fast.' and behind 'slow.': nothing tells which of these "
+                "networks the publisher evaluated; save that one's state dict alone with torch.save and use that."
+            ),
+        ),
+        (lambda state: reshaped(state, "decode_head.conv_seg.weight", (-1,)), AS_MANY),
+        (lambda state: reshaped(state, "backbone.stem.1.running_var", (1, -1, 1, 1)), AS_MANY),
+        (
+            lambda state: state | {"decode_head.conv_seg.weight": torch.ones(24, 2)},
+            (
+                "The classifiers alone differ, in more than one number of classes: use the file that the publisher offers for "
+                "testing."
+            ),
         ),
     ],
-    ids=["part", "prefix", "names", "types", "lacking"],
+    ids=[
+        "part",
+        "prefix",
+        "names",
+        "types",
+        "lacking",
+        "bias",
+        "statistics",
+        "scale",
+        "projector",
+        "spectral",
+        "averages",
+        "bare and prefixed",
+        "two prefixes",
+        "flat",
+        "broadcast",
+        "no classifier",
+    ],
 )
 def test_another_architecture_is_said_only_where_it_is_known(tiny, change, hint):
     assert mismatch(tiny, change(tiny.state_dict()))[-1] == f"  {hint}"
@@ -191,6 +273,11 @@ def test_what_no_evaluation_looks_at_may_be_missing_and_is_told(tiny):
         "num_batches_tracked of 67 norms is not in the file; evaluation does not use it.",
         "The auxiliary head is not in the file; evaluation never runs it.",
     )
+
+
+def test_what_may_be_missing_does_not_hide_what_may_not(tiny):
+    lines = mismatch(tiny, without(tiny.state_dict(), "num_batches_tracked", "auxiliary", "stem.4.bias"))
+    assert lines[1] == "  missing in the file: 1 of 341 keys: backbone.stem.4.bias (2,)"
 
 
 def test_half_an_auxiliary_head_is_refused(tiny):

@@ -284,7 +284,10 @@ def edited_state(change):
     [
         (
             lambda state: {f"module._orig_mod.{key}": value for key, value in state.items()},
-            [("read otherwise", "Keys contain '_orig_mod.', a name of torch.compile;")],
+            [
+                ("read otherwise", "Keys contain 'module.', a name of DataParallel and its like;"),
+                ("read otherwise", "Keys contain '_orig_mod.', a name of torch.compile;"),
+            ],
         ),
         (
             lambda state: {key: value for key, value in state.items() if "num_batches" not in key},
@@ -301,8 +304,17 @@ def edited_state(change):
             },
             [("norms untouched", "72 of 72 norms, 'backbone_net.stem.1', 'backbone_net.stem.4',")],
         ),
+        (
+            lambda state: state | {"auxiliary_decoder.4.bias": torch.full((8,), float("nan"))},
+            [
+                (
+                    "NaN in the weights",
+                    "8 values in 1 tensor: auxiliary_decoder.4.bias. That is in the auxiliary head,",
+                )
+            ],
+        ),
     ],
-    ids=["wrapped", "counts", "auxiliary", "norms"],
+    ids=["wrapped", "counts", "auxiliary", "norms", "idle"],
 )
 def test_what_does_no_harm_is_told_and_the_file_is_sound(tmp_path, change, expected):
     edited_state(change)(tmp_path / "a.pth")
@@ -313,6 +325,19 @@ def test_what_does_no_harm_is_told_and_the_file_is_sound(tmp_path, change, expec
         for finding, (_, text) in zip(report.findings, expected, strict=True)
     ]
     assert found == expected
+
+
+@pytest.mark.parametrize("shape", [(-1,), (8, -1)])
+def test_a_flattened_classifier_says_nothing_of_classes(tmp_path, shape):
+    path = tmp_path / "a.pth"
+    edited(
+        lambda state: state.update(
+            {"decoder_stage2.1.weight": state["decoder_stage2.1.weight"].reshape(shape)}
+        )
+    )(path)
+    (finding,) = check(ISNET, path).findings
+    assert finding.what == "does not fit"
+    assert "Shapes alone differ, with as many values in each" in finding.meaning
 
 
 def test_two_keys_for_one_tensor_are_refused_by_check_and_conversion(tmp_path):
