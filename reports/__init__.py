@@ -7,6 +7,6 @@ made, not before.
 
 from __future__ import annotations
 
-from .verdict import Status, Tolerance, Verdict, exit_code, judge
+from .verdict import Status, Tolerance, Verdict, judge
 
-__all__ = ["Status", "Tolerance", "Verdict", "exit_code", "judge"]
+__all__ = ["Status", "Tolerance", "Verdict", "judge"]

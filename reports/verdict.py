@@ -17,9 +17,6 @@ from .metrics import METRICS
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-NOTHING_JUDGED = 5
-"""Exit code where there was no claim at all."""
-
 
 class Status(enum.Enum):
     """What became of a claim, in words."""
@@ -31,11 +28,6 @@ class Status(enum.Enum):
     NOT_MEASURED = "not measured"
     NOT_COMPARABLE = "not comparable"
     SOURCE_INCONSISTENT = "source inconsistent"
-
-    @property
-    def exit_code(self) -> int:
-        """What a verdict of this status alone ends a command with."""
-        return {Status.REFUTED: 1, Status.NOT_MEASURED: 3}.get(self, 0)
 
 
 class ToleranceError(ValueError):
@@ -272,14 +264,6 @@ def _compare(
 
 def _beyond(limit: Decimal, tolerance: str, unit: str) -> str:
     return f"differs by more than {limit} {unit}: {tolerance} and half a unit of the last printed digit"
-
-
-def exit_code(verdicts: Iterable[Verdict]) -> int:
-    """1 where a claim is refuted, else 3 where a published one is not measured, else 0; 5 without verdicts."""
-    codes = {verdict.status.exit_code for verdict in verdicts}
-    if not codes:
-        return NOTHING_JUDGED
-    return next((code for code in (1, 3) if code in codes), 0)
 
 
 def _parse(printed: str) -> Decimal:

@@ -1,8 +1,7 @@
 """The `zoo` command: a module a subcommand (`commands`), errors to one message and an exit code.
 
-Exit codes: 0 all fine; 1 a claim was refuted or is worse; 2 usage; 3 could not measure; 4 integrity; 5 nothing
-selected; 6 a claim is gone; 70 a fault of segbench; 130 and 143 interrupted. Data go to stdout, progress and
-messages to stderr. torch is imported only by the commands that need it.
+What the process ends with: `console.exit_codes`. Data go to stdout, progress and messages to stderr. torch is imported
+only by the commands that need it.
 """
 
 from __future__ import annotations
@@ -11,9 +10,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from ..reports.media import terminal_streams
-from .commands.shared.answer import CANNOT_MEASURE, INTEGRITY, INTERNAL, CommandError, fail
-from .commands.shared.flags import USAGE, build_parser
+from .commands.shared.answer import CommandError, fail
+from .commands.shared.flags import build_parser
 from .console.crash import crash_letter
+from .console.exit_codes import ExitCode
 from .console.signals import exit_code, told_signals
 from .console.streams import lasting_streams, write_trouble
 from .fetch import FetchError, IntegrityError
@@ -48,7 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             code = fail(message, exit_code(interrupt))
         if trouble := write_trouble(output):
             code = fail(
-                f"stdout: cannot write all of the answer: {trouble}; run the command again", code or USAGE
+                f"stdout: cannot write all of the answer: {trouble}; run the command again",
+                code or ExitCode.USAGE,
             )
         return code
 
@@ -64,18 +65,18 @@ def _run(argv: Sequence[str] | None) -> int:  # noqa: PLR0911  (one way out a ki
     except CommandError as error:
         return fail(str(error), error.exit_code)
     except (places.PlaceError, ManifestError, UnknownCheckpoint, SelectionError) as error:
-        return fail(str(error), USAGE)
+        return fail(str(error), ExitCode.USAGE)
     except IntegrityError as error:
-        return fail(str(error), INTEGRITY)
+        return fail(str(error), ExitCode.INTEGRITY)
     except FetchError as error:
-        return fail(str(error), CANNOT_MEASURE)
+        return fail(str(error), ExitCode.CANNOT_MEASURE)
     except MemoryError:
         message = "not enough memory; free some, or let the command do less at once (--workers, --batch)"
-        return fail(message, CANNOT_MEASURE)
+        return fail(message, ExitCode.CANNOT_MEASURE)
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # noqa: BLE001  (libraries in Rust raise what is no Exception)
-        return fail(crash_letter(error, name), INTERNAL)
+        return fail(crash_letter(error, name), ExitCode.INTERNAL)
 
 
 def _command(name: str) -> Callable[[argparse.Namespace], int]:

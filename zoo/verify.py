@@ -24,7 +24,7 @@ from ..evaluate.protocol import EvalProtocol
 from ..models.load.weights import WeightsError
 from ..reports import ledger
 from ..reports.verdict import Tolerance, Verdict, judge, tolerance_of
-from ..reports.verdict import exit_code as verdicts_exit_code
+from .console.exit_codes import ExitCode, gravest, of_status, of_verdicts
 from .engines.local import Engine, Local, opened
 from .fetch import FetchError, IntegrityError, Progress, check_hash, fetch, given_weights
 from .manifest import Checkpoint, Claim
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 ACCURACY_METRICS = ("miou", "miou_ms_flip", "miou_flip")
-CANNOT_MEASURE, NOT_THE_FILE = 3, 4
 """Exit codes: something needed is missing; a file is not what it claims to be."""
 
 
@@ -85,7 +84,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     claim: Claim
     verdict: Verdict
     measurement: Measurement | None = None
-    exit_code: int = 0
+    exit_code: ExitCode = ExitCode.OK
     """What this outcome alone would end the command with."""
     is_share: bool = False
     """True where a shard did its part and the number waits for the others."""
@@ -155,7 +154,7 @@ class Silent:
 class NotMeasured(Exception):  # noqa: N818  (an answer, not a fault of the program)
     """Why a claim has no measurement, and the exit code that stands for it."""
 
-    def __init__(self, reason: str, exit_code: int = CANNOT_MEASURE) -> None:
+    def __init__(self, reason: str, exit_code: ExitCode = ExitCode.CANNOT_MEASURE) -> None:
         super().__init__(reason)
         self.reason = reason
         self.exit_code = exit_code
@@ -169,7 +168,7 @@ class ShareDone(NotMeasured):
         super().__init__(
             f"{mine}; {left} of {total} images are still to be counted by other shards (zoo verify without --shard "
             "counts them and computes the score)",
-            0,
+            ExitCode.OK,
         )
 
 
@@ -177,7 +176,7 @@ class Certain(NotMeasured):
     """A claim's verdict is known before its number is."""
 
     def __init__(self, verdict: Verdict) -> None:
-        super().__init__(verdict.reason, verdict.status.exit_code)
+        super().__init__(verdict.reason, of_status(verdict.status))
         self.verdict = verdict
 
 
@@ -264,7 +263,7 @@ class RowVerifier:
         try:
             measurement = self.measure(claim)
         except Certain as known:
-            code = known.verdict.status.exit_code
+            code = known.exit_code
             return Outcome(checkpoint=self.checkpoint, claim=claim, verdict=known.verdict, exit_code=code)
         except NotMeasured as absence:
             outcome = self._judged(claim, None, reason=absence.reason, exit_code=absence.exit_code)
@@ -272,7 +271,12 @@ class RowVerifier:
         return self._judged(claim, measurement)
 
     def _judged(
-        self, claim: Claim, measurement: Measurement | None, *, reason: str = "", exit_code: int = 0
+        self,
+        claim: Claim,
+        measurement: Measurement | None,
+        *,
+        reason: str = "",
+        exit_code: ExitCode = ExitCode.OK,
     ) -> Outcome:
         verdict = self._verdict(claim, measurement, reason)
         return Outcome(
@@ -280,7 +284,7 @@ class RowVerifier:
             claim=claim,
             verdict=with_rounding(verdict, measurement),
             measurement=measurement,
-            exit_code=max(exit_code, verdict.status.exit_code),
+            exit_code=gravest((exit_code, of_status(verdict.status))),
         )
 
     def _verdict(self, claim: Claim, measurement: Measurement | None, reason: str) -> Verdict:
@@ -394,7 +398,7 @@ class RowVerifier:
                 model=self.engine.prepare(self.checkpoint, path, sha256),
             )
         except (IntegrityError, WeightsError) as error:
-            return NotMeasured(str(error), NOT_THE_FILE)
+            return NotMeasured(str(error), ExitCode.INTEGRITY)
         except (DatasetError, FetchError) as error:
             return NotMeasured(str(error))
 
@@ -560,10 +564,10 @@ def _is_recorded(measurement: Measurement, path: Path) -> bool:
     )
 
 
-def exit_code(outcomes: Iterable[Outcome]) -> int:
+def exit_code(outcomes: Iterable[Outcome]) -> ExitCode:
     """The command's exit code: a file that is not what it claims to be comes before what the verdicts say."""
     known = list(outcomes)
-    if any(outcome.exit_code == NOT_THE_FILE for outcome in known):
-        return NOT_THE_FILE
+    if any(outcome.exit_code is ExitCode.INTEGRITY for outcome in known):
+        return ExitCode.INTEGRITY
     judged = [outcome.verdict for outcome in known if not outcome.is_share]
-    return verdicts_exit_code(judged) if judged or not known else 0
+    return of_verdicts(judged) if judged or not known else ExitCode.OK

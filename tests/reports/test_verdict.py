@@ -13,7 +13,6 @@ from segbench.reports.verdict import (
     ToleranceError,
     Verdict,
     bands,
-    exit_code,
     half_unit,
     judge,
     rounded,
@@ -270,25 +269,6 @@ def test_each_band_is_told_once_with_its_reason():
     assert bands(claims[:3], Tolerance.of(0.3)) == [
         f"mmsegmentation mIoU, sssegmentation mIoU: {Tolerance.of(0.3).describe()}"
     ]
-
-
-@pytest.mark.parametrize(
-    ("statuses", "code"),
-    [
-        ([], 5),
-        ([Status.REPRODUCED], 0),
-        ([Status.REPRODUCED, Status.DRIFT, Status.NOT_PUBLISHED, Status.NOT_COMPARABLE], 0),
-        ([Status.SOURCE_INCONSISTENT], 0),
-        ([Status.REPRODUCED, Status.NOT_MEASURED], 3),
-        ([Status.NOT_MEASURED, Status.REFUTED, Status.REPRODUCED], 1),
-    ],
-)
-def test_the_worst_verdict_decides_the_exit_code(statuses, code):
-    verdicts = [
-        Verdict(checkpoint="c", metric="miou", published="1.0", measured=None, delta=None, status=status)
-        for status in statuses
-    ]
-    assert exit_code(verdicts) == code
 
 
 @pytest.mark.parametrize("module", ["verdict", "metrics", "ledger", "table", "formats"])

@@ -8,24 +8,14 @@ from typing import TYPE_CHECKING
 from ..audit import audit, scope_text
 from ..audit.findings import AUDIT_FORMATS, any_as_grave, as_records
 from ..audit.logs import cached_logs
+from ..console.exit_codes import ExitCode
 from ..manifest import load_manifest
 from ..publishers import SourceError, read_sources
 from ..publishers.import_file import Request, import_file
 from ..publishers.manifest_edit import EditError
 from ..results.model_index import EXPORTS
-from .shared.answer import (
-    OK,
-    REFUTED,
-    CommandError,
-    Data,
-    json_text,
-    require_file_place,
-    write,
-    write_file,
-    write_out,
-)
+from .shared.answer import CommandError, Data, json_text, require_file_place, write, write_file, write_out
 from .shared.arguments import recorded, selected
-from .shared.flags import USAGE
 
 if TYPE_CHECKING:
     import argparse
@@ -36,7 +26,7 @@ def run_audit(arguments: argparse.Namespace) -> int:
     try:
         documents = [document for path in arguments.source for document in read_sources(path)]
     except SourceError as error:
-        raise CommandError(str(error), USAGE) from error
+        raise CommandError(str(error), ExitCode.USAGE) from error
     manifest = load_manifest(arguments.manifest)
     logs = cached_logs(manifest)
     findings = audit(manifest, documents, logs)
@@ -44,7 +34,9 @@ def run_audit(arguments: argparse.Namespace) -> int:
         write(json_text(as_records(findings)))
     else:
         write(AUDIT_FORMATS[arguments.format](findings, scope_text(manifest, documents, logs)))
-    return REFUTED if arguments.fail_on and any_as_grave(findings, arguments.fail_on) else OK
+    return (
+        ExitCode.REFUTED if arguments.fail_on and any_as_grave(findings, arguments.fail_on) else ExitCode.OK
+    )
 
 
 def run_import(arguments: argparse.Namespace) -> int:
@@ -61,7 +53,7 @@ def run_import(arguments: argparse.Namespace) -> int:
     try:
         result = import_file(arguments.file, request, arguments.into)
     except (SourceError, EditError) as error:
-        raise CommandError(str(error), USAGE) from error
+        raise CommandError(str(error), ExitCode.USAGE) from error
     if arguments.into is None:
         write(Data(result.text))
     else:
@@ -69,7 +61,7 @@ def run_import(arguments: argparse.Namespace) -> int:
         write(f"{arguments.into}: {result.summary}")
     if result.left_out:
         print(f"zoo: left out of new entries, being in no table: {result.left_out}", file=sys.stderr)
-    return OK
+    return ExitCode.OK
 
 
 def run_export(arguments: argparse.Namespace) -> int:
@@ -80,4 +72,4 @@ def run_export(arguments: argparse.Namespace) -> int:
         chosen, documents, recorded(arguments.ledger) if arguments.ledger else ()
     )
     write_out(text, arguments.out)
-    return OK
+    return ExitCode.OK

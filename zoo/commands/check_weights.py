@@ -6,9 +6,10 @@ import sys
 from typing import TYPE_CHECKING
 
 from ...models.load.weights import WeightsError
+from ..console.exit_codes import ExitCode
 from ..manifest import load_manifest
 from ..weights.check import check, check_all, complete_lock, convert, exit_code, report_records, report_text
-from .shared.answer import INTEGRITY, OK, CommandError, json_text, write
+from .shared.answer import CommandError, json_text, write
 from .shared.arguments import only_one, selected
 
 if TYPE_CHECKING:
@@ -39,9 +40,9 @@ def run_convert(arguments: argparse.Namespace) -> int:
             row, arguments.file, arguments.out, force=arguments.force, unsafe=arguments.unsafe_load
         )
     except WeightsError as error:
-        raise CommandError(str(error), INTEGRITY) from error
+        raise CommandError(str(error), ExitCode.INTEGRITY) from error
     write(f"{row.id}: {target}")
-    return OK
+    return ExitCode.OK
 
 
 def _warn_of_unsafe(arguments: argparse.Namespace) -> None:

@@ -13,10 +13,10 @@ from ...evaluate.data.check.checker import HEADERS, SAMPLE, check
 from ...evaluate.data.datasets import DatasetError
 from ...evaluate.data.folder import CLASSES, folder_spec
 from ...reports.media import tabulate
+from ..console.exit_codes import ExitCode
 from ..console.progress import Bar
 from ..manifest import load_manifest, nearest
-from .shared.answer import CANNOT_MEASURE, CommandError, json_text, write
-from .shared.flags import USAGE
+from .shared.answer import CommandError, json_text, write
 
 if TYPE_CHECKING:
     import argparse
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from ...evaluate.data.datasets import DatasetSpec, Sample
     from ..manifest import Checkpoint, Manifest
 
-NOT_USABLE = 3
-"""Exit code where a data set that was asked for is not there or must not be measured on."""
 _SHOWN_CLASSES = 6
 _WIDTH = 100
 
@@ -36,7 +34,7 @@ _WIDTH = 100
 def run_data(arguments: argparse.Namespace) -> int:
     """`zoo data`: whether the data sets are whole and what they should be."""
     if arguments.folder and arguments.names:
-        raise CommandError("name data sets of the manifest or give --folder, not both", USAGE)
+        raise CommandError("name data sets of the manifest or give --folder, not both", ExitCode.USAGE)
     try:
         if arguments.folder:
             specs, root = [folder_spec(arguments.folder)], arguments.folder
@@ -46,9 +44,9 @@ def run_data(arguments: argparse.Namespace) -> int:
                 arguments.data_root,
             )
     except UnknownDataset as error:
-        raise CommandError(str(error), USAGE) from error
+        raise CommandError(str(error), ExitCode.USAGE) from error
     except DatasetError as error:
-        raise CommandError(str(error), CANNOT_MEASURE) from error
+        raise CommandError(str(error), ExitCode.CANNOT_MEASURE) from error
     reports = list(examine(specs, root, full=arguments.full, quiet=arguments.quiet))
     write(json_text(data_records(reports)) if arguments.json else data_text(reports))
     return exit_code(reports, named=bool(arguments.names or arguments.folder))
@@ -149,15 +147,15 @@ class _Bar:
         )
 
 
-def exit_code(reports: Sequence[Report], *, named: bool) -> int:
-    """3 where a data set has an error, else 0.
+def exit_code(reports: Sequence[Report], *, named: bool) -> ExitCode:
+    """CANNOT_MEASURE where a data set that was asked for is not there or must not be measured on, else OK.
 
     Where the user named none, all of the manifest were looked for: those that are simply not there do no
     harm as long as one is usable.
     """
-    if named or all(report.absent for report in reports):
-        return 0 if all(report.usable for report in reports) else NOT_USABLE
-    return 0 if all(report.usable or report.absent for report in reports) else NOT_USABLE
+    absent_is_fine = not named and not all(report.absent for report in reports)
+    sound = all(report.usable or (report.absent and absent_is_fine) for report in reports)
+    return ExitCode.OK if sound else ExitCode.CANNOT_MEASURE
 
 
 # --- for people --------------------------------------------------------------------------------------

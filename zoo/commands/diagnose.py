@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from ...evaluate.evidence import EvidenceError, EvidenceStore
 from ...evaluate.predict.device import DeviceError, numerics, resolve_device
 from ...reports.ledger import LedgerError
+from ..console.exit_codes import ExitCode
 from ..console.progress import Bars, diagnosis_bar
 from ..manifest import load_manifest
 from ..results.diagnosis import diagnose_claim, diagnosis_record, diagnosis_text
 from ..verify import DatasetShelf, NotMeasured, RowVerifier
-from .shared.answer import CANNOT_MEASURE, OK, REFUTED, CommandError, json_text, require_file_place, write_out
+from .shared.answer import CommandError, json_text, require_file_place, write_out
 from .shared.arguments import format_name
-from .shared.flags import USAGE
 from .verify import measuring_options
 
 if TYPE_CHECKING:
@@ -28,7 +28,9 @@ def run_diagnose(arguments: argparse.Namespace) -> int:
     claim = _accuracy_claim(row, arguments.metric)
     value = arguments.value or claim.printed
     if value is None:
-        raise CommandError(f"{row.id}: no {claim.metric} is printed; name a number with --value", USAGE)
+        raise CommandError(
+            f"{row.id}: no {claim.metric} is printed; name a number with --value", ExitCode.USAGE
+        )
     require_file_place("--out", arguments.out)
     as_json = _is_json(arguments)
     require_file_place("--ledger", arguments.ledger)
@@ -42,10 +44,10 @@ def run_diagnose(arguments: argparse.Namespace) -> int:
     except NotMeasured as absence:
         raise CommandError(absence.reason, absence.exit_code) from absence
     except (DeviceError, EvidenceError, LedgerError) as error:
-        raise CommandError(str(error), CANNOT_MEASURE) from error
+        raise CommandError(str(error), ExitCode.CANNOT_MEASURE) from error
     text = json_text(diagnosis_record(diagnosis)) if as_json else diagnosis_text(diagnosis)
     write_out(text, arguments.out)
-    return OK if diagnosis.is_reproduced or diagnosis.explanations else REFUTED
+    return ExitCode.OK if diagnosis.is_reproduced or diagnosis.explanations else ExitCode.REFUTED
 
 
 def _accuracy_claim(row: Checkpoint, metric: str) -> Claim:
@@ -53,7 +55,9 @@ def _accuracy_claim(row: Checkpoint, metric: str) -> Claim:
     claims = [claim for claim in row.claims if claim.metric == metric and claim.protocol]
     if not claims:
         known = ", ".join(dict.fromkeys(claim.metric for claim in row.claims if claim.protocol))
-        raise CommandError(f"{row.id}: no {metric} with a protocol is claimed; there are {known}", USAGE)
+        raise CommandError(
+            f"{row.id}: no {metric} with a protocol is claimed; there are {known}", ExitCode.USAGE
+        )
     return claims[-1]
 
 
@@ -63,6 +67,6 @@ def _is_json(arguments: argparse.Namespace) -> bool:
     name = format_name(arguments)
     if name not in {"text", "json"}:
         raise CommandError(
-            f"--out {arguments.out}: a diagnosis is text or JSON: end it in .txt or .json", USAGE
+            f"--out {arguments.out}: a diagnosis is text or JSON: end it in .txt or .json", ExitCode.USAGE
         )
     return name == "json"

@@ -12,10 +12,11 @@ import torch
 
 from ...evaluate.data.datasets import DatasetError, locate
 from ...reports.media import tabulate
+from ..console.exit_codes import ExitCode
 from ..fetch import fetch_action
 from ..files import places
 from ..manifest import load_manifest
-from .shared.answer import OK, json_text, write
+from .shared.answer import json_text, write
 
 if TYPE_CHECKING:
     import argparse
@@ -32,7 +33,7 @@ def run_doctor(arguments: argparse.Namespace) -> int:
     """`zoo doctor`: what this machine can measure."""
     findings = examine(load_manifest(arguments.manifest), arguments.data_root)
     write(json_text(findings) if arguments.json else doctor_text(findings))
-    return OK
+    return ExitCode.OK
 
 
 def examine(manifest: Manifest, data_root: Path | None) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from ...evaluate.evidence import EvidenceError, EvidenceStore
+from ..console.exit_codes import ExitCode
 from ..files import places
 from ..results.stored_series import (
     SHOWN_DIGITS,
@@ -23,8 +24,7 @@ from ..results.stored_series import (
     score,
     show_text,
 )
-from .shared.answer import CANNOT_MEASURE, NOTHING_SELECTED, OK, CommandError, json_text, write
-from .shared.flags import USAGE
+from .shared.answer import CommandError, json_text, write
 
 if TYPE_CHECKING:
     import argparse
@@ -37,19 +37,19 @@ def run_evidence(arguments: argparse.Namespace) -> int:
     reads = arguments.task in ("list", "show", "export") or (arguments.task == "prune" and arguments.dry_run)
     try:
         if arguments.task == "prune" and not path.is_file():
-            raise CommandError(f"{path}: no evidence there", CANNOT_MEASURE)
+            raise CommandError(f"{path}: no evidence there", ExitCode.CANNOT_MEASURE)
         with EvidenceStore(path, read_only=reads) as store:
             return _EVIDENCE_TASKS[arguments.task](store, arguments)
     except UnknownSeries as error:
-        raise CommandError(str(error), NOTHING_SELECTED) from error
+        raise CommandError(str(error), ExitCode.NOTHING_SELECTED) from error
     except EvidenceError as error:
-        raise CommandError(str(error), CANNOT_MEASURE) from error
+        raise CommandError(str(error), ExitCode.CANNOT_MEASURE) from error
 
 
 def _evidence_list(store: EvidenceStore, arguments: argparse.Namespace) -> int:
     held = chosen(holdings(store), arguments.series)
     write(json_text([record(holding) for holding in held]) if arguments.json else list_text(held))
-    return OK
+    return ExitCode.OK
 
 
 def _evidence_show(store: EvidenceStore, arguments: argparse.Namespace) -> int:
@@ -61,7 +61,7 @@ def _evidence_show(store: EvidenceStore, arguments: argparse.Namespace) -> int:
     else:
         write("\n\n\n".join(show_text(holding, found) for holding, found in pairs) or "no evidence yet")
     incomplete = arguments.scores and any(found is None for found in scores)
-    return CANNOT_MEASURE if incomplete else OK
+    return ExitCode.CANNOT_MEASURE if incomplete else ExitCode.OK
 
 
 def _evidence_export(store: EvidenceStore, arguments: argparse.Namespace) -> int:
@@ -73,19 +73,19 @@ def _evidence_export(store: EvidenceStore, arguments: argparse.Namespace) -> int
         if arguments.json
         else f"{answer['file']}: {images} images of {answer['series']} series, {arguments.file.stat().st_size} bytes"
     )
-    return OK
+    return ExitCode.OK
 
 
 def _evidence_merge(store: EvidenceStore, arguments: argparse.Namespace) -> int:
     records = bring_together(store, arguments.files)
     lines = [f"{found['file']}: {found['images']} images, {found['new']} of them new" for found in records]
     write(json_text(records) if arguments.json else "\n".join(lines))
-    return OK
+    return ExitCode.OK
 
 
 def _evidence_prune(store: EvidenceStore, arguments: argparse.Namespace) -> int:
     if not arguments.series and arguments.older is None:
-        raise CommandError("zoo evidence prune: name series, or give --older DAYS", USAGE)
+        raise CommandError("zoo evidence prune: name series, or give --older DAYS", ExitCode.USAGE)
     everything = holdings(store)
     held = chosen(everything, arguments.series)
     if arguments.older is not None:
@@ -108,7 +108,7 @@ def _evidence_prune(store: EvidenceStore, arguments: argparse.Namespace) -> int:
     images = sum({holding.series: holding.images for holding in held}.values())
     verb = "would be deleted" if arguments.dry_run else "deleted"
     print(f"zoo: {images} images of {len(keys_of(held))} series {verb}", file=sys.stderr)
-    return OK
+    return ExitCode.OK
 
 
 _EVIDENCE_TASKS: dict[str, Callable[[EvidenceStore, argparse.Namespace], int]] = {

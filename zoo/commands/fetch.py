@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..console.exit_codes import ExitCode
 from ..files import places
 from ..manifest import load_manifest
 from .fetch_answers import (
@@ -16,9 +17,8 @@ from .fetch_answers import (
     verify_cache,
     wanted_of,
 )
-from .shared.answer import OK, CommandError, fail, json_text, write
+from .shared.answer import CommandError, fail, json_text, write
 from .shared.arguments import selected
-from .shared.flags import USAGE
 
 if TYPE_CHECKING:
     import argparse
@@ -32,7 +32,7 @@ def run_fetch(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         answer = plan(wanted)
         write(json_text(answer.records) if arguments.json else answer.text)
-        return OK
+        return ExitCode.OK
     results, code = fetch_files(wanted, arguments)
     if arguments.json:
         write(json_text([result_record(result) for result in results]))
@@ -43,11 +43,15 @@ def _look_after_cache(arguments: argparse.Namespace) -> int:
     """`zoo fetch --list`, `--verify`, `--prune`, `--check-links`."""
     if arguments.task == "prune":
         if arguments.ids or arguments.where:
-            raise CommandError("--prune looks at the whole cache; leave out what selects rows", USAGE)
+            raise CommandError(
+                "--prune looks at the whole cache; leave out what selects rows", ExitCode.USAGE
+            )
         answer = prune_cache(load_manifest(arguments.manifest), dry_run=arguments.dry_run)
     elif arguments.task == "check-links":
         if arguments.offline or places.is_offline():
-            raise CommandError("--check-links asks the network, and --offline (or ZOO_OFFLINE) is set", USAGE)
+            raise CommandError(
+                "--check-links asks the network, and --offline (or ZOO_OFFLINE) is set", ExitCode.USAGE
+            )
         answer = check_links(selected(arguments), load_manifest(arguments.manifest), arguments)
     else:
         wanted = wanted_of(selected(arguments), papers=True)

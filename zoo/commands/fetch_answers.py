@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from ..console.exit_codes import ExitCode, gravest
 from ..console.progress import DownloadBars
 from ..fetch import FetchError, Patience, Wanted, wanted_action, wanted_papers, wanted_weights
 from ..fetch.batch import Result, fetch_all
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
     from ..manifest import Checkpoint, Manifest
 
-OK, GONE, NOT_HAD, NOT_THE_FILE = 0, 1, 3, 4
-
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """What a command has to say."""
@@ -29,7 +28,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     records: Any
     """The same for `--json`."""
-    exit_code: int = OK
+    exit_code: ExitCode = ExitCode.OK
     faults: tuple[str, ...] = ()
     """Messages for stderr."""
 
@@ -65,7 +64,7 @@ def plan(wanted: Iterable[Wanted]) -> Answer:
     )
 
 
-def fetch_files(wanted: list[Wanted], arguments: argparse.Namespace) -> tuple[list[Result], int]:
+def fetch_files(wanted: list[Wanted], arguments: argparse.Namespace) -> tuple[list[Result], ExitCode]:
     """Fetch; say of every file what became of it as soon as it is known; the results and the exit code.
 
     With `--json` only failures are told, on stderr.
@@ -83,7 +82,7 @@ def fetch_files(wanted: list[Wanted], arguments: argparse.Namespace) -> tuple[li
                 bars.say(str(result.error))
             elif not arguments.json:
                 bars.write(result_text(result))
-    return results, max((result.exit_code for result in results), default=OK)
+    return results, gravest(result.exit_code for result in results)
 
 
 def result_text(result: Result) -> str:
@@ -158,7 +157,7 @@ def verify_cache(wanted: Iterable[Wanted], home: Path) -> Answer:
     return Answer(
         text="\n".join([*lines, f"{sound} files sound, {len(faults)} damaged"]),
         records=holding_records(holdings),
-        exit_code=NOT_THE_FILE if faults else OK,
+        exit_code=ExitCode.INTEGRITY if faults else ExitCode.OK,
         faults=tuple(faults),
     )
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..console.exit_codes import ExitCode
 from ..manifest import json_schema
-from .shared.answer import OK, json_text, write
+from .shared.answer import json_text, write
 from .shared.arguments import selected
 from .show import list_records, list_table, protocol_text, show_records, show_text
 
@@ -17,7 +18,7 @@ def run_list(arguments: argparse.Namespace) -> int:
     """`zoo list`."""
     chosen = selected(arguments)
     write(json_text(list_records(chosen)) if arguments.json else list_table(chosen))
-    return OK
+    return ExitCode.OK
 
 
 def run_show(arguments: argparse.Namespace) -> int:
@@ -30,11 +31,11 @@ def run_show(arguments: argparse.Namespace) -> int:
         write("\n\n".join(protocol_text(protocol) for protocol in dict.fromkeys(protocols)))
     else:
         write("\n\n\n".join(show_text(checkpoint) for checkpoint in chosen))
-    return OK
+    return ExitCode.OK
 
 
 def run_schema(arguments: argparse.Namespace) -> int:
     """`zoo schema`: the manifest's JSON Schema."""
     del arguments
     write(json_text(json_schema()))
-    return OK
+    return ExitCode.OK

@@ -12,7 +12,7 @@ from ...reports import ledger
 from ...reports.media import tabulate
 from ...reports.metrics import METRICS
 from ...reports.table import WIDTH
-from ...reports.verdict import exit_code
+from ..console.exit_codes import ExitCode, of_verdicts
 from ..console.progress import row_bar
 from ..quantities.memory import (
     GIB,
@@ -25,9 +25,8 @@ from ..quantities.memory import (
     memory_rows,
     run_record,
 )
-from .shared.answer import CANNOT_MEASURE, CommandError, json_text, require_file_place, write
+from .shared.answer import CommandError, json_text, require_file_place, write
 from .shared.arguments import rows_that_print
-from .shared.flags import USAGE
 
 if TYPE_CHECKING:
     import argparse
@@ -57,7 +56,7 @@ def run_memory(arguments: argparse.Namespace) -> int:
         parts = rows if arguments.breakdown or len(rows) == 1 else []
         table = memory_table(rows, fits_gib=arguments.fits)
         write("\n\n\n".join([table, *(breakdown_text(row) for row in parts)]))
-    return exit_code(row.verdict for row in rows)
+    return of_verdicts(row.verdict for row in rows)
 
 
 def _memory_rows(chosen: Sequence[Checkpoint], arguments: argparse.Namespace) -> list[MemoryRow]:
@@ -71,9 +70,11 @@ def _memory_rows(chosen: Sequence[Checkpoint], arguments: argparse.Namespace) ->
             if device is not None:
                 ledger.append(arguments.ledger, run_record(row, device))
     except NotTrainable as error:
-        raise CommandError(str(error), USAGE if device is None else CANNOT_MEASURE) from error
+        raise CommandError(
+            str(error), ExitCode.USAGE if device is None else ExitCode.CANNOT_MEASURE
+        ) from error
     except ledger.LedgerError as error:
-        raise CommandError(str(error), CANNOT_MEASURE) from error
+        raise CommandError(str(error), ExitCode.CANNOT_MEASURE) from error
     return rows
 
 
@@ -82,10 +83,10 @@ def _training_device(arguments: argparse.Namespace) -> torch.device:
     try:
         device = resolve_device(arguments.device)
     except DeviceError as error:
-        raise CommandError(str(error), CANNOT_MEASURE) from error
+        raise CommandError(str(error), ExitCode.CANNOT_MEASURE) from error
     if device.type != "cuda":
         message = f"--device {arguments.device}: only a CUDA device counts its memory; leave --measure out to foretell it"
-        raise CommandError(message, CANNOT_MEASURE)
+        raise CommandError(message, ExitCode.CANNOT_MEASURE)
     return device
 
 

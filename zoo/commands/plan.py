@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..console.exit_codes import ExitCode
 from ..manifest import load_manifest
 from ..results.estimates import estimates, plan_record, plan_text, speeds
-from .shared.answer import CANNOT_MEASURE, OK, CommandError, json_text, write
+from .shared.answer import CommandError, json_text, write
 from .shared.arguments import recorded, selected
-from .shared.flags import USAGE
 
 if TYPE_CHECKING:
     import argparse
@@ -20,12 +20,14 @@ def run_plan(arguments: argparse.Namespace) -> int:
     records = recorded(arguments.ledger) if arguments.ledger.is_file() else []
     known = speeds(records, load_manifest(arguments.manifest), arguments.on)
     if arguments.on and not known.seconds_per_image:
-        raise CommandError(f"--on {arguments.on}: {arguments.ledger} has no measurement on it", USAGE)
+        raise CommandError(
+            f"--on {arguments.on}: {arguments.ledger} has no measurement on it", ExitCode.USAGE
+        )
     if not known.seconds_per_image and not arguments.tflops:
         raise CommandError(
             f"{arguments.ledger}: no measured speed there; run zoo verify --limit 20 on one row first, or state "
             "your device's throughput with --tflops",
-            CANNOT_MEASURE,
+            ExitCode.CANNOT_MEASURE,
         )
     found = estimates(chosen, known, arguments.tflops)
     write(
@@ -33,4 +35,4 @@ def run_plan(arguments: argparse.Namespace) -> int:
         if arguments.json
         else plan_text(found, known, arguments.gpus, arguments.tflops)
     )
-    return OK
+    return ExitCode.OK

@@ -9,13 +9,13 @@ import msgspec
 
 from ...evaluate.predict.device import DeviceError, numerics, resolve_device
 from ...models.load.weights import WeightsError
+from ..console.exit_codes import ExitCode
 from ..console.progress import byte_bar, picture_bar
 from ..engines.own_pictures import PredictError, find_pictures, predict_pictures
 from ..fetch import fetch
 from ..manifest import load_manifest
-from .shared.answer import CANNOT_MEASURE, INTEGRITY, OK, CommandError, json_text, write
+from .shared.answer import CommandError, json_text, write
 from .shared.arguments import named_protocol
-from .shared.flags import USAGE
 
 if TYPE_CHECKING:
     import argparse
@@ -33,9 +33,9 @@ def run_predict(arguments: argparse.Namespace) -> int:
         pictures = find_pictures(arguments.images, arguments.out / row.id)
         device = resolve_device(arguments.device)
     except PredictError as error:
-        raise CommandError(str(error), USAGE) from error
+        raise CommandError(str(error), ExitCode.USAGE) from error
     except DeviceError as error:
-        raise CommandError(str(error), CANNOT_MEASURE) from error
+        raise CommandError(str(error), ExitCode.CANNOT_MEASURE) from error
     model = _loaded(row, arguments).to(device)
     done = []
     try:
@@ -48,10 +48,10 @@ def run_predict(arguments: argparse.Namespace) -> int:
                 elif not arguments.json:
                     write(f"{prediction.image}: {prediction.labels}, {prediction.overlay}")
     except PredictError as error:
-        raise CommandError(str(error), CANNOT_MEASURE) from error
+        raise CommandError(str(error), ExitCode.CANNOT_MEASURE) from error
     if arguments.json:
         write(json_text([msgspec.to_builtins(prediction) for prediction in done]))
-    return CANNOT_MEASURE if any(prediction.fault for prediction in done) else OK
+    return ExitCode.CANNOT_MEASURE if any(prediction.fault for prediction in done) else ExitCode.OK
 
 
 def _loaded(row: Checkpoint, arguments: argparse.Namespace) -> nn.Module:
@@ -61,4 +61,4 @@ def _loaded(row: Checkpoint, arguments: argparse.Namespace) -> nn.Module:
     try:
         return row.load(path)
     except WeightsError as error:
-        raise CommandError(str(error), INTEGRITY) from error
+        raise CommandError(str(error), ExitCode.INTEGRITY) from error

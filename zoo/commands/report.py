@@ -11,12 +11,13 @@ from ...evaluate.regular_files import read_text
 from ...reports.difference import short_difference
 from ...reports.records import format_records
 from ...reports.verdict import Status
+from ..console.exit_codes import ExitCode
 from ..manifest import load_manifest
 from ..results.answers import Answers, answering, definition_records, judge_ledger, report_row
 from ..results.background import background
-from .shared.answer import CANNOT_MEASURE, OK, REFUTED, CommandError, fail, write, write_out
+from .shared.answer import CommandError, fail, write, write_out
 from .shared.arguments import format_name, recorded, selected, warn_of_strangers
-from .shared.flags import DEFAULT_LEDGER, USAGE
+from .shared.flags import DEFAULT_LEDGER
 from .shared.tables import print_tables, tables_text
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 def run_report(arguments: argparse.Namespace) -> int:
     """`zoo report`: the tables again from the ledger or from stored counts, without measuring."""
     if arguments.check and arguments.out:
-        raise CommandError("--check FILE writes nothing, --out FILE writes: give one of them", USAGE)
+        raise CommandError("--check FILE writes nothing, --out FILE writes: give one of them", ExitCode.USAGE)
     format_name(arguments)  # a wrong one is told before anything is read or predicted
     chosen = selected(arguments)
     records = _from_evidence(arguments.evidence) if arguments.evidence else recorded(arguments.ledger)
@@ -49,7 +50,13 @@ def run_report(arguments: argparse.Namespace) -> int:
         return _check_file(tables_text(rows, about, arguments), arguments.check)
     print_tables(rows, about, arguments)
     refuted = any(verdict.status is Status.REFUTED for row in rows for verdict in row.verdicts)
-    return REFUTED if refuted else CANNOT_MEASURE if arguments.pictures and not pictures else OK
+    return (
+        ExitCode.REFUTED
+        if refuted
+        else ExitCode.CANNOT_MEASURE
+        if arguments.pictures and not pictures
+        else ExitCode.OK
+    )
 
 
 def _note(arguments: argparse.Namespace) -> str:
@@ -83,7 +90,7 @@ def _from_evidence(path: Path) -> list[Measurement]:
         with EvidenceStore(path, read_only=True) as store:
             found = list(finished(store))
     except EvidenceError as error:
-        raise CommandError(str(error), CANNOT_MEASURE) from error
+        raise CommandError(str(error), ExitCode.CANNOT_MEASURE) from error
     for absence in found:
         if isinstance(absence, str):
             print(f"zoo: warning: {path}: {absence}", file=sys.stderr)
@@ -92,15 +99,15 @@ def _from_evidence(path: Path) -> list[Measurement]:
 
 def _print_definitions(chosen: Iterable[Checkpoint], answers: Answers, arguments: argparse.Namespace) -> int:
     if format_name(arguments) in {"html", "junit"}:
-        raise CommandError("--definitions is a plain table: --format text, md, csv or json", USAGE)
+        raise CommandError("--definitions is a plain table: --format text, md, csv or json", ExitCode.USAGE)
     records = definition_records(chosen, answers)
     if not records:
         raise CommandError(
             f"{arguments.ledger}: no measured mIoU of the chosen checkpoints there; run zoo verify first",
-            CANNOT_MEASURE,
+            ExitCode.CANNOT_MEASURE,
         )
     write_out(format_records(records, format_name(arguments)), arguments.out)
-    return OK
+    return ExitCode.OK
 
 
 def _check_file(text: str, path: Path) -> int:
@@ -110,11 +117,11 @@ def _check_file(text: str, path: Path) -> int:
     except OSError as error:
         raise CommandError(
             f"--check {path}: cannot read it: {error.strerror or error}; zoo report --out {path} writes it",
-            USAGE,
+            ExitCode.USAGE,
         ) from error
     difference = short_difference(found, text.rstrip("\n") + "\n")
     if not difference:
-        return OK
+        return ExitCode.OK
     write(difference)
     again = "the ledger, the manifest or the program say otherwise; write it again with zoo report --out"
-    return fail(f"{path}: not what the measurements give: {again} {path}", REFUTED)
+    return fail(f"{path}: not what the measurements give: {again} {path}", ExitCode.REFUTED)

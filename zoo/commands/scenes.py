@@ -6,10 +6,10 @@ import sys
 from typing import TYPE_CHECKING
 
 from ...evaluate.predict.device import DeviceError, resolve_device
+from ..console.exit_codes import ExitCode
 from ..results.pictures import scenes
-from .shared.answer import CANNOT_MEASURE, CommandError
+from .shared.answer import CommandError
 from .shared.arguments import format_name
-from .shared.flags import USAGE
 
 if TYPE_CHECKING:
     import argparse
@@ -25,12 +25,12 @@ def made_scenes(
 ) -> list[Scene]:
     """`zoo report --pictures`: a few images of every row whose mIoU was measured."""
     if format_name(arguments) != "html":
-        raise CommandError("--pictures belongs to --format html", USAGE)
+        raise CommandError("--pictures belongs to --format html", ExitCode.USAGE)
     names = {record.checkpoint for record in measured if record.metric == "miou"}
     try:
         device = resolve_device(arguments.device)
     except DeviceError as error:
-        raise CommandError(str(error), CANNOT_MEASURE) from error
+        raise CommandError(str(error), ExitCode.CANNOT_MEASURE) from error
     rows = [checkpoint for checkpoint in chosen if checkpoint.id in names]
     found = list(scenes(rows, arguments.pictures, arguments.data_root, device))
     absences = (
@@ -41,7 +41,7 @@ def made_scenes(
     if absences and arguments.check:
         raise CommandError(
             f"--check {arguments.check}: cannot be compared for want of its pictures: {absences[0]}",
-            CANNOT_MEASURE,
+            ExitCode.CANNOT_MEASURE,
         )
     for absence in absences:
         print(f"zoo: warning: {absence}", file=sys.stderr)

@@ -11,11 +11,11 @@ from ...evaluate.predict.device import DeviceError
 from ...reports import ledger
 from ...reports.media import tabulate
 from ...reports.table import WIDTH
-from ...reports.verdict import exit_code
+from ..console.exit_codes import ExitCode, of_verdicts
 from ..console.progress import timing_bar
 from ..quantities.speed import NoSpeed, SpeedOptions, sweep, time_row
 from ..quantities.speed_verdicts import METRIC, SHAPE_NOTE, conditions, judge_speed, network_of, with_shape
-from .shared.answer import CANNOT_MEASURE, OK, CommandError, json_text, require_file_place, write
+from .shared.answer import CommandError, json_text, require_file_place, write
 from .shared.arguments import rows_that_print
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def run_speed(arguments: argparse.Namespace) -> int:
     )
     verdicts = {verdict.checkpoint: verdict for verdict in told}
     write(json_text(speed_records(runs, verdicts)) if arguments.json else speed_table(runs, verdicts, shapes))
-    return exit_code(told) if told else OK
+    return of_verdicts(told) if told else ExitCode.OK
 
 
 def _speed_runs(rows: Iterable[Checkpoint], arguments: argparse.Namespace) -> list[SpeedRun]:
@@ -72,7 +72,7 @@ def _speed_runs(rows: Iterable[Checkpoint], arguments: argparse.Namespace) -> li
                 runs.append(timing_bar(steps, row.id, quiet=arguments.quiet))
                 ledger.append(arguments.ledger, runs[-1].measurement)
     except (DeviceError, NoSpeed, ledger.LedgerError) as error:
-        raise CommandError(str(error), CANNOT_MEASURE) from error
+        raise CommandError(str(error), ExitCode.CANNOT_MEASURE) from error
     return runs
 
 

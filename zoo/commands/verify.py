@@ -11,6 +11,7 @@ from ...evaluate.evidence import EvidenceError
 from ...evaluate.predict.device import DeviceError
 from ...reports.ledger import LedgerError
 from ...reports.media import tabulate
+from ..console.exit_codes import ExitCode
 from ..console.progress import Bars
 from ..console.signals import exit_code as interrupt_exit_code
 from ..engines.local import EngineError
@@ -24,9 +25,8 @@ from ..results.regression import Run, announce, differences_of, exit_code, updat
 from ..verify import Options, verify
 from ..verify import exit_code as verdicts_exit_code
 from .data import DataMisfit, on_folder
-from .shared.answer import CANNOT_MEASURE, NOTHING_SELECTED, OK, CommandError, require_file_place, write
+from .shared.answer import CommandError, require_file_place, write
 from .shared.arguments import format_name, named_protocol, only_one, selected
-from .shared.flags import USAGE
 from .shared.tables import print_tables
 
 if TYPE_CHECKING:
@@ -87,9 +87,9 @@ def _on_folder(chosen: Iterable[Checkpoint], arguments: argparse.Namespace) -> l
     try:
         rows = on_folder(chosen, arguments.folder)
     except DataMisfit as error:
-        raise CommandError(str(error), USAGE) from error
+        raise CommandError(str(error), ExitCode.USAGE) from error
     except DatasetError as error:
-        raise CommandError(str(error), CANNOT_MEASURE) from error
+        raise CommandError(str(error), ExitCode.CANNOT_MEASURE) from error
     arguments.data_root = arguments.folder
     return rows
 
@@ -118,19 +118,19 @@ def _require_parts_that_go_together(arguments: argparse.Namespace) -> None:
     if arguments.until_sure and (arguments.limit or arguments.shard or arguments.folder):
         raise CommandError(
             "--until-sure judges a claim from all the images of its data set; leave out --limit, --shard and --folder",
-            USAGE,
+            ExitCode.USAGE,
         )
     of_its_own = arguments.limit or arguments.folder or arguments.protocol or arguments.precision != "fp32"
     if arguments.save_baseline and of_its_own:
         raise CommandError(
             "--save-baseline keeps what the claims are, and this measures something else; leave out --limit, --folder, "
             "--protocol and --precision",
-            USAGE,
+            ExitCode.USAGE,
         )
     if arguments.file and arguments.engine == "ray":
-        raise CommandError("--engine ray: nodes fetch weights themselves; leave --file out", USAGE)
+        raise CommandError("--engine ray: nodes fetch weights themselves; leave --file out", ExitCode.USAGE)
     if arguments.address and arguments.engine != "ray":
-        raise CommandError("--address is a Ray cluster's; add --engine ray", USAGE)
+        raise CommandError("--address is a Ray cluster's; add --engine ray", ExitCode.USAGE)
 
 
 def _require_metrics(chosen: Iterable[Checkpoint], metrics: Iterable[str]) -> None:
@@ -138,7 +138,7 @@ def _require_metrics(chosen: Iterable[Checkpoint], metrics: Iterable[str]) -> No
     claimed = {claim.metric for checkpoint in chosen for claim in checkpoint.claims}
     for metric in metrics:
         if metric not in claimed:
-            raise CommandError(f"no chosen checkpoint claims {metric}", NOTHING_SELECTED)
+            raise CommandError(f"no chosen checkpoint claims {metric}", ExitCode.NOTHING_SELECTED)
 
 
 def _plan(chosen: Iterable[Checkpoint], arguments: argparse.Namespace) -> int:
@@ -151,7 +151,7 @@ def _plan(chosen: Iterable[Checkpoint], arguments: argparse.Namespace) -> int:
             data = str(error)
         rows.append([checkpoint.id, fetch_action(checkpoint).value, data])
     write(tabulate(rows, ["id", "weights", "data"], maxcolwidths=[None, None, 80]))
-    return OK
+    return ExitCode.OK
 
 
 def verify_and_print(chosen: Iterable[Checkpoint], options: Options, arguments: argparse.Namespace) -> int:
@@ -173,7 +173,7 @@ def _verified(chosen: Iterable[Checkpoint], options: Options, arguments: argpars
         message = _interrupted(bars.counted, options, arguments)
         raise CommandError(message, interrupt_exit_code(interrupt)) from None
     except (DeviceError, EngineError, EvidenceError, LedgerError) as error:
-        raise CommandError(str(error), CANNOT_MEASURE) from error
+        raise CommandError(str(error), ExitCode.CANNOT_MEASURE) from error
     finally:
         if outcomes and not is_whole:
             _print_outcomes(outcomes, options.tolerance, arguments)
@@ -233,7 +233,7 @@ def _stored_states(arguments: argparse.Namespace) -> StoredStates:
         flag = "--save-baseline"
         saved = read_saved(arguments.save_baseline, manifest) if arguments.save_baseline else None
     except BaselineError as error:
-        raise CommandError(f"{flag} {error}", USAGE) from error
+        raise CommandError(f"{flag} {error}", ExitCode.USAGE) from error
     return StoredStates(baseline, saved or baseline)
 
 
@@ -263,6 +263,6 @@ def _save(update: Update, path: Path) -> None:
     try:
         write_state(path, update.state)
     except BaselineError as error:
-        raise CommandError(f"--save-baseline {error}", USAGE) from error
+        raise CommandError(f"--save-baseline {error}", ExitCode.USAGE) from error
     if update.text():
         print(f"zoo: {path}: {update.text()}", file=sys.stderr)

@@ -9,6 +9,8 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from .exit_codes import of_signal
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
@@ -22,8 +24,7 @@ class Ended(KeyboardInterrupt):
 
     def __init__(self, number: int = signal.SIGINT) -> None:
         super().__init__(signal.Signals(number).name)
-        self.exit_code = 128 + number
-        """As a shell reports a process that the signal ended: 130 for Ctrl-C, 143 for SIGTERM."""
+        self.exit_code = of_signal(number)
 
 
 def exit_code(interrupt: KeyboardInterrupt) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 import msgspec
 
+from ..console.exit_codes import ExitCode
 from . import Fetched, FetchError, IntegrityError, Patience, Progress, Wanted, cache, fetch_wanted, unforeseen
 
 if TYPE_CHECKING:
@@ -27,9 +28,11 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     error: FetchError | None = None
 
     @property
-    def exit_code(self) -> int:
-        """0; 3 where the file could not be had; 4 where it is another one."""
-        return 0 if self.error is None else 4 if isinstance(self.error, IntegrityError) else 3
+    def exit_code(self) -> ExitCode:
+        """INTEGRITY where the file is another one, CANNOT_MEASURE where it could not be had."""
+        if self.error is None:
+            return ExitCode.OK
+        return ExitCode.INTEGRITY if isinstance(self.error, IntegrityError) else ExitCode.CANNOT_MEASURE
 
 
 class Display(Protocol):

@@ -13,6 +13,7 @@ from urllib.parse import urljoin, urlsplit
 import msgspec
 
 from ...reports.media import tabulate
+from ..console.exit_codes import ExitCode
 from ..files.urls import shown_url
 from . import unforeseen, wanted_weights
 from .batch import in_threads
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
     from ..manifest import Checkpoint, Manifest
 
 CONNECTIONS_PER_HOST = 4
-EVIDENCE_LOST, NOT_TOLD = 1, 3
-"""Exit codes: a claim's evidence is gone; it could not be asked for."""
 
 LinkKind = Literal["weights", "log", "config", "document", "homepage"]
 State = Literal["ok", "moved", "gone", "refused", "no answer", "wrong size", "wrong type"]
@@ -240,8 +239,8 @@ def _moved_to(response: requests.Response) -> str | None:
     return place and shown_url(place)
 
 
-def exit_code(checked: Iterable[Checked]) -> int:
-    """1 where evidence is gone, 3 where it could not be asked for, else 0.
+def exit_code(checked: Iterable[Checked]) -> ExitCode:
+    """REFUTED where evidence is gone, CANNOT_MEASURE where it could not be asked for, else OK.
 
     Evidence are a row's weights, log and config and its claims' documents, each of which one good URL saves; the
     homepage of a data set is none.
@@ -253,8 +252,8 @@ def exit_code(checked: Iterable[Checked]) -> int:
                 states.setdefault((one.link.kind, owner), set()).add(one.state)
     failed = [found for found in states.values() if not found & _THERE]
     if any(found <= _LOST for found in failed):
-        return EVIDENCE_LOST
-    return NOT_TOLD if failed else 0
+        return ExitCode.REFUTED
+    return ExitCode.CANNOT_MEASURE if failed else ExitCode.OK
 
 
 def links_text(checked: Sequence[Checked]) -> str:

@@ -21,6 +21,7 @@ from ...reports import ledger
 from ...reports.metrics import METRICS, MetricName
 from ...reports.speed_shape import ALLOWED_RATIO, fit_shape
 from ...reports.verdict import Status
+from ..console.exit_codes import ExitCode, gravest
 from ..files.writing import write_whole
 from ..quantities.measurement import Measurement
 from .answers import Answers, judge_ledger
@@ -36,8 +37,6 @@ VERSION = 1
 EXACT = 1e-6
 """Largest difference, in the metric's unit, of figures that are the same."""
 SPEED = "fps"
-GONE_CODE = 6
-"""Exit code where a claim that the stored state knows is no longer in the manifest."""
 Confirm: TypeAlias = "Callable[[Sequence[str]], Mapping[str, float]]"
 """Measures the speed of these checkpoints once more: id -> images a second."""
 ANEW = "restore it, or delete it and write it again with zoo verify --save-baseline"
@@ -64,6 +63,9 @@ class Change(enum.Enum):
     UNCHANGED = "unchanged"
     LOST = "could not measure"
     """Measured then, or asked for the first time, and there is no figure now."""
+
+
+_CODES = {Change.WORSE: ExitCode.REFUTED, Change.LOST: ExitCode.CANNOT_MEASURE, Change.GONE: ExitCode.GONE}
 
 
 class StoredClaim(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,11 +130,9 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
         return self.checkpoint, self.metric, self.date
 
     @property
-    def exit_code(self) -> int:
+    def exit_code(self) -> ExitCode:
         """What this difference alone ends the command with."""
-        if self.is_refuted:
-            return 1
-        return {Change.WORSE: 1, Change.LOST: 3, Change.GONE: GONE_CODE}.get(self.change, 0)
+        return ExitCode.REFUTED if self.is_refuted else _CODES.get(self.change, ExitCode.OK)
 
     def text(self) -> str:
         """`ID mIoU: worse, 76.63 → 76.43 (-0.20)`, with the reason."""
@@ -518,10 +518,9 @@ def _speed(
 # --- what is told -------------------------------------------------------------------------------------
 
 
-def exit_code(differences: Iterable[Difference]) -> int:
-    """1 where a claim is worse or a new one refuted, else 6 where one is gone, else 3 where one is lost, else 0."""
-    codes = {difference.exit_code for difference in differences}
-    return next((code for code in (1, GONE_CODE, 3) if code in codes), 0)
+def exit_code(differences: Iterable[Difference]) -> ExitCode:
+    """The gravest of what the differences end the command with."""
+    return gravest(difference.exit_code for difference in differences)
 
 
 def differences_text(differences: Sequence[Difference]) -> str:

@@ -18,8 +18,9 @@ from ...reports.formats import FORMATS
 from ...reports.media import annotation, markdown_line, unfiltered
 from ...reports.table import Footnotes, figure
 from ...reports.verdict import Status, Verdict
+from ..console.exit_codes import ExitCode
 from ..manifest import Manifest, claim_lines
-from ..verify import NOT_THE_FILE, Options, Outcome, verify
+from ..verify import Options, Outcome, verify
 from ..verify import exit_code as outcomes_exit_code
 from . import baseline
 from .answers import report_row
@@ -98,10 +99,10 @@ def _again(run: Run, rows: Sequence[str]) -> dict[str, float]:
     return {o.checkpoint.id: o.verdict.measured for o in outcomes if o.verdict.measured is not None}
 
 
-def exit_code(run: Run, differences: Sequence[Difference] | None) -> int:
+def exit_code(run: Run, differences: Sequence[Difference] | None) -> ExitCode:
     """Of the verdicts; with a stored state only changes count, and files that are not what they claim to be."""
     code = outcomes_exit_code(run.outcomes)
-    if differences is None or code == NOT_THE_FILE:
+    if differences is None or code is ExitCode.INTEGRITY:
         return code
     return baseline.exit_code(differences)
 
@@ -167,7 +168,7 @@ def with_changes(about: Background, run: Run, differences: Sequence[Difference] 
     """The background with the changes in it, and where the claims stand that are gone."""
     if differences is None:
         return about
-    broken = {_key(o.verdict): o.verdict.reason for o in run.outcomes if o.exit_code == NOT_THE_FILE}
+    broken = {_key(o.verdict): o.verdict.reason for o in run.outcomes if o.exit_code is ExitCode.INTEGRITY}
     lost = {one.key: _place_of_gone(run, one.key) for one in differences if one.key not in about.places}
     changes = tuple(_claim_change(one, broken.get(one.key, "")) for one in differences)
     return msgspec.structs.replace(about, changes=changes, places={**lost, **about.places})

@@ -16,6 +16,7 @@ from ...models.load.checkpoint_file import CheckpointFile, open_checkpoint, writ
 from ...models.load.health import Finding, canary, content_digest, findings
 from ...models.load.weights import WeightsError, class_counts, convert_keys, idle_keys, load_weights, shown
 from ...reports.media import tabulate
+from ..console.exit_codes import ExitCode, gravest
 from ..fetch import Action, fetch_action, file_sha256, weights_path
 from ..fetch.lock import lock_for
 from ..files import places
@@ -28,14 +29,13 @@ if TYPE_CHECKING:
 
     from ..manifest import Checkpoint
 
-SOUND, NOT_HAD, UNSOUND = 0, 3, 4
-"""Exit codes: every file is sound; one could not be had; one is not to be used."""
-
 HashState = Literal["verified", "none published", "differs", "not comparable", "not read"]
 """What the publisher's hash says of a file; "not comparable" in another container than the publisher's."""
 
 REPORT_FIELDS = ("path", "container", "sha256", "hash_state", "content_digest", "parameters", "canary")
 
+_CODES = {"error": ExitCode.INTEGRITY, "absent": ExitCode.CANNOT_MEASURE, "warning": ExitCode.OK}
+"""Gravity of a finding -> what it ends the command with."""
 _REMAINS = {
     "optim": "The optimizer's state is of no use here and makes the file up to three times as large",
     "sched": "The schedule's state is of no use here",
@@ -152,10 +152,9 @@ def complete_lock(checkpoints: Iterable[Checkpoint], reports: Iterable[Report]) 
             lock_for(row).complete(row.id, report.sha256, report.content_digest)
 
 
-def exit_code(reports: Iterable[Report]) -> int:
-    """4 where a file is not to be used, else 3 where one could not be had, else 0."""
-    found = {finding.gravity for report in reports for finding in report.findings}
-    return UNSOUND if "error" in found else NOT_HAD if "absent" in found else SOUND
+def exit_code(reports: Iterable[Report]) -> ExitCode:
+    """INTEGRITY where a file is not to be used, else CANNOT_MEASURE where one could not be had, else OK."""
+    return gravest(_CODES[finding.gravity] for report in reports for finding in report.findings)
 
 
 def convert(
@@ -446,4 +445,4 @@ def _block(report: Report) -> str:
 
 def _judgement(report: Report) -> str:
     code = exit_code([report])
-    return {SOUND: "sound", NOT_HAD: "not there", UNSOUND: "not to be used"}[code]
+    return {ExitCode.CANNOT_MEASURE: "not there", ExitCode.INTEGRITY: "not to be used"}.get(code, "sound")

@@ -8,15 +8,11 @@ import sys
 from typing import TYPE_CHECKING
 
 from ....reports.media import short_lines
+from ...console.exit_codes import ExitCode
 from ...files.writing import write_whole
-from .flags import USAGE
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-OK, REFUTED, CANNOT_MEASURE, INTEGRITY, NOTHING_SELECTED = 0, 1, 3, 4, 5
-INTERNAL = 70
-"""EX_SOFTWARE of sysexits.h: an error that nobody foresaw, which must not pass for a verdict."""
 
 
 class Data(str):
@@ -63,7 +59,7 @@ def write_file(path: Path, text: str) -> None:
     try:
         write_whole(path, text.encode("utf-8", "surrogateescape"))
     except OSError as error:
-        raise CommandError(f"{path}: cannot write: {error.strerror or error}", USAGE) from error
+        raise CommandError(f"{path}: cannot write: {error.strerror or error}", ExitCode.USAGE) from error
 
 
 def require_file_place(flag: str, path: Path | None) -> None:
@@ -73,4 +69,6 @@ def require_file_place(flag: str, path: Path | None) -> None:
     existing = next(place for place in (path, *path.absolute().parents) if place.exists())
     if path.is_dir() or not (existing.is_dir() or existing == path) or not os.access(existing, os.W_OK):
         found = "a folder" if path.is_dir() else f"{existing}, which cannot take it"
-        raise CommandError(f"{flag} {path}: expected a file that can be written, found {found}", USAGE)
+        raise CommandError(
+            f"{flag} {path}: expected a file that can be written, found {found}", ExitCode.USAGE
+        )

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from ....reports import ledger
 from ....reports.metrics import METRICS
+from ...console.exit_codes import ExitCode
 from ...manifest import load_manifest
 from ...manifest.selection import select
 from ...quantities.measurement import Measurement
-from .answer import NOTHING_SELECTED, CommandError
-from .flags import SUFFIXES, USAGE
+from .answer import CommandError
+from .flags import SUFFIXES
 
 if TYPE_CHECKING:
     import argparse
@@ -32,7 +33,7 @@ def selected(arguments: argparse.Namespace) -> list[Checkpoint]:
     if not chosen:
         raise CommandError(
             f"nothing selected by {' '.join([*arguments.ids, arguments.where]).strip()!r}; zoo list shows what there is",
-            NOTHING_SELECTED,
+            ExitCode.NOTHING_SELECTED,
         )
     return chosen
 
@@ -48,7 +49,7 @@ def rows_that_print(metric: str, arguments: argparse.Namespace) -> list[Checkpoi
 def only_one(chosen: Sequence[Checkpoint], rule: str) -> Checkpoint:
     """The chosen row, where a flag needs there to be no other."""
     if len(chosen) != 1:
-        raise CommandError(f"{rule}; {len(chosen)} were selected", USAGE)
+        raise CommandError(f"{rule}; {len(chosen)} were selected", ExitCode.USAGE)
     return chosen[0]
 
 
@@ -59,7 +60,7 @@ def named_protocol(arguments: argparse.Namespace) -> EvalProtocol | None:
     protocols = load_manifest(arguments.manifest).protocols
     if arguments.protocol not in protocols:
         raise CommandError(
-            f"unknown protocol {arguments.protocol!r}; there are {', '.join(protocols)}", USAGE
+            f"unknown protocol {arguments.protocol!r}; there are {', '.join(protocols)}", ExitCode.USAGE
         )
     return protocols[arguments.protocol]
 
@@ -67,15 +68,17 @@ def named_protocol(arguments: argparse.Namespace) -> EvalProtocol | None:
 def recorded(path: Path) -> list[Measurement]:
     """The measurements of a ledger; torn lines and unknown fields are told on stderr."""
     if not path.is_file():
-        raise CommandError(f"{path}: no ledger there; run zoo verify first or name one with --ledger", USAGE)
+        raise CommandError(
+            f"{path}: no ledger there; run zoo verify first or name one with --ledger", ExitCode.USAGE
+        )
     try:
         measurements, warnings = ledger.read_with_warnings(path, Measurement, Measurement.fault)
     except ledger.LedgerError as error:
-        raise CommandError(str(error), USAGE) from error
+        raise CommandError(str(error), ExitCode.USAGE) from error
     if warnings and not measurements:
         lost = warnings[0].partition(": ")[2]
         raise CommandError(
-            f"{path}: no whole measurement is left in it: {lost}; restore it from a copy", USAGE
+            f"{path}: no whole measurement is left in it: {lost}; restore it from a copy", ExitCode.USAGE
         )
     for warning in (*warnings, *map(_doubt, filter(_is_share, measurements))):
         print(f"zoo: warning: {warning}", file=sys.stderr)
@@ -116,11 +119,12 @@ def format_name(arguments: argparse.Namespace) -> str:
     by_suffix = _suffix_format(file) if file else "text"
     if asked is None and by_suffix is None:
         raise CommandError(
-            f"{file}: its suffix names no format; end it in {', '.join(SUFFIXES)}, or add --format", USAGE
+            f"{file}: its suffix names no format; end it in {', '.join(SUFFIXES)}, or add --format",
+            ExitCode.USAGE,
         )
     if asked and file and file.suffix in SUFFIXES and asked != by_suffix:
         raise CommandError(
-            f"{file}: its suffix says {by_suffix}, the flags say {asked}; change one of them", USAGE
+            f"{file}: its suffix says {by_suffix}, the flags say {asked}; change one of them", ExitCode.USAGE
         )
     return asked or by_suffix or "text"
 

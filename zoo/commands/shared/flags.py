@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from ....reports.metrics import METRICS
 from ....reports.verdict import Tolerance
+from ...console.exit_codes import ExitCode
 from ...files import places
 from ...files.named_files import named_file, named_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-USAGE = 2
 DEFAULT_LEDGER = Path("results/measurements.jsonl")
 ACCURACY_METRICS = ("miou", "miou_ms_flip", "miou_flip")
 FORMAT_NAMES = ("text", "md", "csv", "json", "html", "junit")
@@ -31,11 +31,11 @@ class _Parser(argparse.ArgumentParser):
         """As argparse has it, which calls it for the commands of a command too."""
         if self._subparsers is not None and not (sys.argv[1:] if args is None else args):
             self.print_help(sys.stderr)
-            self.exit(USAGE)
+            self.exit(ExitCode.USAGE)
         return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
-        self.exit(USAGE, f"zoo: {message}; see {self.prog} --help\n")
+        self.exit(ExitCode.USAGE, f"zoo: {message}; see {self.prog} --help\n")
 
 
 def build_parser() -> argparse.ArgumentParser:
