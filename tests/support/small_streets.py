@@ -9,17 +9,23 @@ from segbench.zoo.demo import STREETS, demo_checkpoints, serve
 from segbench.zoo.fetch import fetch
 from segbench.zoo.verify import Options
 
-PROTOCOL = EvalProtocol(name="small", base_scale=(64, 32))
+SIZE = 64, 32
+PROTOCOL = EvalProtocol(name="small", base_scale=SIZE)
 
 
-def small_streets(root, home):
-    """Write the scenes at an eighth of their size below `root`, weights into `home`; the demo's rows."""
+def shrink_streets(root, size):
+    """Write the scenes below `root`, nearest pixels; `size` takes (width, height) to the new ones."""
     for folder in ("images", "annotations"):
         for path in sorted((STREETS / folder).rglob("*.*")):
             target = root / path.relative_to(STREETS)
             target.parent.mkdir(parents=True, exist_ok=True)
             with Image.open(path) as picture:
-                picture.resize((64, 32), Image.Resampling.NEAREST).save(target)
+                picture.resize(size(*picture.size), Image.Resampling.NEAREST).save(target)
+
+
+def small_streets(root, home):
+    """Write the scenes at about an eighth of their size below `root`, weights into `home`; the demo's rows."""
+    shrink_streets(root, lambda *_: SIZE)
     with serve(STREETS) as server, pytest.MonkeyPatch.context() as patch:
         patch.setenv("ZOO_LOCK", str(home / "zoo.lock"))
         rows = demo_checkpoints(server)

@@ -1,6 +1,8 @@
 """`zoo diagnose` on the demo zoo: each planted fault is named, and an unknown one is not blamed on any."""
 
 import json
+from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import msgspec
@@ -9,6 +11,7 @@ import pytest
 import torch
 import yaml
 from PIL import Image
+from small_streets import shrink_streets
 
 from segbench.evaluate import EvalProtocol, SlidingWindow
 from segbench.evaluate.count.confusion import accuracy_scores, confusion_matrix
@@ -23,11 +26,14 @@ pytestmark = pytest.mark.slow
 ISANET = "isanet_r50-d8_w16_256x512_0.8k_streets"
 CPU = torch.device("cpu")
 SINGLE = EvalProtocol(base_scale=(512, 256))
-SMALL = EvalProtocol(base_scale=(384, 192))  # all pictures shrink: only then does smoothing show
-LARGE = EvalProtocol(base_scale=(640, 320))  # all pictures grow: the network's input size is not theirs
-SLIDE = EvalProtocol(base_scale=(512, 256), window=SlidingWindow(crop=(128, 256), stride=(85, 170)))
-SEVERAL = EvalProtocol(base_scale=(512, 256), scales=(0.5, 1.5), flip=True)
-PAIRS = EvalProtocol(base_scale=(512, 256), flip=True, flip_pairs=((0, 1), (6, 7)))
+
+# Of scenes at a quarter of their size: a diagnosis of several views is a hundred predictions of an image.
+QUARTER = 128, 64
+SMALL = EvalProtocol(base_scale=(96, 48))  # all pictures shrink: only then does smoothing show
+LARGE = EvalProtocol(base_scale=(192, 96))  # all pictures grow: the network's input size is not theirs
+SLIDE = EvalProtocol(base_scale=QUARTER, window=SlidingWindow(crop=(32, 64), stride=(21, 42)))
+SEVERAL = EvalProtocol(base_scale=QUARTER, scales=(0.5, 1.5), flip=True)
+PAIRS = EvalProtocol(base_scale=QUARTER, flip=True, flip_pairs=((0, 1), (6, 7)))
 
 
 def predicted(change):
@@ -44,7 +50,8 @@ def swapped_channels(model, image, protocol):
 def pillow_resize(model, image, protocol):
     """As a torchvision pipeline does it: Pillow's bilinear on the RGB picture, then the network."""
     height, width = image.shape[:2]
-    factor = min(384 / max(height, width), 192 / min(height, width))
+    long, short = protocol.base_scale
+    factor = min(long / max(height, width), short / min(height, width))
     size = int(width * factor + 0.5), int(height * factor + 0.5)
     small = Image.fromarray(image[:, :, ::-1].copy()).resize(size, Image.Resampling.BILINEAR)
     unresized = msgspec.structs.replace(protocol, base_scale=None)
@@ -79,33 +86,51 @@ PLANTS = {
 """Fault -> the row's true protocol, what the faulty tool did instead to images and to labels."""
 
 
+class Zoo(NamedTuple):
+    """What serves the whole module."""
+
+    home: Path
+    """Cache, ledger and evidence."""
+    small: Path
+    """The scenes of a quarter of their size."""
+    model: torch.nn.Module
+    planted: dict[str, str]
+    """Fault -> the number that the faulty tool has published, as far as it was asked for."""
+
+    def root(self, protocol):
+        """The scenes that a protocol is for."""
+        return STREETS if protocol is SINGLE else self.small
+
+
 @pytest.fixture(scope="module")
 def zoo(tmp_path_factory):
-    """A folder that serves as cache and ledger for the whole module, the model, and the demo's pictures."""
     home = tmp_path_factory.mktemp("diagnosis")
+    shrink_streets(home / "small", lambda width, height: (width // 4, height // 4))
     with serve(STREETS) as server:
         row = demo_checkpoints(server)[0]
         path = fetch(row, home=home)
-    labels = sorted((STREETS / "annotations/val").glob("*.png"))
-    pairs = [
-        (cv2.imread(str(STREETS / "images/val" / f"{label.stem}.jpg")), np.array(Image.open(label)))
-        for label in labels
-    ]
-    return home, row.load(path), pairs
+    return Zoo(home, home / "small", row.load(path), {})
 
 
 def plant(zoo, fault):
     """The number a faulty tool would have published, to two decimals."""
-    protocol, tool, relabelled = PLANTS[fault]
-    _, model, pairs = zoo
-    with torch.inference_mode():
-        counts = [
-            confusion_matrix(
-                tool(model, image, protocol).argmax(0).numpy(), relabelled(label.astype(np.int64)), 8
-            )
-            for image, label in pairs
-        ]
-    return f"{accuracy_scores(sum(counts)).miou_percent:.2f}"
+    if fault not in zoo.planted:
+        protocol, tool, relabelled = PLANTS[fault]
+        with torch.inference_mode():
+            counts = [
+                confusion_matrix(
+                    tool(zoo.model, image, protocol).argmax(0).numpy(), relabelled(label.astype(np.int64)), 8
+                )
+                for image, label in pictures(zoo.root(protocol))
+            ]
+        zoo.planted[fault] = f"{accuracy_scores(sum(counts)).miou_percent:.2f}"
+    return zoo.planted[fault]
+
+
+def pictures(root):
+    """All scenes, and their labels as stored."""
+    for label in sorted((root / "annotations/val").glob("*.png")):
+        yield cv2.imread(str(root / "images/val" / f"{label.stem}.jpg")), np.array(Image.open(label))
 
 
 def manifest_with(folder, protocol, printed):
@@ -121,24 +146,24 @@ def manifest_with(folder, protocol, printed):
     return path
 
 
-def diagnose(zoo, manifest, *flags):
-    home = zoo[0]
+def diagnose(zoo, manifest, *flags, data_root=STREETS):
     places = [
         "--data-root",
-        str(STREETS),
+        str(data_root),
         "--ledger",
-        str(home / "l.jsonl"),
+        str(zoo.home / "l.jsonl"),
         "--evidence",
-        str(home / "e.sqlite"),
+        str(zoo.home / "e.sqlite"),
     ]
     return main(["diagnose", ISANET, "--manifest", str(manifest), *places, "-q", *flags])
 
 
 @pytest.mark.parametrize("fault", PLANTS)
 def test_a_planted_fault_is_named(zoo, fault, tmp_path, capsys, monkeypatch):
-    monkeypatch.setenv("ZOO_HOME", str(zoo[0]))
-    manifest = manifest_with(tmp_path, PLANTS[fault][0], plant(zoo, fault))
-    assert diagnose(zoo, manifest, "--json") == 0
+    monkeypatch.setenv("ZOO_HOME", str(zoo.home))
+    protocol, _, _ = PLANTS[fault]
+    manifest = manifest_with(tmp_path, protocol, plant(zoo, fault))
+    assert diagnose(zoo, manifest, "--json", data_root=zoo.root(protocol)) == 0
     answer = json.loads(capsys.readouterr().out)
     assert not answer["is_reproduced"]
     assert answer["explanations"][0] == fault
@@ -152,7 +177,7 @@ def ask(zoo, manifest, capsys, *flags):
 @pytest.fixture
 def single(zoo, tmp_path, monkeypatch):
     """The demo's manifest with its single-scale protocol."""
-    monkeypatch.setenv("ZOO_HOME", str(zoo[0]))
+    monkeypatch.setenv("ZOO_HOME", str(zoo.home))
     return manifest_with(tmp_path, SINGLE, "76.63")
 
 
