@@ -106,20 +106,20 @@ def read_label(path: Path, form: LabelFiles, ignore_index: int, num_classes: int
     Raises:
         DatasetError: missing or unreadable file, no class indices in it, or such that publishers read otherwise.
     """
-    values = read_values(path, form, num_classes)
-    fault = why_too_large(values, form, num_classes, ignore_index) if num_classes else ""
-    if fault:
-        raise DatasetError(f"{path}: {fault}; {advice()}")
-    return map_values(values, form, ignore_index)
+    return map_values(read_values(path, form, ignore_index, num_classes), form, ignore_index)
 
 
-def read_values(path: Path, form: LabelFiles, num_classes: int = 0) -> Labels:
-    """Read a label file to H x W values as they are stored, before the form's rule.
+def read_values(path: Path, form: LabelFiles, ignore_index: int, num_classes: int = 0) -> Labels:
+    """Read a label file to H x W values as they are stored, before the form's rule; arguments and errors of `read_label`.
 
     Raises:
         DatasetError: as `read_label`.
     """
-    return _read_mat(path) if form.format == "mat" else _read_indices(path, form, num_classes)
+    values = _read_mat(path) if form.format == "mat" else _read_indices(path, form, num_classes)
+    fault = why_too_large(values, form, num_classes, ignore_index) if num_classes else ""
+    if fault:
+        raise DatasetError(f"{path}: {fault}; {advice()}")
+    return values
 
 
 def map_values(values: Labels, form: LabelFiles, ignore_index: int) -> Labels:

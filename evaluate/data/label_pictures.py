@@ -62,13 +62,15 @@ def why_ambiguous(picture: Image.Image, form: LabelFiles, num_classes: int) -> s
 
 
 def why_too_large(values: NDArray[np.integer], form: LabelFiles, num_classes: int, ignore_index: int) -> str:
-    """Why 16-bit values have no place among classes that 8 bits hold; empty where they have one."""
+    """Why values past 8 bits have no place among classes that 8 bits hold; empty where they have one."""
     largest = int(values.max(initial=0))
-    if largest <= _MOST_OF_8_BITS or max(num_classes, ignore_index) > _MOST_OF_8_BITS or form.value_map:
+    if largest <= _MOST_OF_8_BITS or max(num_classes, ignore_index, *form.value_map) > _MOST_OF_8_BITS:
         return ""
+    is_16_bit = values.dtype == np.uint16
+    upper = f", sssegmentation the upper byte ({largest >> 8})" if is_16_bit else ""
     return (
-        f"16-bit labels hold {largest}, though {num_classes} classes and the ignored {ignore_index} need 8 bits: "
-        f"mmsegmentation reads the remainder by 256 ({largest % 256}), sssegmentation the upper byte ({largest >> 8})"
+        f"{'16-bit ' * is_16_bit}labels hold {largest}, though {num_classes} classes and the ignored {ignore_index} need 8 bits: "
+        f"mmsegmentation reads the remainder by 256 ({largest % 256}){upper}"
     )
 
 
@@ -98,9 +100,13 @@ def why_greys(picture: Image.Image, values: NDArray[np.integer]) -> str:
 
 
 def stored_values(picture: Image.Image) -> NDArray[np.integer]:
-    """The values (H, W) of a picture that `why_no_labels` accepts."""
+    """The values (H, W) of a picture that `why_no_labels` accepts, in the type of their depth."""
     values = np.array(picture)
-    return values.astype(np.uint8) * _WHITE if picture.mode == "1" else values
+    if picture.mode == "1":
+        return values.astype(np.uint8) * _WHITE
+    if picture.mode == "I" and picture.format == "PNG":
+        return values.astype(np.uint16)  # Pillow before 11.3 has no mode of its own for them
+    return values.astype(np.uint16) if picture.mode == "I;16B" else values
 
 
 def advice() -> str:

@@ -179,7 +179,7 @@ def _count(sample: Sample, tally: Tally, looks: dict[str, Look]) -> str:
     """Decode a pair, look at its image and tally its label; why it cannot be, or nothing."""
     try:
         image = read_image(sample.image)
-        values = read_values(sample.label, tally.form)
+        values = read_values(sample.label, tally.form, tally.spec.ignore_index, len(tally.spec.classes))
     except DatasetError as error:
         return str(error)
     if image.shape[:2] != values.shape:
@@ -215,8 +215,8 @@ def _same_classes(
     one: Sample, form: LabelFiles, other: Sample, other_form: LabelFiles, spec: DatasetSpec
 ) -> bool:
     try:
-        first = read_label(one.label, form, spec.ignore_index)
-        second = read_label(other.label, other_form, spec.ignore_index)
+        first = read_label(one.label, form, spec.ignore_index, len(spec.classes))
+        second = read_label(other.label, other_form, spec.ignore_index, len(spec.classes))
     except DatasetError:
         return False
     return np.array_equal(first, second)

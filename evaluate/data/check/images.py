@@ -2,7 +2,7 @@
 
 Such files are readable and of the right size, so they cost a number its meaning without a word. The usual makers: 12-bit
 sensors saved in 16 bits (cv2 keeps the upper byte, which is nearly black), values from 0 to 1 saved as bytes, negatives,
-labels or depth maps in the images' place. Thresholds leave night scenes and black borders alone.
+labels or depth maps in the images' place, one channel of three, blur. Thresholds leave night scenes and black borders alone.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import cv2
 import numpy as np
 
+from .alignment import Fit, fit, mirrored_labels, misplaced_sky, sky_on_top
 from .findings import Finding, some
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -33,7 +34,15 @@ _SKY = "sky"
 _ENOUGH_SKY = 0.02
 _DAYLIGHT, _DARKER = 110, 40
 """Mean brightness of what is not sky in a negative by day, and how much darker its sky is than that."""
+_ON_TOP = 0.6
+"""Share of the sky's columns in which it begins at the upper end; photographs of streets have 0.96 on average."""
 _FEW = 3
+_CHANNELS = ("blue", "green", "red")
+_FAINT, _FULL = 24, 64
+"""Range of 99% of a channel: what JPEG leaves in an empty one, and that of another one that is not."""
+_NEAR, _FAR = 1, 8
+_BLURRED = 0.15
+"""Mean step over one pixel to that over eight: 0.29 and more in photographs, 0.15 after a Gaussian of 3 pixels, 1/8 in a slope."""
 
 
 class Look(NamedTuple):
@@ -48,6 +57,16 @@ class Look(NamedTuple):
     """All channels are alike."""
     negative: bool | None
     """Whether the labelled sky is far darker than the rest by day; None where there is too little sky to tell."""
+    sky_on_top: float | None
+    """Share of the labelled sky's columns that begin with it; None likewise."""
+    empty: tuple[str, ...]
+    """Channels without content, where another one has some."""
+    faint: tuple[str, ...]
+    """The same, with what JPEG leaves there."""
+    blurred: bool
+    """Neighbours differ as little as in a slope."""
+    fit: Fit | None
+    """Of the label's borders on the image's edges."""
 
 
 def look_at(pixels: Pixels, classes: Labels, sky: int | None) -> Look:
@@ -55,19 +74,47 @@ def look_at(pixels: Pixels, classes: Labels, sky: int | None) -> Look:
     blue, green, red = (pixels[:, :, channel] for channel in range(3))
     highest = np.maximum(np.maximum(blue, green), red)
     lowest = np.minimum(np.minimum(blue, green), red)
+    has_sky = sky is not None and _ENOUGH_SKY <= float((classes == sky).mean()) <= 1 - _ENOUGH_SKY
     return Look(
         digest=hashlib.sha256(pixels.tobytes()).digest(),
         flat=all(int(channel.max()) - int(channel.min()) <= _SAME for channel in (blue, green, red)),
         dark=float((highest < _DARK).mean()) >= _NEARLY_ALL,
         bright=float((lowest > _BRIGHT).mean()) >= _NEARLY_ALL,
         grey=bool((highest - lowest <= _SAME).all()),
-        negative=None if sky is None else _is_negative(pixels, classes == sky),
+        negative=_is_negative(pixels, classes == sky) if has_sky else None,
+        sky_on_top=sky_on_top(classes == sky) if has_sky else None,
+        empty=_empty_channels([int(np.ptp(channel)) for channel in (blue, green, red)], _SAME),
+        faint=_empty_channels([_range(channel) for channel in (blue, green, red)], _FAINT),
+        blurred=_is_blurred(pixels),
+        fit=fit(pixels, classes),
     )
 
 
-def _is_negative(pixels: Pixels, sky: NDArray[np.bool_]) -> bool | None:
-    if not _ENOUGH_SKY <= float(sky.mean()) <= 1 - _ENOUGH_SKY:
-        return None
+def _range(channel: NDArray[np.uint8]) -> int:
+    """Between the darkest and the brightest of 99% of the values."""
+    counts = np.bincount(channel.ravel(), minlength=256).cumsum() / channel.size
+    return int(np.searchsorted(counts, 0.995) - np.searchsorted(counts, 0.005))
+
+
+def _empty_channels(ranges: Sequence[int], most: int) -> tuple[str, ...]:
+    if max(ranges) < _FULL:
+        return ()
+    return tuple(name for name, found in zip(_CHANNELS, ranges, strict=True) if found <= most)
+
+
+def _is_blurred(pixels: Pixels) -> bool:
+    grey = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
+    if min(grey.shape) <= _FAR:
+        return False
+    near, far = (
+        float(cv2.absdiff(grey[:, step:], grey[:, :-step]).mean())
+        + float(cv2.absdiff(grey[step:], grey[:-step]).mean())
+        for step in (_NEAR, _FAR)
+    )
+    return near <= _BLURRED * far
+
+
+def _is_negative(pixels: Pixels, sky: NDArray[np.bool_]) -> bool:
     brightness = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
     rest = float(brightness[~sky].mean())
     return rest >= _DAYLIGHT and float(brightness[sky].mean()) <= rest - _DARKER
@@ -86,18 +133,50 @@ def image_findings(looks: Mapping[str, Look]) -> Iterator[Finding]:
     yield from _unseen("dark images", "are nearly black", dark, looks)
     yield from _unseen("bright images", "are nearly white", bright, looks)
     yield from _unseen("flat images", "are of one colour all over", flat, looks)
-    visible = [look for look in looks.values() if not (look.flat or look.dark or look.bright)]
-    if len(visible) >= _FEW and all(look.grey for look in visible):
+    visible = {name: look for name, look in looks.items() if not (look.flat or look.dark or look.bright)}
+    yield from _lacking_channels(visible, len(looks))
+    if len(visible) >= _FEW and all(look.grey for look in visible.values()):
         yield _odd("grey images", len(looks), "are grey", "networks of the zoo were trained on colour")
-    told = [look.negative for look in visible if look.negative is not None]
-    if len(told) >= _FEW and all(told):
+    if len(visible) >= _FEW and all(look.blurred for look in visible.values()):
+        yield _odd(
+            "blurred images",
+            len(looks),
+            "are blurred: neighbouring pixels differ as little as in a slope",
+            "detail that the labels show is lost",
+        )
+    mirrored = list(mirrored_labels([look.fit for look in visible.values() if look.fit]))
+    yield from mirrored or _odd_skies(visible, len(looks))
+    yield from identical_images({name: look for name, look in looks.items() if not look.flat})
+
+
+def _odd_skies(looks: Mapping[str, Look], examined: int) -> Iterator[Finding]:
+    """Negatives, told by a sky where skies are; or a sky that is somewhere else, which says nothing of the image."""
+    tops = [(look.sky_on_top, look.fit) for look in looks.values() if look.sky_on_top is not None]
+    told = [look.negative for look in looks.values() if look.negative is not None]
+    if len(told) >= _FEW and all(told) and float(np.mean([top for top, _ in tops])) >= _ON_TOP:
         yield _odd(
             "inverted images",
-            len(looks),
+            examined,
             "have a dark sky over bright ground, as negatives do",
             "they look like no training image",
         )
-    yield from identical_images({name: look for name, look in looks.items() if not look.flat})
+    yield from misplaced_sky(tops)
+
+
+def _lacking_channels(looks: Mapping[str, Look], examined: int) -> Iterator[Finding]:
+    """Images of fewer than three channels: exactly in any, or all of them with what JPEG leaves."""
+    lacking = {name: look.empty for name, look in looks.items() if look.empty}
+    if len(looks) >= _FEW and all(look.faint for look in looks.values()):
+        lacking = {name: look.faint for name, look in looks.items()}
+    if lacking:
+        channels = " and ".join(dict.fromkeys(channel for some_of in lacking.values() for channel in some_of))
+        yield Finding(
+            kind="empty channels",
+            gravity="error" if len(lacking) == examined else "warning",
+            what=f"{len(lacking)} of {examined} sampled images have nothing in {channels}, as cv2 decodes them: {some(lacking)}",
+            effect="networks of the zoo were trained on three channels: the number says little about the checkpoint",
+            remedy="use the images as their cameras or archive gave them; one channel alone was kept of these",
+        )
 
 
 def _unseen(kind: Kind, what: str, names: list[str], looks: Mapping[str, Look]) -> Iterator[Finding]:

@@ -73,5 +73,5 @@ def test_names_are_judged_below_the_folder_that_was_named(tmp_path):
 def test_listing_data_stands_in_one_place():
     """Whoever lists a folder of data asks `is_data`."""
     source = Path(sys.modules["segbench.evaluate"].__file__).parent
-    listing = {path.name for path in source.glob("*.py") if "os.walk(" in path.read_text(encoding="utf-8")}
+    listing = {path.name for path in source.rglob("*.py") if "os.walk(" in path.read_text(encoding="utf-8")}
     assert listing == {"datasets.py"}

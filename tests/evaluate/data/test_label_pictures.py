@@ -120,6 +120,26 @@ def test_what_publishers_would_not_read_alike_is_refused(tmp_path, name):
     assert str(error.value).startswith(f"{path}: {message}")
 
 
+@pytest.mark.parametrize("value", [300, 70000])
+def test_values_of_32_bits_are_not_called_16(tmp_path, value):
+    Image.fromarray(np.array([[0, value]], np.int32)).save(tmp_path / "label.tif")
+    with pytest.raises(DatasetError) as error:
+        read_label(tmp_path / "label.tif", PLAIN, 255, 19)
+    assert str(error.value).startswith(
+        f"{tmp_path / 'label.tif'}: labels hold {value}, though 19 classes and the ignored 255 need 8 bits: mmsegmentation "
+        f"reads the remainder by 256 ({value % 256}); "
+    )
+
+
+def test_ids_that_are_mapped_are_held_to_8_bits_as_well(tmp_path):
+    """Otherwise 300 would be void, though the publishers read 44."""
+    path = written(tmp_path, png([[7, 300]], 16))
+    with pytest.raises(DatasetError, match="16-bit labels hold 300"):
+        read_label(path, LabelFiles(folder="", suffix="", value_map={7: 0, 33: 1}), 255, 19)
+    form = LabelFiles(folder="", suffix="", value_map={7: 0, 300: 1})
+    np.testing.assert_array_equal(read_label(path, form, 255, 19), [[0, 1]])
+
+
 def test_one_bit_masks_of_two_classes_are_refused(tmp_path):
     """Here white is class 1 for Pillow and the ignored 255 for cv2, and both make sense."""
     path = written(tmp_path, png([[0, 1]], 1))

@@ -315,6 +315,24 @@ def with_unknown_colours_reordered(spec, root):
     trees.write_palette(last, swapped[values_of(last)], [colours[1], colours[0], *colours[2:]])
 
 
+def of_16_bits(value):
+    """One pixel of the first label far beyond 8 bits."""
+
+    def plant(spec, root):
+        label = first(spec, root).label
+        values = values_of(label).astype(np.uint16)
+        values[10, 10] = value
+        Image.fromarray(values).save(label)
+
+    plant.__name__ = f"of_16_bits_{value}"
+    return plant
+
+
+def with_red_alone(pixels):
+    """In OpenCV's order of channels."""
+    return pixels * np.array([0, 0, 1], np.uint8)
+
+
 def same_labels(spec, root):
     first_label, *others = [sample.label for sample in locate(spec, root).samples]
     for label in others:
@@ -523,6 +541,11 @@ FAULTS = [
     ("voc", change_images(one_colour, 2), "warning: flat images"),
     ("ade20k", change_images(in_grey), "warning: grey images"),
     ("ade20k", same_labels, "identical labels"),
+    ("lip", of_16_bits(256), "unreadable"),
+    ("ade20k", of_16_bits(256), "unreadable"),
+    ("cityscapes labelIds", of_16_bits(300), "unreadable"),
+    ("voc", change_images(with_red_alone), "empty channels"),
+    ("lip", change_images(with_red_alone, 1), "warning: empty channels"),
     ("lip", as_jpeg_inside, "unfit labels"),
     ("lip", with_one_bit, "warning: 1-bit labels"),
     ("voc", as_palette_again, "palette disagrees"),
