@@ -4,7 +4,9 @@ import msgspec
 import pytest
 from faulty_server import faulty_server
 
+from segbench.zoo.demo import STREETS, demo_checkpoints, serve
 from segbench.zoo.manifest import load_manifest
+from segbench.zoo.verify import Options, verify
 
 
 @pytest.fixture
@@ -36,3 +38,23 @@ def checkpoint():
         return msgspec.structs.replace(row, weights=weights)
 
     return build
+
+
+@pytest.fixture(scope="session")
+def counted_isanet(tmp_path_factory):
+    """An evidence file with the demo's ISANet counted by its plain protocol, for tests of what is made of counts."""
+    home = tmp_path_factory.mktemp("counted")
+    options = Options(
+        data_root=STREETS,
+        home=home,
+        offline=False,
+        evidence=home / "evidence.sqlite",
+        ledger=home / "measurements.jsonl",
+        metrics=("miou",),
+    )
+    with serve(STREETS) as server, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ZOO_LOCK", str(home / "zoo.lock"))
+        patch.setenv("NO_PROXY", "127.0.0.1")
+        (outcome,) = verify(demo_checkpoints(server)[:1], options)
+    assert outcome.exit_code == 0
+    return options.evidence

@@ -38,6 +38,13 @@ def demo_zoo(tmp_path, monkeypatch):
     return root
 
 
+@pytest.fixture
+def counted_zoo(demo_zoo, counted_isanet):
+    """The same, its images counted before."""
+    shutil.copy(counted_isanet, demo_zoo.parent / "zoo-home/evidence.sqlite")
+    return demo_zoo
+
+
 def verify(capsys, root, *arguments):
     return zoo(
         capsys,
@@ -172,23 +179,22 @@ def test_verify_reproduces_stores_and_reports(capsys, demo_zoo):
     assert (code, statuses) == (0, {"miou": "reproduced", "miou_ms_flip": "not measured"})
 
 
-def test_another_protocol_gives_another_number(capsys, demo_zoo):
+def test_another_protocol_gives_another_number(capsys, counted_zoo):
     """Stored evidence of one protocol is never taken for another's, nor is the figure held against the claim."""
-    verify(capsys, demo_zoo, "--metric", "miou")
-    path = demo_zoo / "zoo.yaml"
+    path = counted_zoo / "zoo.yaml"
     narrow = "  narrow:\n    base_scale: [256, 128]\n\ncheckpoints:"
     path.write_text(path.read_text().replace("\ncheckpoints:", narrow, 1))
-    code, out, _ = verify(capsys, demo_zoo, "--metric", "miou", "--protocol", "narrow", "--json")
+    code, out, _ = verify(capsys, counted_zoo, "--metric", "miou", "--protocol", "narrow", "--json")
     (verdict,) = json.loads(out)
     assert (code, verdict["status"]) == (0, "not comparable")
     assert verdict["reason"] == "measured by narrow, the figure is by mmseg-streets-whole"
     assert abs(verdict["measured"] - 76.63) > 1
 
 
-def test_a_refuted_claim_exits_1(capsys, demo_zoo):
-    path = demo_zoo / "zoo.yaml"
+def test_a_refuted_claim_exits_1(capsys, counted_zoo):
+    path = counted_zoo / "zoo.yaml"
     path.write_text(path.read_text().replace('"76.63"', '"77.63"'))
-    code, out, _ = verify(capsys, demo_zoo, "--metric", "miou", "--json")
+    code, out, _ = verify(capsys, counted_zoo, "--metric", "miou", "--json")
     assert (code, json.loads(out)[0]["status"]) == (1, "refuted")
 
 
@@ -259,6 +265,7 @@ def test_weights_of_another_architecture_exit_4(capsys, demo_zoo):
     assert "backbone.layer3" in json.loads(out)[0]["reason"]
 
 
+@pytest.mark.slow
 def test_verify_of_the_real_zoo_gives_every_reason(capsys, tmp_path, monkeypatch):
     """No data, no weights: 34 rows, 16 memories reproduced all the same, the rest with its reason, exit 3."""
     monkeypatch.chdir(tmp_path)
@@ -273,9 +280,9 @@ def test_verify_of_the_real_zoo_gives_every_reason(capsys, tmp_path, monkeypatch
     assert all(verdict["reason"] for verdict in others)
 
 
-def test_tables_can_be_written_to_a_file(capsys, demo_zoo, tmp_path):
+def test_tables_can_be_written_to_a_file(capsys, counted_zoo, tmp_path):
     target = tmp_path / "new/table.md"
-    code, out, _ = verify(capsys, demo_zoo, "--metric", "miou", "--format", "md", "--out", target)
+    code, out, _ = verify(capsys, counted_zoo, "--metric", "miou", "--format", "md", "--out", target)
     assert (code, out) == (0, "")
     assert "76.63" in target.read_text()
 

@@ -15,6 +15,7 @@ from segbench.evaluate.evidence import EvidenceStore
 from segbench.reports.verdict import Status, Tolerance
 from segbench.zoo.cli import main
 from segbench.zoo.demo import STREETS
+from segbench.zoo.manifest import load_manifest
 from segbench.zoo.verify import DatasetShelf, RowVerifier, Silent, exit_code, verify
 
 
@@ -22,11 +23,23 @@ from segbench.zoo.verify import DatasetShelf, RowVerifier, Silent, exit_code, ve
 def measured(tmp_path_factory):
     """Rows and options of a finished measurement of the small scenes; take a `copy` to change it."""
     place = tmp_path_factory.mktemp("measured")
-    rows = small_streets(place / "streets", place / "home")
+    published = (STREETS / "zoo.yaml").read_text(encoding="utf-8")
+    (place / "zoo.yaml").write_text(published.replace("[512, 256]", "[64, 32]"), encoding="utf-8")
+    small = load_manifest(place / "zoo.yaml")
+    rows = [
+        msgspec.structs.replace(small[row.id], weights=row.weights)
+        for row in small_streets(place / "streets", place / "home")
+    ]
     options = small_options(place / "streets", place / "home", protocol=None)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ZOO_LOCK", str(place / "zoo.lock"))
         return rows, options, list(verify(rows, options))
+
+
+@pytest.fixture
+def manifest(measured):
+    """The manifest of those rows: the demo's, its protocols' base scale that of the small scenes."""
+    return measured[1].data_root.parent / "zoo.yaml"
 
 
 @pytest.fixture
@@ -60,7 +73,7 @@ def test_the_list_says_what_is_complete(copy, capsys):
     assert [line.split()[-3:-1] for line in said.out.splitlines()[2:]] == [["12/12", "complete"]] * 2
 
 
-def test_numbers_follow_from_the_file_alone(measured, tmp_path, capsys):
+def test_numbers_follow_from_the_file_alone(measured, manifest, tmp_path, capsys):
     """Exported and taken to where there is neither data set nor weights: the same numbers and the same table."""
     _, options, outcomes = measured
     away = tmp_path / "away.sqlite"
@@ -76,9 +89,9 @@ def test_numbers_follow_from_the_file_alone(measured, tmp_path, capsys):
         assert {k: v for k, v in record.items() if k not in free} == {
             k: v for k, v in plain.items() if k not in free
         }
-    manifest = ["--manifest", STREETS / "zoo.yaml", "--json"]
-    _, again = zoo(capsys, "report", *manifest, "--evidence", away)
-    _, ledger = zoo(capsys, "report", *manifest, "--ledger", options.ledger)
+    chosen = ["--manifest", manifest, "--json"]
+    _, again = zoo(capsys, "report", *chosen, "--evidence", away)
+    _, ledger = zoo(capsys, "report", *chosen, "--ledger", options.ledger)
     assert json.loads(again.out)
     free = {"reason", "taken_at"}
     same = [
@@ -200,7 +213,7 @@ def test_two_ids_with_one_weights_file_share_their_counts_and_neither_takes_the_
     assert said.err == "zoo: 12 images of 1 series deleted\n"
 
 
-def test_a_subset_is_never_a_reproduction(measured, tmp_path, capsys):
+def test_a_subset_is_never_a_reproduction(measured, manifest, tmp_path, capsys):
     """Five pinned images: a number with its caveat; `zoo report` does not take it, from ledger or evidence."""
     rows, options, _ = measured
     options = msgspec.structs.replace(fresh(options, tmp_path), limit=5, not_comparable="")
@@ -209,9 +222,9 @@ def test_a_subset_is_never_a_reproduction(measured, tmp_path, capsys):
     assert outcome.verdict.reason == "a pinned subset, 5 of 12 images: no reproduction"
     assert outcome.measurement.subset == "5 of 12 images"
     assert outcome.measurement.dataset == "streets (5 of 12 images)"
-    manifest = ["--manifest", STREETS / "zoo.yaml", "--json", rows[0].id]
+    chosen = ["--manifest", manifest, "--json", rows[0].id]
     for source in (["--ledger", options.ledger], ["--evidence", options.evidence]):
-        _, said = zoo(capsys, "report", *manifest, *source)
+        _, said = zoo(capsys, "report", *chosen, *source)
         assert {record["measured"] for record in json.loads(said.out)} == {None}
     with EvidenceStore(options.evidence) as store:
         (use,) = store.uses(store.series()[0])
@@ -320,12 +333,10 @@ def test_a_second_look_does_not_change_where_counts_were_made(measured, tmp_path
     assert again.measurement.value == first.measurement.value
 
 
-def test_a_series_without_a_score_is_named_and_the_others_are_reported(copy, capsys):
+def test_a_series_without_a_score_is_named_and_the_others_are_reported(copy, manifest, capsys):
     with EvidenceStore(copy.evidence) as store, store.writing() as database:
         database.execute("UPDATE images SET counts = x'00' WHERE series_id = 1")
-    code, said = zoo(
-        capsys, "report", "--json", "--manifest", STREETS / "zoo.yaml", "--evidence", copy.evidence
-    )
+    code, said = zoo(capsys, "report", "--json", "--manifest", manifest, "--evidence", copy.evidence)
     assert code in (0, 1)
     measured = [record["checkpoint"] for record in json.loads(said.out) if record["measured"] is not None]
     assert measured == ["isnet_resnet50os8_w16_streets"]

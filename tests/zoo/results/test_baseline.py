@@ -132,13 +132,14 @@ def test_the_worst_change_decides():
 
 
 @pytest.fixture
-def demo(tmp_path, monkeypatch):
-    """A writable copy of the demo zoo in the working folder, weights fetched, as on a runner of GitHub's."""
+def demo(tmp_path, monkeypatch, counted_isanet):
+    """A writable copy of the demo zoo in the working folder, weights fetched and counted, as on a runner of GitHub's."""
     shutil.copytree(STREETS, tmp_path / "demo")
     weights = next((tmp_path / "demo/weights").glob("isanet*"))
     cached = tmp_path / "zoo-home/weights" / DEMO / weights.name
     cached.parent.mkdir(parents=True)
     shutil.copy(weights, cached)
+    shutil.copy(counted_isanet, tmp_path / "zoo-home/evidence.sqlite")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     monkeypatch.setenv("GITHUB_WORKSPACE", str(tmp_path))
