@@ -10,16 +10,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .build import BUILDERS, ArchitectureError, build_model
+    from .build import ArchitectureError, build_model, known_types
     from .load.checkpoint_file import read_checkpoint
     from .load.weights import WeightsError, load_weights
 
-__all__ = ["BUILDERS", "ArchitectureError", "WeightsError", "build_model", "load_weights", "read_checkpoint"]
+__all__ = [
+    "ArchitectureError",
+    "WeightsError",
+    "build_model",
+    "known_types",
+    "load_weights",
+    "read_checkpoint",
+]
 
 _HOME = {
-    "BUILDERS": "build",
     "ArchitectureError": "build",
     "build_model": "build",
+    "known_types": "build",
     "WeightsError": "load.weights",
     "load_weights": "load.weights",
     "read_checkpoint": "load.checkpoint_file",

@@ -1,185 +1,179 @@
-"""Every published architecture as a short function whose body is a row of numbers."""
+"""From an architecture's record to a network: parts found by name, their numbers checked, put together.
+
+A part is a module of one of the `ROOMS` whose `build` takes numbers by name and gives an `nn.Module`. Its type is the
+module's name and its signature says which numbers it takes: nothing else has to know of it.
+"""
 
 from __future__ import annotations
 
 import inspect
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
-from .backbones.resnest import SplitAttentionBottleneck
-from .backbones.resnet import STAGE_BLOCKS, ResNet
-from .heads.isa import ISAHead
-from .heads.isnet import ISNetHead
-from .layers import Activation, leaky_relu, relu
-from .segmentor import AuxiliaryHead, Segmentor
+from torch import nn
+
+from .named import NAMED
+from .segmentor import Cascade, Segmentor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
-    from torch import nn
+ROOMS = {"backbone": "backbones", "neck": "necks", "head": "heads", "auxiliary": "heads", "builder": "nets"}
+"""Key of an architecture -> the folder that its types are modules of."""
 
-T = TypeVar("T")
-
-ACTIVATIONS: dict[str, Activation] = {"relu": relu, "leaky_relu": leaky_relu}
+_EXAMPLE = "{backbone: {type: resnet, depth: 50}, head: {type: fcn}, num_classes: 19}, or a builder's name and its numbers"
 
 
 class ArchitectureError(ValueError):
     """An architecture was asked for that does not exist, or with numbers that do not build it."""
 
 
-def _choose(what: str, name: object, choices: Mapping[Any, T]) -> T:
-    for choice, value in choices.items():
-        if choice == name:
-            return value
-    close = get_close_matches(str(name), [str(choice) for choice in choices], n=3, cutoff=0.4)
-    hint = f"; did you mean {' or '.join(close)}?" if close else ""
-    raise ArchitectureError(f"{what}: expected one of {', '.join(map(str, choices))}; found {name}{hint}")
-
-
-def resnet(depth: int, base_channels: int, stem_channels: int) -> ResNet:
-    """ResNetV1c-D8 of either publisher.
-
-    Raises:
-        ArchitectureError: No such depth was published.
-    """
-    _choose("depth", depth, STAGE_BLOCKS)
-    return ResNet(depth, base_channels=base_channels, stem_channels=stem_channels)
-
-
-def resnest101(base_channels: int, stem_channels: int) -> ResNet:
-    """ResNeSt-101 with output stride 8, of sssegmentation."""
-    return ResNet(
-        101, base_channels=base_channels, stem_channels=stem_channels, block=SplitAttentionBottleneck
-    )
-
-
-def isanet_mmseg(
-    *,
-    depth: int,
-    num_classes: int,
-    base_channels: int = 64,
-    stem_channels: int = 64,
-    channels: int = 512,
-    isa_channels: int = 256,
-    auxiliary_channels: int = 256,
-) -> Segmentor:
-    """ISANet as mmsegmentation publishes it (configs/_base_/models/isanet_r50-d8.py)."""
-    backbone = resnet(depth, base_channels, stem_channels)
-    c3, c4 = backbone.channels[2:]
-    return Segmentor(
-        backbone,
-        ISAHead(c4, channels, isa_channels, num_classes, out_kernel=1, value_bias=True),
-        AuxiliaryHead(c3, auxiliary_channels, num_classes),
-    )
-
-
-def isanet_ssseg(
-    *,
-    depth: int,
-    num_classes: int,
-    base_channels: int = 64,
-    stem_channels: int = 64,
-    channels: int = 512,
-    isa_channels: int = 256,
-    auxiliary_channels: int = 512,
-) -> Segmentor:
-    """ISANet as sssegmentation publishes it (configs/_base_/segmentors/isanet.py)."""
-    backbone = resnet(depth, base_channels, stem_channels)
-    c3, c4 = backbone.channels[2:]
-    return Segmentor(
-        backbone,
-        ISAHead(c4, channels, isa_channels, num_classes, out_kernel=3, value_bias=False),
-        AuxiliaryHead(c3, auxiliary_channels, num_classes),
-    )
-
-
-def isnet_ssseg(
-    *,
-    backbone: str,
-    num_classes: int,
-    shortcut: bool = False,
-    activation: str = "relu",
-    base_channels: int = 64,
-    stem_channels: int | None = None,
-    channels: int = 512,
-    transform_channels: int = 256,
-    auxiliary_channels: int = 512,
-) -> Segmentor:
-    """ISNet as sssegmentation publishes it (configs/_base_/segmentors/isnet.py).
-
-    Args:
-        backbone: A key of `ISNET_BACKBONES`.
-        num_classes: Channels of the scores.
-        shortcut: Fuse c1 in and give scores at stride 4; LIP only.
-        activation: A key of `ACTIVATIONS`, for both heads and never for the backbone.
-        base_channels: Width of the backbone's first stage.
-        stem_channels: Channels behind the stem; by default as many as `base_channels`, for ResNeSt twice as many.
-        channels: Channels of the decode head.
-        transform_channels: Channels of its keys, queries and values.
-        auxiliary_channels: Channels of the auxiliary head.
-
-    Raises:
-        ArchitectureError: No such backbone or activation.
-    """
-    act = _choose("activation", activation, ACTIVATIONS)
-    trunk = _choose("backbone", backbone, ISNET_BACKBONES)(base_channels, stem_channels)
-    return Segmentor(
-        trunk,
-        ISNetHead(
-            trunk.channels, channels, transform_channels, num_classes, shortcut=shortcut, activation=act
-        ),
-        AuxiliaryHead(trunk.channels[2], auxiliary_channels, num_classes, act),
-    )
-
-
-ISNET_BACKBONES: dict[str, Callable[[int, int | None], ResNet]] = {
-    "resnet50": lambda base, stem: resnet(50, base, stem or base),
-    "resnet101": lambda base, stem: resnet(101, base, stem or base),
-    "resnest101": lambda base, stem: resnest101(base, stem or 2 * base),
-}
-
-BUILDERS: dict[str, Callable[..., Segmentor]] = {
-    "isanet_mmseg": isanet_mmseg,
-    "isanet_ssseg": isanet_ssseg,
-    "isnet_ssseg": isnet_ssseg,
-}
-
-
-def build_model(builder: str, **numbers: object) -> nn.Module:
+def build_model(builder: str | None = None, **numbers: Any) -> nn.Module:
     """Builds an architecture in evaluation mode, with random weights on the current default device.
 
     Under `torch.device("meta")` it takes no memory and no time to speak of; `load_weights` fills it.
 
     Args:
-        builder: A key of `BUILDERS`.
-        **numbers: The builder's keyword arguments.
+        builder: Name of a whole network: a module of `nets/`, or a composition of `named`; None for a composition.
+        **numbers: The builder's keyword arguments, or those of `compose`.
 
     Raises:
-        ArchitectureError: Unknown builder; unknown, missing or impossible numbers.
+        ArchitectureError: Unknown name; unknown, missing or impossible numbers.
     """
-    build = _choose("builder", builder, BUILDERS)
-    _check_numbers(builder, build, numbers)
-    return build(**numbers).eval()
+    if builder is None:
+        if "backbone" not in numbers or "head" not in numbers:
+            raise ArchitectureError(
+                f"architecture: expected {_EXAMPLE}; found {', '.join(numbers) or 'nothing'}"
+            )
+        return compose(**_checked("architecture", compose, numbers)).eval()
+    known = {*NAMED, *known_types("builder")}
+    _choose("builder", builder, sorted(known))
+    if builder in NAMED:
+        return compose(**NAMED[builder](**_checked(builder, NAMED[builder], numbers))).eval()
+    return _part("builder", {"type": builder, **numbers}, {}).eval()
 
 
-def _check_numbers(builder: str, build: Callable[..., nn.Module], numbers: Mapping[str, object]) -> None:
-    parameters = inspect.signature(build).parameters
+def compose(
+    *,
+    backbone: dict,
+    head: dict | list,
+    num_classes: int,
+    auxiliary: dict | list | None = None,
+    neck: dict | None = None,
+    align_corners: bool = False,
+) -> Segmentor:
+    """A network of parts, each a `type` and its numbers.
+
+    Args:
+        backbone: Of `backbones/`.
+        head: Of `heads/`; a list is a cascade, in which each head sees the scores of the one before.
+        num_classes: Channels of the scores of every head.
+        auxiliary: The head, or list of heads, that only training looks at.
+        neck: Of `necks/`, between the backbone and all heads.
+        align_corners: Corner convention of the resizes inside heads that have any.
+
+    Raises:
+        ArchitectureError: No such type, or numbers that do not build it.
+    """
+    given: dict[str, Any] = {"num_classes": num_classes, "align_corners": align_corners}
+    trunk = _part("backbone", backbone, given)
+    between = None if neck is None else _part("neck", neck, {**given, "in_channels": trunk.channels})
+    given["in_channels"] = (between or trunk).channels
+    heads = [_part("head", one, given) for one in _listed(head)]
+    auxiliaries = [_part("auxiliary", one, given) for one in _listed(auxiliary)]
+    return Segmentor(
+        trunk,
+        Cascade(heads) if isinstance(head, list) else heads[0],
+        nn.ModuleList(auxiliaries) if isinstance(auxiliary, list) else next(iter(auxiliaries), None),
+        between,
+    )
+
+
+def _listed(records: dict | list | None) -> list[dict]:
+    return records if isinstance(records, list) else [] if records is None else [records]
+
+
+# Parts by name ----------------------------------------------------------------------------------------------
+
+
+def known_types(key: str) -> list[str]:
+    """The types that a key of an architecture may have: the modules of its room."""
+    room = import_module(f".{ROOMS[key]}", __package__)
+    return sorted(module.name for module in iter_modules(room.__path__))
+
+
+def _part(key: str, record: object, given: Mapping[str, object]) -> Any:
+    """A part of a network.
+
+    Args:
+        key: One of `ROOMS`.
+        record: Its `type` and its numbers.
+        given: What the rest of the network tells the part, where its signature asks for it.
+    """
+    if not isinstance(record, dict) or "type" not in record:
+        raise ArchitectureError(f"{key}: expected a type and its numbers, {{type: ...}}; found {record!r}")
+    name = _choose(key, record["type"], known_types(key))
+    build = import_module(f".{ROOMS[key]}.{name}", __package__).build
+    told = {number: value for number, value in given.items() if number in inspect.signature(build).parameters}
+    numbers = {number: value for number, value in record.items() if number != "type"}
+    return build(**told, **_checked(name if key == "builder" else f"{key} {name}", build, numbers, told))
+
+
+def _choose(what: str, name: object, choices: Iterable[Any]) -> Any:
+    choices = tuple(choices)
+    if name in choices:
+        return name
+    close = get_close_matches(str(name), [str(choice) for choice in choices], n=3, cutoff=0.4)
+    hint = f"; did you mean {' or '.join(close)}?" if close else ""
+    raise ArchitectureError(f"{what}: expected one of {', '.join(map(str, choices))}; found {name}{hint}")
+
+
+# Their numbers ----------------------------------------------------------------------------------------------
+
+
+def _checked(
+    where: str, build: Callable[..., Any], numbers: Mapping[str, object], told: Iterable[str] = ()
+) -> dict[str, Any]:
+    """Numbers as a builder takes them, held against its signature.
+
+    Args:
+        where: Begins the message.
+        build: A function or a class with annotations.
+        numbers: What the record says.
+        told: Parameters that are not the record's to say.
+    """
+    parameters = {
+        name: parameter
+        for name, parameter in inspect.signature(build).parameters.items()
+        if name not in set(told)
+    }
     required = {name for name, parameter in parameters.items() if parameter.default is parameter.empty}
     unknown, missing = sorted(numbers.keys() - parameters.keys()), sorted(required - numbers.keys())
     if unknown or missing:
         raise ArchitectureError(
-            f"{builder}: expected {', '.join(parameters)}; "
+            f"{where}: expected {', '.join(parameters)}; "
             f"unknown: {', '.join(unknown) or 'none'}; missing: {', '.join(missing) or 'none'}"
         )
-    hints = get_type_hints(build)
-    for name, value in numbers.items():
-        _check_value(builder, name, value, hints[name])
+    hints = get_type_hints(build.__init__ if inspect.isclass(build) else build, include_extras=True)
+    return {name: _value(where, name, value, hints[name]) for name, value in numbers.items()}
 
 
-def _check_value(builder: str, name: str, value: object, kind: type) -> None:
+def _value(where: str, name: str, value: object, hint: Any) -> object:
+    """A number as a hint asks for it: `int` from 1 on, `Natural`, `bool`, `float`, `str`, a tuple of ints, a Literal."""
+    if get_origin(hint) is Literal:
+        return _choose(name, value, get_args(hint))
+    if get_origin(hint) is tuple:
+        if not isinstance(value, list | tuple):
+            raise ArchitectureError(f"{where}: {name}: expected a list of numbers; found {value!r}")
+        return tuple(_value(where, name, one, get_args(hint)[0]) for one in value)
+    kind, least = get_args(hint) if get_origin(hint) is Annotated else (hint, 1)
     is_flag = isinstance(value, bool)  # a bool is an int to isinstance, and 1 channel is never meant by it
     if not isinstance(value, kind) or is_flag != (kind is bool):
         expected = getattr(kind, "__name__", str(kind))
-        raise ArchitectureError(f"{builder}: {name}: expected {expected}; found {value!r}")
-    if isinstance(value, int) and not is_flag and value < 1:
-        raise ArchitectureError(f"{builder}: {name}: expected a positive number; found {value}")
+        raise ArchitectureError(f"{where}: {name}: expected {expected}; found {value!r}")
+    if isinstance(value, int) and not is_flag and value < least:
+        what = "a positive number" if least else "a number from 0 on"
+        raise ArchitectureError(f"{where}: {name}: expected {what}; found {value}")
+    return value

@@ -1,4 +1,4 @@
-"""Backbone, decode head and auxiliary head under one roof, with mmsegmentation's key prefixes."""
+"""Backbone, neck and heads under one roof, with mmsegmentation's key prefixes."""
 
 from __future__ import annotations
 
@@ -6,71 +6,91 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from .layers import Activation, ConvBlock, relu
-
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from torch import Tensor
 
-    from .backbones.resnet import ResNet
-
-DROPOUT = 0.1
-"""Share of channels dropped before every classifier in training, by both publishers."""
+AUXILIARY_WEIGHT = 0.4
+"""Weight of an auxiliary head's loss beside the decode head's, in both publishers' configurations."""
 
 
-class AuxiliaryHead(nn.Module):
-    """One 3x3 conv block and a classifier on c3: supervised in training, silent in testing.
-
-    Its keys are in every published checkpoint (mmsegmentation's FCNHead with one convolution and no
-    concatenation; sssegmentation's `auxiliary_decoder`), so loading strictly needs it.
-    """
-
-    def __init__(
-        self, in_channels: int, channels: int, num_classes: int, activation: Activation = relu
-    ) -> None:
-        super().__init__()
-        self.convs = nn.Sequential(ConvBlock(in_channels, channels, 3, activation=activation))
-        self.dropout = nn.Dropout2d(DROPOUT)
-        self.conv_seg = nn.Conv2d(channels, num_classes, 1)
+class Cascade(nn.ModuleList):
+    """Heads one behind the other: each but the first is given the features and the scores of the one before."""
 
     def forward(self, features: tuple[Tensor, ...]) -> Tensor:
-        """Features c1..c4 -> scores (N, num_classes, h, w) at stride 8."""
-        return self.conv_seg(self.dropout(self.convs(features[2])))
+        """Features -> scores of the last head."""
+        first, *others = self
+        scores = first(features)
+        for head in others:
+            scores = head(features, scores)
+        return scores
 
 
 class Segmentor(nn.Module):
-    """A whole model; keys `backbone.*`, `decode_head.*`, `auxiliary_head.*`.
+    """A whole model; keys `backbone.*`, `neck.*`, `decode_head.*`, `auxiliary_head.*`.
 
     Args:
-        backbone: Gives features c1..c4.
-        decode_head: Turns the tuple of features into scores.
-        auxiliary_head: Second head, used in training only.
+        backbone: Images to a tuple of feature maps.
+        decode_head: Features to scores: a head or a `Cascade`.
+        auxiliary_head: A head, or a list of them, that training alone looks at. Its keys are in published
+            files, so loading strictly needs it.
+        neck: Features to features, for all heads.
+
+    Attributes:
+        training_only: Submodules that no evaluation runs; their weights may be missing in a file.
     """
 
-    def __init__(self, backbone: ResNet, decode_head: nn.Module, auxiliary_head: AuxiliaryHead) -> None:
+    training_only = ("auxiliary_head",)
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        decode_head: nn.Module,
+        auxiliary_head: nn.Module | None = None,
+        neck: nn.Module | None = None,
+    ) -> None:
         super().__init__()
         self.backbone = backbone
+        self.neck = neck
         self.decode_head = decode_head
         self.auxiliary_head = auxiliary_head
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Scores before the softmax, at the decode head's own stride.
+    def features(self, images: Tensor) -> tuple[Tensor, ...]:
+        """What every head is given.
 
         Args:
             images: (N, 3, H, W), normalised, of any size: nothing has to divide H or W.
-
-        Returns:
-            (N, num_classes, ceil(H / 8), ceil(W / 8)); stride 4 for an ISNet with shortcut.
         """
-        return self.decode_head(self.backbone(images))
+        maps = self.backbone(images)
+        return maps if self.neck is None else self.neck(maps)
 
-    def both_heads(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Scores of the decode head and of the auxiliary head, as a training step needs them.
+    def forward(self, images: Tensor) -> Tensor:
+        """Scores before the softmax, (N, num_classes, h, w) at the decode head's own stride.
 
         Args:
             images: (N, 3, H, W), normalised.
-
-        Returns:
-            As `forward`, and (N, num_classes, ceil(H / 8), ceil(W / 8)).
         """
-        features = self.backbone(images)
-        return self.decode_head(features), self.auxiliary_head(features)
+        return self.decode_head(self.features(images))
+
+    def training_loss(self, images: Tensor, loss_of: Callable[[Tensor], Tensor]) -> Tensor:
+        """The loss of a training step; each head is followed by its own, as mmsegmentation's EncoderDecoder has it.
+
+        Any network may offer this; `trace.memory` takes the loss of its scores alone where it does not.
+
+        Args:
+            images: (N, 3, H, W), normalised.
+            loss_of: Scores (N, C, h, w) to their loss.
+        """
+        features = self.features(images)
+        loss = loss_of(self.decode_head(features))
+        for head in self._auxiliary_heads():
+            loss = loss + AUXILIARY_WEIGHT * loss_of(head(features))
+        return loss
+
+    def _auxiliary_heads(self) -> Iterable[nn.Module]:
+        if self.auxiliary_head is None:
+            return ()
+        return (
+            self.auxiliary_head if isinstance(self.auxiliary_head, nn.ModuleList) else (self.auxiliary_head,)
+        )

@@ -1,16 +1,17 @@
-"""ResNeSt's residual block as sssegmentation has it (eb1878c1, modules/models/backbones/resnest.py).
+"""ResNeSt (Zhang et al. 2020) as both publishers build it: ResNetV1c with split attention, radix 2.
 
-The original implementation (zhanghang1989/ResNeSt) also puts a 3x3 average pool of stride 1 into the first
-block of layer3 and layer4; sssegmentation does not, and its checkpoints expect its absence.
+mmsegmentation 1.2.2, mmseg/models/backbones/resnest.py; sssegmentation eb1878c1, modules/models/backbones/resnest.py; they
+agree bit for bit. The original implementation (zhanghang1989/ResNeSt) also puts a 3x3 average pool of stride 1 into the
+first block of layer3 and layer4; neither publisher does, and their checkpoints expect its absence.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from torch import nn
 
-from .resnet import EXPANSION
+from .resnet import EXPANSION, BlockMaker, ResNet
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -65,7 +66,7 @@ class SplitAttentionBottleneck(nn.Module):
     Arguments as in `resnet.BlockMaker`. There is no `bn2`: the split attention holds the norms.
     """
 
-    def __init__(self, in_channels: int, width: int, *, stride: int, dilation: int, first: bool) -> None:
+    def __init__(self, in_channels: int, width: int, *, stride: int, dilation: int, project: bool) -> None:
         super().__init__()
         out_channels = EXPANSION * width
         self.conv1 = nn.Conv2d(in_channels, width, 1, bias=False)
@@ -75,7 +76,7 @@ class SplitAttentionBottleneck(nn.Module):
         self.conv3 = nn.Conv2d(width, out_channels, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(out_channels)
         self.relu = nn.ReLU(inplace=True)
-        self.downsample = pooled_projection(in_channels, out_channels, stride) if first else nn.Identity()
+        self.downsample = pooled_projection(in_channels, out_channels, stride) if project else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in_channels, h, w) -> (N, 4 * width, ceil(h / stride), ceil(w / stride))."""
@@ -83,3 +84,39 @@ class SplitAttentionBottleneck(nn.Module):
         out = self.pool(self.conv2(out))
         out = self.bn3(self.conv3(out))
         return self.relu(out + self.downsample(x))
+
+
+class ResNeSt(ResNet):
+    """Keys and outputs as `ResNet`'s.
+
+    Args:
+        depth: The one that was published.
+        base_channels: Width of the first stage's blocks.
+        stem_channels: Channels behind the stem; None for twice as many as `base_channels`.
+        strides: Of the stages.
+        dilations: Of the stages.
+    """
+
+    def __init__(
+        self,
+        *,
+        depth: Literal[101],
+        base_channels: int = 64,
+        stem_channels: int | None = None,
+        strides: tuple[int, ...] = (1, 2, 1, 1),
+        dilations: tuple[int, ...] = (1, 1, 2, 4),
+    ) -> None:
+        super().__init__(
+            depth=depth,
+            base_channels=base_channels,
+            stem_channels=stem_channels or 2 * base_channels,
+            strides=strides,
+            dilations=dilations,
+        )
+
+    def block_of(self, depth: int) -> tuple[BlockMaker, int]:  # noqa: ARG002  (the same for all)
+        """Maker of the residual blocks, and the ratio of their output's channels to their width."""
+        return SplitAttentionBottleneck, EXPANSION
+
+
+build = ResNeSt

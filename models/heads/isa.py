@@ -13,8 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..layers import ConvBlock, attend, double_projection
-from ..segmentor import DROPOUT
+from ..layers import ConvModule, Head, Natural, attend, double_projection
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -62,7 +61,7 @@ class Relation(nn.Module):
         self.key_project = double_projection(channels, key_channels)
         self.query_project = double_projection(channels, key_channels)
         self.value_project = nn.Conv2d(channels, channels, 1, bias=value_bias)
-        self.output_project = ConvBlock(channels, channels)
+        self.output_project = ConvModule(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, h, w) -> (N, C, h, w), h and w multiples of BLOCK.
@@ -77,41 +76,47 @@ class Relation(nn.Module):
         return self.output_project(context)
 
 
-class ISAHead(nn.Module):
-    """Long-range, then short-range attention on c4, and a classifier.
+KEYS = {"ssseg": (("conv_seg", "decoder.1"),)}
+
+
+class ISAHead(Head):
+    """Features -> scores (N, num_classes, h, w) at the stride of the map it reads: long-range, then short-range attention.
 
     Args:
-        in_channels: Channels of c4.
+        in_channels: Channels of each feature map.
+        num_classes: Channels of the scores.
+        in_index: Which map is read.
         channels: Channels of the head.
         isa_channels: Channels of keys and queries.
-        num_classes: Channels of the scores.
         out_kernel: Kernel side of `out_conv`: 1 for mmsegmentation, 3 for sssegmentation.
         value_bias: Whether `value_project` has a bias: it has for mmsegmentation only.
     """
 
+    layouts = KEYS
+
     def __init__(
         self,
-        in_channels: int,
-        channels: int,
-        isa_channels: int,
+        in_channels: tuple[int, ...],
         num_classes: int,
         *,
-        out_kernel: int,
-        value_bias: bool,
+        in_index: Natural = -1,
+        channels: int = 512,
+        isa_channels: int = 256,
+        out_kernel: int = 1,
+        value_bias: bool = True,
     ) -> None:
-        super().__init__()
-        self.in_conv = ConvBlock(in_channels, channels, 3)
+        super().__init__(channels, num_classes)
+        self.in_index = in_index
+        self.in_conv = ConvModule(in_channels[in_index], channels, 3)
         self.global_relation = Relation(channels, isa_channels, order=GLOBAL_ORDER, value_bias=value_bias)
         self.local_relation = Relation(channels, isa_channels, order=LOCAL_ORDER, value_bias=value_bias)
-        self.out_conv = ConvBlock(2 * channels, channels, out_kernel)
-        self.dropout = nn.Dropout2d(DROPOUT)
-        self.conv_seg = nn.Conv2d(channels, num_classes, 1)
+        self.out_conv = ConvModule(2 * channels, channels, out_kernel)
 
     def forward(self, features: tuple[Tensor, ...]) -> Tensor:
-        """Features c1..c4 -> scores (N, num_classes, h, w) at the stride of c4."""
-        x = self.in_conv(features[-1])
+        """Feature maps (N, C_i, h_i, w_i) -> scores."""
+        x = self.in_conv(features[self.in_index])
         attended = self.out_conv(torch.cat([self.interlace(x), x], 1))  # attended first, then the residual
-        return self.conv_seg(self.dropout(attended))
+        return self.classify(attended)
 
     def interlace(self, x: Tensor) -> Tensor:
         """Both relations on (N, C, h, w); the zeros added behind `in_conv` take part, unmasked, as keys."""
@@ -120,3 +125,6 @@ class ISAHead(nn.Module):
         x = F.pad(x, (left, right, top, bottom))
         x = self.local_relation(self.global_relation(x))
         return x[:, :, top : top + height, left : left + width]
+
+
+build = ISAHead

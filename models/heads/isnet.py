@@ -1,7 +1,7 @@
 """ISNet: context from the whole image and from each semantic region.
 
 Source: sssegmentation eb1878c1, segmentors/isnet/{isnet,imagelevel,semanticlevel}.py.
-sssegmentation's key names are kept below `decode_head.`, with conv/bn/conv_seg for its running numbers.
+sssegmentation's names of modules are kept, with conv, bn and conv_seg for its running numbers.
 """
 
 from __future__ import annotations
@@ -9,11 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
-from ..layers import Activation, ConvBlock, attend, double_projection, relu
-from ..segmentor import DROPOUT
+from ..layers import DROPOUT, Activation, ConvModule, Head, SelfAttentionBlock, resize
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,32 +42,6 @@ def region_features(features: Tensor, scores: Tensor) -> Tensor:
     return means.gather(1, index).mT.reshape(features.shape)
 
 
-class CrossAttention(nn.Module):
-    """Every position of one map asks all positions of another; keys as in sssegmentation's SelfAttentionBlock."""
-
-    def __init__(
-        self, query_channels: int, source_channels: int, transform_channels: int, activation: Activation
-    ) -> None:
-        super().__init__()
-        self.key_project = double_projection(source_channels, transform_channels, activation)
-        self.query_project = double_projection(query_channels, transform_channels, activation)
-        self.value_project = ConvBlock(source_channels, transform_channels, activation=activation)
-        self.out_project = ConvBlock(transform_channels, query_channels, activation=activation)
-
-    def forward(self, features: Tensor, source: Tensor) -> Tensor:
-        """Features (N, C, h, w) ask source (N, S, h, w) -> context (N, C, h, w)."""
-        query, key, value = (
-            project(x).flatten(2).mT.unsqueeze(1)  # (N, 1, h * w, T)
-            for project, x in (
-                (self.query_project, features),
-                (self.key_project, source),
-                (self.value_project, source),
-            )
-        )
-        context = attend(query, key, value).squeeze(1).mT  # (N, T, h * w)
-        return self.out_project(context.unflatten(2, features.shape[2:]))
-
-
 class ContextModule(nn.Module):
     """Attention to a context map, fused with a base map by a 3x3 conv block (`ilc_net`, `slc_net`)."""
 
@@ -77,15 +49,15 @@ class ContextModule(nn.Module):
         self, channels: int, source_channels: int, transform_channels: int, activation: Activation
     ) -> None:
         super().__init__()
-        self.correlate_net = CrossAttention(channels, source_channels, transform_channels, activation)
-        self.bottleneck = ConvBlock(2 * channels, channels, 3, activation=activation)
+        self.correlate_net = SelfAttentionBlock(channels, source_channels, transform_channels, activation)
+        self.bottleneck = ConvModule(2 * channels, channels, 3, activation=activation)
 
     def forward(self, features: Tensor, source: Tensor, base: Tensor) -> Tensor:
         """Features and base (N, C, h, w), source (N, S, h, w) -> (N, C, h, w)."""
         return self.bottleneck(torch.cat([base, self.correlate_net(features, source)], 1))
 
 
-class CoarseDecoder(ConvBlock):
+class CoarseDecoder(ConvModule):
     """The first classifier: a 1x1 conv block and a 1x1 convolution to scores."""
 
     def __init__(self, channels: int, num_classes: int, activation: Activation) -> None:
@@ -98,39 +70,44 @@ class CoarseDecoder(ConvBlock):
         return self.conv_seg(self.dropout(super().forward(x)))
 
 
-class ISNetHead(nn.Module):
-    """Image-level and semantic-level context on c4, and a classifier.
+class ISNetHead(Head):
+    """Features -> scores: image-level and semantic-level context on the last map.
 
     Args:
-        in_channels: Channels of c1..c4.
+        in_channels: Channels of each feature map, c1 first.
+        num_classes: Channels of the scores.
         channels: Channels of the head.
         transform_channels: Channels of keys, queries and values.
-        num_classes: Channels of the scores.
-        shortcut: Whether c1 is fused in, which moves the scores from stride 8 to stride 4.
-        activation: Maker of the head's activations; the backbone's are always ReLU.
+        shortcut: Whether c1 is fused in, which moves the scores to its stride, 4; LIP only.
+        activation: Of the head; the backbone's are always ReLU.
     """
 
     def __init__(
         self,
         in_channels: tuple[int, ...],
-        channels: int,
-        transform_channels: int,
         num_classes: int,
         *,
-        shortcut: bool,
-        activation: Activation = relu,
+        channels: int = 512,
+        transform_channels: int = 256,
+        shortcut: bool = False,
+        activation: Activation = "relu",
     ) -> None:
-        super().__init__()
-        self.bottleneck = ConvBlock(in_channels[-1], channels, 3, activation=activation)
+        super().__init__(channels, num_classes)
+        self.bottleneck = ConvModule(in_channels[-1], channels, 3, activation=activation)
         self.ilc_net = ContextModule(channels, 2 * channels, transform_channels, activation)
         self.slc_net = ContextModule(channels, channels, transform_channels, activation)
         self.decoder_stage1 = CoarseDecoder(channels, num_classes, activation)
         self.shortcut = self.decoder_stage2 = None
         if shortcut:
-            self.shortcut = ConvBlock(in_channels[0], SHORTCUT_CHANNELS, bias=True, activation=activation)
-            self.decoder_stage2 = ConvBlock(channels + SHORTCUT_CHANNELS, channels, activation=activation)
-        self.dropout = nn.Dropout2d(DROPOUT)
-        self.conv_seg = nn.Conv2d(channels, num_classes, 1)
+            self.shortcut = ConvModule(in_channels[0], SHORTCUT_CHANNELS, bias=True, activation=activation)
+            self.decoder_stage2 = ConvModule(channels + SHORTCUT_CHANNELS, channels, activation=activation)
+        # decoder_stage2 is [dropout, classifier], with the shortcut [conv, norm, activation, dropout, classifier].
+        self.layouts = {
+            "ssseg": (
+                ("decoder_stage1.conv_seg", "decoder_stage1.4"),
+                ("conv_seg", "decoder_stage2.4" if shortcut else "decoder_stage2.1"),
+            )
+        }
 
     def forward(self, features: tuple[Tensor, ...]) -> Tensor:
         """Features c1..c4 -> scores (N, num_classes, h, w) at the stride of c4, or of c1 with the shortcut."""
@@ -139,12 +116,15 @@ class ISNetHead(nn.Module):
         image_level = self.ilc_net(x, torch.cat([image_mean, x], 1), x)
         regions = region_features(x, self.decoder_stage1(x))
         fused = self.slc_net(x, regions, image_level)  # the base is the image-level result, not x
-        return self.conv_seg(self.dropout(self.add_detail(fused, features[0])))
+        return self.classify(self.add_detail(fused, features[0]))
 
     def add_detail(self, x: Tensor, c1: Tensor) -> Tensor:
         """(N, C, h, w) -> the same without the shortcut, (N, C, *c1's size) with it."""
         if self.shortcut is None or self.decoder_stage2 is None:
             return x
         # align_corners is False for every published ISNet, whatever docs/ModelZoo.md says of 473x473 inputs.
-        x = F.interpolate(x, c1.shape[2:], mode="bilinear", align_corners=False)
+        x = resize(x, c1.shape[2:], align_corners=False)
         return self.decoder_stage2(torch.cat([x, self.shortcut(c1)], 1))
+
+
+build = ISNetHead

@@ -5,17 +5,15 @@ How the tensors come out of a file is `checkpoint_file`'s matter.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from functools import cache
 from typing import TYPE_CHECKING
+
+from .layouts import LAYOUTS, publisher_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from torch import Tensor, nn
-
-KeyTable = tuple[tuple[str, str], ...]
 
 SHOWN = 3
 """Keys an error message shows of each kind; their number it always tells."""
@@ -25,7 +23,6 @@ SHOWN_CHARACTERS = 120
 _ANOTHER = (
     "The file holds another architecture: compare builder, depth and widths with the publisher's config."
 )
-_AUXILIARY = "auxiliary_head."
 _COUNTER = ".num_batches_tracked"
 _CLASSIFIER = ".conv_seg."
 
@@ -48,65 +45,24 @@ def shown_all(keys: Iterable[str]) -> str:
     return f"{', '.join(repr(shown(key)) for key in known[:SHOWN])}{more}"
 
 
-# Key tables -------------------------------------------------------------------------------------------------
-
-# Rows of (publisher's name, our name); the first row that fits applies, and a name that fits none stays.
-# {block} is any dotted path, {tensor} its last part. Each table reads both ways: down a file's keys when
-# loading, up the model's keys when an error has to speak the publisher's language.
-_SSSEG: KeyTable = (
-    ("backbone_net.{block}", "backbone.{block}"),
-    ("auxiliary_decoder.0.{tensor}", "auxiliary_head.convs.0.conv.{tensor}"),
-    ("auxiliary_decoder.1.{tensor}", "auxiliary_head.convs.0.bn.{tensor}"),
-    ("auxiliary_decoder.4.{tensor}", "auxiliary_head.conv_seg.{tensor}"),
-    ("decoder_stage1.4.{tensor}", "decode_head.decoder_stage1.conv_seg.{tensor}"),
-    ("{block}.value_project.{tensor}", "decode_head.{block}.value_project.{tensor}"),  # ISANet: no norm
-    ("{block}.0.{tensor}", "decode_head.{block}.conv.{tensor}"),
-    ("{block}.1.{tensor}", "decode_head.{block}.bn.{tensor}"),
-)
-
-KEY_TABLES: dict[str, KeyTable] = {
-    "mmseg": (),  # our names are mmsegmentation's
-    "ssseg_isanet": (("decoder.1.{tensor}", "decode_head.conv_seg.{tensor}"), *_SSSEG),
-    # decoder_stage2 is [dropout, classifier] without the shortcut and [conv, bn, act, dropout, classifier] with it.
-    "ssseg_isnet": (("decoder_stage2.1.{tensor}", "decode_head.conv_seg.{tensor}"), *_SSSEG),
-    "ssseg_isnet_shortcut": (("decoder_stage2.4.{tensor}", "decode_head.conv_seg.{tensor}"), *_SSSEG),
-}
-
-LAYOUTS = ("mmseg", "ssseg")
-"""The publishers' naming schemes; "ssseg" picks the table of the architecture by itself."""
+# Names ------------------------------------------------------------------------------------------------------
 
 
-def key_table(layout: str, keys: Iterable[str]) -> KeyTable:
-    """The table for a set of keys, in either side's names.
+def convert_keys(state: Mapping[str, Tensor], layout: str, model: nn.Module) -> dict[str, Tensor]:
+    """A state dict under our names; the tensors are shared, not copied, and a name that the model lacks stays.
 
     Args:
-        layout: One of `LAYOUTS`, or a key of `KEY_TABLES`.
-        keys: All keys of a file or of a model.
-
-    Raises:
-        WeightsError: No such layout.
-    """
-    if layout == "ssseg":
-        layout = _ssseg_architecture("\n".join(keys))
-    if layout not in KEY_TABLES:
-        raise WeightsError(f"layout of the keys: expected one of {', '.join(LAYOUTS)}; found {layout!r}")
-    return KEY_TABLES[layout]
-
-
-def _ssseg_architecture(keys: str) -> str:
-    if "shortcut." in keys:
-        return "ssseg_isnet_shortcut"
-    return "ssseg_isnet" if "decoder_stage1." in keys else "ssseg_isanet"
-
-
-def convert_keys(state: Mapping[str, Tensor], layout: str) -> dict[str, Tensor]:
-    """A state dict under our names; the tensors are shared, not copied.
+        state: Under a publisher's names.
+        layout: A key of `LAYOUTS`.
+        model: What the tensors are for.
 
     Raises:
         WeightsError: No such layout, or two keys with the same meaning.
     """
-    table = key_table(layout, state)
-    return renamed(state, {key: _rename(key, table) for key in state}, f"in layout {layout!r}")
+    if layout not in LAYOUTS:
+        raise WeightsError(f"layout of the keys: expected one of {', '.join(LAYOUTS)}; found {layout!r}")
+    ours = {theirs: key for key, theirs in publisher_names(model, layout).items()}
+    return renamed(state, {key: ours.get(key, key) for key in state}, f"in layout {layout!r}")
 
 
 def renamed(state: Mapping[str, Tensor], names: Mapping[str, str], where: str) -> dict[str, Tensor]:
@@ -130,20 +86,6 @@ def renamed(state: Mapping[str, Tensor], names: Mapping[str, str], where: str) -
             "tells which of them the publisher evaluated: save the state dict with those alone and use that."
         )
     return {name: state[key] for name, key in first.items()}
-
-
-def _rename(key: str, table: KeyTable, *, to_publisher: bool = False) -> str:
-    for theirs, ours in table:
-        source, target = (ours, theirs) if to_publisher else (theirs, ours)
-        if match := _pattern(source).fullmatch(key):
-            return target.format(**match.groupdict())
-    return key
-
-
-@cache
-def _pattern(template: str) -> re.Pattern[str]:
-    parts = {"{block}": r"(?P<block>.+)", "{tensor}": r"(?P<tensor>\w+)"}
-    return re.compile(re.sub(r"\\{\w+\\}", lambda m: parts[m[0].replace("\\", "")], re.escape(template)))
 
 
 # Loading ----------------------------------------------------------------------------------------------------
@@ -172,31 +114,38 @@ def load_weights(
     """
     expected = model.state_dict()
     try:
-        found = convert_keys(state, layout)
+        found = convert_keys(state, layout, model)
     except WeightsError as error:
         raise WeightsError(f"{source}: {error}") from error
-    spared = _spared(expected, found)
+    unused = _unused(model)
+    spared = _spared(expected, found, unused)
     required = {key: value for key, value in expected.items() if key not in spared}
-    table = key_table(layout, expected)
-    names = {key: _rename(key, table, to_publisher=True) for key in expected}
+    names = publisher_names(model, layout)
     names |= dict(zip(found, state, strict=True))  # where the file names a tensor, its own word counts
     if any(_problems(required, found, names)):
-        problems = [*_problems(required, found, names), _hint(expected, found, state, names)]
+        problems = [*_problems(required, found, names), _hint(model, found, state, names)]
         raise WeightsError("\n  ".join([f"{source}: does not fit the model (layout {layout!r})", *problems]))
     fitted = {key: value.to(expected[key].dtype) for key, value in found.items()}
     fitted |= {key: _as_it_was(expected[key]) for key in spared}
     on_meta = any(value.is_meta for value in expected.values())
     model.load_state_dict(fitted, strict=True, assign=on_meta)
-    return _notes(spared)
+    return _notes(spared, unused)
 
 
-def _spared(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
+def _unused(model: nn.Module) -> tuple[str, ...]:
+    """How the names of what no evaluation runs begin, as far as the model says (`Segmentor.training_only`)."""
+    return tuple(f"{name}." for name in getattr(model, "training_only", ()))
+
+
+def _spared(
+    expected: Mapping[str, Tensor], found: Mapping[str, Tensor], unused: tuple[str, ...]
+) -> list[str]:
     """Missing keys that no evaluation looks at."""
-    has_auxiliary = any(key.startswith(_AUXILIARY) for key in found)
+    has_unused = any(key.startswith(unused) for key in found)
     return [
         key
         for key in expected
-        if key not in found and (key.endswith(_COUNTER) or (key.startswith(_AUXILIARY) and not has_auxiliary))
+        if key not in found and (key.endswith(_COUNTER) or (key.startswith(unused) and not has_unused))
     ]
 
 
@@ -204,12 +153,12 @@ def _as_it_was(value: Tensor) -> Tensor:
     return value.new_zeros(value.shape, device="cpu") if value.is_meta else value
 
 
-def _notes(spared: list[str]) -> tuple[str, ...]:
-    counts = sum(key.endswith(_COUNTER) and not key.startswith(_AUXILIARY) for key in spared)
+def _notes(spared: list[str], unused: tuple[str, ...]) -> tuple[str, ...]:
+    counts = sum(key.endswith(_COUNTER) and not key.startswith(unused) for key in spared)
     notes = []
     if counts:
         notes.append(f"num_batches_tracked of {counts} norms is not in the file; evaluation does not use it.")
-    if any(key.startswith(_AUXILIARY) and not key.endswith(_COUNTER) for key in spared):
+    if any(key.startswith(unused) and not key.endswith(_COUNTER) for key in spared):
         notes.append("The auxiliary head is not in the file; evaluation never runs it.")
     return tuple(notes)
 
@@ -254,18 +203,19 @@ def _form(tensor: Tensor) -> str:
 
 
 def _hint(
-    expected: Mapping[str, Tensor],
+    model: nn.Module,
     found: Mapping[str, Tensor],
     state: Mapping[str, Tensor],
     names: Mapping[str, str],
 ) -> str:
     """What the mismatch means, as far as names and shapes tell, and what to do; a cause only where they prove it."""
-    if _names_fit(expected, found):
+    expected, unused = model.state_dict(), _unused(model)
+    if _names_fit(expected, found, unused):
         return _shape_hint(expected, found)
     for layout in LAYOUTS:
-        if _names_fit(expected, _converted(state, layout)):
+        if _names_fit(expected, _converted(state, layout, model), unused):
             return f"The keys are named as in layout {layout!r}: load with that one."
-    spared = _spared(expected, {})
+    spared = _spared(expected, {}, unused)
     required = {names[key]: value for key, value in expected.items() if key not in spared}
     places = _places(list(required), state)
     if len(places) > 1:
@@ -280,17 +230,19 @@ def _hint(
             "The file holds averaged weights alone, under the names that mmcv's EMAHook gives them: swap them in with "
             "the publisher's program, where the claims are about them, and save the state dict."
         )
-    return _difference(expected, found)
+    return _difference(expected, found, unused)
 
 
-def _names_fit(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> bool:
-    lacking = expected.keys() - found.keys() - set(_spared(expected, found))
+def _names_fit(
+    expected: Mapping[str, Tensor], found: Mapping[str, Tensor], unused: tuple[str, ...]
+) -> bool:
+    lacking = expected.keys() - found.keys() - set(_spared(expected, found, unused))
     return not lacking and found.keys() <= expected.keys()
 
 
-def _converted(state: Mapping[str, Tensor], layout: str) -> Mapping[str, Tensor]:
+def _converted(state: Mapping[str, Tensor], layout: str, model: nn.Module) -> Mapping[str, Tensor]:
     try:
-        return convert_keys(state, layout)
+        return convert_keys(state, layout, model)
     except WeightsError:
         return {}
 
@@ -313,17 +265,17 @@ def class_counts(state: Mapping[str, Tensor]) -> set[int]:
     return {
         len(value)
         for key, value in state.items()
-        if key.startswith(("decode_head.", _AUXILIARY)) and key.endswith(".conv_seg.weight")
+        if key.startswith(("decode_head.", "auxiliary_head.")) and key.endswith(".conv_seg.weight")
         if value.dim() == 4
     }
 
 
-def idle_keys(state: Mapping[str, Tensor], layout: str) -> frozenset[str]:
+def idle_keys(state: Mapping[str, Tensor], layout: str, model: nn.Module) -> frozenset[str]:
     """Keys, as the file has them, of tensors that evaluation never runs: the auxiliary head's."""
     return frozenset(
         theirs
-        for ours, theirs in zip(_converted(state, layout), state, strict=False)
-        if ours.startswith(_AUXILIARY)
+        for ours, theirs in zip(_converted(state, layout, model), state, strict=False)
+        if ours.startswith(_unused(model))
     )
 
 
@@ -348,11 +300,13 @@ def _shape_hint(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> 
     return "The classifiers alone differ, in more than one number of classes: use the file that the publisher offers for testing."
 
 
-def _difference(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
+def _difference(
+    expected: Mapping[str, Tensor], found: Mapping[str, Tensor], unused: tuple[str, ...]
+) -> str:
     """For names that do not fit: another architecture only where both sides have weights that the other cannot hold."""
     if _lacks(expected, found) and _lacks(found, expected):
         return _ANOTHER
-    spared = _spared(expected, found)
+    spared = _spared(expected, found, unused)
     missing = {key: value for key, value in expected.items() if key not in found and key not in spared}
     unknown = {key: value for key, value in found.items() if key not in expected}
     parts = {key.partition(".")[0] for key in missing} - {key.partition(".")[0] for key in found}

@@ -326,12 +326,16 @@ def _with_canary(report: Report, model: nn.Module) -> Report:
     return report
 
 
+def _empty(checkpoint: Checkpoint) -> nn.Module:
+    with torch.device("meta"):
+        return checkpoint.build()
+
+
 def _filled(
     checkpoint: Checkpoint, state: dict[str, torch.Tensor], source: str
 ) -> tuple[nn.Module, tuple[str, ...]]:
     """The architecture around a file's tensors, without memory of its own, so that 34 rows go quickly; and notes."""
-    with torch.device("meta"):
-        model = checkpoint.build()
+    model = _empty(checkpoint)
     notes = load_weights(model, state, layout=checkpoint.weights.layout, source=source)
     return model, notes
 
@@ -354,7 +358,11 @@ def _fits(row: Checkpoint, content: CheckpointFile) -> bool:
 
 
 def _value_findings(checkpoint: Checkpoint, state: dict[str, torch.Tensor]) -> list[Finding]:
-    return findings(state, idle_keys(state, checkpoint.weights.layout))
+    try:
+        idle = idle_keys(state, checkpoint.weights.layout, _empty(checkpoint))
+    except ArchitectureError:  # building it tells it better
+        idle = frozenset()
+    return findings(state, idle)
 
 
 def _left_inside(content: CheckpointFile) -> Iterator[Finding]:
@@ -370,8 +378,8 @@ def _class_count(checkpoint: Checkpoint, content: CheckpointFile) -> Iterator[Fi
     """The classifiers' channels against the data set's classes."""
     expected = len(checkpoint.dataset_spec.classes)
     try:
-        state = convert_keys(content.state, checkpoint.weights.layout)
-    except WeightsError:  # strict loading tells it better
+        state = convert_keys(content.state, checkpoint.weights.layout, _empty(checkpoint))
+    except (WeightsError, ArchitectureError):  # strict loading tells it better
         return
     if wrong := sorted(class_counts(state) - {expected}):
         classes = " and ".join(map(str, wrong))

@@ -50,9 +50,8 @@ def test_auxiliary_scores_are_mmsegs(golden, rule_model, depth):
     recorded = golden("mmseg/heads.npz")
     model = rule_model("isanet_mmseg", depth=depth, num_classes=19)
     images = torch.from_numpy(recorded["in_97x129"])
-    scores, auxiliary = model.both_heads(images)
+    auxiliary = model.auxiliary_head(model.features(images))
     assert largest_difference(auxiliary, recorded[f"aux_r{depth}_19_97x129"]) < TOLERANCE
-    assert torch.equal(scores, model(images))
 
 
 @pytest.mark.parametrize("shape", ["2x2048x5x9", "1x2048x8x16", "1x2048x13x7"])

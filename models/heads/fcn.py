@@ -1,0 +1,86 @@
+"""FCN (Long et al. 2015) as both publishers build it: 3x3 blocks on one map, then the classifier.
+
+mmsegmentation 1.2.2, decode_heads/fcn_head.py: two blocks of 512, then a third on the input and their output together
+(`conv_cat`), which the paper does not have. sssegmentation eb1878c1, segmentors/fcn/fcn.py: two blocks of 512, no third.
+As auxiliary head one block on c3: 256 channels with mmsegmentation, 512 with sssegmentation; no `conv_cat`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from ..layers import Activation, ConvModule, Head, Natural
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class FCNHead(Head):
+    """Features -> scores (N, num_classes, h, w) at the stride of the map it reads.
+
+    Args:
+        in_channels: Channels of each feature map.
+        num_classes: Channels of the scores.
+        in_index: Which map is read.
+        channels: Channels of the blocks.
+        num_convs: How many blocks; with none the classifier reads the map itself.
+        kernel: Side of their kernels.
+        dilation: Of their kernels (6 in mmsegmentation's D6 rows), not of `conv_cat`'s.
+        concat_input: Whether a last block reads input and output together.
+        activation: Of the blocks.
+    """
+
+    def __init__(
+        self,
+        in_channels: tuple[int, ...],
+        num_classes: int,
+        *,
+        in_index: Natural = -1,
+        channels: int = 512,
+        num_convs: Natural = 2,
+        kernel: int = 3,
+        dilation: int = 1,
+        concat_input: bool = True,
+        activation: Activation = "relu",
+    ) -> None:
+        incoming = in_channels[in_index]
+        super().__init__(channels if num_convs else incoming, num_classes)
+        self.in_index = in_index
+        self.convs = nn.Sequential(
+            *(
+                ConvModule(
+                    channels if number else incoming,
+                    channels,
+                    kernel,
+                    dilation=dilation,
+                    activation=activation,
+                )
+                for number in range(num_convs)
+            )
+        )
+        self.conv_cat = (
+            ConvModule(incoming + channels, channels, kernel, activation=activation) if concat_input else None
+        )
+        self.layouts = {"ssseg": sequential_rows(num_convs)}
+
+    def forward(self, features: tuple[Tensor, ...]) -> Tensor:
+        """Feature maps (N, C_i, h_i, w_i) -> scores."""
+        x = features[self.in_index]
+        deep = self.convs(x)
+        return self.classify(deep if self.conv_cat is None else self.conv_cat(torch.cat([x, deep], 1)))
+
+
+def sequential_rows(num_convs: int) -> tuple[tuple[str, str], ...]:
+    """The decoder of sssegmentation is one list: convolution, norm, activation of each block, dropout, classifier."""
+    blocks = (
+        (f"convs.{number}.{part}", f"decoder.{3 * number + place}")
+        for number in range(num_convs)
+        for place, part in enumerate(("conv", "bn"))
+    )
+    return (*blocks, ("conv_seg", f"decoder.{3 * num_convs + 1}"))
+
+
+build = FCNHead
