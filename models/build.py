@@ -163,7 +163,7 @@ def _checked(
 def _value(where: str, name: str, value: object, hint: Any) -> object:
     """A number as a hint asks for it: `int` from 1 on, `Natural`, `bool`, `float`, `str`, a tuple of ints, a Literal."""
     if get_origin(hint) is Literal:
-        return _choose(name, value, get_args(hint))
+        return _choose(f"{where}: {name}", value, get_args(hint))
     if get_origin(hint) is tuple:
         if not isinstance(value, list | tuple):
             raise ArchitectureError(f"{where}: {name}: expected a list of numbers; found {value!r}")

@@ -233,9 +233,7 @@ def _hint(
     return _difference(expected, found, unused)
 
 
-def _names_fit(
-    expected: Mapping[str, Tensor], found: Mapping[str, Tensor], unused: tuple[str, ...]
-) -> bool:
+def _names_fit(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], unused: tuple[str, ...]) -> bool:
     lacking = expected.keys() - found.keys() - set(_spared(expected, found, unused))
     return not lacking and found.keys() <= expected.keys()
 
@@ -300,9 +298,7 @@ def _shape_hint(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> 
     return "The classifiers alone differ, in more than one number of classes: use the file that the publisher offers for testing."
 
 
-def _difference(
-    expected: Mapping[str, Tensor], found: Mapping[str, Tensor], unused: tuple[str, ...]
-) -> str:
+def _difference(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], unused: tuple[str, ...]) -> str:
     """For names that do not fit: another architecture only where both sides have weights that the other cannot hold."""
     if _lacks(expected, found) and _lacks(found, expected):
         return _ANOTHER

@@ -10,7 +10,8 @@ import torch
 from published import SSSEG_ISANET, SSSEG_ISNET, ssseg_architecture
 
 from segbench.models import WeightsError, build_model, load_weights, read_checkpoint
-from segbench.models.load.weights import _rename, convert_keys, key_table
+from segbench.models.load.layouts import publisher_names
+from segbench.models.load.weights import convert_keys
 from segbench.zoo.demo import STREETS
 
 TINY = {"base_channels": 4, "stem_channels": 4, "channels": 8, "auxiliary_channels": 4}
@@ -25,30 +26,34 @@ def tiny():
 
 
 @pytest.mark.parametrize("config", [SSSEG_ISANET[0], SSSEG_ISNET[0], "isnet_resnest101os8_lip"])
-def test_the_ssseg_table_reads_both_ways(config):
+def test_names_read_both_ways(config):
+    """Ours to theirs gives every name of the publisher once; a state dict under those comes back under ours."""
     builder, numbers = ssseg_architecture(config)
     with torch.device("meta"):
-        ours = list(build_model(builder, **numbers).state_dict())
-    table = key_table("ssseg", ours)
-    theirs = [_rename(key, table, to_publisher=True) for key in ours]
-    assert not set(theirs) & set(ours)
-    assert [_rename(key, key_table("ssseg", theirs)) for key in theirs] == ours
+        model = build_model(builder, **numbers)
+    ours, names = model.state_dict(), publisher_names(model, "ssseg")
+    assert not set(names.values()) & set(ours)
+    assert list(convert_keys(in_their_names(ours, names), "ssseg", model)) == list(ours)
 
 
-def test_two_keys_for_one_tensor_are_refused():
-    state = dict.fromkeys(["backbone.stem", "backbone_net.stem"], torch.zeros(1))
+def in_their_names(state, names):
+    return {names[key]: value for key, value in state.items()}
+
+
+def test_two_keys_for_one_tensor_are_refused(tiny):
+    ours, theirs = (f"{backbone}.stem.0.weight" for backbone in ("backbone", "backbone_net"))
     with pytest.raises(WeightsError) as error:
-        convert_keys(state, "ssseg")
+        convert_keys(dict.fromkeys([ours, theirs], torch.zeros(1)), "ssseg", tiny)
     assert str(error.value) == (
-        "expected one key for each tensor; found two keys that mean one tensor in layout 'ssseg': 'backbone.stem' and "
-        "'backbone_net.stem'. Nothing tells which of them the publisher evaluated: save the state dict with those "
-        "alone and use that."
+        "expected one key for each tensor; found two keys that mean one tensor in layout 'ssseg': "
+        "'backbone.stem.0.weight' and 'backbone_net.stem.0.weight'. Nothing tells which of them the publisher evaluated: "
+        "save the state dict with those alone and use that."
     )
 
 
-def test_an_unknown_layout_is_refused():
+def test_an_unknown_layout_is_refused(tiny):
     with pytest.raises(WeightsError, match="expected one of mmseg, ssseg; found 'openseg'"):
-        convert_keys({}, "openseg")
+        convert_keys({}, "openseg", tiny)
 
 
 # Loading
@@ -101,19 +106,18 @@ def test_a_wrong_number_of_classes_is_recognised(tiny):
 def test_another_architecture_is_told_in_the_publishers_names(tiny):
     """An ISNet file in sssegmentation's names, for an ISANet: no name of ours may appear."""
     numbers = {"backbone": "resnet50", "num_classes": 3, "transform_channels": 4, **TINY}
-    theirs = build_model("isnet_ssseg", **numbers).state_dict()
-    table = key_table("ssseg", theirs)
-    state = {_rename(key, table, to_publisher=True): value for key, value in theirs.items()}
+    isnet = build_model("isnet_ssseg", **numbers)
+    state = in_their_names(isnet.state_dict(), publisher_names(isnet, "ssseg"))
     model = build_model("isanet_ssseg", depth=50, num_classes=3, isa_channels=4, **TINY)
     first, missing, unknown, hint = mismatch(model, state, layout="ssseg")
     assert first == "a.pth: does not fit the model (layout 'ssseg')"
     assert missing == (
-        "  missing in the file: 62 of 402 keys: in_conv.0.weight (8, 128, 3, 3); in_conv.1.weight (8,); "
-        "in_conv.1.bias (8,); ..."
+        "  missing in the file: 64 of 402 keys: decoder.1.weight (3, 8, 1, 1); decoder.1.bias (3,); "
+        "in_conv.0.weight (8, 128, 3, 3); ..."
     )
     assert unknown == (
-        "  unknown to the model: 98 of 438 keys: bottleneck.0.weight (8, 128, 3, 3); bottleneck.1.weight (8,); "
-        "bottleneck.1.bias (8,); ..."
+        "  unknown to the model: 100 of 438 keys: decoder_stage2.1.weight (3, 8, 1, 1); decoder_stage2.1.bias (3,); "
+        "bottleneck.0.weight (8, 128, 3, 3); ..."
     )
     assert hint == (
         "  The file holds another architecture: compare builder, depth and widths with the publisher's config."
@@ -136,9 +140,7 @@ def test_an_integer_where_a_float_belongs_is_refused(tiny):
 def test_the_other_publishers_names_are_recognised():
     numbers = {"backbone": "resnet50", "num_classes": 3, "transform_channels": 4, **TINY}
     model = build_model("isnet_ssseg", **numbers)
-    theirs = model.state_dict()
-    table = key_table("ssseg", theirs)
-    state = {_rename(key, table, to_publisher=True): value for key, value in theirs.items()}
+    state = in_their_names(model.state_dict(), publisher_names(model, "ssseg"))
     assert mismatch(model, state)[-1] == "  The keys are named as in layout 'ssseg': load with that one."
 
 
@@ -310,7 +312,7 @@ def test_demo_checkpoints_load(file, layout, builder, numbers):
     state = read_checkpoint(path)
     model = build_model(builder, num_classes=8, **width, **numbers)
     load_weights(model, state, layout=layout, source=path.name)
-    converted = convert_keys(state, layout)
+    converted = convert_keys(state, layout, model)
     assert all(
         torch.equal(value, converted[key].to(value.dtype)) for key, value in model.state_dict().items()
     )
