@@ -14,7 +14,7 @@ from tabulate import tabulate
 from segbench.models.trace import memory
 from segbench.models.trace.memory import BUCKET, MemoryPrediction, StorageTrace, TrainingStep, training_memory
 from segbench.zoo.manifest import load_manifest
-from segbench.zoo.quantities.memory import UNIT_BYTES, Setup, memory_claim
+from segbench.zoo.measuring.training_memory import UNIT_BYTES, Setup, memory_claim
 
 if TYPE_CHECKING:
     from collections.abc import Callable

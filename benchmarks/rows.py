@@ -19,7 +19,7 @@ import tempfile
 from pathlib import Path
 
 from segbench.zoo.manifest import PACKAGED, load_manifest
-from segbench.zoo.quantities.measurement import Measurement
+from segbench.zoo.measuring.measurement import Measurement
 
 COMMANDS = (
     "list",

@@ -7,6 +7,7 @@ made, not before.
 
 from __future__ import annotations
 
-from .verdict import Status, Tolerance, Verdict, judge
+from .tolerance import Tolerance
+from .verdict import Status, Verdict, judge
 
 __all__ = ["Status", "Tolerance", "Verdict", "judge"]

@@ -19,8 +19,10 @@ import pytest
 import torch
 
 from segbench.evaluate import EvalProtocol
+from segbench.reports.metrics import METRICS
 from segbench.reports.table import MEANINGS
-from segbench.reports.verdict import OWN_TOLERANCES, PUBLISHERS_TOLERANCES, Tolerance
+from segbench.reports.tolerance import DEFAULT
+from segbench.reports.verdict import PUBLISHERS_TOLERANCES
 from segbench.zoo.cli import main
 from segbench.zoo.commands.shared.flags import build_parser
 from segbench.zoo.console.exit_codes import of_status
@@ -448,10 +450,10 @@ def test_the_verdicts_are_those_of_the_code():
 def test_the_bands_are_those_of_the_code():
     """Limits of each kind of figure, and the reason that reports give for them."""
     bands = {
-        "mIoU, by default": Tolerance(),
+        "mIoU, by default": DEFAULT,
         "mIoU of sssegmentation": PUBLISHERS_TOLERANCES["sssegmentation"],
-        "training memory": OWN_TOLERANCES["train_memory"],
-        "images a second": OWN_TOLERANCES["fps"],
+        "training memory": METRICS["train_memory"].tolerance,
+        "images a second": METRICS["fps"].tolerance,
     }
     found = {row[0]: row[1:] for row in markdown_table(DOCS / "verdicts.md", "figure")}
     assert found.keys() == bands.keys()

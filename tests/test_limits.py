@@ -18,7 +18,7 @@ OF_OUR_OWN = {
     "models.trace.caching_allocator.SMALL_LIMIT": "a rule of torch's allocator",
     "models.load.health.LARGEST_VARIANCE": "what is doubted in a network's numbers; nothing is refused",
     "zoo.engines.ray_cluster.LARGEST_SLICE": "how much work one task has",
-    "zoo.quantities.speed.LARGEST_BATCH": "where a sweep over batch sizes ends",
+    "zoo.measuring.speed.LARGEST_BATCH": "where a sweep over batch sizes ends",
 }
 """Constants that are called like limits and bound nothing that comes from elsewhere."""
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ..reports.verdict import Tolerance
+from ..reports.tolerance import Tolerance
 from .manifest import Checkpoint, load_manifest
 
 if TYPE_CHECKING:

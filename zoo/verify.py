@@ -7,74 +7,39 @@ from __future__ import annotations
 
 import time
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 import torch
 
-from ..evaluate.accuracy import Loading, Running, missing
+from ..evaluate.accuracy import Running, missing
 from ..evaluate.data.datasets import Dataset, DatasetError, DatasetSpec, ImageFault, Sample, locate
 from ..evaluate.data.subsets import pinned_order, slice_of
 from ..evaluate.evidence import EvidenceKey, EvidenceStore, Split, Use
 from ..evaluate.evidence.label_areas import label_areas
-from ..evaluate.predict.device import Precision, numerics, resolve_device
+from ..evaluate.predict.device import numerics
 from ..evaluate.predict.device_trouble import OutOfMemoryError, device_trouble_named
-from ..evaluate.protocol import EvalProtocol
 from ..models.load.weights import WeightsError
 from ..reports import ledger
-from ..reports.verdict import Tolerance, Verdict, judge, tolerance_of
+from ..reports.verdict import Verdict
 from .console.exit_codes import ExitCode, gravest, of_status, of_verdicts
 from .engines.local import Engine, Local, opened
 from .fetch import FetchError, IntegrityError, Progress, check_hash, fetch, given_weights
 from .manifest import Checkpoint, Claim
-from .quantities.early import Foresight
-from .quantities.measurement import Measurement
-from .quantities.memory import METRIC as TRAIN_MEMORY
-from .quantities.memory import NotTrainable, measure_claim
-from .quantities.recount import lacking, recount
-from .quantities.rounding import with_rounding
-from .quantities.speed import NoSpeed, SpeedOptions, SpeedRun, time_row
-from .quantities.speed_verdicts import METRIC as FPS
-from .quantities.speed_verdicts import judge_speed
+from .measuring.bench import NotMeasured
+from .measuring.early import Foresight
+from .measuring.measurement import Measurement
+from .measuring.options import Options, Subject
+from .quantities import quantity_of
+from .results.judging import foreseen, verdict_on
+from .results.recount import lacking, recount
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
-ACCURACY_METRICS = ("miou", "miou_ms_flip", "miou_flip")
-"""Exit codes: something needed is missing; a file is not what it claims to be."""
-
-
-class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """How to measure; nothing in here may change a number but the protocols and the precision."""
-
-    device: str = "cpu"
-    precision: Precision = "fp32"
-    loading: Loading = Loading()
-    data_root: Path | None = None
-    metrics: tuple[str, ...] = ()
-    """Claims to judge; empty for all."""
-    protocol: EvalProtocol | None = None
-    home: Path | None = None
-    """Weights cache; None for `ZOO_HOME`."""
-    weights_file: Path | None = None
-    """The one row's weights, wherever they lie; None for the cache's, fetched where missing."""
-    offline: bool | None = None
-    evidence: Path
-    ledger: Path
-    tolerance: Tolerance | None = None
-    """Of accuracies, in points; None for the publishers' own (`reports.verdict.tolerance_of`)."""
-    not_comparable: str = ""
-    """Why the published figures are not about this data; empty where they are."""
-    limit: int | None = None
-    """Measure the pinned subset of so many images only; never compared with a claim."""
-    shard: tuple[int, int] | None = None
-    """(I, N), from 1: predict only every N-th image; whoever finds all images counted computes the score."""
-    until_sure: bool = False
-    """Stop a claim's measurement once its verdict is certain, whatever the remaining images bring."""
-    engine: Literal["local", "ray"] = "local"
-    address: str = ""
-    """Of a Ray cluster; empty to start one of this machine."""
+    from ..evaluate.protocol import EvalProtocol
+    from .measuring.speed import SpeedRun
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -151,15 +116,6 @@ class Silent:
         return dataset.samples
 
 
-class NotMeasured(Exception):  # noqa: N818  (an answer, not a fault of the program)
-    """Why a claim has no measurement, and the exit code that stands for it."""
-
-    def __init__(self, reason: str, exit_code: ExitCode = ExitCode.CANNOT_MEASURE) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.exit_code = exit_code
-
-
 class ShareDone(NotMeasured):
     """A shard has counted its images and others' are missing: no number yet, and nothing went wrong."""
 
@@ -178,16 +134,6 @@ class Certain(NotMeasured):
     def __init__(self, verdict: Verdict) -> None:
         super().__init__(verdict.reason, of_status(verdict.status))
         self.verdict = verdict
-
-
-class Subject(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything a row's accuracy claims are measured with."""
-
-    checkpoint: Checkpoint
-    dataset: Dataset
-    contents: dict[str, str]
-    model: Any
-    weights_sha256: str
 
 
 def verify(
@@ -250,6 +196,8 @@ class RowVerifier:
         self.watcher = watcher
         self._subject: Subject | NotMeasured | None = None
         self._measured: dict[tuple[str, str], Measurement] = {}
+        self._on_record: dict[int, Measurement] = {}
+        """By identity: one measurement answers each of a figure's revisions."""
 
     def outcomes(self) -> Iterator[Outcome]:
         """One outcome a claim, in the manifest's order."""
@@ -259,7 +207,7 @@ class RowVerifier:
 
     def _outcome(self, claim: Claim) -> Outcome:
         if claim.printed is None:
-            return self._judged(claim, None, reason=claim.note or "the source prints no number")
+            return self._judged(claim, None)
         try:
             measurement = self.measure(claim)
         except Certain as known:
@@ -278,53 +226,14 @@ class RowVerifier:
         reason: str = "",
         exit_code: ExitCode = ExitCode.OK,
     ) -> Outcome:
-        verdict = self._verdict(claim, measurement, reason)
+        verdict = verdict_on(self.checkpoint, claim, measurement, self.options.terms(), absent=reason)
         return Outcome(
             checkpoint=self.checkpoint,
             claim=claim,
-            verdict=with_rounding(verdict, measurement),
+            verdict=verdict,
             measurement=measurement,
             exit_code=gravest((exit_code, of_status(verdict.status))),
         )
-
-    def _verdict(self, claim: Claim, measurement: Measurement | None, reason: str) -> Verdict:
-        if claim.metric == FPS and measurement is not None:
-            return judge_speed(self.checkpoint, claim, measurement)
-        return judge(
-            checkpoint=self.checkpoint.id,
-            metric=claim.metric,
-            printed=claim.printed,
-            measured=None if measurement is None else measurement.value,
-            tolerance=tolerance_of(claim.metric, self.options.tolerance, self.checkpoint.publisher),
-            reason=reason or self._caveat(claim, measurement),
-            comparable=measurement is None or not self._why_not_comparable(claim, measurement),
-            images=(measurement.image_count or None) if measurement else None,
-            date=claim.date or "",
-        )
-
-    def _caveat(self, claim: Claim, measurement: Measurement | None) -> str:
-        """What a reader of a measured number must know of what it rests on."""
-        if measurement is None or measurement.metric not in ACCURACY_METRICS:
-            return ""
-        return "; ".join(
-            part for part in (self._why_not_comparable(claim, measurement), measurement.data_caveat()) if part
-        )
-
-    def _why_not_comparable(self, claim: Claim, measurement: Measurement | None) -> str:
-        """Other data than the claim's, a part of it, or another protocol."""
-        if claim.metric not in ACCURACY_METRICS:
-            return ""
-        if self.options.precision != "fp32":
-            return f"measured in {self.options.precision}, the figure is fp32's"
-        if measurement is not None and measurement.subset:
-            return f"a pinned subset, {measurement.subset}: no reproduction"
-        other = self.options.protocol
-        if self.options.not_comparable or other is None:
-            return self.options.not_comparable
-        own = self.checkpoint.protocol(claim.metric)
-        if other.digest() == own.digest():
-            return ""
-        return f"measured by {other.name}, the figure is by {own.name}"
 
     def measure(self, claim: Claim) -> Measurement:
         """Our number for a claim, taken now, or from stored evidence as far as that goes.
@@ -332,45 +241,28 @@ class RowVerifier:
         Raises:
             NotMeasured: weights, data or a way to measure this metric are missing.
         """
-        if claim.metric == TRAIN_MEMORY:
-            return self._measure_memory()
-        if claim.metric == FPS:
-            return self._measure_speed()
-        if claim.metric not in ACCURACY_METRICS:
-            raise NotMeasured(f"this version of segbench does not measure {claim.metric} yet")
+        measurement = quantity_of(claim.metric).measure(self, claim)
+        if id(measurement) not in self._on_record:
+            self._on_record[id(measurement)] = measurement
+            if measurement.new_images or not _is_recorded(measurement, self.options.ledger):
+                ledger.append(self.options.ledger, measurement)
+        return measurement
+
+    def count(self, claim: Claim) -> Measurement:
+        """The score that a claim is about, from counts that are taken now or stored.
+
+        Raises:
+            NotMeasured: weights, data or images are missing.
+        """
         protocol = self.options.protocol or self.checkpoint.protocol(claim.metric)
-        known = self._measured.get((claim.metric, protocol.digest()))
-        if known is not None:
-            return known  # a figure its authors revised: both claims rest on one measurement
-        measurement = self._measure_accuracy(claim, protocol, self.subject())
-        self._measured[claim.metric, protocol.digest()] = measurement
-        if measurement.new_images or not _is_recorded(measurement, self.options.ledger):
-            ledger.append(self.options.ledger, measurement)
-        return measurement
+        name = (claim.metric, protocol.digest())
+        if name not in self._measured:  # a figure its authors revised: both claims rest on one measurement
+            self._measured[name] = self._measure_accuracy(claim, protocol, self.subject())
+        return self._measured[name]
 
-    def _measure_speed(self) -> Measurement:
-        """Timed on a GPU only: a CPU would take an hour a row and say nothing of the published device."""
-        if resolve_device(self.options.device).type == "cpu":
-            raise NotMeasured(
-                "speed is timed on a GPU (--device cuda); zoo speed --device cpu times it here all the same"
-            )
-        options = SpeedOptions(device=self.options.device, data_root=self.options.data_root)
-        try:
-            run = self.watcher.timing(time_row(self.checkpoint, options), self.checkpoint)
-        except NoSpeed as error:
-            raise NotMeasured(str(error)) from error
-        ledger.append(self.options.ledger, run.measurement)
-        return run.measurement
-
-    def _measure_memory(self) -> Measurement:
-        """Foretold, so that it needs neither weights nor data nor the options' device."""
-        try:
-            measurement = measure_claim(self.checkpoint)
-        except NotTrainable as error:
-            raise NotMeasured(str(error)) from error
-        if not _is_recorded(measurement, self.options.ledger):
-            ledger.append(self.options.ledger, measurement)
-        return measurement
+    def timed(self, steps: Iterator[tuple[int, int, SpeedRun | None]]) -> SpeedRun:
+        """Exhaust the steps of a timed run before the watcher's eyes."""
+        return self.watcher.timing(steps, self.checkpoint)
 
     def subject(self) -> Subject:
         """Data set and weights, obtained once.
@@ -414,7 +306,8 @@ class RowVerifier:
         whole = self._part(subject)
         use = self._use(claim, protocol, subject, whole)
         self.store.describe(key, use)
-        foresight = self._foresight(claim, key, subject) if self.options.until_sure else None
+        bounded = claim.metric in quantity_of("miou").metrics  # of no other score are bounds known
+        foresight = self._foresight(claim, key, subject) if self.options.until_sure and bounded else None
         new = self._count(claim, protocol, subject, self._share(whole), foresight)
         left = lacking(self.store, key, use.split)
         certain = foresight.verdict() if foresight and left else None
@@ -470,18 +363,8 @@ class RowVerifier:
             for (name, content), matrix in self.store.counts(key)
             if contents.get(name) == content
         }
-        return Foresight(areas, counted, lambda miou: self._foreseen(claim, miou))
-
-    def _foreseen(self, claim: Claim, miou_percent: float) -> Verdict:
-        """The verdict that a number would get."""
-        return judge(
-            checkpoint=self.checkpoint.id,
-            metric=claim.metric,
-            printed=claim.printed,
-            measured=miou_percent,
-            tolerance=tolerance_of(claim.metric, self.options.tolerance, self.checkpoint.publisher),
-            comparable=not self._why_not_comparable(claim, None),
-            date=claim.date or "",
+        return Foresight(
+            areas, counted, lambda miou: foreseen(self.checkpoint, claim, miou, self.options.terms())
         )
 
     def _part(self, subject: Subject) -> tuple[Sample, ...]:

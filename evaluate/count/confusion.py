@@ -90,6 +90,16 @@ def accuracy_scores(matrix: Matrix) -> Scores:
     )
 
 
+def dice_percent(matrix: Matrix) -> NDArray[np.float64]:
+    """Dice of each class, (C,), in percent; NaN for a class in neither prediction nor label.
+
+    Twice the intersection over the sum of both areas (mmsegmentation 1.2 `evaluation/metrics/iou_metric.py`).
+    """
+    intersect, _, prediction, label = areas(matrix)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return 200.0 * intersect / (prediction + label)
+
+
 def areas(matrix: Matrix) -> tuple[Matrix, Matrix, Matrix, Matrix]:
     """Intersection, union, prediction and label area of each class, in pixels, as mmseg counts them."""
     num_classes = matrix.shape[1]

@@ -34,11 +34,11 @@ from segbench.zoo.demo import STREETS
 from segbench.zoo.fetch.contents import checkpoint_fault, is_cut_short, web_page
 from segbench.zoo.fetch.lock import Lock, LockError
 from segbench.zoo.manifest import ManifestError
+from segbench.zoo.measuring.measurement import Measurement
 from segbench.zoo.publishers import SourceError, read_sources
 from segbench.zoo.publishers.import_file import Request, import_file
 from segbench.zoo.publishers.manifest_edit import EditError
 from segbench.zoo.publishers.training_logs import LogError, read_log
-from segbench.zoo.quantities.measurement import Measurement
 from segbench.zoo.results.baseline import BaselineError, read_state
 
 pytestmark = pytest.mark.slow

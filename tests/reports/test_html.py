@@ -12,7 +12,8 @@ from PIL import Image
 from segbench.reports.background import Background, ClassFigures, Scene
 from segbench.reports.html import format_html
 from segbench.reports.table import Row
-from segbench.reports.verdict import Tolerance, judge
+from segbench.reports.tolerance import Tolerance
+from segbench.reports.verdict import judge
 
 SVG = "{http://www.w3.org/2000/svg}"
 TEMPLATE = Path(__file__).resolve().parents[2] / "reports/report.html.j2"

@@ -6,7 +6,8 @@ from textwrap import dedent
 from segbench.reports.background import Background, ClaimChange, Place
 from segbench.reports.junit import format_junit
 from segbench.reports.table import Row
-from segbench.reports.verdict import Tolerance, judge
+from segbench.reports.tolerance import Tolerance
+from segbench.reports.verdict import judge
 
 # Jenkins' junit-10.xsd: element -> attributes it must have, attributes it may have, children in any order.
 SHAPE = {

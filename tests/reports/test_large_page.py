@@ -8,7 +8,8 @@ import pytest
 from segbench.reports.background import Background, ClassFigures
 from segbench.reports.html import DRAWN, SERIES, format_html
 from segbench.reports.table import Row
-from segbench.reports.verdict import Tolerance, judge
+from segbench.reports.tolerance import Tolerance
+from segbench.reports.verdict import judge
 
 pytestmark = pytest.mark.slow
 

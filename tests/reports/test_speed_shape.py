@@ -5,7 +5,7 @@ import pytest
 
 from segbench.reports.speed_shape import fit_shape
 from segbench.zoo.manifest import load_manifest
-from segbench.zoo.quantities.speed_verdicts import network_of
+from segbench.zoo.quantities.fps import network_of
 
 PUBLISHED = {
     row.id: float(claim.printed)

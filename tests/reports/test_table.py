@@ -20,7 +20,8 @@ from segbench.reports.table import (
     summary,
     tables,
 )
-from segbench.reports.verdict import Status, Tolerance, judge
+from segbench.reports.tolerance import Tolerance
+from segbench.reports.verdict import Status, judge
 
 
 def verdict(checkpoint, metric, printed, measured=None, **more):

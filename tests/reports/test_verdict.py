@@ -7,13 +7,11 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
+from segbench.reports.tolerance import Tolerance, ToleranceError, half_unit
 from segbench.reports.verdict import (
     Status,
-    Tolerance,
-    ToleranceError,
     Verdict,
     bands,
-    half_unit,
     judge,
     rounded,
     tolerance_of,
@@ -142,7 +140,7 @@ def test_memory_has_limits_of_its_own_as_shares_of_the_figure(printed, measured,
         limits = tolerance_of("train_memory", points)
         assert judged(printed, measured, limits, metric="train_memory").status is status
     assert tolerance_of("miou", Tolerance.of(9)) == Tolerance.of(9)
-    assert tolerance_of("miou") == Tolerance()
+    assert tolerance_of("miou") == DEFAULT
 
 
 def test_relative_limits_are_said_in_percent():
@@ -223,7 +221,7 @@ def test_limits_in_the_wrong_order_are_refused():
 
 
 def test_a_tolerance_says_its_limits_and_why():
-    assert Tolerance().describe() == (
+    assert DEFAULT.describe() == (
         "A difference up to 0.05 is reproduced, up to 0.15 is drift, each plus half a unit of the last printed "
         "digit; beyond is refuted: mmsegmentation's maintainers met their own numbers again within 0.02 points "
         "and once within 0.11, and sssegmentation promises 0.1."
@@ -242,7 +240,7 @@ def test_a_publisher_is_held_to_what_it_states():
     """Sssegmentation promises 0.1; others get the default, a user's limit comes before both."""
     own = tolerance_of("miou", publisher="sssegmentation")
     assert own.band("42.60") == (Decimal("0.105"), Decimal("0.155"))
-    assert tolerance_of("miou", publisher="mmsegmentation") == Tolerance()
+    assert tolerance_of("miou", publisher="mmsegmentation") == DEFAULT
     assert tolerance_of("miou", Tolerance.of(0.3), "sssegmentation") == Tolerance.of(0.3)
     assert judged("42.60", 42.5, own).status is Status.REPRODUCED
     assert judged("42.60", 42.49, own).status is Status.DRIFT
@@ -254,7 +252,7 @@ def test_each_band_is_told_once_with_its_reason():
         ("mmsegmentation", "train_memory"), ("mmsegmentation", "fps"),
     ]  # fmt: skip
     assert bands(claims) == [
-        f"mmsegmentation mIoU: {Tolerance().describe()}",
+        f"mmsegmentation mIoU: {DEFAULT.describe()}",
         (
             "sssegmentation mIoU: A difference up to 0.1 is reproduced, up to 0.15 is drift, each plus half a unit of "
             "the last printed digit; beyond is refuted: its authors promise 0.1 between versions of PyTorch and GPUs."

@@ -11,7 +11,7 @@ from PIL import Image
 from segbench.reports import ledger
 from segbench.zoo.cli import main
 from segbench.zoo.demo import STREETS
-from segbench.zoo.quantities.measurement import Measurement
+from segbench.zoo.measuring.measurement import Measurement
 
 pytestmark = pytest.mark.slow
 

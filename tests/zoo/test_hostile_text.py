@@ -21,7 +21,7 @@ from segbench.reports.ledger import append
 from segbench.zoo.cli import main
 from segbench.zoo.demo import STREETS
 from segbench.zoo.manifest import ManifestError, ManifestFile, load_manifest
-from segbench.zoo.quantities.measurement import Measurement
+from segbench.zoo.measuring.measurement import Measurement
 
 pytestmark = pytest.mark.slow
 

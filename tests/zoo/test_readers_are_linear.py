@@ -13,9 +13,9 @@ from segbench.evaluate.data.folder import folder_spec
 from segbench.reports.ledger import LedgerError
 from segbench.reports.ledger import read as read_ledger
 from segbench.zoo.manifest import PACKAGED, ManifestError, load_manifest
+from segbench.zoo.measuring.measurement import Measurement
 from segbench.zoo.publishers import SourceError, read_sources
 from segbench.zoo.publishers.training_logs import LogError, read_log
-from segbench.zoo.quantities.measurement import Measurement
 from segbench.zoo.results.baseline import BaselineError, read_state
 
 pytestmark = pytest.mark.slow

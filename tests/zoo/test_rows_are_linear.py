@@ -12,8 +12,8 @@ from work import lines_run
 from segbench.zoo.audit import audit
 from segbench.zoo.cli import main
 from segbench.zoo.manifest import PACKAGED, load_manifest
+from segbench.zoo.measuring.measurement import Measurement
 from segbench.zoo.publishers import read_sources
-from segbench.zoo.quantities.measurement import Measurement
 
 pytestmark = pytest.mark.slow
 

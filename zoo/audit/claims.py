@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from ...evaluate.geometry import sliding_windows, view_size
 from ...reports.metrics import METRICS
-from ...reports.verdict import half_unit
+from ...reports.tolerance import half_unit
 from ..manifest.whole_number import whole_number
 from ..publishers.file_names import contradiction, stem, undated
+from ..quantities import quantity_of
 from .evidence import ROW_FIELDS, finding, latest
 from .findings import number_of
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from .evidence import Evidence
     from .findings import Finding, Kind, Place
 
-ACCURACY = ("miou", "miou_ms_flip", "miou_flip")
+MIOU = tuple(quantity_of("miou").metrics)
 TOLD = 8
 """Rows that a finding names as better than its own, the best ones: where there are more, that is said."""
 MIB = 1 << 20
@@ -69,7 +70,7 @@ def impossible_figures(evidence: Evidence) -> Iterator[Finding]:
     for one in evidence.manifest:
         for claim in one.published:
             value = Decimal(claim.printed or 0)
-            if value == 0 or (claim.metric in ACCURACY and value > 100):
+            if value == 0 or (METRICS[claim.metric].unit == "%" and value > 100):
                 yield finding(
                     "impossible-figure",
                     one.id,
@@ -85,7 +86,7 @@ def figures_in_another_unit(evidence: Evidence) -> Iterator[Finding]:
             value = Decimal(claim.printed or 0)
             if claim.metric == "train_memory" and value >= UNLIKELY_GB:
                 what = f"{_title(claim.metric)} {claim.printed} can only be MiB"
-            elif claim.metric in ACCURACY and 0 < value < 1:
+            elif METRICS[claim.metric].unit == "%" and 0 < value < 1:
                 what = f"{_title(claim.metric)} {claim.printed} can only be a fraction, not percent"
             else:
                 continue
@@ -142,7 +143,7 @@ def copied_accuracies(evidence: Evidence) -> Iterator[Finding]:
     """Two rows of a data set with the same single-scale and the same multi-view figure."""
     seen: dict[tuple[str, ...], tuple[Checkpoint, list[Claim]]] = {}
     for one in evidence.manifest:
-        claims = [claim for claim in (latest(one, metric) for metric in ACCURACY) if claim]
+        claims = [claim for claim in (latest(one, metric) for metric in MIOU) if claim]
         if len(claims) < 2:
             continue
         key = (one.publisher, one.dataset, *(claim.printed or "" for claim in claims))
@@ -208,7 +209,7 @@ def _better(rows: list[Checkpoint], size: Callable[[Checkpoint], int]) -> Better
     """For each row, those of smaller size with a greater figure; one pass from the smallest to the largest."""
     found: Better = {}
     ordered = sorted(rows, key=size)
-    for metric in ACCURACY:
+    for metric in MIOU:
         printed = [(one, claim) for one in ordered if (claim := latest(one, metric))]
         best: list[Cell] = []
         for _, equal in itertools.groupby(printed, key=lambda cell: size(cell[0])):
@@ -235,7 +236,7 @@ def _worse(
     for one in group:
         texts: list[str] = []
         places: list[Place] = []
-        for metric in ACCURACY:
+        for metric in MIOU:
             if not (ours := latest(one, metric)):
                 continue
             cells = (cell for found in better for cell in found.get((one.id, metric), ()))

@@ -11,6 +11,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from ...reports.metrics import METRICS
+from ..quantities import quantity_of
 from .evidence import ROW_FIELDS, finding, latest
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from .evidence import Evidence
     from .findings import Finding, Kind
 
-ACCURACY = ("miou", "miou_ms_flip", "miou_flip")
+MIOU = tuple(quantity_of("miou").metrics)
 FAR = 2
 """A figure beyond this many times its neighbours' largest, or below this part of their smallest, is out of line."""
 NEAR = Decimal("1.25")
@@ -37,7 +38,7 @@ def _tables(evidence: Evidence) -> Iterator[list[Cell]]:
     tables: dict[tuple[object, ...], list[Cell]] = defaultdict(list)
     for one in evidence.manifest:
         for claim in {claim.metric: claim for claim in one.published}.values():
-            cost = None if claim.metric in ACCURACY else (one.method, one.crop)
+            cost = None if METRICS[claim.metric].unit == "%" else (one.method, one.crop)
             tables[one.publisher, one.dataset, claim.metric, cost].append((one, claim))
     yield from tables.values()
 
@@ -92,7 +93,7 @@ def _decimals(claim: Claim) -> int:
 def _is_told_elsewhere(claim: Claim) -> bool:
     """A fraction, more than everything, or nothing: other checks find these."""
     value = _number(claim)
-    return value == 0 or (claim.metric in ACCURACY and not 1 <= value <= 100)
+    return value == 0 or (METRICS[claim.metric].unit == "%" and not 1 <= value <= 100)
 
 
 def _misplaced(claim: Claim, others: list[Decimal]) -> tuple[Kind, str] | None:
@@ -121,7 +122,7 @@ def repeated_accuracies(evidence: Evidence) -> Iterator[Finding]:
     """
     for one in evidence.manifest:
         single = latest(one, "miou")
-        for metric in ACCURACY[1:]:
+        for metric in MIOU[1:]:
             several = latest(one, metric)
             if single and several and single.printed == several.printed:
                 what = f"mIoU and {METRICS[metric].title} are both {single.printed}"
@@ -145,7 +146,7 @@ def _equal_pairs(
     earlier: dict[tuple[object, ...], dict[tuple[object, ...], Checkpoint]] = defaultdict(dict)
     others = [name for name in ROW_FIELDS if name != field]
     for row in rows:
-        claims = [claim for metric in ACCURACY if (claim := latest(row, metric))]
+        claims = [claim for metric in MIOU if (claim := latest(row, metric))]
         group = tuple(getattr(row, name) for name in others)
         figures = tuple((claim.metric, claim.printed) for claim in claims)
         found: dict[str, tuple[Checkpoint, list[tuple[Claim, Claim]]]] = {}
@@ -164,7 +165,7 @@ def _equal(one: Checkpoint, other: Checkpoint) -> list[tuple[Claim, Claim]]:
     """Accuracies that two rows have in common; none where the whole row is copied, which is told as such."""
     pairs = [
         (ours, theirs)
-        for metric in ACCURACY
+        for metric in MIOU
         if (ours := latest(one, metric)) and (theirs := latest(other, metric))
     ]
     same = [pair for pair in pairs if pair[0].printed == pair[1].printed]
@@ -176,7 +177,7 @@ def mixed_devices(evidence: Evidence) -> Iterator[Finding]:
     for cells in _tables(evidence):
         usual, _ = Counter(claim.device for _, claim in cells).most_common(1)[0]
         for one, claim in cells:
-            if claim.metric not in ACCURACY and claim.device != usual:
+            if METRICS[claim.metric].unit != "%" and claim.device != usual:
                 what = f"{METRICS[claim.metric].title} {claim.printed} of {claim.device or 'no device'}, {usual or 'none named'} elsewhere in its table"
                 yield finding("mixed-devices", one.id, what, evidence.claim_place(one, claim))
 
@@ -218,7 +219,7 @@ def other_protocols(evidence: Evidence) -> Iterator[Finding]:
     for one in evidence.manifest:
         for claim in one.published:
             protocol = evidence.manifest.protocols.get(claim.protocol or "")
-            if claim.metric in ACCURACY and protocol and (found := _views(protocol)) != claim.metric:
+            if claim.metric in MIOU and protocol and (found := _views(protocol)) != claim.metric:
                 what = f"{METRICS[claim.metric].title} {claim.printed} by {protocol.name}, which is for {METRICS[found].title}"
                 yield finding("protocol-differs", one.id, what, evidence.claim_place(one, claim))
             elif claim.metric == "train_memory" and (what := _other_training(one, claim)):

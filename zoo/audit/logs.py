@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ...reports.verdict import half_unit
+from ...reports.tolerance import half_unit
 from ..manifest.whole_number import DIGITS, whole_number
 from ..publishers.training_logs import LogError, Schedule, TrainingLog, read_log
 from .evidence import finding, latest, shown

@@ -10,7 +10,7 @@ from ...reports.ledger import LedgerError
 from ..console.exit_codes import ExitCode
 from ..console.progress import Bars, diagnosis_bar
 from ..manifest import load_manifest
-from ..results.diagnosis import diagnose_claim, diagnosis_record, diagnosis_text
+from ..runs.diagnosis import diagnose_claim, diagnosis_record, diagnosis_text
 from ..verify import DatasetShelf, NotMeasured, RowVerifier
 from .shared.answer import CommandError, json_text, require_file_place, write_out
 from .shared.arguments import format_name

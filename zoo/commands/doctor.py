@@ -16,6 +16,7 @@ from ..console.exit_codes import ExitCode
 from ..fetch import fetch_action
 from ..files import places
 from ..manifest import load_manifest
+from ..quantities import quantities
 from .shared.answer import json_text, write
 
 if TYPE_CHECKING:
@@ -98,13 +99,10 @@ def _dataset(manifest: Manifest, name: str, data_root: Path | None) -> dict[str,
 
 
 def _claims(manifest: Manifest) -> dict[str, str]:
-    """What each kind of claim needs, and whether this version can measure it."""
-    del manifest
-    return {
-        "miou, miou_ms_flip, miou_flip": "weights and data set; any device (a CPU is slow but exact)",
-        "train_memory": "nothing: foretold by tracing a training step, seconds a row (zoo memory)",
-        "fps": "a CUDA device; neither weights nor data set (zoo speed times a CPU as well)",
-    }
+    """What each kind of claim needs."""
+    claimed = {claim.metric for checkpoint in manifest for claim in checkpoint.claims}
+    metrics = {one: [name for name in one.metrics if name in claimed] for one in quantities()}
+    return {", ".join(names): one.needs for one, names in metrics.items() if names}
 
 
 def doctor_text(findings: dict[str, Any]) -> str:

@@ -12,9 +12,11 @@ from ...reports import ledger
 from ...reports.media import tabulate
 from ...reports.metrics import METRICS
 from ...reports.table import WIDTH
+from ...reports.verdict import Verdict
 from ..console.exit_codes import ExitCode, of_verdicts
 from ..console.progress import row_bar
-from ..quantities.memory import (
+from ..manifest import Checkpoint, Claim
+from ..measuring.training_memory import (
     GIB,
     METRIC,
     MIB,
@@ -22,9 +24,12 @@ from ..quantities.memory import (
     NotTrainable,
     Setup,
     difference_percent,
-    memory_rows,
+    foretell,
+    predict,
+    run,
     run_record,
 )
+from ..results.judging import verdict_on
 from .shared.answer import CommandError, json_text, require_file_place, write
 from .shared.arguments import rows_that_print
 
@@ -34,8 +39,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from ..manifest import Checkpoint
-    from ..quantities.memory import MemoryRow
+    from ..measuring.measurement import Measurement
 
 ABSENT = "–"
 UNIT_NOTE = (
@@ -45,6 +49,19 @@ UNIT_NOTE = (
 FITS_NOTE = (
     "fits: whether what the allocator reserves is within the card; CUDA itself takes some hundred MiB more."
 )
+
+
+class MemoryRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What `zoo memory` says of one checkpoint."""
+
+    checkpoint: Checkpoint
+    setup: Setup
+    prediction: Any
+    """A `models.trace.memory.MemoryPrediction`."""
+    measured: Any = None
+    """A `models.trace.memory.MeasuredMemory` where a device was asked."""
+    verdict: Verdict
+    """On the published figure; not comparable for another set-up than the published one."""
 
 
 def run_memory(arguments: argparse.Namespace) -> int:
@@ -65,10 +82,10 @@ def _memory_rows(chosen: Sequence[Checkpoint], arguments: argparse.Namespace) ->
     device = _training_device(arguments) if arguments.measure else None
     rows = []
     try:
-        for row in memory_rows(row_bar(chosen, "tracing", quiet=arguments.quiet), setup, device):
-            rows.append(row)
+        for one in row_bar(chosen, "tracing", quiet=arguments.quiet):
+            rows.append(_memory_row(one, setup, device))
             if device is not None:
-                ledger.append(arguments.ledger, run_record(row, device))
+                ledger.append(arguments.ledger, _on_record(rows[-1], device))
     except NotTrainable as error:
         raise CommandError(
             str(error), ExitCode.USAGE if device is None else ExitCode.CANNOT_MEASURE
@@ -76,6 +93,28 @@ def _memory_rows(chosen: Sequence[Checkpoint], arguments: argparse.Namespace) ->
     except ledger.LedgerError as error:
         raise CommandError(str(error), ExitCode.CANNOT_MEASURE) from error
     return rows
+
+
+def _memory_row(checkpoint: Checkpoint, setup: Setup, device: torch.device | None) -> MemoryRow:
+    """Foretold, and measured where a device is given.
+
+    Raises:
+        NotTrainable: a number is missing, makes no training step, or the device is too small.
+    """
+    prediction = predict(checkpoint, setup)
+    claims = [claim for claim in checkpoint.claims if claim.metric == METRIC]
+    claim = next(iter(claims), Claim(metric=METRIC, printed=None))
+    return MemoryRow(
+        checkpoint=checkpoint,
+        setup=setup.completed(checkpoint),
+        prediction=prediction,
+        measured=None if device is None else run(checkpoint, setup, device),
+        verdict=verdict_on(checkpoint, claim, foretell(checkpoint, setup)),
+    )
+
+
+def _on_record(row: MemoryRow, device: torch.device) -> Measurement:
+    return run_record(row.checkpoint, row.setup, row.measured, row.prediction.peak_bytes, device)
 
 
 def _training_device(arguments: argparse.Namespace) -> torch.device:

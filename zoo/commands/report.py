@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from ...reports.background import Scene
     from ..manifest import Checkpoint
-    from ..quantities.measurement import Measurement
+    from ..measuring.measurement import Measurement
 
 
 def run_report(arguments: argparse.Namespace) -> int:
@@ -84,7 +84,7 @@ def _pictures(
 
 
 def _from_evidence(path: Path) -> list[Measurement]:
-    from ..quantities.recount import finished  # noqa: PLC0415  (torch)
+    from ..results.recount import finished  # noqa: PLC0415  (torch)
 
     try:
         with EvidenceStore(path, read_only=True) as store:

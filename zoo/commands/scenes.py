@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ...reports.background import Scene
     from ..manifest import Checkpoint
-    from ..quantities.measurement import Measurement
+    from ..measuring.measurement import Measurement
 
 
 def made_scenes(

@@ -13,8 +13,9 @@ from ...reports.media import tabulate
 from ...reports.table import WIDTH
 from ..console.exit_codes import ExitCode, of_verdicts
 from ..console.progress import timing_bar
-from ..quantities.speed import NoSpeed, SpeedOptions, sweep, time_row
-from ..quantities.speed_verdicts import METRIC, SHAPE_NOTE, conditions, judge_speed, network_of, with_shape
+from ..measuring.speed import NoSpeed, SpeedOptions, sweep, time_row
+from ..quantities.fps import METRIC, SHAPE_NOTE, with_shape
+from ..results.judging import verdict_on
 from .shared.answer import CommandError, json_text, require_file_place, write
 from .shared.arguments import rows_that_print
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from ...reports.speed_shape import Shape
     from ...reports.verdict import Verdict
     from ..manifest import Checkpoint
-    from ..quantities.speed import SpeedRun
+    from ..measuring.speed import SpeedRun
 
 ABSENT = "–"
 
@@ -36,18 +37,14 @@ def run_speed(arguments: argparse.Namespace) -> int:
     require_file_place("--ledger", arguments.ledger)
     runs = _speed_runs(chosen.values(), arguments)
     judged = [
-        (row, claim, run.measurement)
+        (row, claim, run.measurement, verdict_on(row, claim, run.measurement))
         for run in runs
         if run.protocol.is_the_claims
         for row in [chosen[run.measurement.checkpoint]]
         for claim in row.claims
         if claim.metric == METRIC
     ]
-    told, shapes = with_shape(
-        [judge_speed(*one) for one in judged],
-        {one[0].id: conditions(*one) for one in judged},
-        {one[0].id: network_of(one[0]) for one in judged},
-    )
+    told, shapes = with_shape(judged)
     verdicts = {verdict.checkpoint: verdict for verdict in told}
     write(json_text(speed_records(runs, verdicts)) if arguments.json else speed_table(runs, verdicts, shapes))
     return of_verdicts(told) if told else ExitCode.OK

@@ -18,10 +18,11 @@ from ..engines.local import EngineError
 from ..fetch import fetch_action
 from ..files import places
 from ..manifest import load_manifest
-from ..results.answers import report_row, tell_shapes
+from ..results.answers import report_row
 from ..results.background import background
 from ..results.baseline import BaselineError, State, differences_text, read_saved, read_state, write_state
-from ..results.regression import Run, announce, differences_of, exit_code, updated_state, with_changes
+from ..results.judging import told_across
+from ..runs.regression import Run, announce, differences_of, exit_code, updated_state, with_changes
 from ..verify import Options, verify
 from ..verify import exit_code as verdicts_exit_code
 from .data import DataMisfit, on_folder
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ...reports.background import Background
-    from ...reports.verdict import Tolerance
+    from ...reports.tolerance import Tolerance
     from ..manifest import Checkpoint
     from ..results.baseline import Update
     from ..verify import Outcome
@@ -203,13 +204,11 @@ def _print_outcomes(
 ) -> None:
     """The tables, with what `told` has to add to them."""
     rows = {outcome.checkpoint.id: outcome.checkpoint for outcome in outcomes}
-    judged = [
-        (row, [one.verdict for one in outcomes if one.checkpoint.id == row.id]) for row in rows.values()
-    ]
+    judged = told_across([(one.checkpoint, one.claim, one.measurement, one.verdict) for one in outcomes])
+    verdicts = {name: [verdict for row, _, _, verdict in judged if row.id == name] for name in rows}
     measured = {id(o.measurement): o.measurement for o in outcomes if o.measurement is not None}
-    speeds = [record for record in measured.values() if record.metric == "fps"]
     print_tables(
-        [report_row(row, verdicts) for row, verdicts in tell_shapes(judged, speeds)],
+        [report_row(row, verdicts[name]) for name, row in rows.items()],
         told(background(list(rows.values()), measured.values(), tolerance)),
         arguments,
     )

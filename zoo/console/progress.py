@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from ..engines.own_pictures import Prediction
     from ..fetch import Progress
     from ..manifest import Checkpoint, Claim
-    from ..quantities.speed import SpeedRun
-    from ..results.diagnosis import Diagnosis
+    from ..measuring.speed import SpeedRun
+    from ..runs.diagnosis import Diagnosis
 
 
 _LOG_SECONDS = 30

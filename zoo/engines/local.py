@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ...evaluate.predict.device import Kernel
     from ...evaluate.protocol import EvalProtocol
     from ..manifest import Checkpoint
-    from ..verify import Options
+    from ..measuring.options import Options
 
 
 _NO_RAY = (
@@ -35,7 +35,7 @@ class EngineError(Exception):
 
 
 class Job(Protocol):
-    """What one claim of one row is counted with; `verify.Subject` with a protocol and a key."""
+    """What one claim of one row is counted with; `measuring.options.Subject` with a protocol and a key."""
 
     @property
     def checkpoint(self) -> Checkpoint: ...  # noqa: D102

@@ -9,7 +9,6 @@ from .faults import Fault, ManifestError
 from .names import HINTED, LISTED, nearest
 from .reader import PACKAGED, EntryLines, claim_lines, load_manifest
 from .records import (
-    ACCURACY_METRICS,
     VERSION,
     Checkpoint,
     CheckpointEntry,
@@ -34,7 +33,6 @@ from .records import (
 from .schema import json_schema
 
 __all__ = [
-    "ACCURACY_METRICS",
     "HINTED",
     "LISTED",
     "PACKAGED",

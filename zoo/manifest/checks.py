@@ -17,8 +17,9 @@ from ...evaluate.limits import (
     window_breach,
 )
 from ...evaluate.protocol import EvalProtocol
+from ...reports.metrics import METRICS
 from .names import unknown
-from .records import ACCURACY_METRICS, CheckpointEntry, Claim, Listing, Source, Weights
+from .records import CheckpointEntry, Claim, Listing, Source, Weights
 from .walk import BAD, nodes_of
 
 if TYPE_CHECKING:
@@ -146,8 +147,21 @@ def _check_weights(reader: Reader, found: Found) -> None:
         _fault_at(reader, found, "sha256", f"does not begin with the prefix {prefix!r}")
 
 
+def _check_metric(reader: Reader, found: Found, field: str, metric: str) -> None:
+    if metric not in METRICS:
+        _fault_at(reader, found, field, unknown("value", metric, METRICS))
+
+
+def _check_listing(reader: Reader, found: Found) -> None:
+    _check_document_reference(reader, found)
+    for metric in found.values.get("blank", ()):
+        _check_metric(reader, found, "blank", metric)
+
+
 def _check_claim(reader: Reader, found: Found) -> None:
     values = found.values
+    if "metric" in values:
+        _check_metric(reader, found, "metric", values["metric"])
     _check_reference(reader, found, "protocol", "protocols")
     if "metric" not in values or "printed" not in values:
         return
@@ -156,10 +170,12 @@ def _check_claim(reader: Reader, found: Found) -> None:
         if not values.get("note"):
             _fault_at(reader, found, "printed", "null needs a reason in 'note'")
         return
-    if metric in ACCURACY_METRICS and "protocol" not in found.nodes:
-        reader.fault(found.path, found.node, f"a printed {metric} needs a 'protocol'")
-    if metric == "train_memory" and not {"batch", "crop"} <= found.nodes.keys():
-        reader.fault(found.path, found.node, "a printed train_memory needs 'batch' and 'crop'")
+    needed = METRICS[metric].claim_needs if metric in METRICS else ()
+    if not set(needed) <= found.nodes.keys():
+        what = " and ".join(repr(field) for field in needed)
+        reader.fault(
+            found.path, found.node, f"a printed {metric} needs {'a ' if len(needed) == 1 else ''}{what}"
+        )
 
 
 def _check_entry(reader: Reader, found: Found) -> None:
@@ -242,7 +258,7 @@ CHECKS: dict[type[msgspec.Struct], Callable[[Reader, Found], None]] = {
     DatasetSpec: _check_dataset,
     EvalProtocol: _check_protocol,
     Source: _check_document_reference,
-    Listing: _check_document_reference,
+    Listing: _check_listing,
     Weights: _check_weights,
     Claim: _check_claim,
     CheckpointEntry: _check_entry,

@@ -13,7 +13,6 @@ import msgspec
 
 from ...evaluate.data.datasets import DatasetSpec
 from ...evaluate.protocol import EvalProtocol, Positive
-from ...reports.metrics import MetricName
 from .names import nearest
 
 if TYPE_CHECKING:
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from torch import nn
 
 VERSION = 1
-ACCURACY_METRICS = ("miou", "miou_ms_flip", "miou_flip")
 
 # `expected` completes "expected ..." where a value does not match; patterns also go into the JSON Schema.
 Identifier = Annotated[
@@ -31,6 +29,9 @@ Identifier = Annotated[
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$",
         extra={"expected": "a name of letters, digits and . _ + - (it becomes a folder of the cache)"},
     ),
+]
+MetricName = Annotated[
+    str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]*\Z", extra={"expected": "a metric's name"})
 ]
 Printed = Annotated[
     str,
@@ -80,6 +81,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """One number that authors print about a checkpoint, or one that they conspicuously do not."""
 
     metric: MetricName
+    """A key of `reports.metrics.METRICS`."""
     printed: Printed | None
     """The figure as printed, decimals and all, without a percent sign; None where the source has none."""
     protocol: str | None = None

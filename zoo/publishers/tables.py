@@ -25,10 +25,9 @@ from .records import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ...reports.metrics import MetricName
     from .records import Form
 
-_FIGURES: dict[str, MetricName] = {
+_FIGURES: dict[str, str] = {
     "mem (gb)": "train_memory",
     "inf time (fps)": "fps",
     "miou": "miou",

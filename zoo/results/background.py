@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from ...reports.background import Scene
-    from ...reports.verdict import Tolerance
+    from ...reports.tolerance import Tolerance
     from ..manifest import Checkpoint
-    from ..quantities.measurement import Measurement
+    from ..measuring.measurement import Measurement
 
 TITLE = "Published tables, measured again"
 NOTE = "Made by `zoo verify`; `zoo report` makes the tables again from the ledger that it wrote."

@@ -12,18 +12,18 @@ import hashlib
 import json
 import re
 from collections import Counter
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
 from ...evaluate.regular_files import read_document
 from ...reports import ledger
-from ...reports.metrics import METRICS, MetricName
+from ...reports.metrics import METRICS
 from ...reports.speed_shape import ALLOWED_RATIO, fit_shape
 from ...reports.verdict import Status
 from ..console.exit_codes import ExitCode, gravest
 from ..files.writing import write_whole
-from ..quantities.measurement import Measurement
+from ..measuring.measurement import Measurement
 from .answers import Answers, judge_ledger
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class StoredClaim(msgspec.Struct, frozen=True, kw_only=True):
     """One claim as it stood."""
 
     checkpoint: str
-    metric: MetricName
+    metric: str
     date: str = ""
     """Of the claim, where its authors printed several over time."""
     published: str | None = None
@@ -81,6 +81,10 @@ class StoredClaim(msgspec.Struct, frozen=True, kw_only=True):
     status: str = ""
     digest: str = ""
     """Of the measurement: its figure and all that it rests on."""
+
+    def __post_init__(self) -> None:
+        if self.metric not in METRICS:
+            raise ValueError(f"expected one of {', '.join(METRICS)} as metric, found {self.metric!r}")
 
     @property
     def key(self) -> Key:
@@ -160,7 +164,7 @@ def stored_claim(verdict: Verdict, measurement: Measurement | None) -> StoredCla
     """A claim as it stands now."""
     return StoredClaim(
         checkpoint=verdict.checkpoint,
-        metric=cast("MetricName", verdict.metric),
+        metric=verdict.metric,
         date=verdict.date,
         published=verdict.published,
         measured=verdict.measured,
@@ -352,7 +356,7 @@ def _state_of(measurements: list[Measurement], manifest: Manifest) -> State:
     gone = [
         StoredClaim(
             checkpoint=r.checkpoint,
-            metric=cast("MetricName", r.metric),
+            metric=r.metric,
             measured=r.value,
             digest=measurement_digest(r),
         )

@@ -9,6 +9,8 @@ import msgspec
 
 from ...evaluate.geometry import sliding_windows, view_size
 from ...reports.media import tabulate
+from ..quantities import names
+from ..quantities.counted import Counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -16,9 +18,8 @@ if TYPE_CHECKING:
     from ...evaluate.geometry import Size
     from ...evaluate.protocol import EvalProtocol
     from ..manifest import Checkpoint
-    from ..quantities.measurement import Measurement
+    from ..measuring.measurement import Measurement
 
-ACCURACY_METRICS = ("miou", "miou_ms_flip", "miou_flip")
 Basis = Literal["measured", "scaled", "stated", "unknown"]
 
 MEANINGS: dict[Basis, str] = {
@@ -110,12 +111,14 @@ def _seconds_per_image(record: Measurement) -> float:
 
 
 def _protocols(row: Checkpoint) -> dict[str, EvalProtocol]:
-    """Metric -> protocol of the accuracies that a row claims, each once."""
-    return {
+    """Metric -> protocol of the accuracies that a row claims; of metrics with one protocol, and so one run, the first."""
+    found = {
         claim.metric: row.protocol(claim.metric)
         for claim in row.claims
-        if claim.metric in ACCURACY_METRICS and claim.protocol and claim.printed is not None
+        if claim.metric in names(Counted) and claim.protocol and claim.printed is not None
     }
+    first = {protocol.digest(): metric for metric, protocol in reversed(found.items())}
+    return {metric: protocol for metric, protocol in found.items() if first[protocol.digest()] == metric}
 
 
 def estimates(rows: Iterable[Checkpoint], known: Speeds, tflops: float | None) -> list[Estimate]:

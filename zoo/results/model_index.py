@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from ..manifest import Checkpoint, Claim, Document
-    from ..quantities.measurement import Measurement
+    from ..measuring.measurement import Measurement
 
 TASK = ("image-segmentation", "Semantic Segmentation")
 METRIC_TYPES = {"miou": "mean_iou", "miou_ms_flip": "mean_iou", "miou_flip": "mean_iou"}

@@ -11,15 +11,16 @@ import msgspec
 from ...evaluate.evidence import EvidenceError, EvidenceKey, EvidenceStore, Split, Use
 from ...evaluate.evidence.exchange import export, merge_files
 from ...reports.media import tabulate
-from ..manifest import ACCURACY_METRICS
-from ..quantities.measurement import environment_fault
-from ..quantities.recount import recount
+from ..measuring.measurement import environment_fault
+from ..quantities import names
+from ..quantities.counted import Counted
+from .recount import recount
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from ..quantities.measurement import Measurement
+    from ..measuring.measurement import Measurement
 
 SHOWN_DIGITS = 12
 
@@ -178,8 +179,8 @@ def bring_together(target: EvidenceStore, files: Iterable[Path]) -> list[dict[st
 
 def _use_fault(use: Use) -> str:
     """What a description says that `zoo verify` would not."""
-    if use.metric not in ACCURACY_METRICS:
-        return f"expected one of {', '.join(ACCURACY_METRICS)}, found {use.metric!r}"
+    if use.metric not in names(Counted):
+        return f"expected one of {', '.join(names(Counted))}, found {use.metric!r}"
     return environment_fault(use.environment)
 
 

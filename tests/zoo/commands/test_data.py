@@ -13,7 +13,7 @@ from segbench.zoo.cli import main
 from segbench.zoo.commands.data import chosen_specs, data_text, examine, exit_code
 from segbench.zoo.demo import STREETS
 from segbench.zoo.manifest import load_manifest
-from segbench.zoo.quantities.measurement import Measurement
+from segbench.zoo.measuring.measurement import Measurement
 
 DEMO = "isanet_r50-d8_w16_256x512_0.8k_streets"
 

@@ -10,9 +10,9 @@ import yaml
 from segbench.reports import ledger
 from segbench.zoo.cli import main
 from segbench.zoo.manifest import load_manifest
-from segbench.zoo.quantities.measurement import Measurement
-from segbench.zoo.quantities.memory import claim_protocol
-from segbench.zoo.quantities.speed_verdicts import claim_digest
+from segbench.zoo.measuring.measurement import Measurement
+from segbench.zoo.measuring.training_memory import claim_protocol
+from segbench.zoo.quantities.fps import claim_digest
 
 ZOO = load_manifest()
 ROW = ZOO["isnet_resnet50os8_cityscapes"]

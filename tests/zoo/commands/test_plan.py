@@ -8,7 +8,7 @@ import pytest
 from segbench.reports import ledger
 from segbench.zoo.cli import main
 from segbench.zoo.manifest import load_manifest
-from segbench.zoo.quantities.measurement import Measurement
+from segbench.zoo.measuring.measurement import Measurement
 from segbench.zoo.results.estimates import duration, work_gflops
 
 ROW = "isanet_r50-d8_512x1024_40k_cityscapes"

@@ -17,7 +17,7 @@ from segbench.reports.ledger import append
 from segbench.reports.verdict import Status
 from segbench.zoo.cli import main
 from segbench.zoo.manifest import load_manifest
-from segbench.zoo.quantities.measurement import Measurement
+from segbench.zoo.measuring.measurement import Measurement
 from segbench.zoo.results.pictures import TOTAL_BYTES
 
 ROOT = Path(__file__).resolve().parents[3]

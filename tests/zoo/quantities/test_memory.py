@@ -14,8 +14,8 @@ import pytest
 from segbench.reports import ledger
 from segbench.zoo.cli import main
 from segbench.zoo.manifest import load_manifest
-from segbench.zoo.quantities.measurement import Measurement
-from segbench.zoo.quantities.memory import (
+from segbench.zoo.measuring.measurement import Measurement
+from segbench.zoo.measuring.training_memory import (
     RULE,
     RUN,
     TRACED,
@@ -24,9 +24,9 @@ from segbench.zoo.quantities.memory import (
     NotTrainable,
     Setup,
     claim_protocol,
-    measure_claim,
+    foretell,
     memory_claim,
-    memory_rows,
+    predict,
     run_record,
 )
 
@@ -260,18 +260,20 @@ def test_a_run_is_recorded_under_its_own_protocol(tmp_path):
 
     from segbench.models.trace.memory import MeasuredMemory
 
-    row = next(iter(memory_rows([load_manifest()[ROW]], SMALL)))
+    row = load_manifest()[ROW]
+    foretold_bytes = predict(row, SMALL).peak_bytes
     measured = MeasuredMemory(
-        allocated_bytes=row.prediction.peak_bytes * 4 // 5,
+        allocated_bytes=foretold_bytes * 4 // 5,
         reserved_bytes=3 * 2**30,
         device_bytes=4 * 2**30,
         seconds=1.5,
     )
-    record = run_record(msgspec.structs.replace(row, measured=measured), torch.device("cpu"))
+    setup = SMALL.completed(row)
+    record = run_record(row, setup, measured, foretold_bytes, torch.device("cpu"))
     ledger.append(tmp_path / "ledger.jsonl", record)
     assert ledger.read(tmp_path / "ledger.jsonl", Measurement) == [record]
     assert (record.protocol, record.value) == (RUN, measured.allocated_bytes / UNIT_BYTES)
-    assert record.protocol_digest != measure_claim(load_manifest()[ROW]).protocol_digest
+    assert record.protocol_digest != foretell(load_manifest()[ROW], Setup()).protocol_digest
     assert record.details["prediction_minus_measured_percent"] == pytest.approx(25, abs=0.01)
     assert (record.details["reserved_mib"], record.details["device_mib"]) == (3072.0, 4096.0)
     assert (record.details["batch"], record.details["crop"], record.details["classes"]) == (2, [64, 64], 19)
@@ -296,7 +298,7 @@ def test_the_digest_names_everything_a_figure_depends_on():
 
 
 def test_a_record_says_how_it_came_about():
-    record = measure_claim(load_manifest()[ROW])
+    record = foretell(load_manifest()[ROW], Setup())
     assert (record.protocol, record.image_count, record.weights_sha256, record.dataset) == (TRACED, 0, "", "")
     assert sum(record.details["breakdown_mib"].values()) == pytest.approx(1000 * record.value, abs=0.01)
     assert record.details["peak_at"] == "logits and loss: _log_softmax_backward_data"

@@ -9,8 +9,8 @@ from segbench.reports import ledger
 from segbench.zoo.cli import main
 from segbench.zoo.demo import STREETS
 from segbench.zoo.manifest import load_manifest
-from segbench.zoo.quantities.measurement import Measurement
-from segbench.zoo.quantities.speed_verdicts import claim_digest
+from segbench.zoo.measuring.measurement import Measurement
+from segbench.zoo.quantities.fps import claim_digest
 
 DEMO = ("--manifest", str(STREETS / "zoo.yaml"), "--data-root", str(STREETS))
 

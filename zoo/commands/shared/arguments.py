@@ -11,7 +11,7 @@ from ....reports.metrics import METRICS
 from ...console.exit_codes import ExitCode
 from ...manifest import load_manifest
 from ...manifest.selection import select
-from ...quantities.measurement import Measurement
+from ...measuring.measurement import Measurement
 from .answer import CommandError
 from .flags import SUFFIXES
 

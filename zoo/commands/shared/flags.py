@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ....reports.metrics import METRICS
-from ....reports.verdict import Tolerance
+from ....reports.tolerance import Tolerance
 from ...console.exit_codes import ExitCode
 from ...files import places
 from ...files.named_files import named_file, named_path
+from ...quantities import quantity_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 DEFAULT_LEDGER = Path("results/measurements.jsonl")
-ACCURACY_METRICS = ("miou", "miou_ms_flip", "miou_flip")
 FORMAT_NAMES = ("text", "md", "csv", "json", "html", "junit")
 SUFFIXES = {".md": "md", ".csv": "csv", ".json": "json", ".html": "html", ".xml": "junit", ".txt": "text"}
 """Of a file -> the format it is written in where none is named."""
@@ -264,7 +264,10 @@ def _predict(command: argparse.ArgumentParser) -> None:
 def _diagnose(command: argparse.ArgumentParser) -> None:
     command.add_argument("id", metavar="ID", help="the checkpoint whose number is off")
     command.add_argument(
-        "--metric", default="miou", choices=ACCURACY_METRICS, help="which of its numbers (default: miou)"
+        "--metric",
+        default="miou",
+        choices=list(quantity_of("miou").metrics),
+        help="which of its numbers (default: miou)",
     )
     command.add_argument(
         "--value",

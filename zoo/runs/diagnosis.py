@@ -22,14 +22,14 @@ from ...evaluate.suspects.diagnosis import (
 from ...evaluate.suspects.known import Suspect, suspects
 from ...reports.media import tabulate
 from ...reports.table import WIDTH
-from ...reports.verdict import half_unit
-from ..verify import NotMeasured
+from ...reports.tolerance import half_unit
+from ..measuring.bench import NotMeasured
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ..manifest import Claim
-    from ..quantities.measurement import Measurement
+    from ..measuring.measurement import Measurement
     from ..verify import RowVerifier, Subject
 
 NUMERICS_POINTS = 0.01

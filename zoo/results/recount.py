@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ...evaluate.accuracy import counts_from_evidence, matrix_from_evidence
 from ...evaluate.count.confusion import accuracy_scores, areas
@@ -12,8 +12,10 @@ from ...evaluate.count.definitions import all_definitions
 from ...evaluate.count.margins import summed
 from ...evaluate.evidence import contents_of
 from ...evaluate.evidence.file import DamagedEvidenceError
-from .measurement import Measurement
-from .rounding import DETAIL
+from ..measuring.measurement import Measurement
+from ..measuring.rounding import DETAIL
+from ..quantities import names, quantity_of
+from ..quantities.counted import Counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -29,7 +31,7 @@ def recount(
 
     Raises:
         LookupError: some of the split's images have no counts.
-        ValueError: an image is listed twice, or not one labelled pixel was counted.
+        ValueError: an image is listed twice, not one labelled pixel was counted, or counts give no such metric.
     """
     split, contents = use.split, contents_of(use.split)
     matrix = matrix_from_evidence(contents, store, key)
@@ -38,7 +40,7 @@ def recount(
     return Measurement(
         checkpoint=use.checkpoint,
         metric=use.metric,
-        value=scores.miou_percent,
+        value=_score(use.metric, matrix),
         details=_details(scores, split.classes)
         | {"definitions": others}
         | _rounding(store, key, contents, matrix),
@@ -60,6 +62,12 @@ def recount(
         if new_images
         else store.last_used(key),
     )
+
+
+def _score(metric: str, matrix: Matrix) -> float:
+    if metric not in names(Counted):
+        raise ValueError(f"{metric} is nothing that this version computes from counts")
+    return cast("Counted", quantity_of(metric)).score(matrix)
 
 
 def finished(store: EvidenceStore) -> Iterator[Measurement | str]:

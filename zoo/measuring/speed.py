@@ -27,13 +27,13 @@ from ...evaluate.speed.speed_protocol import IMAGES, WARM_UP, SpeedPrecision, Sp
 from ...evaluate.speed.timing import Timing, time_protocol
 from ..fetch import check_hash, fetch, fetch_action
 from .measurement import Measurement
-from .speed_verdicts import METRIC
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ..manifest import Checkpoint
 
+METRIC = "fps"
 LARGEST_BATCH = 64
 _SEED = 0
 

@@ -1,4 +1,4 @@
-"""Training memory of a row: foretold on any machine, measured on a CUDA device, judged in the published unit.
+"""Training memory of a row: foretold on any machine, measured on a CUDA device, both in the published unit.
 
 The published column is headed GB and holds MiB / 1000: read so, and only so, its values are what a training step
 takes. torch is imported where it is needed, since a ledger is judged without it.
@@ -15,16 +15,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ...evaluate.protocol import Positive
-from ...reports.verdict import Verdict, judge, tolerance_of
-from ..manifest import Checkpoint, Claim
 from .measurement import Measurement
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     import torch
 
     from ...models.trace.memory import MeasuredMemory, MemoryPrediction
+    from ..manifest import Checkpoint, Claim
 
 METRIC = "train_memory"
 MIB, GIB = 2**20, 2**30
@@ -83,19 +80,6 @@ class MemoryProtocol(msgspec.Struct, frozen=True, kw_only=True):
     def digest(self) -> str:
         """SHA-256 (hex) over all fields."""
         return hashlib.sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()
-
-
-class MemoryRow(msgspec.Struct, frozen=True, kw_only=True):
-    """What `zoo memory` says of one checkpoint."""
-
-    checkpoint: Checkpoint
-    setup: Setup
-    prediction: Any
-    """A `models.trace.memory.MemoryPrediction`."""
-    measured: Any = None
-    """A `models.trace.memory.MeasuredMemory` where a device was asked."""
-    verdict: Verdict
-    """On the published figure; not comparable for another set-up than the published one."""
 
 
 def memory_claim(checkpoint: Checkpoint) -> Claim | None:
@@ -166,46 +150,11 @@ def run(checkpoint: Checkpoint, setup: Setup, device: torch.device) -> MeasuredM
         raise NotTrainable(f"{checkpoint.id}: {device} is too small for this step: {reason}") from error
 
 
-def memory_rows(
-    checkpoints: Iterable[Checkpoint], setup: Setup, device: torch.device | None = None
-) -> Iterator[MemoryRow]:
-    """Foretell, and measure where a device is given, row by row.
-
-    Raises:
-        NotTrainable: a number is missing, makes no training step, or the device is too small.
-    """
-    for checkpoint in checkpoints:
-        prediction = predict(checkpoint, setup)
-        yield MemoryRow(
-            checkpoint=checkpoint,
-            setup=setup.completed(checkpoint),
-            prediction=prediction,
-            measured=None if device is None else run(checkpoint, setup, device),
-            verdict=_judge(checkpoint, setup.completed(checkpoint), prediction),
-        )
-
-
-def _judge(checkpoint: Checkpoint, setup: Setup, prediction: MemoryPrediction) -> Verdict:
-    claim = memory_claim(checkpoint)
-    published = claim is not None and setup == Setup().completed(checkpoint)
-    absent = next((claim.note for claim in checkpoint.claims if claim.metric == METRIC), None)
-    other = "" if published else "published for another batch, crop or number of classes"
-    return judge(
-        checkpoint=checkpoint.id,
-        metric=METRIC,
-        printed=claim.printed if claim else None,
-        measured=prediction.peak_bytes / UNIT_BYTES,
-        tolerance=tolerance_of(METRIC),
-        reason=other if claim else absent or "",
-        comparable=published,
-    )
-
-
 # --- records ----------------------------------------------------------------------------------------
 
 
-def measure_claim(checkpoint: Checkpoint) -> Measurement:
-    """The record that answers the checkpoint's claim: a prediction, which needs no weights, data or GPU.
+def foretell(checkpoint: Checkpoint, setup: Setup) -> Measurement:
+    """The record of a prediction, which needs no weights, data or GPU; the claim's own where `setup` asks for nothing.
 
     Raises:
         NotTrainable: the manifest's numbers make no training step.
@@ -213,7 +162,7 @@ def measure_claim(checkpoint: Checkpoint) -> Measurement:
     import torch  # noqa: PLC0415
 
     started = time.monotonic()
-    prediction = predict(checkpoint, Setup())
+    prediction = predict(checkpoint, setup)
     details = {
         "peak_at": prediction.peak_at,
         "reserved_mib": _mib(prediction.reserved_bytes),
@@ -221,7 +170,7 @@ def measure_claim(checkpoint: Checkpoint) -> Measurement:
     }
     return _record(
         checkpoint,
-        claim_protocol(checkpoint),
+        _protocol(TRACED, checkpoint, setup.completed(checkpoint)),
         prediction.peak_bytes,
         details,
         time.monotonic() - started,
@@ -229,17 +178,18 @@ def measure_claim(checkpoint: Checkpoint) -> Measurement:
     )
 
 
-def run_record(row: MemoryRow, device: torch.device) -> Measurement:
-    """The record of a step that a device really took, with the prediction beside it."""
-    measured, predicted = row.measured, row.prediction.peak_bytes
+def run_record(
+    checkpoint: Checkpoint, setup: Setup, measured: MeasuredMemory, predicted: int, device: torch.device
+) -> Measurement:
+    """The record of a step that a device really took, with the prediction (bytes) beside it."""
     details = {
         "reserved_mib": _mib(measured.reserved_bytes),
         "device_mib": _mib(measured.device_bytes),
         "predicted_mib": _mib(predicted),
         "prediction_minus_measured_percent": difference_percent(predicted, measured.allocated_bytes),
     }
-    protocol = _protocol(RUN, row.checkpoint, row.setup)
-    return _record(row.checkpoint, protocol, measured.allocated_bytes, details, measured.seconds, device)
+    protocol = _protocol(RUN, checkpoint, setup)
+    return _record(checkpoint, protocol, measured.allocated_bytes, details, measured.seconds, device)
 
 
 def _record(

@@ -20,12 +20,10 @@ from ...reports.table import Footnotes, figure
 from ...reports.verdict import Status, Verdict
 from ..console.exit_codes import ExitCode
 from ..manifest import Manifest, claim_lines
-from ..verify import Options, Outcome, verify
-from ..verify import exit_code as outcomes_exit_code
-from . import baseline
-from .answers import report_row
-from .background import background, places, shown_path
-from .baseline import (
+from ..results import baseline
+from ..results.answers import report_row
+from ..results.background import background, places, shown_path
+from ..results.baseline import (
     Change,
     Difference,
     State,
@@ -37,6 +35,8 @@ from .baseline import (
     stored_claim,
     updated,
 )
+from ..verify import Options, Outcome, verify
+from ..verify import exit_code as outcomes_exit_code
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Sequence

@@ -1,0 +1,19 @@
+"""aAcc: the share of labelled pixels that were found, all classes together; sssegmentation prints it as pixel accuracy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .counted import Counted
+
+if TYPE_CHECKING:
+    from ...evaluate.count.confusion import Matrix
+
+
+def _score(matrix: Matrix) -> float:
+    from ...evaluate.count.confusion import accuracy_scores  # noqa: PLC0415  (numpy, which `zoo list` need not pay)
+
+    return accuracy_scores(matrix).aacc_percent
+
+
+QUANTITY = Counted("aacc", title="aAcc", rank=30, score=_score)

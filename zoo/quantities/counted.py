@@ -1,0 +1,70 @@
+"""Quantities that pixel counts give: every one of them comes out of the same predictions, at the cost of one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ...reports.metrics import Metric
+from .quantity import Quantity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ...evaluate.count.confusion import Matrix
+    from ..manifest import Checkpoint, Claim
+    from ..measuring.bench import Bench, Terms
+    from ..measuring.measurement import Measurement
+
+VIEWS = {"": "", "ms_flip": "(ms+flip)", "flip": "(flip)"}
+"""What a claim's name says of its protocol -> what the column's heading adds: mIoU(ms+flip) is a mIoU."""
+
+
+class Counted(Quantity):
+    """A score in percent, computed from the counts of all images."""
+
+    needs = "weights and data set; any device (a CPU is slow but exact)"
+
+    def __init__(
+        self, name: str, *, title: str, rank: int, score: Callable[[Matrix], float], decimals: int = 2
+    ) -> None:
+        """`score`: percent from a (C + 1) x C matrix as of `evaluate.count.confusion`; ValueError where it has none."""
+        self.rank, self.score = rank, score
+        self.metrics = {
+            f"{name}_{view}" if view else name: Metric(
+                title=title + told,
+                base=title,
+                unit="%",
+                decimals=decimals,
+                higher_is_better=True,
+                claim_needs=("protocol",),
+            )
+            for view, told in VIEWS.items()
+        }
+
+    def measure(self, bench: Bench, claim: Claim) -> Measurement:
+        """From counts, taken now or stored."""
+        return bench.count(claim)
+
+    def digest(self, checkpoint: Checkpoint, claim: Claim, dataset: str) -> str:
+        """Of the protocol that the claim names."""
+        del dataset
+        return checkpoint.protocol(claim.metric).digest() if claim.protocol else ""
+
+    def why_not_comparable(
+        self, checkpoint: Checkpoint, claim: Claim, measurement: Measurement | None, terms: Terms
+    ) -> str:
+        """Other data than the claim's, a part of it, another precision or another protocol."""
+        if terms.precision != "fp32":
+            return f"measured in {terms.precision}, the figure is fp32's"
+        if measurement is not None and measurement.subset:
+            return f"a pinned subset, {measurement.subset}: no reproduction"
+        if terms.not_comparable or terms.protocol is None:
+            return terms.not_comparable
+        own = checkpoint.protocol(claim.metric)
+        if terms.protocol.digest() == own.digest():
+            return ""
+        return f"measured by {terms.protocol.name}, the figure is by {own.name}"
+
+    def caveat(self, measurement: Measurement) -> str:
+        """What is wrong with the labels."""
+        return measurement.data_caveat()

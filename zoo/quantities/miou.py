@@ -1,0 +1,19 @@
+"""mIoU: the mean over classes of intersection over union, areas summed over the data set."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .counted import Counted
+
+if TYPE_CHECKING:
+    from ...evaluate.count.confusion import Matrix
+
+
+def _score(matrix: Matrix) -> float:
+    from ...evaluate.count.confusion import accuracy_scores  # noqa: PLC0415  (numpy, which `zoo list` need not pay)
+
+    return accuracy_scores(matrix).miou_percent
+
+
+QUANTITY = Counted("miou", title="mIoU", rank=10, score=_score)
