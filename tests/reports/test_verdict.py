@@ -7,7 +7,7 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
-from segbench.reports.tolerance import Tolerance, ToleranceError, half_unit
+from segbench.reports.tolerance import DEFAULT, Tolerance, ToleranceError, half_unit
 from segbench.reports.verdict import (
     Status,
     Verdict,

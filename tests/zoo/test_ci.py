@@ -8,8 +8,9 @@ import pytest
 import yaml
 
 from segbench.zoo.commands.shared.flags import build_parser
+from segbench.zoo.console.exit_codes import ExitCode
 from segbench.zoo.manifest import load_manifest
-from segbench.zoo.results.baseline import GONE_CODE, Change, compare, read_state
+from segbench.zoo.results.baseline import Change, compare, read_state
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKFLOW = ROOT / ".github/workflows/ci.yml"
@@ -80,4 +81,4 @@ def test_the_snippet_is_a_workflow():
 def test_every_change_has_its_line():
     text = DOCUMENT.read_text(encoding="utf-8")
     assert all(f"| {change.value} |" in text for change in Change)
-    assert re.search(rf"\| gone \|[^|]*\| {GONE_CODE} \|", text)
+    assert re.search(rf"\| gone \|[^|]*\| {ExitCode.GONE:d} \|", text)

@@ -37,6 +37,8 @@ KEPT = ("publisher",)
 
 
 PATTERNED = {
+    "checkpoints[].claims[].metric",
+    "checkpoints[].listed_in[].blank[]",
     "documents.*.date", "checkpoints[].id", "checkpoints[].aliases[]", "checkpoints[].weights.sha256",
     "checkpoints[].weights.sha256_prefix", "checkpoints[].claims[].printed", "checkpoints[].claims[].date",
     "checkpoints[].claims[].supersedes",
