@@ -18,6 +18,13 @@ MOST_CLASSES = 4096
 """The counts of an image, (C + 1) x C int64, are 134 MB then."""
 LARGEST_LABEL = 65_535
 """Label files have 8 or 16 bits."""
+LARGEST_SIDE = 32_767
+"""Pixels: OpenCV counts places of a picture that it resamples in 16 bits with a sign."""
+LARGEST_RATIO = 16
+"""Of a view to the image; 1.75 is the largest published."""
+MOST_IMAGES = 100_000_000
+"""Of a split."""
+MOST_IN_BATCH = 65_536
 DEFAULT_IGNORED = 255
 """The label value that counts nowhere where none is named."""
 
@@ -70,7 +77,12 @@ def ignore_breach(index: int, classes: int, *, reduce_zero: bool = False) -> str
     """
     if not 0 <= index <= LARGEST_LABEL:
         return f"expected a label value from 0 to {LARGEST_LABEL}, found {index}"
-    advice = f"choose one from {max(classes + reduce_zero, DEFAULT_IGNORED)} to {LARGEST_LABEL} and mark the labels with it"
+    lowest = max(classes + reduce_zero, DEFAULT_IGNORED)
+    advice = (
+        f"choose one from {lowest} to {LARGEST_LABEL} and mark the labels with it"
+        if lowest <= LARGEST_LABEL
+        else "so many classes leave no value for it"
+    )
     if index < classes:
         return f"label value {index} cannot be ignored, it is one of the {classes} classes; {advice}"
     if reduce_zero and index == classes:
@@ -119,10 +131,16 @@ def pair_breaches(pairs: Sequence[tuple[int, int]], classes: int | None = None) 
 
 
 def scale_breaches(scales: Sequence[float], base_scale: tuple[int, int] | None) -> Iterator[Breach]:
-    """Ratios: some, and none that leaves the base scale (width, height) without a pixel."""
+    """Ratios: some, and none that leaves the base scale (width, height) without a pixel or makes a side too long."""
     if not scales:
         yield Breach(None, "expected at least one scale, found none")
     for position, ratio in enumerate(scales):
         if base_scale is not None and int(min(base_scale) * ratio) < 1:
             width, height = base_scale
             yield Breach(position, f"{ratio:g} of the base scale {width} x {height} leaves no pixel")
+        elif base_scale is not None and max(base_scale) * ratio > LARGEST_SIDE:
+            width, height = base_scale
+            yield Breach(
+                position,
+                f"{ratio:g} of the base scale {width} x {height} makes a side of more than {LARGEST_SIDE} pixels",
+            )

@@ -13,16 +13,21 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from .limits import LARGEST_RATIO, LARGEST_SIDE
+
 Positive = Annotated[int, msgspec.Meta(ge=1)]
-Ratio = Annotated[float, msgspec.Meta(gt=0)]
+Side = Annotated[int, msgspec.Meta(ge=1, le=LARGEST_SIDE)]
+"""Of a picture or a window, in pixels."""
+Ratio = Annotated[float, msgspec.Meta(gt=0, le=LARGEST_RATIO)]
+Divisor = Annotated[float, msgspec.Meta(gt=0)]
 
 
 class SlidingWindow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A window moved over the network's input; overlapping scores are averaged by coverage."""
 
-    crop: tuple[Positive, Positive]
+    crop: tuple[Side, Side]
     """Window (height, width) in pixels. An image smaller than it is one window, not padded."""
-    stride: tuple[Positive, Positive]
+    stride: tuple[Side, Side]
     """Steps (vertical, horizontal) in pixels; the last window is pulled back to the edge."""
 
 
@@ -33,7 +38,7 @@ class EvalProtocol(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Its key in the manifest; not part of the digest."""
     description: str = ""
     """One sentence for people; not part of the digest."""
-    base_scale: tuple[Positive, Positive] | None
+    base_scale: tuple[Side, Side] | None
     """(width, height) in pixels that the image is fitted into; None keeps the image's own size."""
     keep_ratio: bool = True
     """True fits the image inside `base_scale`; False stretches it to exactly that size."""
@@ -65,7 +70,7 @@ class EvalProtocol(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Order in which the network gets them; `mean` and `std` are in the same order."""
     mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
     """Subtracted from values in [0, 255]."""
-    std: tuple[Ratio, Ratio, Ratio] = (58.395, 57.12, 57.375)
+    std: tuple[Divisor, Divisor, Divisor] = (58.395, 57.12, 57.375)
     """Divides what `mean` has left."""
     normalisation: Literal["float32 division", "float64 multiplication"] = "float32 division"
     """Arithmetic of that: (x - mean) / std in float32 (mmseg), or times 1 / std in float64, then rounded

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import msgspec
 
+from ..limits import MOST_IMAGES
+from ..protocol import Side
 from ..regular_files import composed, existing_form, read_text
 from .file_listing import is_data
 
@@ -24,7 +26,7 @@ OWN_FOLDER = "folder:"
 _PNG_HEAD = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
 _ONE_BIT_GREY = b"\x01\x00"
 """Bit depth and colour type of a PNG's header."""
-ClassCount = Annotated[int, msgspec.Meta(ge=1)]
+ImageCount = Annotated[int, msgspec.Meta(ge=1, le=MOST_IMAGES)]
 Colour = tuple[int, int, int]
 
 
@@ -56,9 +58,9 @@ class DatasetSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """As tables head it: `Pascal VOC 2012 + Aug`."""
     split: str
     """Evaluated split, in the data set's own words."""
-    image_count: ClassCount
+    image_count: ImageCount
     """Number of images in the full split; fewer found means an incomplete copy."""
-    typical_size: tuple[ClassCount, ClassCount] | None = None
+    typical_size: tuple[Side, Side] | None = None
     """(height, width) of a typical image, where costs are stated for one; sizes vary in most data sets."""
     roots: tuple[str, ...]
     """Folder names tried below a data root, in order."""

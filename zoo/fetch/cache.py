@@ -28,7 +28,7 @@ PARTIAL_SUFFIX = ".part"
 MAX_NAME_BYTES = 200
 """Of a file's name; file systems allow 255, and partial files and their notes have longer names."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_WRONG = re.compile(r"\.wrong-([0-9a-f]{8})$")
+_WRONG = re.compile(r"\.wrong-([0-9a-f]{8})\Z")
 _PARTIAL = re.compile(r"(.+?)(?:\.from-[0-9a-f]{8})?\.part(?:\.json(?:\.new)?)?")
 
 

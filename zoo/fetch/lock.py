@@ -44,7 +44,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     file: str
     url: str
     """Where it came from, as it may be shown; empty for a file that was found in the cache."""
-    sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+    sha256: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")]
     size_bytes: Annotated[int, msgspec.Meta(ge=0)]
     content_digest: str | None = None
     """`models.load.health.content_digest`: equal for equal tensors in any container; None until it was computed."""

@@ -84,7 +84,7 @@ def _check_categories(reader: Reader, found: Found, classes: tuple[str, ...]) ->
     first: dict[str, str] = {}
     known = set(classes)
     for category, members in (found.values.get("categories") or {}).items():
-        for name in members:
+        for name in () if members is BAD else members:
             if name not in known:
                 hint = unknown("class", name, classes, hinted=reader.hints())
                 _fault_at(reader, found, "categories", f"{category}: {hint}")
@@ -203,9 +203,15 @@ def _check_architecture(reader: Reader, found: Found) -> None:
     for key in ("builder", "num_classes"):
         if key not in architecture:
             _fault_at(reader, found, "architecture", f"missing key {key!r}")
-    outputs, dataset = architecture.get("num_classes"), found.values.get("dataset")
+    read = {key: value for key, value in architecture.items() if value is not BAD}
+    fractions = {key: value for key, value in read.items() if isinstance(value, float) and value.is_integer()}
+    for key, value in fractions.items():
+        _fault_at(
+            reader, found, "architecture", f"{key}: expected a whole number, found {value}; write {value:.0f}"
+        )
+    outputs, dataset = read.get("num_classes"), found.values.get("dataset")
     classes = reader.class_counts.get(f"datasets.{dataset}")
-    if outputs is not None and classes is not None and outputs != classes:
+    if outputs is not None and classes is not None and (outputs != classes or isinstance(outputs, bool)):
         _fault_at(
             reader,
             found,

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 
 from ...evaluate.data.datasets import DatasetSpec
-from ...evaluate.protocol import EvalProtocol, Positive
+from ...evaluate.limits import MOST_IN_BATCH
+from ...evaluate.protocol import EvalProtocol, Positive, Side
 from .names import nearest
 
 if TYPE_CHECKING:
@@ -22,11 +23,12 @@ if TYPE_CHECKING:
 
 VERSION = 1
 
-# `expected` completes "expected ..." where a value does not match; patterns also go into the JSON Schema.
+# `expected` completes "expected ..." where a value does not match; patterns also go into the JSON Schema. Python's `$`
+# lets a line break follow, JavaScript's does not: `$(?!\n)` is the end in both.
 Identifier = Annotated[
     str,
     msgspec.Meta(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$(?!\n)",
         extra={"expected": "a name of letters, digits and . _ + - (it becomes a folder of the cache)"},
     ),
 ]
@@ -36,23 +38,27 @@ MetricName = Annotated[
 Printed = Annotated[
     str,
     msgspec.Meta(
-        pattern=r"^[0-9]+(\.[0-9]+)?$",
+        pattern=r"^(0|[1-9][0-9]{0,8})(\.[0-9]{1,30})?$(?!\n)",
         extra={"expected": 'a plain decimal number in quotes, such as "78.70"'},
     ),
 ]
 Date = Annotated[
     str,
     msgspec.Meta(
-        pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", extra={"expected": 'a date in quotes, such as "2021-10-13"'}
+        pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$(?!\n)",
+        extra={"expected": 'a date in quotes, such as "2021-10-13"'},
     ),
 ]
 Url = Annotated[str, msgspec.Meta(pattern=r"^https?://", extra={"expected": "an http or https URL"})]
 Sha256 = Annotated[
-    str, msgspec.Meta(pattern=r"^[0-9a-fA-F]{64}$", extra={"expected": "64 hexadecimal digits in quotes"})
+    str,
+    msgspec.Meta(pattern=r"^[0-9a-fA-F]{64}$(?!\n)", extra={"expected": "64 hexadecimal digits in quotes"}),
 ]
 Sha256Prefix = Annotated[
-    str, msgspec.Meta(pattern=r"^[0-9a-fA-F]{8}$", extra={"expected": "8 hexadecimal digits in quotes"})
+    str, msgspec.Meta(pattern=r"^[0-9a-fA-F]{8}$(?!\n)", extra={"expected": "8 hexadecimal digits in quotes"})
 ]
+
+Batch = Annotated[int, msgspec.Meta(ge=1, le=MOST_IN_BATCH)]
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -88,9 +94,9 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """A key of the manifest's protocols; an accuracy without one means nothing."""
     device: str | None = None
     """The device the authors name: `V100`."""
-    batch: Positive | None = None
+    batch: Batch | None = None
     """Images a device and step, of a training memory."""
-    crop: tuple[Positive, Positive] | None = None
+    crop: tuple[Side, Side] | None = None
     """Training crop (height, width) in pixels, of a training memory."""
     source: Source | None = None
     date: Date | None = None
@@ -117,7 +123,7 @@ class Training(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The machine a checkpoint was trained on."""
 
     gpus: Positive
-    batch_per_gpu: Positive
+    batch_per_gpu: Batch
 
 
 class Listing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -133,7 +139,7 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class Cost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What one forward pass takes, counted by `models.trace.cost` and recounted by a test."""
 
-    size: tuple[Positive, Positive]
+    size: tuple[Side, Side]
     """Network input (height, width) of the single-scale protocol on a typical image, or one window's."""
     gflops: float
     """10^9 operations, a multiply-add being two; attention included."""
@@ -152,7 +158,7 @@ class CheckpointEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """As printed: `R-50-D8`."""
     dataset: str
     """A key of the manifest's datasets."""
-    crop: tuple[Positive, Positive]
+    crop: tuple[Side, Side]
     """Training crop (height, width) in pixels."""
     schedule: str
     """As printed: `40000` iterations, or `LR/POLICY/BS/EPOCH: ...`."""

@@ -38,7 +38,7 @@ FIELDS: dict[str, Callable[[Checkpoint], Iterable[str]]] = {
     "publisher": lambda checkpoint: (checkpoint.publisher,),
     "method": lambda checkpoint: (checkpoint.method,),
     # `R-50` means `R-50-D8`: every row here has output stride 8.
-    "backbone": lambda checkpoint: (checkpoint.backbone, re.sub(r"-D\d+$", "", checkpoint.backbone)),
+    "backbone": lambda checkpoint: (checkpoint.backbone, re.sub(r"-D\d+\Z", "", checkpoint.backbone)),
     "dataset": lambda checkpoint: (checkpoint.dataset,),
     "crop": lambda checkpoint: ("x".join(map(str, checkpoint.crop)),),
     "schedule": lambda checkpoint: (checkpoint.schedule,),

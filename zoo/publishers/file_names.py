@@ -22,13 +22,13 @@ DATASET_WORDS = {
 
 def stem(url: str) -> str:
     """Name of a linked file without its endings and without mmsegmentation's hash."""
-    name = re.sub(r"(\.pth|\.log\.json|\.log|\.py)$", "", url.rsplit("/", 1)[-1])
-    return re.sub(r"-[0-9a-f]{8}$", "", name)
+    name = re.sub(r"(\.pth|\.log\.json|\.log|\.py)\Z", "", url.rsplit("/", 1)[-1])
+    return re.sub(r"-[0-9a-f]{8}\Z", "", name)
 
 
 def undated(url: str) -> str:
     """A file's name without mmsegmentation's time of training: the name of its configuration."""
-    return re.sub(r"_\d{8}_\d{6}$", "", stem(url))
+    return re.sub(r"_\d{8}_\d{6}\Z", "", stem(url))
 
 
 def words(name: str) -> set[str]:

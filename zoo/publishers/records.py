@@ -35,7 +35,8 @@ STATED = {
     "batch size": "batch of the timing",
 }
 """Column or metafile key -> what `SourceRow.stated` and messages call it."""
-NUMBER = re.compile(rf"{DIGITS}(\.{DIGITS})?")
+NUMBER = re.compile(rf"(0|[1-9][0-9]{{0,8}})(\.{DIGITS})?")
+"""As a manifest's figures are written: without leading zeros."""
 BLANK = {"", "-", "–", "—"}
 """Cells that state nothing."""
 _SHOWN_CHARACTERS = 60

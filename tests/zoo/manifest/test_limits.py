@@ -3,6 +3,7 @@
 import pytest
 from small_manifest import SMALL
 
+from segbench.evaluate.limits import ignore_breach
 from segbench.zoo.manifest import ManifestError, load_manifest
 
 CHOOSE = "choose one from 255 to 65535 and mark the labels with it"
@@ -145,6 +146,77 @@ LIMITS = {
         "scales: [0.1]",
         "16: protocols.whole.scales[0]: 0.1 of the base scale 8 x 4 leaves no pixel",
     ),
+    "a scale beyond all": (
+        "description: Once.",
+        "scales: [1.0, 100000]",
+        "16: protocols.whole.scales[1]: expected float <= 16.0, found 100000",
+    ),
+    "a scale that makes a side too long": (
+        "whole: {base_scale: [8, 4], description: Once.",
+        "whole: {base_scale: [2049, 4], scales: [16]",
+        "16: protocols.whole.scales[0]: 16 of the base scale 2049 x 4 makes a side of more than 32767 pixels",
+    ),
+    "a base scale beyond all": (
+        "base_scale: [8, 4]",
+        "base_scale: [8, 32768]",
+        "16: protocols.whole.base_scale[1]: expected int <= 32767, found 32768",
+    ),
+    "a window beyond all": (
+        "crop: [4, 4], stride",
+        "crop: [4, 99999999999], stride",
+        "17: protocols.flipped.window.crop[1]: expected int <= 32767, found 99999999999",
+    ),
+    "images beyond all": (
+        "image_count: 3",
+        "image_count: 100000001",
+        "8: datasets.tiny.image_count: expected int <= 100000000, found 100000001",
+    ),
+    "a batch beyond all": (
+        "batch: 2",
+        "batch: 65537",
+        "32: checkpoints[0].claims[2].batch: expected int <= 65536, found 65537",
+    ),
+    "a fraction of classes": (
+        "num_classes: 2}",
+        "num_classes: 2.0}",
+        "27: checkpoints[0].architecture: num_classes: expected a whole number, found 2.0; write 2",
+    ),
+    "a fraction of layers": (
+        "depth: 50",
+        "depth: 50.0",
+        "27: checkpoints[0].architecture: depth: expected a whole number, found 50.0; write 50",
+    ),
+    "a truth value of classes": (
+        "classes: [a, b]",
+        "classes: [a]",
+        "27: checkpoints[0].architecture: num_classes is 2, but data set 'tiny' has 1 classes",
+    ),
+    "a category that is no list": (
+        "    classes: [a, b]",
+        "    categories: {x: 3}\n    classes: [a, b]",
+        "13: datasets.tiny.categories.x: expected array, found 3",
+    ),
+    "a figure with leading zeros": (
+        '"78.70"',
+        '"078.70"',
+        (
+            '30: checkpoints[0].claims[0].printed: expected a plain decimal number in quotes, such as "78.70", found '
+            "'078.70'"
+        ),
+    ),
+    "a figure of ten digits": (
+        '"78.70"',
+        '"7777777777"',
+        (
+            '30: checkpoints[0].claims[0].printed: expected a plain decimal number in quotes, such as "78.70", found '
+            "'7777777777'"
+        ),
+    ),
+    "a date of no month": (
+        '"2021-10-13"',
+        '"2021-13-10"',
+        "3: documents.readme.date: expected a date in quotes, such as \"2021-10-13\", found '2021-13-10'",
+    ),
     "a pair of no classes": (
         "flip: true,",
         "flip: true, flip_pairs: [[0, 2]],",
@@ -180,6 +252,31 @@ def faults(tmp_path, text):
 def test_a_limit_stands_at_the_door(tmp_path, old, new, expected):
     assert old in SMALL
     assert expected in faults(tmp_path, SMALL.replace(old, new, 1))
+
+
+@pytest.mark.parametrize("text", ["first", "eins", "78.70", "2021-10-13", "01234567"])
+def test_a_line_break_is_no_part_of_a_text_with_a_pattern(tmp_path, text):
+    """Python's `$` stands before it as well."""
+    old = f'"{text}"' if f'"{text}"' in SMALL else text
+    (fault,) = faults(tmp_path, SMALL.replace(old, f'"{text}\\n"', 1))
+    assert fault.endswith(f"found {text + chr(10)!r}")
+
+
+def test_a_value_that_cannot_be_read_is_told_once(tmp_path):
+    """Not by checks that compare it with others as well."""
+    assert faults(tmp_path, SMALL.replace("num_classes: 2", "num_classes: 010", 1)) == [
+        (
+            "27: checkpoints[0].architecture.num_classes: 010 is another number to YAML; write plain decimal digits, or put it "
+            "in quotes where it is a text"
+        )
+    ]
+
+
+def test_values_beyond_what_fits_a_manifests_labels_get_no_impossible_advice():
+    assert ignore_breach(255, 70_000) == (
+        "label value 255 cannot be ignored, it is one of the 70000 classes; so many classes leave no value for it"
+    )
+    assert "choose one from 4096 to 65535" in ignore_breach(255, 4096)
 
 
 @pytest.mark.parametrize("number", ["010", "0x10", "0b11", "1_000", "1:30", "0400", "+1:30"])
