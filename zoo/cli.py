@@ -46,6 +46,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         except KeyboardInterrupt as interrupt:
             message = "interrupted; what was done is kept, run the same command to go on"
             code = fail(message, exit_code(interrupt))
+        except (
+            SystemExit
+        ) as leaving:  # the parser's, after help or a usage error: its words may be lost as well
+            if not isinstance(leaving.code, int):
+                raise
+            code = leaving.code
         if trouble := write_trouble(output):
             code = fail(
                 f"stdout: cannot write all of the answer: {trouble}; run the command again",

@@ -54,6 +54,19 @@ def test_a_full_disk_is_told_and_is_no_success():
     assert wrong.returncode == 5
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["verify", "-h"], ["evidence", "list", "--help"], ["schema"]]
+)
+def test_help_that_nobody_gets_is_no_success(arguments):
+    with Path("/dev/full").open("wb") as full:
+        done = run(arguments, stdout=full)
+    assert (done.returncode, done.stderr.decode()) == (
+        2,
+        "zoo: stdout: cannot write all of the answer: No space left on device; run the command again\n",
+    )
+
+
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
 def test_closed_streams_lead_nowhere_and_their_descriptors_to_no_file(tmp_path, closed):
     """The row's files get no descriptor that a library prints to; stderr's words do not turn up on stdout."""

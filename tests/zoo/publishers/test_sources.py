@@ -122,6 +122,7 @@ def test_a_second_table_of_a_section_counts_its_rows_on(tmp_path):
     ("old", "new", "message"),
     [
         ("| 78.49 |", "| 78.49? |", "page:5: expected a plain number in column 'miou', found '78.49?'"),
+        ("| 78.49 |", "| 078.49 |", "page:5: expected a plain number in column 'miou', found '078.49'"),
         ("| 512x1024 |", "| large |", "page:5: expected a size such as 512x1024, found 'large'"),
         ("| Device |", "| mAcc |", "page:3: unknown column 'macc' in the results table"),
         ("| R-50-D8 |", "|", "page:5: expected 11 cells, found 10"),
