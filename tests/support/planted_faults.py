@@ -1,13 +1,14 @@
-"""Faults planted in copies of the packaged manifest and of publishers' pages, and what the audit finds then."""
+"""Faults planted in copies of a manifest and of publishers' pages, and what the audit finds then."""
 
 from collections import Counter
 
+from full_zoo import YAML, ZOO
+
 from segbench.zoo.audit import audit
-from segbench.zoo.manifest import PACKAGED, load_manifest
+from segbench.zoo.manifest import load_manifest
 from segbench.zoo.publishers import read_sources
 
-ZOO = load_manifest()
-YAML = PACKAGED.read_text(encoding="utf-8")
+__all__ = ["YAML", "ZOO", "counted", "findings", "replace", "unchanged", "within"]
 
 
 def replace(old, new, count=1):

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
+from full_zoo import YAML, ZOO
 from publisher_pages import metafile, mmseg_readme
 from work import cpu_seconds, lines_run
 
@@ -12,7 +13,7 @@ from segbench.evaluate.data.datasets import DatasetError
 from segbench.evaluate.data.folder import folder_spec
 from segbench.reports.ledger import LedgerError
 from segbench.reports.ledger import read as read_ledger
-from segbench.zoo.manifest import PACKAGED, ManifestError, load_manifest
+from segbench.zoo.manifest import ManifestError, load_manifest
 from segbench.zoo.measuring.measurement import Measurement
 from segbench.zoo.publishers import SourceError, read_sources
 from segbench.zoo.publishers.training_logs import LogError, read_log
@@ -20,11 +21,10 @@ from segbench.zoo.results.baseline import BaselineError, read_state
 
 pytestmark = pytest.mark.slow
 
-ZOO = load_manifest()
 RESULTS = Path(__file__).resolve().parents[2] / "results"
 README, META = mmseg_readme(ZOO), metafile(ZOO)
 ROW = next(line for line in README.splitlines() if line.startswith("| ISANet | R-50"))
-ENTRY = PACKAGED.read_text(encoding="utf-8").partition("\ncheckpoints:\n")
+ENTRY = YAML.partition("\ncheckpoints:\n")
 CELLS = ("Method", "Backbone", "Crop Size", "Lr schd", "mIoU", "download")
 PAGE = [f"{cell} |" for cell in CELLS]
 JSON_LINE = json.dumps({"mode": "train", "iter": 50, "loss": 1.0, "memory": 5000}) + "\n"

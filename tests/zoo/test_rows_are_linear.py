@@ -7,17 +7,18 @@ import shutil
 
 import msgspec
 import pytest
+from full_zoo import YAML
 from work import lines_run
 
 from segbench.zoo.audit import audit
 from segbench.zoo.cli import main
-from segbench.zoo.manifest import PACKAGED, load_manifest
+from segbench.zoo.manifest import load_manifest
 from segbench.zoo.measuring.measurement import Measurement
 from segbench.zoo.publishers import read_sources
 
 pytestmark = pytest.mark.slow
 
-HEAD = re.split(r"(?m)^checkpoints:\n", PACKAGED.read_text(encoding="utf-8"))[0]
+HEAD = re.split(r"(?m)^checkpoints:\n", YAML)[0]
 GROWTH = 5
 """Less than this many times the work for four times the rows; work on pairs of rows would be sixteen times."""
 SHAPES = {

@@ -5,19 +5,19 @@ from __future__ import annotations
 import itertools
 import os
 from collections import Counter, defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ...evaluate.regular_files import read_document
 from ..files.urls import shown_text
-from ..manifest.yaml_nodes import compose
+from ..manifest.places import find_places
 from ..publishers.file_names import undated
 from .findings import Finding, Place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from ..manifest import Checkpoint, Claim, Manifest
+    from ..manifest.places import Place as FilePlace
     from ..publishers import SourceDocument, SourceRow
     from .findings import Kind
     from .logs import RowLog
@@ -37,7 +37,7 @@ class Evidence:
         self.documents = tuple(documents)
         self.logs = tuple(logs)
         self.file = shown(manifest.path)
-        self._lines = ManifestLines(manifest)
+        self._places = find_places(manifest.path)
         finder = RowFinder(manifest)
         self.matched = {
             key: one for document in documents for key, one in _matches(manifest, finder, document).items()
@@ -69,19 +69,20 @@ class Evidence:
 
     def entry_place(self, checkpoint: Checkpoint) -> Place:
         """Where the manifest's entry begins."""
-        return Place(file=self.file, line=self._lines.entries[checkpoint.id])
+        return _shown_place(self._places.checkpoints[checkpoint.id].entry)
 
     def claim_place(self, checkpoint: Checkpoint, claim: Claim) -> Place:
         """Where the manifest has a claim."""
-        return Place(file=self.file, line=self._lines.claims[checkpoint.id][claim])
+        places = self._places.checkpoints[checkpoint.id].claims
+        return _shown_place(places[checkpoint.claims.index(claim)])
 
     def url_place(self, checkpoint: Checkpoint, url: str) -> Place:
         """Where the manifest's entry has a link."""
-        return Place(file=self.file, line=self._lines.urls[checkpoint.id, url])
+        return _shown_place(self._places.checkpoints[checkpoint.id].urls[url])
 
     def document_place(self, key: str) -> Place:
         """Where the manifest says when a document was published, else where it describes it."""
-        return Place(file=self.file, line=self._lines.documents[key])
+        return _shown_place(self._places.documents[key])
 
     def places(self, checkpoint: Checkpoint, claim: Claim) -> tuple[Place, ...]:
         """Where a claim's figure is printed: the manifest and every given document that has the same text."""
@@ -91,6 +92,10 @@ class Evidence:
             if row.figures.get(claim.metric) == claim.printed and claim.printed is not None
         ]
         return (self.claim_place(checkpoint, claim), *printed)
+
+
+def _shown_place(place: FilePlace) -> Place:
+    return Place(file=shown(place.file), line=place.line)
 
 
 def finding(kind: Kind, subject: str, what: str, *places: Place) -> Finding:
@@ -148,37 +153,3 @@ def _matches(manifest: Manifest, finder: RowFinder, document: SourceDocument) ->
 def shown(path: Path) -> str:
     """A path as a user would type it: from the current folder, or from the root where that is shorter."""
     return min(os.path.relpath(path), str(path.absolute()), key=len)
-
-
-class ManifestLines:
-    """Where things stand in a manifest's file, counted from 1."""
-
-    def __init__(self, manifest: Manifest) -> None:
-        root = dict(_items(compose(read_document(manifest.path))))
-        self.documents = {
-            key: dict(_items(node)).get("date", node).start_mark.line + 1
-            for key, node in _items(root.get("documents"))
-        }
-        """Key of a document -> the line of its date, of its first fact where it has none."""
-        self.entries: dict[str, int] = {}
-        self.claims: dict[str, dict[Claim, int]] = {}
-        """Checkpoint id -> claim -> its line."""
-        self.urls: dict[tuple[str, str], int] = {}
-        """Checkpoint id and link -> its line."""
-        for checkpoint, node in zip(manifest, root["checkpoints"].value, strict=True):
-            fields = dict(_items(node))
-            self.entries[checkpoint.id] = node.start_mark.line + 1
-            lines = (claim.start_mark.line + 1 for claim in fields["claims"].value)
-            self.claims[checkpoint.id] = dict(zip(checkpoint.claims, lines, strict=True))
-            lists = (
-                dict(_items(fields["weights"])).get("urls"),
-                fields.get("log_urls"),
-                fields.get("config_urls"),
-            )
-            for url in (url for urls in lists if urls for url in urls.value):
-                self.urls[checkpoint.id, url.value] = url.start_mark.line + 1
-
-
-def _items(mapping: Any) -> Iterator[tuple[str, Any]]:
-    """Keys and nodes of a mapping; none where there is no mapping."""
-    yield from ((key.value, value) for key, value in (mapping.value if mapping else ()))

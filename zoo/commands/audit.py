@@ -12,7 +12,7 @@ from ..console.exit_codes import ExitCode
 from ..manifest import load_manifest
 from ..publishers import SourceError, read_sources
 from ..publishers.import_file import Request, import_file
-from ..publishers.manifest_edit import EditError
+from ..publishers.import_rows import EditError
 from ..results.model_index import EXPORTS
 from .shared.answer import CommandError, Data, json_text, require_file_place, write, write_file, write_out
 from .shared.arguments import recorded, selected
@@ -57,7 +57,8 @@ def run_import(arguments: argparse.Namespace) -> int:
     if arguments.into is None:
         write(Data(result.text))
     else:
-        write_file(arguments.into, result.text)
+        for path, data in result.files.items():
+            write_file(path, data.decode())
         write(f"{arguments.into}: {result.summary}")
     if result.left_out:
         print(f"zoo: left out of new entries, being in no table: {result.left_out}", file=sys.stderr)

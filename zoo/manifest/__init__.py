@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from .faults import Fault, ManifestError
 from .names import HINTED, LISTED, nearest
-from .reader import PACKAGED, EntryLines, claim_lines, load_manifest
+from .reader import PACKAGED, load_manifest
 from .records import (
     VERSION,
     Checkpoint,
@@ -43,7 +43,6 @@ __all__ = [
     "Cost",
     "Date",
     "Document",
-    "EntryLines",
     "Fault",
     "Identifier",
     "Listing",
@@ -59,7 +58,6 @@ __all__ = [
     "UnknownCheckpoint",
     "Url",
     "Weights",
-    "claim_lines",
     "json_schema",
     "load_manifest",
     "nearest",

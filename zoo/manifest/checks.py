@@ -20,7 +20,7 @@ from ...evaluate.protocol import EvalProtocol
 from ...reports.metrics import METRICS
 from .names import unknown
 from .records import CheckpointEntry, Claim, Listing, Source, Weights
-from .walk import BAD, nodes_of
+from .walk import BAD, nodes_of, place_from
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -192,8 +192,15 @@ def _check_names(reader: Reader, found: Found) -> None:
             if name is None or name is BAD:
                 continue
             if name in reader.taken:
-                _fault_at(reader, found, field, f"{name!r} is taken by {reader.taken[name]}")
-            reader.taken.setdefault(name, found.path)
+                _fault_at(reader, found, field, f"{name!r} is taken by {_owner(reader, found, name)}")
+            reader.taken.setdefault(name, (found.path, found.node))
+
+
+def _owner(reader: Reader, found: Found, name: str) -> str:
+    """The entry that has a name already, with its place where that is in another file."""
+    path, node = reader.taken[name]
+    same_file = node.start_mark.name == found.node.start_mark.name
+    return path if same_file else f"{path} {place_from(found.node, node)}"
 
 
 def _check_architecture(reader: Reader, found: Found) -> None:
@@ -227,10 +234,10 @@ def _check_pairs(reader: Reader, found: Found) -> None:
         pairs = () if claim is BAD else reader.flip_pairs.get(f"protocols.{claim.protocol}", ())
         breach = next(pair_breaches(pairs, classes), None) if classes else None
         if breach and max(map(max, pairs)) >= (classes or 0):
-            node = nodes_of(found.nodes["claims"].value[index])["protocol"]
+            claim_node = found.nodes["claims"].value[index]
             reader.fault(
-                f"{found.path}.claims[{index}].protocol",
-                node,
+                f"{reader.place(claim_node, f'{found.path}.claims[{index}]')}.protocol",
+                nodes_of(claim_node)["protocol"],
                 f"{claim.protocol}: flip_pairs: {breach.message}",
             )
 
@@ -246,7 +253,7 @@ def _check_repeated_claims(reader: Reader, found: Found) -> None:
         fault = _repetition_fault(claim, first.setdefault(claim.metric, claim), earlier)
         if fault:
             node = found.nodes["claims"].value[index]
-            reader.fault(f"{found.path}.claims[{index}]", node, fault)
+            reader.fault(reader.place(node, f"{found.path}.claims[{index}]"), node, fault)
         earlier.add(claim.printed)
 
 

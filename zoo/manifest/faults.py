@@ -19,10 +19,12 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     line: int | None
     """Counted from 1; None where there is nothing to point at."""
     message: str
+    file: str = ""
+    """The file it stands in, where that may be another than the manifest itself."""
 
 
 class ManifestError(Exception):
-    """A manifest cannot be used; carries every fault of the file and prints one a line."""
+    """A manifest cannot be used; carries every fault of its files and prints one a line."""
 
     def __init__(self, path: Path, faults: Iterable[Fault]) -> None:
         self.path = path
@@ -30,5 +32,6 @@ class ManifestError(Exception):
         super().__init__("\n".join(self._line(fault) for fault in self.faults))
 
     def _line(self, fault: Fault) -> str:
-        place = str(self.path) if fault.line is None else f"{self.path}:{fault.line}"
+        file = fault.file or str(self.path)
+        place = file if fault.line is None else f"{file}:{fault.line}"
         return ": ".join(part for part in (place, fault.path, fault.message) if part)

@@ -37,6 +37,12 @@ def nodes_of(mapping: Any) -> dict[str, Any]:
     return {key.value: value for key, value in mapping.value}
 
 
+def place_from(node: yaml.Node, other: yaml.Node) -> str:
+    """Where another node stands, in words after `first`: its line, and its file where that is another one."""
+    line = f"on line {other.start_mark.line + 1}"
+    return line if node.start_mark.name == other.start_mark.name else f"{line} of {other.start_mark.name}"
+
+
 class Reader:
     """Walks composed YAML and record types side by side; collects faults instead of stopping at the first."""
 
@@ -52,13 +58,25 @@ class Reader:
         """Path of a data set -> its number of classes."""
         self.flip_pairs: dict[str, tuple[tuple[int, int], ...]] = {}
         """Path of a protocol -> the classes that change places in its mirrored views."""
-        self.taken: dict[str, str] = {}
-        """Checkpoint id or alias -> path of the entry that has it."""
+        self.taken: dict[str, tuple[str, yaml.Node]] = {}
+        """Checkpoint id or alias -> path and node of the entry that has it."""
+        self.places: dict[int, str] = {}
+        """Identity of a node -> its path in its file, where rows were made whole of several places."""
 
     def fault(self, path: str, node: yaml.Node, message: str) -> Any:
         """Put a fault on record; returns the value that stands for it."""
-        self.faults.append(Fault(path=path, line=node.start_mark.line + 1, message=message))
+        mark = node.start_mark
+        self.faults.append(Fault(path=path, line=mark.line + 1, message=message, file=mark.name))
         return BAD
+
+    def wrong_version(self, node: yaml.Node) -> None:
+        """Put on record that a file is of another version: its keys would be a list of faults that are none."""
+        message = f"version {written(node)} is not supported, this segbench reads version {VERSION}"
+        self.fault("version", node, message)
+
+    def place(self, node: yaml.Node, path: str) -> str:
+        """The path of a node in its file, where that is another than the one in the whole record."""
+        return self.places.get(id(node), path)
 
     def hints(self) -> bool:
         """Whether a fault may still tell the nearest known name: looking for it takes longer than reading does."""
@@ -76,11 +94,6 @@ class Reader:
             return self.fault(
                 "", root, f"expected a mapping with {expected} at the top level, found {written(root)}"
             )
-        version = next((value for key, value in root.value if key.value == "version"), None)
-        if version is not None and (version.tag, version.value) != ("tag:yaml.org,2002:int", str(VERSION)):
-            # Another version's keys would be a list of faults that are none.
-            message = f"version {written(version)} is not supported, this segbench reads version {VERSION}"
-            return self.fault("version", version, message)
         return self.read(root, ManifestFile, "")
 
     def read(self, node: yaml.Node, kind: Any, path: str) -> Any:
@@ -120,21 +133,21 @@ class Reader:
     def _known_entries(
         self, node: yaml.MappingNode, fields: dict[str, Any], path: str
     ) -> dict[str, yaml.Node]:
-        entries = self._entries(node, path)
+        entries = self.entries(node, path)
         for name, (key, _) in entries.items():
             if name not in fields:
                 self.fault(path, key, unknown("key", name, fields))
         return {name: value for name, (_, value) in entries.items() if name in fields}
 
-    def _entries(self, node: yaml.MappingNode, path: str) -> dict[str, tuple[yaml.Node, yaml.Node]]:
+    def entries(self, node: yaml.MappingNode, path: str) -> dict[str, tuple[yaml.Node, yaml.Node]]:
         """Key text -> key and value; the first of equal keys counts."""
         entries: dict[str, tuple[yaml.Node, yaml.Node]] = {}
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode):
                 self.fault(path, key, f"expected text as a key, found {written(key)}")
             elif key.value in entries:
-                first = entries[key.value][0].start_mark.line + 1
-                self.fault(path, key, f"duplicate key {key.value!r}, first on line {first}")
+                first = place_from(key, entries[key.value][0])
+                self.fault(path, key, f"duplicate key {key.value!r}, first {first}")
             else:
                 entries[key.value] = (key, value)
         return entries
@@ -143,7 +156,7 @@ class Reader:
         if not isinstance(node, yaml.MappingNode):
             self.keys.pop(path, None)  # what refers to it is not to blame
             return self.fault(path, node, f"expected a mapping, found {written(node)}")
-        entries = self._entries(node, path)
+        entries = self.entries(node, path)
         self.keys[path] = dict.fromkeys(entries)
         key_kind, value_kind = get_args(kind)
         found: dict[Any, Any] = {}
@@ -157,7 +170,10 @@ class Reader:
     def _sequence(self, node: yaml.Node, kind: Any, path: str) -> Any:
         if not isinstance(node, yaml.SequenceNode):
             return self.fault(path, node, f"expected a list, found {written(node)}")
-        return tuple(self.read(item, kind, f"{path}[{index}]") for index, item in enumerate(node.value))
+        return tuple(
+            self.read(item, kind, self.place(item, f"{path}[{index}]"))
+            for index, item in enumerate(node.value)
+        )
 
     def _leaf(self, node: yaml.Node, kind: Any, path: str) -> Any:
         strange = next(_other_to_yaml(node, kind), None)
@@ -178,7 +194,7 @@ class Reader:
 
 
 _INT, _FLOAT, _BOOL, _STR = (f"tag:yaml.org,2002:{name}" for name in ("int", "float", "bool", "str"))
-_PLAIN_NUMBER = re.compile(r"[-+]?(0|[1-9][0-9]*)(\.[0-9]*)?([eE][-+]?[0-9]+)?|[-+]?\.[0-9]+")
+PLAIN_NUMBER = re.compile(r"[-+]?(0|[1-9][0-9]*)(\.[0-9]*)?([eE][-+]?[0-9]+)?|[-+]?\.[0-9]+")
 
 
 def _other_to_yaml(node: yaml.Node, kind: Any) -> Iterator[tuple[yaml.Node, str]]:
@@ -191,7 +207,7 @@ def _other_to_yaml(node: yaml.Node, kind: Any) -> Iterator[tuple[yaml.Node, str]
             yield from _other_to_yaml(child, kind)
         return
     text = node.value
-    if node.tag in (_INT, _FLOAT) and not _PLAIN_NUMBER.fullmatch(text):
+    if node.tag in (_INT, _FLOAT) and not PLAIN_NUMBER.fullmatch(text):
         meant = (
             "no number that can be used"
             if text.lower().endswith((".inf", ".nan"))
@@ -207,7 +223,7 @@ def _other_to_yaml(node: yaml.Node, kind: Any) -> Iterator[tuple[yaml.Node, str]
             node,
             f"{text} is a truth value to YAML; write true or false, or put it in quotes where it is a text",
         )
-    elif node.tag == _STR and not node.style and _PLAIN_NUMBER.fullmatch(text):
+    elif node.tag == _STR and not node.style and PLAIN_NUMBER.fullmatch(text):
         yield (
             node,
             f"{text} is a text to YAML; write the number's digits, or put it in quotes where it is a text",

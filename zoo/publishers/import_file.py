@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 import fnmatch
-import tempfile
 from pathlib import Path
 
 import msgspec
 
 from ..files.urls import shown_url
-from ..manifest import Manifest, ManifestError, load_manifest
+from ..manifest import Manifest, load_manifest
 from . import SourceDocument, SourceError, read_source
 from .file_names import stem
+from .import_rows import files_to_write, rows_text
 from .import_table import Merged, Provenance, import_rows, provenance
-from .manifest_edit import EditError, add, check, fragment, new_manifest
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +34,9 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True):
     """The outcome: YAML, and what it adds in one line."""
 
     text: str
+    """A file of rows, as a manifest may include it."""
+    files: dict[Path, bytes] = {}
+    """What is to be written, where the rows go into a manifest; nothing where they change nothing."""
     summary: str
     left_out: str
     """Fields of new entries that have to be filled in by hand or stay empty."""
@@ -46,12 +48,12 @@ def import_file(path: Path, request: Request, into: Path | None = None) -> Impor
     Args:
         path: a README with result tables, or a metafile.
         request: how to call the document, and which rows to take.
-        into: the manifest to add to; a new one begins with the packaged data sets and protocols. None makes
-            a fragment with documents and checkpoints.
+        into: the manifest to add to; a new one includes the packaged data sets and protocols. None only makes the
+            text of a file of rows.
 
     Raises:
         SourceError: the document cannot be read, or a row cannot become an entry.
-        EditError: the manifest's text cannot be added to.
+        EditError: the manifest cannot include the rows.
         ManifestError: the manifest that is there is wrong.
     """
     document = _chosen(read_source(path), request)
@@ -65,15 +67,14 @@ def import_file(path: Path, request: Request, into: Path | None = None) -> Impor
     if before is not None and _replaces_figures(merged):
         origin = _dated(document, origin, before, chosen=bool(request.key))
         merged = import_rows(document, origin, before, datasets)
-    documents = {origin.key: origin.document}
-    if before is not None and into is not None:
-        text = add(into, documents, merged)
-    else:
-        text = (fragment if into is None else new_manifest)(documents, [one.after for one in merged])
-    if into is not None:
-        check(_parsed(text, into), before, merged)
+    is_new = before is None or origin.key not in before.documents
+    changes = any(one.before != one.after for one in merged)
+    text = rows_text({origin.key: origin.document} if is_new else {}, merged)
+    files = {}
+    if into is not None and (changes or before is None):
+        files = files_to_write(into, text, origin.key, merged=merged, before=before)
     left_out = "parameters, cost" if any(one.before is None for one in merged) else ""
-    return Imported(text=text, summary=_summary(merged), left_out=left_out)
+    return Imported(text=text, files=files, summary=_summary(merged), left_out=left_out)
 
 
 def _replaces_figures(merged: list[Merged]) -> bool:
@@ -124,18 +125,6 @@ def _day(text: str | None) -> str | None:
         return None if text is None else dt.date.fromisoformat(text).isoformat()
     except ValueError as error:
         raise SourceError(f"expected a date such as 2021-10-13, found {text!r}") from error
-
-
-def _parsed(text: str, into: Path) -> Manifest:
-    """The new text through the manifest's own checks, before it replaces the file."""
-    with tempfile.TemporaryDirectory() as folder:
-        trial = Path(folder) / into.name
-        trial.write_text(text, encoding="utf-8")
-        try:
-            return load_manifest(trial)
-        except ManifestError as error:
-            reason = str(error).replace(str(trial), str(into))
-            raise EditError(f"the result would be no manifest: {reason}") from error
 
 
 def _summary(merged: list[Merged]) -> str:

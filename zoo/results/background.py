@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ...reports.background import Background, ClassFigures, Origin, Place
 from ...reports.metrics import METRICS
 from ...reports.verdict import bands, tolerance_of
-from ..manifest import claim_lines
+from ..manifest.places import find_places
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -91,12 +91,12 @@ def _environment_text(record: Measurement) -> str:
 def places(checkpoints: Sequence[Checkpoint]) -> dict[ClaimKey, Place]:
     """Where each claim stands in its manifest."""
     rows = [(row, row.manifest) for row in checkpoints if row.manifest is not None]
-    files = {path: claim_lines(path) for path in {path for _, path in rows}}
+    files = {path: find_places(path).checkpoints for path in {path for _, path in rows}}
     return {
-        (row.id, metric, date): Place(file=shown_path(path), line=line)
+        (row.id, claim.metric, claim.date or ""): Place(file=shown_path(place.file), line=place.line)
         for row, path in rows
         if row.id in files[path]
-        for (metric, date), line in files[path][row.id].claims.items()
+        for claim, place in zip(row.claims, files[path][row.id].claims, strict=False)
     }
 
 

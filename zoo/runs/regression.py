@@ -19,7 +19,8 @@ from ...reports.media import annotation, markdown_line, unfiltered
 from ...reports.table import Footnotes, figure
 from ...reports.verdict import Status, Verdict
 from ..console.exit_codes import ExitCode
-from ..manifest import Manifest, claim_lines
+from ..manifest import Manifest
+from ..manifest.places import find_places
 from ..results import baseline
 from ..results.answers import report_row
 from ..results.background import background, places, shown_path
@@ -205,9 +206,12 @@ def _error(place: Place, title: str, text: str) -> str:
 
 def _place_of_gone(run: Run, key: baseline.Key) -> Place:
     """A claim that is gone is told at its row; a row that is gone where it stood, at the next row or else the last."""
-    lines = claim_lines(run.manifest.path)
-    nearest = key[0] if key[0] in lines else _neighbour(run.stored, key[0], lines)
-    return Place(file=shown_path(run.manifest.path), line=lines[nearest].entry if nearest else 1)
+    present = find_places(run.manifest.path).checkpoints
+    nearest = key[0] if key[0] in present else _neighbour(run.stored, key[0], present)
+    if not nearest:
+        return Place(file=shown_path(run.manifest.path), line=1)
+    entry = present[nearest].entry
+    return Place(file=shown_path(entry.file), line=entry.line)
 
 
 def _neighbour(stored: State | None, row: str, present: Container[str]) -> str:

@@ -4,16 +4,15 @@ import json
 from collections import Counter
 
 import pytest
+from full_zoo import ZOO
 
 from segbench.zoo.audit import audit
 from segbench.zoo.audit.findings import MEANINGS
 from segbench.zoo.audit.logs import cached_logs
 from segbench.zoo.cli import main
 from segbench.zoo.files.places import zoo_home
-from segbench.zoo.manifest import load_manifest
 from segbench.zoo.publishers.training_logs import parse_log
 
-ZOO = load_manifest()
 ROW = ZOO["isanet_r50-d8_512x1024_40k_cityscapes"]
 OTHER = ZOO["isanet_resnet50os8_voc"]
 GPUS = "GPU 0,1,2,3: Tesla V100-SXM2-32GB"

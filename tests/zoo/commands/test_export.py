@@ -6,15 +6,14 @@ from pathlib import Path
 
 import pytest
 import yaml
+from full_zoo import ZOO
 
 from segbench.reports import ledger
 from segbench.zoo.cli import main
-from segbench.zoo.manifest import load_manifest
 from segbench.zoo.measuring.measurement import Measurement
 from segbench.zoo.measuring.training_memory import claim_protocol
 from segbench.zoo.quantities.fps import claim_digest
 
-ZOO = load_manifest()
 ROW = ZOO["isnet_resnet50os8_cityscapes"]
 
 

@@ -384,7 +384,12 @@ def test_faults_are_records_too(tmp_path):
         load(tmp_path, SMALL.replace("image_count: 3", "image_count: 0"))
     assert caught.value.path == tmp_path / "zoo.yaml"
     assert caught.value.faults == (
-        Fault(path="datasets.tiny.image_count", line=8, message="expected int >= 1, found 0"),
+        Fault(
+            path="datasets.tiny.image_count",
+            line=8,
+            message="expected int >= 1, found 0",
+            file=str(tmp_path / "zoo.yaml"),
+        ),
     )
 
 

@@ -1,14 +1,15 @@
 """Patterns and conditions choose checkpoints, in the manifest's order."""
 
 import pytest
+from full_zoo import ZOO
 
-from segbench.zoo.manifest import UnknownCheckpoint, load_manifest
+from segbench.zoo.manifest import UnknownCheckpoint
 from segbench.zoo.manifest.selection import SelectionError, select
 
 
 @pytest.fixture(scope="module")
 def zoo():
-    return load_manifest()
+    return ZOO
 
 
 def ids(checkpoints):

@@ -6,14 +6,13 @@ from collections import Counter
 
 import pytest
 import yaml
+from full_zoo import YAML, ZOO
 from publisher_pages import metafile, mmseg_readme, ssseg_readme
 
 from segbench.zoo.audit.evidence import latest
 from segbench.zoo.cli import main
-from segbench.zoo.manifest import PACKAGED, CheckpointEntry, load_manifest
+from segbench.zoo.manifest import CheckpointEntry, load_manifest
 
-ZOO = load_manifest()
-YAML = PACKAGED.read_text(encoding="utf-8")
 COUNTED = {"parameters", "cost"}
 """Fields that no table has and no rule gives: they are counted on the built models."""
 REVISED_LATER = ("isnet_resnet50os8_cityscapes", "isnet_resnest101os8_cityscapes")
@@ -139,7 +138,9 @@ def test_a_new_figure_supersedes_the_old_one_in_place(tmp_path):
     )
     assert new.protocol == old.protocol
     assert row.listed_in[-1].document == "ssseg-isanet-2026"
-    assert all(len(line) <= 120 or "http" in line for line in into.read_text(encoding="utf-8").splitlines())
+    assert into.read_text(encoding="utf-8") == YAML.replace(
+        "version: 1\n", "version: 1\ninclude: [zoo/*.yaml]\n", 1
+    )
 
 
 @pytest.mark.parametrize("style", ["blocks", "CRLF", "blank lines at the end"])
@@ -192,10 +193,11 @@ def test_without_a_file_the_entries_are_printed(tmp_path, capsys):
     run("import", write(tmp_path, ssseg_readme(ZOO, "ISANet")), "--date", "2023-11-21", "--only", "*_voc")
     text = capsys.readouterr().out
     assert text.startswith(
-        "documents:\n  ssseg-isanet-readme:\n    title: ISANet README of sssegmentation\n"
-        '    publisher: sssegmentation\n    date: "2023-11-21"\n\ncheckpoints:\n  - id: isanet_resnet50os8_voc\n'
+        "documents:\n"
+        '  ssseg-isanet-readme: {title: ISANet README of sssegmentation, publisher: sssegmentation, date: "2023-11-21"}\n'
+        "sections:\n"
     )
-    assert text.count("  - id: ") == 2
+    assert re.findall("- id: (.*)", text) == ["isanet_resnet50os8_voc", "isanet_resnet101os8_voc"]
 
 
 @pytest.mark.parametrize(

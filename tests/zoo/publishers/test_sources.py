@@ -1,13 +1,12 @@
 """Publishers' documents as records: the real ones whole, small ones for every form, and what is refused."""
 
 import pytest
+from full_zoo import ZOO
 from golden_files import GOLDEN
 from publisher_pages import metafile, mmseg_readme, ssseg_readme
 
-from segbench.zoo.manifest import load_manifest
 from segbench.zoo.publishers import SourceError, read_source, read_sources
 
-ZOO = load_manifest()
 PAGE = """Some Title
 Method |
 Backbone |

@@ -1,0 +1,120 @@
+"""Records as YAML that a manifest accepts: a checkpoint in full form, and rows of a table with what they share."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import yaml
+
+from .records import VERSION, CheckpointEntry
+from .walk import PLAIN_NUMBER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .records import Checkpoint, Manifest
+
+WIDTH = 116
+SHORT = 100
+"""Characters of a mapping that stands on one line."""
+
+
+def yaml_text(content: Any) -> str:
+    """Plain values as YAML: what is short stands on one line, and numbers that are texts in quotes."""
+    return yaml.dump(content, Dumper=_Dumper, sort_keys=False, width=WIDTH, allow_unicode=True)
+
+
+class _Dumper(yaml.SafeDumper):
+    """PyYAML's, with lists set in below their keys, no aliases, and on one line what fits there."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: FBT001, FBT002
+        del indentless
+        super().increase_indent(flow, indentless=False)
+
+    def ignore_aliases(self, data: Any) -> bool:
+        del data
+        return True
+
+    def represent_mapping(self, *arguments: Any, **options: Any) -> Any:
+        return _on_one_line(super().represent_mapping(*arguments, **options))
+
+    def represent_sequence(self, *arguments: Any, **options: Any) -> Any:
+        return _on_one_line(super().represent_sequence(*arguments, **options))
+
+
+def _on_one_line(node: Any) -> Any:
+    """A list or mapping, laid out in a line where that is short and everything within is so too."""
+    parts = (
+        node.value if isinstance(node, yaml.SequenceNode) else [part for pair in node.value for part in pair]
+    )
+    flat = all(isinstance(part, yaml.ScalarNode) or part.flow_style for part in parts)
+    scalars = isinstance(node, yaml.SequenceNode) and all(isinstance(part, yaml.ScalarNode) for part in parts)
+    is_row = isinstance(node, yaml.MappingNode) and bool(parts) and parts[0].value == "id"
+    node.flow_style = flat and not is_row and (scalars or _length(node) <= SHORT)
+    return node
+
+
+def _length(node: Any) -> int:
+    """Characters of a node on one line, about."""
+    if isinstance(node, yaml.ScalarNode):
+        return len(node.value) + 2
+    parts = (
+        node.value if isinstance(node, yaml.SequenceNode) else [part for pair in node.value for part in pair]
+    )
+    return 2 + sum(map(_length, parts))
+
+
+def _text_node(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    """A text; in quotes where it could be taken for something else."""
+    looks_like_a_number = PLAIN_NUMBER.fullmatch(text) or re.fullmatch(r"[-+0-9.:_eE]+", text)
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if looks_like_a_number else None)
+
+
+_Dumper.add_representer(str, _text_node)
+
+
+def record_fields(entry: CheckpointEntry) -> dict[str, Any]:
+    """An entry's fields as plain values, without those that are as they would be anyway."""
+    own = CheckpointEntry(**{name: getattr(entry, name) for name in CheckpointEntry.__struct_fields__})
+    return plain(own)
+
+
+def plain(record: Any) -> Any:
+    """A record as plain values, without fields that have their default; what nobody prints stays, as null."""
+    if isinstance(record, msgspec.Struct):
+        return {
+            field.name: plain(value)
+            for field in msgspec.structs.fields(record)
+            if (value := getattr(record, field.name)) != _default(field)
+        }
+    if isinstance(record, dict):
+        return {key: plain(value) for key, value in record.items()}
+    return [plain(item) for item in record] if isinstance(record, (list, tuple)) else record
+
+
+def _default(field: msgspec.structs.FieldInfo) -> Any:
+    if field.default_factory is not msgspec.NODEFAULT:
+        return field.default_factory()
+    return field.default
+
+
+def manifest_text(checkpoints: Iterable[Checkpoint], manifest: Manifest) -> str:
+    """A manifest of these checkpoints alone, in full form: with the documents, data sets and protocols they name."""
+    rows = list(checkpoints)
+    claims = [claim for row in rows for claim in row.claims]
+    cited = {claim.source.document for claim in claims if claim.source}
+    cited |= {listing.document for row in rows for listing in row.listed_in}
+    tables = {
+        "documents": (manifest.documents, cited),
+        "datasets": (manifest.datasets, {row.dataset for row in rows}),
+        "protocols": (manifest.protocols, {claim.protocol for claim in claims}),
+    }
+    content: dict[str, Any] = {"version": VERSION}
+    for key, (records, used) in tables.items():
+        found = {name: plain(one) for name, one in records.items() if name in used}
+        for fields in found.values():
+            fields.pop("name", None)  # the key says it
+        content[key] = found
+    return yaml_text(content | {"checkpoints": [record_fields(row) for row in rows]})
