@@ -9,6 +9,8 @@ sssegmentation 1.7.0 `modules/datasets/pipelines/transforms.py`; of labels `labe
 from __future__ import annotations
 
 import io
+import zlib
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, TypeVar
 
 import cv2
@@ -20,11 +22,12 @@ from PIL import Image, UnidentifiedImageError
 from .data.datasets import DatasetError
 from .data.label_pictures import advice, stored_values, why_ambiguous, why_greys, why_no_labels, why_too_large
 from .data.mat_file import MatError, described, numbers
+from .decoder_words import decoder_words
 from .open_picture import open_picture
 from .regular_files import read_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from .data.datasets import LabelFiles
@@ -44,6 +47,7 @@ T = TypeVar("T")
 _ADVICE = "where another program opens it, save it anew there, else copy it again"
 _TRAILERS = {b"\xff\xd8": b"\xff\xd9", b"\x89PNG": b"IEND"}
 _TRAILER_WINDOW_BYTES = 64
+_PNG_HEAD = b"\x89PNG\r\n\x1a\n"
 
 
 def read_image(path: Path) -> Pixels:
@@ -61,9 +65,11 @@ def read_image(path: Path) -> Pixels:
         raise DatasetError(f"{path}: the image file is empty; copy it again")
     if not ends_properly(data):
         _require_complete(path, data)
-    pixels = _decoded(path, data)
+    with _quiet_decoder(data) as said:
+        pixels = _decoded(path, data)
     if pixels is None:
-        raise DatasetError(f"{path}: not an image that cv2 can decode ({len(data)} bytes); {_ADVICE}")
+        why = said[-1] if said else f"{len(data)} bytes"
+        raise DatasetError(f"{path}: not an image that cv2 can decode ({why}); {_ADVICE}")
     return np.asarray(pixels, dtype=np.uint8)
 
 
@@ -72,6 +78,38 @@ def _decoded(path: Path, data: bytes) -> Pixels | None:
         return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)  # pyright: ignore[reportReturnType]
     except cv2.error as error:
         raise DatasetError(f"{path}: cv2 cannot decode the image: {error.err or error}") from error
+
+
+@contextmanager
+def _quiet_decoder(data: bytes) -> Iterator[list[str]]:
+    """Keep libpng's words on what it will complain of, and OpenCV's log, off stderr; the former are given.
+
+    Only such files are decoded one after another: catching words takes the process's stderr for a moment.
+    """
+    level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        with decoder_words("libpng") if _is_odd_png(data) else nullcontext([]) as said:
+            yield said
+    finally:
+        cv2.utils.logging.setLogLevel(level)
+
+
+def _is_odd_png(data: bytes) -> bool:
+    """Whether a PNG has a wrong checksum, is cut within a chunk, or has a colour profile, of which many are odd."""
+    if not data.startswith(_PNG_HEAD):
+        return False
+    place = len(_PNG_HEAD)
+    while place + 12 <= len(data):
+        size = int.from_bytes(data[place : place + 4], "big")
+        body, end = place + 4, place + 8 + size
+        if data[body : body + 4] == b"iCCP" or zlib.crc32(memoryview(data)[body:end]) != int.from_bytes(
+            data[end : end + 4], "big"
+        ):
+            return True
+        if data[body : body + 4] == b"IEND":
+            return False
+        place = end + 4
+    return True
 
 
 def ends_properly(data: bytes) -> bool:

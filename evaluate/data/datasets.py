@@ -265,7 +265,7 @@ def files_below(folder: Path) -> set[str]:
     under its own name before any link to it; one that is not there has no files.
 
     Raises:
-        DatasetError: a folder must not be listed.
+        DatasetError: a folder must not be listed, or names in it are one but for their Unicode form.
     """
     found, seen = set(), set()
     for place, folders, names in os.walk(folder, followlinks=True, onerror=_refuse_unlisted):
@@ -279,7 +279,19 @@ def files_below(folder: Path) -> set[str]:
         below = Path(place).relative_to(folder).as_posix()
         start = "" if below == "." else f"{below}/"
         found.update(start + name for name in filter(is_data, names))
+    _require_distinct(folder, found)
     return found
+
+
+def _require_distinct(folder: Path, names: set[str]) -> None:
+    """Lists and labels name a file in one Unicode form, whichever it has on the disk: two of one name are one too many."""
+    first: dict[str, str] = {}
+    for name in sorted(name for name in names if not name.isascii()):
+        if (other := first.setdefault(composed(name), name)) != name:
+            raise DatasetError(
+                f"{folder}: two files are called {composed(name)!r}, in two Unicode forms ({other!a} and {name!a}); nothing tells "
+                "which one is meant: keep one, or rename it"
+            )
 
 
 def _refuse_unlisted(error: OSError) -> None:

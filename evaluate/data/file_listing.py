@@ -20,6 +20,13 @@ _MADE_BY_TOOLS = frozenset(
         "@recycle",  # QNAP
         "@recently-snapshot",
         "lost+found",
+        "~snapshot",  # NetApp
+        "found.000",  # what Windows' chkdsk saved
+        "_gsdata_",  # GoodSync
+        "thumbnails",  # of galleries
+        "thumbnail",
+        "thumbs",
+        "_thumbs",
         "__pycache__",
     }
 )

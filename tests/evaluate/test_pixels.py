@@ -2,6 +2,7 @@
 
 import os
 import re
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import cv2
@@ -229,3 +230,42 @@ def test_a_file_that_may_not_be_read_is_not_called_damaged(tmp_path, monkeypatch
     with pytest.raises(DatasetError) as error:
         read_label(path, LabelFiles(folder="", suffix=".png"), 255)
     assert str(error.value) == f"{path}: cannot read the labels: Permission denied"
+
+
+def with_a_byte_changed(data, place):
+    changed = bytearray(data)
+    changed[place] ^= 0x55
+    return bytes(changed)
+
+
+def test_a_damaged_png_is_one_message_with_the_decoders_words(tmp_path, capfd):
+    noise = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    whole = cv2.imencode(".png", noise)[1].tobytes()
+    path = tmp_path / "a.png"
+    path.write_bytes(with_a_byte_changed(whole, len(whole) // 2))
+    with pytest.raises(
+        DatasetError, match=r"a\.png: not an image that cv2 can decode \(libpng error: .+\); where another"
+    ):
+        read_image(path)
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    "part",
+    [chunk(b"iCCP", b"ICC\0\0" + zlib.compress(b"x")), with_a_byte_changed(chunk(b"tEXt", b"a\0b"), 9)],
+)
+def test_what_a_decoder_reads_all_the_same_is_read_in_silence(tmp_path, capfd, part):
+    """An odd colour profile, as many pictures have, and a comment with a wrong checksum."""
+    pixels = np.full((2, 3, 3), 7, np.uint8)
+    whole = cv2.imencode(".png", pixels)[1].tobytes()
+    (tmp_path / "a.png").write_bytes(whole[:33] + part + whole[33:])
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), pixels)
+    assert capfd.readouterr().err == ""
+
+
+def test_opencvs_log_is_silent_for_a_moment_only(tmp_path, capfd):
+    before = cv2.utils.logging.getLogLevel()
+    (tmp_path / "a.tif").write_bytes(cv2.imencode(".tif", np.zeros((40, 60, 3), np.uint8))[1].tobytes()[:200])
+    with pytest.raises(DatasetError, match="not an image that cv2 can decode"):
+        read_image(tmp_path / "a.tif")
+    assert (capfd.readouterr().err, cv2.utils.logging.getLogLevel()) == ("", before)

@@ -79,7 +79,7 @@ def _unlisted(error: DatasetError) -> Finding:
         gravity="error",
         what=str(error),
         effect="which files are there is unknown: no number",
-        remedy="give yourself the right to read the folder and its files",
+        remedy="mend what the message names: give yourself the right to read the folder, or rename the file",
     )
 
 

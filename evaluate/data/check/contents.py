@@ -2,63 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import sys
-import tempfile
-from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from ...decoder_words import decoder_words
 from .findings import Finding, some
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
-_STDERR = 2
-_LIBJPEG = "JPEG"
-"""Occurs in whatever libjpeg says of bad data: `Corrupt JPEG data: 45 extraneous bytes before marker 0xd9`."""
 
+def decoder_complaints() -> AbstractContextManager[list[str]]:
+    """Collect what libjpeg says while images are decoded: `Corrupt JPEG data: 45 extraneous bytes before marker 0xd9`.
 
-@contextmanager
-def decoder_complaints() -> Iterator[list[str]]:
-    """Collect what libjpeg says while images are decoded; nothing else that is written to stderr is lost.
-
-    cv2 decodes a damaged JPEG and reports success; libjpeg's words on the process's stderr are the only sign. For one
-    thread at a time: descriptor 2 belongs to the whole process.
+    cv2 decodes a damaged JPEG and reports success; libjpeg's words on the process's stderr are the only sign.
     """
-    said: list[str] = []
-    try:
-        stderr = os.dup(_STDERR)
-    except OSError:  # a process without stderr
-        yield said
-        return
-    with tempfile.TemporaryFile() as written:
-        _flush()
-        os.dup2(written.fileno(), _STDERR)
-        try:
-            yield said
-        finally:
-            _flush()
-            os.dup2(stderr, _STDERR)
-            os.close(stderr)
-            written.seek(0)
-            _sort_out(written.read(), said)
-
-
-def _flush() -> None:
-    with suppress(OSError, ValueError, AttributeError):
-        sys.stderr.flush()
-
-
-def _sort_out(written: bytes, said: list[str]) -> None:
-    """Libjpeg's lines to the list, others to where they were meant to go."""
-    for line in written.splitlines(keepends=True):
-        text = line.decode("utf-8", "replace")
-        if _LIBJPEG in text:
-            said.append(text.strip())
-        else:
-            with suppress(OSError):  # its reader has left
-                os.write(_STDERR, line)
+    return decoder_words("JPEG")
 
 
 def damaged_images(complaints: dict[Path, str], examined: int) -> Iterator[Finding]:

@@ -156,7 +156,7 @@ def _looks_like(spec: DatasetSpec, folder: Path) -> bool:
             return False
         labels = [(place.root / form.folder, form.suffix) for form in spec.labels]
         return _has_file(place.images, spec.image_suffix) and any(_has_file(*label) for label in labels)
-    except OSError:
+    except (OSError, DatasetError):
         return False
 
 

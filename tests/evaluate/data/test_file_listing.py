@@ -10,7 +10,7 @@ import trees
 from PIL import Image
 
 from segbench.evaluate.data.check.checker import check
-from segbench.evaluate.data.datasets import locate
+from segbench.evaluate.data.datasets import DatasetError, locate
 from segbench.evaluate.data.file_listing import is_data
 from segbench.evaluate.data.folder import folder_spec
 from segbench.zoo.engines.own_pictures import find_pictures
@@ -25,10 +25,12 @@ LEFT_BY_TOOLS = [
     ".a.png.swp.png",
     "$RECYCLE.BIN/a.png",
     "lost+found/a.png",
+    "thumbnails/a.png",
+    "day/Thumbs/a.png",
     "~$a.png",
     "day/.ipynb_checkpoints/a-checkpoint.png",
 ]
-DATA = ["a.png", "day/a.png", "a copy.png", "git/a.png", "_a.png", "a.b.png"]
+DATA = ["a.png", "day/a.png", "a copy.png", "git/a.png", "_a.png", "a.b.png", "thumbnails.png"]
 
 
 @pytest.mark.parametrize("left", LEFT_BY_TOOLS)
@@ -60,6 +62,25 @@ def test_a_data_set_of_the_manifest_counts_no_copies(tmp_path):
     for folder in ("val_images", "val_segmentations"):
         shutil.copytree(tmp_path / "LIP" / folder, tmp_path / "LIP" / folder / "@eaDir")
     assert check(spec, tmp_path).findings == ()
+
+
+@pytest.mark.parametrize("kind", ["images", "labels"])
+def test_two_files_of_one_name_in_two_unicode_forms_are_refused(tmp_path, kind):
+    """Lists and labels have one form; which of the two files they mean, nothing tells."""
+    for folder in ("images", "labels"):
+        (tmp_path / folder).mkdir()
+        for name in ("caf\u00e9.png", "b.png", *(["cafe\u0301.png"] if folder == kind else [])):
+            Image.fromarray(np.zeros((2, 2), np.uint8)).save(tmp_path / folder / name)
+    if len(list((tmp_path / kind).iterdir())) == 2:
+        return  # a disk that takes the two for one has no such pair
+    (tmp_path / "classes.txt").write_text("road\ncar\n")
+    message = (
+        f"{tmp_path / kind}: two files are called 'caf\u00e9.png', in two Unicode forms ('cafe\\u0301.png' and "
+        "'caf\\xe9.png'); nothing tells which one is meant: keep one, or rename it"
+    )
+    with pytest.raises(DatasetError) as refused:
+        locate(folder_spec(tmp_path), tmp_path)
+    assert str(refused.value) == message
 
 
 def test_names_are_judged_below_the_folder_that_was_named(tmp_path):

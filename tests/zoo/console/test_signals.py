@@ -65,7 +65,7 @@ def test_an_echo_of_the_first_signal_disturbs_nothing(monkeypatch):
 def test_a_second_signal_ends_at_once_and_without_a_traceback():
     code = """
 import os, signal
-from segbench.zoo import signals
+from segbench.zoo.console import signals
 signals.ECHO_SECONDS = -1
 with signals.told_signals():
     try:
