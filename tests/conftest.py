@@ -28,9 +28,13 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items) -> None:
-    """Files with slow tests come first: whoever is done early takes over files, and the last ones are short."""
+    """Files with slow tests come first: whoever is done early takes over files, and the last ones are short.
+
+    Before them comes the first of those that ask for the kept demo, so that no other process gets to wait for it.
+    """
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    demo = next((item.path for item in items if "kept_demo" in item.fixturenames), None)
+    items.sort(key=lambda item: (item.path != demo, item.path not in slow))
 
 
 @pytest.fixture(scope="session")

@@ -251,6 +251,7 @@ def open_page(tmp_path, page):
         browser.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_a_browser_shows_it_without_a_word(open_page, width, scheme):
     """No error, no sideways scrolling of the page, pictures decoded, plots with a size."""
@@ -268,6 +269,7 @@ def test_a_browser_shows_it_without_a_word(open_page, width, scheme):
     )
 
 
+@pytest.mark.slow
 def test_a_phone_shows_every_figure_verdict_and_plot_without_scrolling_sideways(open_page):
     """Nothing begins or ends beside the screen, and the plots' words are not smaller than nine pixels."""
     tab, _ = open_page(390, "light")
@@ -289,6 +291,7 @@ def test_a_phone_shows_every_figure_verdict_and_plot_without_scrolling_sideways(
     assert tab.evaluate(label).startswith('"mIoU"')
 
 
+@pytest.mark.slow
 def test_a_wide_screen_shows_a_plot_once_and_no_cards(open_page):
     tab, _ = open_page(1280, "light")
     assert tab.evaluate("getComputedStyle(document.querySelector('table.cards')).display") == "table"
@@ -300,6 +303,7 @@ def test_a_wide_screen_shows_a_plot_once_and_no_cards(open_page):
     assert set(tab.evaluate(shown + ".filter((s) => s.checkVisibility()).length)")) == {0, 1}
 
 
+@pytest.mark.slow
 def test_headings_sort_by_keyboard(open_page):
     tab, said = open_page(1280, "light")
     heads = "[...document.querySelectorAll('table')[0].tHead.rows[0].cells]"

@@ -1,6 +1,9 @@
 """Faults planted in copies of a manifest and of publishers' pages, and what the audit finds then."""
 
+import functools
+import tempfile
 from collections import Counter
+from pathlib import Path
 
 from full_zoo import YAML, ZOO
 
@@ -51,4 +54,17 @@ def findings(folder, manifest_text=YAML, *documents):
 
 
 def counted(found):
-    return Counter((one.kind, one.subject) for one in found)
+    """How often each kind is found of each subject: a row, or a document by its name without the folder."""
+    return Counter((one.kind, subject(one)) for one in found)
+
+
+def subject(one):
+    path = Path(one.subject)
+    return path.name if path.is_absolute() else one.subject
+
+
+@functools.lru_cache(maxsize=16)
+def counted_before(*documents, manifest_text=YAML):
+    """What is found without the fault: of documents that many faults are planted into it is asked for once a fault."""
+    with tempfile.TemporaryDirectory() as folder:
+        return counted(findings(Path(folder), manifest_text, *documents))

@@ -12,7 +12,7 @@ from segbench.models import build_model
 TOLERANCE = 2e-4  # measured: nothing with the two threads of the recording, 4e-5 with one
 
 
-@pytest.mark.parametrize("depth", [50, 101])
+@pytest.mark.parametrize("depth", [50, pytest.param(101, marks=pytest.mark.slow)])
 def test_features_of_every_stage_are_mmsegs(golden, rule_model, depth):
     recorded = golden("mmseg/heads.npz")
     model = rule_model("isanet_mmseg", depth=depth, num_classes=19)

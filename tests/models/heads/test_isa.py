@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 # with the two threads of the recording, 1.2e-4 with one; another processor orders its sums in yet another way.
 TOLERANCE = 5e-4
 SIZES = ["97x129", "64x128"]
+CONFIGS = [
+    name if name == "isanet_resnet50os8_voc" else pytest.param(name, marks=pytest.mark.slow)
+    for name in SSSEG_ISANET
+    if name != "isanet_resnet101os8_voc"
+]
+DEPTHS = [50, pytest.param(101, marks=pytest.mark.slow)]
 
 
 def largest_difference(found: torch.Tensor, golden: np.ndarray) -> float:
@@ -37,7 +43,7 @@ def largest_difference(found: torch.Tensor, golden: np.ndarray) -> float:
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("num_classes", [19, 150, 21])
-@pytest.mark.parametrize("depth", [50, 101])
+@pytest.mark.parametrize("depth", DEPTHS)
 def test_scores_are_mmsegs(golden, rule_model, depth, num_classes, size):
     recorded = golden("mmseg/heads.npz")
     model = rule_model("isanet_mmseg", depth=depth, num_classes=num_classes)
@@ -45,7 +51,7 @@ def test_scores_are_mmsegs(golden, rule_model, depth, num_classes, size):
     assert largest_difference(scores, recorded[f"logits_r{depth}_{num_classes}_{size}"]) < TOLERANCE
 
 
-@pytest.mark.parametrize("depth", [50, 101])
+@pytest.mark.parametrize("depth", DEPTHS)
 def test_auxiliary_scores_are_mmsegs(golden, rule_model, depth):
     recorded = golden("mmseg/heads.npz")
     model = rule_model("isanet_mmseg", depth=depth, num_classes=19)
@@ -65,7 +71,7 @@ def test_head_alone_is_mmsegs(golden, rule_model, shape):
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("config", [name for name in SSSEG_ISANET if name != "isanet_resnet101os8_voc"])
+@pytest.mark.parametrize("config", CONFIGS)
 def test_scores_are_sssegs(golden, rule_model, config, size):
     recorded = golden(f"ssseg/logits_{config}.npz")
     builder, numbers = ssseg_architecture(config)

@@ -12,15 +12,18 @@ from published import ssseg_architecture
 from segbench.models import build_model
 from segbench.models.heads.isnet import region_features
 
-CONFIGS = [
+SLOW_CONFIGS = [
     "isnet_resnet50os8_ade20k",
-    "isnet_resnet50os8_cityscapes",
     "isnet_resnet50os8_cocostuff10k",
     "isnet_resnet50os8_lip",
     "isnet_resnet101os8_ade20k",
     "isnet_resnet101os8_cityscapes",
     "isnet_resnest101os8_cocostuff10k",
     "isnet_resnest101os8_lip",
+]
+CONFIGS = [
+    "isnet_resnet50os8_cityscapes",
+    *(pytest.param(config, marks=pytest.mark.slow) for config in SLOW_CONFIGS),
 ]
 TOLERANCE = 5e-4  # measured: 3e-6 with the two threads of the recording, 8.4e-5 with one
 NEAR_TIE = (

@@ -12,7 +12,7 @@ from typing import get_args
 import full_zoo
 import pytest
 import yaml
-from planted_faults import YAML, ZOO, counted, findings, replace, unchanged, within
+from planted_faults import YAML, ZOO, counted, counted_before, findings, replace, unchanged, within
 from publisher_pages import metafile, mmseg_readme, ssseg_readme
 
 from segbench.zoo.audit import CHECKS, audit
@@ -226,7 +226,7 @@ DOCUMENT_FAULTS = {
 @pytest.mark.parametrize("kind", MANIFEST_FAULTS)
 def test_a_fault_planted_in_the_manifest_is_the_only_new_finding(tmp_path, kind):
     prepare, plant = MANIFEST_FAULTS[kind]
-    sound = counted(findings(tmp_path, prepare(YAML)))
+    sound = counted_before(manifest_text=prepare(YAML))
     faulty = counted(findings(tmp_path, plant(prepare(YAML))))
     assert [found for (found, _) in (faulty - sound).elements()] == [kind]
     assert not sound - faulty
@@ -236,7 +236,7 @@ def test_a_fault_planted_in_the_manifest_is_the_only_new_finding(tmp_path, kind)
 def test_a_fault_planted_in_a_document_is_the_only_new_finding(tmp_path, kind):
     page, plant = DOCUMENT_FAULTS[kind]
     assert plant(page) != page
-    sound = counted(findings(tmp_path, YAML, page))
+    sound = counted_before(page)
     faulty = counted(findings(tmp_path, YAML, plant(page)))
     assert [found for (found, _) in (faulty - sound).elements()] == [kind]
     assert not sound - faulty
@@ -246,8 +246,8 @@ def test_a_figure_that_the_manifest_has_not_is_found(tmp_path):
     page = ssseg_readme(ZOO, "ISANet")
     planted = page.replace("| mIoU |", "| mIoU/mIoU(ms+flip) |", 1).replace("76.99%", "76.99%/77.50%")
     planted = planted.replace("78.60%", "78.60%/")
-    extra = counted(findings(tmp_path, YAML, planted)) - counted(findings(tmp_path, YAML, page))
-    assert set(extra) == {("unlisted-figure", R50_VOC), ("blank-cells", str(tmp_path / "page0"))}
+    extra = counted(findings(tmp_path, YAML, planted)) - counted_before(page)
+    assert set(extra) == {("unlisted-figure", R50_VOC), ("blank-cells", "page0")}
 
 
 def test_two_metafiles_that_word_a_field_differently_are_found(tmp_path):

@@ -206,6 +206,7 @@ def test_the_demo_data_set_is_right(capsys):
     assert "12 of 12" in out
 
 
+@pytest.mark.slow
 def test_a_large_split_is_sampled(tmp_path):
     """3,000 pairs: every name is seen, 512 headers, 32 images; `full` reads them all."""
     spec = trees.lip(tmp_path)

@@ -129,6 +129,7 @@ def full_measurement(row, claim):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_page_of_a_whole_measured_zoo_is_valid_and_small(capsys, tmp_path):
     """All 34 rows with every class, and room for the most that pictures may take."""
     ledger = tmp_path / "measurements.jsonl"

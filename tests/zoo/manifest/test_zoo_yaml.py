@@ -350,6 +350,7 @@ def test_parameter_counts_are_those_of_the_publishers_models(zoo, golden):
         assert one.parameters == parameter_count(keys), one.id
 
 
+@pytest.mark.slow
 def test_every_architecture_builds_with_the_parameters_it_states(zoo):
     for one in {json.dumps(one.architecture): one for one in zoo}.values():
         with torch.device("meta"):
@@ -406,6 +407,7 @@ def evaluated_size(row):
     return protocol.window.crop if protocol.window else view_size(typical or (1, 1), protocol, 1.0)
 
 
+@pytest.mark.slow
 def test_costs_are_the_same_under_every_torch():
     """Every row's GFLOPs and peak activations, recounted on fake tensors: the printed digit, whoever runs it."""
     counted = functools.cache(lambda architecture, size: forward_cost(dict(architecture), size))

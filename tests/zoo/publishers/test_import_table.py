@@ -39,6 +39,7 @@ def import_today(page, into):
     run(*common, "--listed", "2023-11-22")
 
 
+@pytest.mark.slow
 def test_the_stored_sources_give_the_packaged_entries(golden, tmp_path):
     """All five sources and today's ISNet page, one after the other: 34 entries equal in every field."""
     into = tmp_path / "zoo.yaml"
@@ -60,6 +61,7 @@ def test_the_stored_sources_give_the_packaged_entries(golden, tmp_path):
     assert set(imported.protocols.values()) == set(ZOO.protocols.values())
 
 
+@pytest.mark.slow
 def test_pages_written_from_the_manifest_give_its_claims_again(tmp_path):
     """The same round trip without the stored sources: figures, protocols, sources, revisions, dates, notes."""
     into = tmp_path / "zoo.yaml"

@@ -5,8 +5,8 @@ import os
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import msgspec
 import pytest
@@ -36,11 +36,17 @@ ROW = "isanet_r50-d8_512x1024_40k_cityscapes"
 PAGE = Path(__file__).resolve().parents[3] / "docs/memory.md"
 SMALL = Setup(batch=2, crop=(64, 64))
 PROGRAM = """
-import resource, sys
+import contextlib, io, json, resource, time
 from segbench.zoo.cli import main
-code = main(["memory", "--json"])
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, file=sys.stderr)
-sys.exit(code)
+
+def told(*arguments):
+    started, out = time.monotonic(), io.StringIO()
+    with contextlib.redirect_stdout(out):
+        code = main([*arguments, "--json"])
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return [code, json.loads(out.getvalue()), time.monotonic() - started, peak]
+
+print(json.dumps([told("memory"), told("verify", "--offline", "-q")]))
 """
 
 
@@ -54,18 +60,35 @@ def zoo(capsys, *arguments):
     return code, captured.out, captured.err
 
 
+class Told(NamedTuple):
+    """What a command over all rows ended with and printed, its seconds, and its process's peak bytes of main memory."""
+
+    code: int
+    records: list[dict[str, Any]]
+    seconds: float
+    nbytes: int
+
+
 @pytest.fixture(scope="module")
-def whole_zoo():
-    """`zoo memory --json` in a process of its own: its records, seconds and peak bytes of main memory."""
-    started = time.monotonic()
+def commands(tmp_path_factory):
+    """`zoo memory` in a process of its own, and `zoo verify` after it in the same one: each traces the 16 rows."""
+    home = tmp_path_factory.mktemp("whole")
+    places = {"ZOO_HOME": home / "home", "ZOO_LOCK": home / "zoo.lock", "TORCH_HOME": home / "torch"}
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM],
-        capture_output=True,
+        stdout=subprocess.PIPE,
         text=True,
         check=True,
-        env={**os.environ, "OMP_NUM_THREADS": "2"},
+        cwd=home,
+        env={**os.environ, "OMP_NUM_THREADS": "2"} | {name: str(place) for name, place in places.items()},
     )
-    return json.loads(done.stdout), time.monotonic() - started, int(done.stderr.split()[-1])
+    return [Told(*one) for one in json.loads(done.stdout)]
+
+
+@pytest.fixture(scope="module")
+def whole_zoo(commands):
+    """What `zoo memory` told."""
+    return commands[0]
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +101,7 @@ def figures(whole_zoo):
             tuple(record["crop"]),
             record["classes"],
         ): (record["foretold"], float(record["published"]))
-        for record in whole_zoo[0]
+        for record in whole_zoo.records
     }
 
 
@@ -119,16 +142,27 @@ def test_the_column_is_mib_by_1000_and_nothing_else(figures):
 
 
 def test_all_16_rows_take_less_than_90_seconds_and_4_gb(whole_zoo):
-    records, seconds, nbytes = whole_zoo
-    assert len(records) == 16
-    assert {record["status"] for record in records} == {"reproduced"}
-    assert seconds < 90
-    assert nbytes < 4e9
+    assert (whole_zoo.code, len(whole_zoo.records)) == (0, 16)
+    assert {record["status"] for record in whole_zoo.records} == {"reproduced"}
+    assert whole_zoo.seconds < 90
+    assert whole_zoo.nbytes < 4e9
+
+
+def test_verify_without_data_and_weights_gives_every_reason(commands):
+    """34 rows, 16 memories reproduced all the same, the rest with its reason, exit 3."""
+    code, verdicts, _, _ = commands[1]
+    assert code == 3
+    assert len({verdict["checkpoint"] for verdict in verdicts}) == 34
+    reproduced = [verdict for verdict in verdicts if verdict["status"] == "reproduced"]
+    assert [verdict["metric"] for verdict in reproduced] == ["train_memory"] * 16
+    others = [verdict for verdict in verdicts if verdict not in reproduced]
+    assert {verdict["status"] for verdict in others} == {"not measured", "not published"}
+    assert all(verdict["reason"] for verdict in others)
 
 
 def test_convolution_workspace_decides_no_published_row(whole_zoo):
     """So that its being a bound costs the figures nothing."""
-    for record in whole_zoo[0]:
+    for record in whole_zoo.records:
         assert record["breakdown_bytes"]["convolution workspace"] == 0
         assert record["workspace_margin_bytes"] > 0
 
@@ -150,7 +184,7 @@ def test_the_page_shows_what_the_command_prints(whole_zoo):
             record["published"],
             f"{record['difference_percent']:+.2f} %",
         )
-        for record in whole_zoo[0]
+        for record in whole_zoo.records
     ]
     assert shown == made
 

@@ -1,7 +1,11 @@
 """Other arithmetic than the claims': measured, kept apart, compared with nothing."""
 
+import pytest
+
 from segbench.zoo.demo import STREETS, demo_checkpoints, serve
 from segbench.zoo.verify import Options, verify
+
+pytestmark = pytest.mark.slow
 
 
 def test_margins_survive_an_interruption(tmp_path):

@@ -19,6 +19,7 @@ def speed(*arguments, place):
     return main(["speed", *arguments, "--ledger", str(place), "-q"])
 
 
+@pytest.mark.slow
 def test_the_demo_zoo_is_timed_on_a_cpu(tmp_path, capsys):
     """Three images of each row, random weights, raw times and the proof of the labels on record."""
     place = tmp_path / "ledger.jsonl"
@@ -158,6 +159,7 @@ def test_devices_and_sources_have_shapes_of_their_own(tmp_path, capsys):
     assert {one["status"] for one in verdicts} == {"not comparable"}
 
 
+@pytest.mark.slow
 def test_without_a_row_that_prints_speed_all_rows_are_timed(tmp_path):
     place = tmp_path / "ledger.jsonl"
     assert speed(*DEMO, "--device", "cpu", "--limit", "3", place=place) == 0

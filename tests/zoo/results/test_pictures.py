@@ -44,6 +44,7 @@ def page(capsys, measured, tmp_path, monkeypatch):
     return out.read_text()
 
 
+@pytest.mark.slow
 def test_input_truth_prediction_and_errors_stand_side_by_side(page):
     headings = re.findall(r"<h3>(\S+), (street_\d+): ([\d.]+) % wrong</h3>", page)
     assert [heading[:2] for heading in headings] == [
@@ -79,6 +80,7 @@ def test_pictures_that_cannot_be_made_are_no_reason_to_call_a_file_outdated(caps
     assert f"--check {file}: cannot be compared for want of its pictures: isanet_r50" in err
 
 
+@pytest.mark.slow
 def test_a_page_with_pictures_agrees_with_its_check_and_nothing_is_recorded(
     capsys, measured, tmp_path, monkeypatch
 ):
