@@ -23,13 +23,13 @@ from ..models.load.weights import WeightsError
 from ..reports import ledger
 from ..reports.verdict import Verdict
 from .console.exit_codes import ExitCode, gravest, of_status, of_verdicts
-from .engines.local import Engine, Local, opened
+from .engines import Engine, Local, opened
 from .fetch import FetchError, IntegrityError, Progress, check_hash, fetch, given_weights
 from .manifest import Checkpoint, Claim
-from .measuring.bench import NotMeasured
+from .measuring.bench import Options, Subject
 from .measuring.early import Foresight
 from .measuring.measurement import Measurement
-from .measuring.options import Options, Subject
+from .measuring.terms import NotMeasured
 from .quantities import quantity_of
 from .results.judging import foreseen, verdict_on
 from .results.recount import lacking, recount

@@ -1,9 +1,8 @@
 """`zoo audit`: every source against the manifest, and the manifest's claims against reason. No GPU, no torch.
 
-Checks of reason (`zoo.audit_claims`) look at the manifest, which has every figure; where a given document
-prints the same figure, its line is named too. Checks of documents (`zoo.audit_documents`) compare what each
-one says with the manifest, and metafiles with each other. Checks of logs (`zoo.audit_logs`) compare what a training
-saw with what its row prints.
+Checks of reason (`claims`, `columns`) look at the manifest, which has every figure; where a given document prints the
+same figure, its line is named too. Checks of documents (`documents`, `rows`) compare what each one says with the
+manifest, and metafiles with each other. Checks of logs (`logs`) compare what a training saw with what its row prints.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from ..manifest import Manifest
     from ..publishers import SourceDocument
     from .findings import Finding
-    from .logs import RowLog
+    from .row_logs import RowLog
 
 
 CHECKS = (*CLAIM_CHECKS, *COLUMN_CHECKS, *DOCUMENT_CHECKS, *ROW_CHECKS, *LOG_CHECKS)
@@ -38,7 +37,7 @@ def audit(
     Args:
         manifest: the zoo, whose claims are checked against reason and against the documents.
         documents: parsed pages and metafiles of the publishers.
-        logs: training logs of the manifest's rows (`zoo.audit_logs.cached_logs`).
+        logs: training logs of the manifest's rows (`row_logs.cached_logs`).
     """
     evidence = Evidence(manifest, documents, logs)
     return ordered([one for check in CHECKS for one in _found(check, evidence)])

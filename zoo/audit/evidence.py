@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import itertools
-import os
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 from ..files.urls import shown_text
 from ..manifest.places import find_places
 from ..publishers.file_names import undated
-from .findings import Finding, Place
+from ..publishers.row_finder import RowFinder
+from .findings import Finding, Place, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
     from ..manifest import Checkpoint, Claim, Manifest
     from ..manifest.places import Place as FilePlace
     from ..publishers import SourceDocument, SourceRow
     from .findings import Kind
-    from .logs import RowLog
+    from .row_logs import RowLog
 
 
 ROW_FIELDS = ("publisher", "method", "backbone", "dataset", "crop", "schedule")
@@ -109,30 +107,6 @@ def latest(checkpoint: Checkpoint, metric: str) -> Claim | None:
     return claims[-1] if claims else None
 
 
-class RowFinder:
-    """Finds the checkpoint that a row is about: by its name in a metafile, else by what its columns say."""
-
-    def __init__(self, checkpoints: Iterable[Checkpoint]) -> None:
-        self._named: dict[str, Checkpoint] = {}
-        self._alike: dict[tuple[object, ...], list[Checkpoint]] = defaultdict(list)
-        for one in checkpoints:
-            self._named |= dict.fromkeys((one.id, *one.aliases), one)
-            for crop, dataset in itertools.product((one.crop, None), (one.dataset, "")):
-                key = (one.publisher, one.method, one.backbone, one.schedule, crop, dataset)
-                self._alike[key].append(one)
-
-    def find(self, publisher: str, row: SourceRow) -> Checkpoint | None:
-        """The checkpoint; None where none is meant, or more than one may be.
-
-        A page without headings leaves the data set open: backbone, crop and schedule have to suffice.
-        """
-        if row.name and row.name in self._named:
-            return self._named[row.name]
-        key = (publisher, row.method, row.backbone, row.schedule, row.crop, row.dataset)
-        alike = self._alike.get(key, [])
-        return alike[0] if len(alike) == 1 else None
-
-
 def _matches(manifest: Manifest, finder: RowFinder, document: SourceDocument) -> dict[int, Checkpoint | None]:
     """Identity of each row -> the checkpoint its columns mean.
 
@@ -148,8 +122,3 @@ def _matches(manifest: Manifest, finder: RowFinder, document: SourceDocument) ->
             found[id(row)] = manifest[name]
             taken[manifest[name].id] += 1
     return found
-
-
-def shown(path: Path) -> str:
-    """A path as a user would type it: from the current folder, or from the root where that is shorter."""
-    return min(os.path.relpath(path), str(path.absolute()), key=len)

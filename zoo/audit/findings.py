@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import msgspec
@@ -10,6 +11,7 @@ from ...reports.media import markdown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
 Gravity = Literal["error", "warning", "note"]
 Kind = Literal[
@@ -291,3 +293,8 @@ def _places(one: Finding, limit: int = 4) -> str:
 
 
 AUDIT_FORMATS: dict[str, Callable[[Sequence[Finding], str], str]] = {"text": as_text, "md": as_markdown}
+
+
+def shown(path: Path) -> str:
+    """A path as a user would type it: from the current folder, or from the root where that is shorter."""
+    return min(os.path.relpath(path), str(path.absolute()), key=len)

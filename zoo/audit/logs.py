@@ -12,71 +12,25 @@ from collections import defaultdict
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from ...reports.tolerance import half_unit
 from ..manifest.whole_number import DIGITS, whole_number
-from ..publishers.training_logs import LogError, Schedule, TrainingLog, read_log
-from .evidence import finding, latest, shown
+from ..publishers.training_logs import Schedule, TrainingLog
+from .evidence import finding, latest
 from .findings import Place, number_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
     from ..manifest import Checkpoint, Claim
     from ..publishers.training_logs import Evaluation
     from .evidence import Evidence
-    from .findings import Finding
+    from .findings import Finding, Place
+    from .row_logs import RowLog
 
 FINISHED = 0.99
 """Part of the planned training after which a log counts as whole: a logger's last line may lie before its last step."""
 DECAY = 0.02
 """How far below the configured learning rate the largest logged one may lie: the first line comes after some steps."""
-
-
-class RowLog(msgspec.Struct, frozen=True, kw_only=True):
-    """The cached log of a row."""
-
-    checkpoint: str
-    path: str
-    """As messages show it."""
-    log: TrainingLog | None
-    fault: str = ""
-    """Why there is no log in the file."""
-
-    def place(self, line: int = 1) -> Place:
-        """A line of the log."""
-        return Place(file=self.path, line=line)
-
-
-def cached_logs(checkpoints: Iterable[Checkpoint], home: Path | None = None) -> list[RowLog]:
-    """The rows' logs that are in the cache, in the rows' order; nothing is fetched.
-
-    Args:
-        checkpoints: rows, each with the links of its log.
-        home: the cache; None for the user's.
-    """
-    from ..fetch import wanted_papers  # noqa: PLC0415  (the downloader, which an audit without a cache need not pay)
-
-    paths = (
-        (one.id, paper.target)
-        for one in checkpoints
-        for paper in wanted_papers(one, home)
-        if paper.kind == "log" and paper.target.is_file()
-    )
-    return [_row_log(checkpoint, path) for checkpoint, path in paths]
-
-
-def _row_log(checkpoint: str, path: Path) -> RowLog:
-    name = shown(path)
-    try:
-        return RowLog(checkpoint=checkpoint, path=name, log=read_log(path))
-    except LogError as error:
-        return RowLog(checkpoint=checkpoint, path=name, log=None, fault=str(error).replace(str(path), name))
-    except Exception as error:  # noqa: BLE001  (whatever a log makes of its reader is that log's)
-        fault = f"{name}: cannot be understood ({type(error).__name__}: {error!s:.200})"
-        return RowLog(checkpoint=checkpoint, path=name, log=None, fault=fault)
 
 
 def _logged(evidence: Evidence) -> Iterator[tuple[Checkpoint, RowLog, TrainingLog]]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..audit import audit, scope_text
 from ..audit.findings import AUDIT_FORMATS, any_as_grave, as_records
-from ..audit.logs import cached_logs
+from ..audit.row_logs import cached_logs
 from ..console.exit_codes import ExitCode
 from ..manifest import load_manifest
 from ..publishers import SourceError, read_sources

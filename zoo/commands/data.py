@@ -14,9 +14,9 @@ from ...evaluate.data.datasets import DatasetError
 from ...evaluate.data.folder import CLASSES, folder_spec
 from ...reports.media import tabulate
 from ..console.exit_codes import ExitCode
-from ..console.progress import Bar
 from ..manifest import load_manifest, nearest
 from .shared.answer import CommandError, json_text, write
+from .shared.progress import Bar
 
 if TYPE_CHECKING:
     import argparse

@@ -8,12 +8,12 @@ from ...evaluate.evidence import EvidenceError, EvidenceStore
 from ...evaluate.predict.device import DeviceError, numerics, resolve_device
 from ...reports.ledger import LedgerError
 from ..console.exit_codes import ExitCode
-from ..console.progress import Bars, diagnosis_bar
 from ..manifest import load_manifest
 from ..runs.diagnosis import diagnose_claim, diagnosis_record, diagnosis_text
 from ..verify import DatasetShelf, NotMeasured, RowVerifier
 from .shared.answer import CommandError, json_text, require_file_place, write_out
 from .shared.arguments import format_name
+from .shared.progress import Bars, diagnosis_bar
 from .verify import measuring_options
 
 if TYPE_CHECKING:

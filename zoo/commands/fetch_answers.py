@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ..console.exit_codes import ExitCode, gravest
-from ..console.progress import DownloadBars
 from ..fetch import FetchError, Patience, Wanted, wanted_action, wanted_papers, wanted_weights
 from ..fetch.batch import Result, fetch_all
 from ..fetch.cache import remembered_manifests
 from ..files import places
 from ..manifest import ManifestError, load_manifest
+from .shared.progress import DownloadBars
 
 if TYPE_CHECKING:
     import argparse

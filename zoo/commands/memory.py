@@ -14,7 +14,6 @@ from ...reports.metrics import METRICS
 from ...reports.table import WIDTH
 from ...reports.verdict import Verdict
 from ..console.exit_codes import ExitCode, of_verdicts
-from ..console.progress import row_bar
 from ..manifest import Checkpoint, Claim
 from ..measuring.training_memory import (
     GIB,
@@ -32,6 +31,7 @@ from ..measuring.training_memory import (
 from ..results.judging import verdict_on
 from .shared.answer import CommandError, json_text, require_file_place, write
 from .shared.arguments import rows_that_print
+from .shared.progress import row_bar
 
 if TYPE_CHECKING:
     import argparse

@@ -10,12 +10,12 @@ import msgspec
 from ...evaluate.predict.device import DeviceError, numerics, resolve_device
 from ...models.load.weights import WeightsError
 from ..console.exit_codes import ExitCode
-from ..console.progress import byte_bar, picture_bar
 from ..engines.own_pictures import PredictError, find_pictures, predict_pictures
 from ..fetch import fetch
 from ..manifest import load_manifest
 from .shared.answer import CommandError, json_text, write
 from .shared.arguments import named_protocol
+from .shared.progress import byte_bar, picture_bar
 
 if TYPE_CHECKING:
     import argparse

@@ -12,12 +12,12 @@ from ...reports import ledger
 from ...reports.media import tabulate
 from ...reports.table import WIDTH
 from ..console.exit_codes import ExitCode, of_verdicts
-from ..console.progress import timing_bar
 from ..measuring.speed import NoSpeed, SpeedOptions, sweep, time_row
 from ..quantities.fps import METRIC, SHAPE_NOTE, with_shape
 from ..results.judging import verdict_on
 from .shared.answer import CommandError, json_text, require_file_place, write
 from .shared.arguments import rows_that_print
+from .shared.progress import timing_bar
 
 if TYPE_CHECKING:
     import argparse

@@ -12,9 +12,8 @@ from ...evaluate.predict.device import DeviceError
 from ...reports.ledger import LedgerError
 from ...reports.media import tabulate
 from ..console.exit_codes import ExitCode
-from ..console.progress import Bars
 from ..console.signals import exit_code as interrupt_exit_code
-from ..engines.local import EngineError
+from ..engines import EngineError
 from ..fetch import fetch_action
 from ..files import places
 from ..manifest import load_manifest
@@ -28,6 +27,7 @@ from ..verify import exit_code as verdicts_exit_code
 from .data import DataMisfit, on_folder
 from .shared.answer import CommandError, require_file_place, write
 from .shared.arguments import format_name, named_protocol, only_one, selected
+from .shared.progress import Bars
 from .shared.tables import print_tables
 
 if TYPE_CHECKING:

@@ -1,13 +1,11 @@
-"""Where images are predicted: in this process, or on a cluster (`zoo.engines.ray_cluster`)."""
+"""What every engine does, and the one that predicts in this process."""
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ...evaluate.accuracy import Loading, count_missing
-from ...evaluate.predict.device import device_kind, environment, resolve_device
-from ...evaluate.predict.fused import kernel_for
+from ...evaluate.predict.device import device_kind, environment
 from ...evaluate.predict.pipeline import images_at_once
 
 if TYPE_CHECKING:
@@ -21,13 +19,6 @@ if TYPE_CHECKING:
     from ...evaluate.predict.device import Kernel
     from ...evaluate.protocol import EvalProtocol
     from ..manifest import Checkpoint
-    from ..measuring.options import Options
-
-
-_NO_RAY = (
-    "--engine ray needs Ray, which is not installed here; install segbench[ray] (pip install 'segbench[ray]') on "
-    "every node, or leave --engine out to measure in this process"
-)
 
 
 class EngineError(Exception):
@@ -35,7 +26,7 @@ class EngineError(Exception):
 
 
 class Job(Protocol):
-    """What one claim of one row is counted with; `measuring.options.Subject` with a protocol and a key."""
+    """What one claim of one row is counted with; `measuring.bench.Subject` with a protocol and a key."""
 
     @property
     def checkpoint(self) -> Checkpoint: ...  # noqa: D102
@@ -118,26 +109,3 @@ class Local:
         return count_missing(
             job.model, dataset, contents, protocol, store, key, loading=self.loading, kernels=self._kernels
         )
-
-
-@contextmanager
-def opened(options: Options) -> Iterator[Engine]:
-    """The engine that the options ask for.
-
-    Raises:
-        DeviceError: the device does not exist, or the kernel does not run on it.
-        EngineError: ray is not installed, or the cluster cannot be used.
-    """
-    if options.engine == "local":
-        device = resolve_device(options.device)
-        kernel_for(device, options.loading.kernel)
-        yield Local(device, options.loading)
-        return
-    try:
-        from .ray_cluster import cluster  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        if error.name != "ray":
-            raise
-        raise EngineError(_NO_RAY) from error
-    with cluster(options) as engine:
-        yield engine

@@ -40,7 +40,7 @@ from .local import EngineError, kernels_text
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from ..measuring.options import Options
+    from ..measuring.bench import Options
     from .local import Job
 
 RETRIES = 5

@@ -6,7 +6,6 @@ import os
 from typing import TYPE_CHECKING
 
 from ...evaluate.regular_files import existing_form
-from ..fetch.download import FetchError
 from .named_files import expanded
 
 if TYPE_CHECKING:
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 _YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
 
 
-class PlaceError(FetchError):
+class PlaceError(ValueError):
     """A variable of the environment says what cannot be."""
 
 

@@ -1,43 +1,77 @@
-"""What a quantity is measured and judged with, and why there may be no number. Knows no torch."""
+"""How to measure, as a user says it; what a row is measured with; and the bench that offers both to a quantity."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
 
+from ...evaluate.accuracy import Loading
+from ...evaluate.data.datasets import Dataset
+from ...evaluate.predict.device import Precision
 from ...evaluate.protocol import EvalProtocol
 from ...reports.tolerance import Tolerance
-from ..console.exit_codes import ExitCode
+from ..manifest import Checkpoint
+from .terms import Terms
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ..manifest import Checkpoint, Claim
+    from ..manifest import Claim
     from .measurement import Measurement
-    from .options import Options
     from .speed import SpeedRun
 
 
-class Terms(msgspec.Struct, frozen=True, kw_only=True):
-    """On which terms figures are compared: what a user asked for that the claims do not say."""
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """How to measure; nothing in here may change a number but the protocols and the precision."""
 
+    device: str = "cpu"
+    precision: Precision = "fp32"
+    loading: Loading = Loading()
+    data_root: Path | None = None
+    metrics: tuple[str, ...] = ()
+    """Claims to judge; empty for all."""
+    protocol: EvalProtocol | None = None
+    home: Path | None = None
+    """Weights cache; None for `ZOO_HOME`."""
+    weights_file: Path | None = None
+    """The one row's weights, wherever they lie; None for the cache's, fetched where missing."""
+    offline: bool | None = None
+    evidence: Path
+    ledger: Path
     tolerance: Tolerance | None = None
     """Of accuracies, in points; None for the publishers' own (`reports.verdict.tolerance_of`)."""
-    precision: str = "fp32"
-    protocol: EvalProtocol | None = None
-    """In place of the claims' own."""
     not_comparable: str = ""
     """Why the published figures are not about this data; empty where they are."""
+    limit: int | None = None
+    """Measure the pinned subset of so many images only; never compared with a claim."""
+    shard: tuple[int, int] | None = None
+    """(I, N), from 1: predict only every N-th image; whoever finds all images counted computes the score."""
+    until_sure: bool = False
+    """Stop a claim's measurement once its verdict is certain, whatever the remaining images bring."""
+    engine: Literal["local", "ray"] = "local"
+    address: str = ""
+    """Of a Ray cluster; empty to start one of this machine."""
+
+    def terms(self) -> Terms:
+        """What of it decides how figures are compared."""
+        return Terms(
+            tolerance=self.tolerance,
+            precision=self.precision,
+            protocol=self.protocol,
+            not_comparable=self.not_comparable,
+        )
 
 
-class NotMeasured(Exception):  # noqa: N818  (an answer, not a fault of the program)
-    """Why a claim has no measurement, and the exit code that stands for it."""
+class Subject(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a row's accuracy claims are measured with."""
 
-    def __init__(self, reason: str, exit_code: ExitCode = ExitCode.CANNOT_MEASURE) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.exit_code = exit_code
+    checkpoint: Checkpoint
+    dataset: Dataset
+    contents: dict[str, str]
+    model: Any
+    weights_sha256: str
 
 
 class Bench(Protocol):

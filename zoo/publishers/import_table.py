@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ...reports.metrics import METRICS
-from ..audit.evidence import RowFinder
 from ..manifest import (
     CheckpointEntry,
     Claim,
@@ -25,6 +24,7 @@ from ..manifest import (
 from . import SourceError, rules
 from .file_names import stem, undated
 from .records import quoted
+from .row_finder import RowFinder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

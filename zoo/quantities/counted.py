@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 
     from ...evaluate.count.confusion import Matrix
     from ..manifest import Checkpoint, Claim
-    from ..measuring.bench import Bench, Terms
+    from ..measuring.bench import Bench
     from ..measuring.measurement import Measurement
+    from ..measuring.terms import Terms
 
 VIEWS = {"": "", "ms_flip": "(ms+flip)", "flip": "(flip)"}
 """What a claim's name says of its protocol -> what the column's heading adds: mIoU(ms+flip) is a mIoU."""

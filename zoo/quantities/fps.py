@@ -14,7 +14,7 @@ from ...reports.metrics import Metric
 from ...reports.speed_shape import LEAST_ROWS, fit_shape
 from ...reports.tolerance import Tolerance
 from ...reports.verdict import Status, Verdict
-from ..measuring.bench import NotMeasured
+from ..measuring.terms import NotMeasured
 from .quantity import Quantity
 
 if TYPE_CHECKING:
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
     from ...reports.speed_shape import Shape
     from ..manifest import Checkpoint, Claim
-    from ..measuring.bench import Bench, Terms
+    from ..measuring.bench import Bench
     from ..measuring.measurement import Measurement
+    from ..measuring.terms import Terms
     from .quantity import Judged
 
 METRIC = "fps"

@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 
     from ...reports.metrics import Metric
     from ..manifest import Checkpoint, Claim
-    from ..measuring.bench import Bench, Terms
+    from ..measuring.bench import Bench
     from ..measuring.measurement import Measurement
+    from ..measuring.terms import Terms
 
 Judged = tuple["Checkpoint", "Claim", "Measurement | None", Verdict]
 """A claim, what was measured for it, and what follows."""

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 
 from ...reports.metrics import Metric
 from ...reports.tolerance import Tolerance
-from ..measuring.bench import NotMeasured
+from ..measuring.terms import NotMeasured
 from .quantity import Quantity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..manifest import Checkpoint, Claim
-    from ..measuring.bench import Bench, Terms
+    from ..measuring.bench import Bench
     from ..measuring.measurement import Measurement
+    from ..measuring.terms import Terms
 
 
 class TrainMemory(Quantity):

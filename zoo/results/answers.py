@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ...evaluate.count.definitions import DEFINITIONS
 from ...reports.table import Row
 from ..files.urls import shown_url
-from ..measuring.bench import Terms
+from ..measuring.terms import Terms
 from ..quantities import quantity_of
 from .judging import told_across, verdict_on
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ...reports.verdict import Verdict, judge, tolerance_of
-from ..measuring.bench import Terms
 from ..measuring.rounding import with_rounding
+from ..measuring.terms import Terms
 from ..quantities import quantities, quantity_of
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from ...evaluate.suspects.known import Suspect, suspects
 from ...reports.media import tabulate
 from ...reports.table import WIDTH
 from ...reports.tolerance import half_unit
-from ..measuring.bench import NotMeasured
+from ..measuring.terms import NotMeasured
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

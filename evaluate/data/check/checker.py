@@ -22,7 +22,8 @@ from .files import Inventory, take_inventory
 from .findings import Finding, Fingerprint, Report, some
 from .headers import Pair, header_findings, read_pair, unreadable, usable_pairs
 from .images import Look, identical_labels, image_findings, look_at, sky_class
-from .values import Tally, value_findings
+from .tally import Tally
+from .values import value_findings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

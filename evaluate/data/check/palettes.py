@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from ..datasets import Colour
-    from .values import Tally
+    from .tally import Tally
 
 
 class _Swap(NamedTuple):

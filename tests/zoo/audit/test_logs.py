@@ -8,7 +8,7 @@ from full_zoo import ZOO
 
 from segbench.zoo.audit import audit
 from segbench.zoo.audit.findings import MEANINGS
-from segbench.zoo.audit.logs import cached_logs
+from segbench.zoo.audit.row_logs import cached_logs
 from segbench.zoo.cli import main
 from segbench.zoo.files.places import zoo_home
 from segbench.zoo.publishers.training_logs import parse_log
@@ -128,7 +128,7 @@ def test_a_log_that_its_reader_fails_on_costs_no_other_row(monkeypatch):
         raise OverflowError("too large")
 
     cache({ROW.id: "{}"})
-    monkeypatch.setattr("segbench.zoo.audit.logs.read_log", failing)
+    monkeypatch.setattr("segbench.zoo.audit.row_logs.read_log", failing)
     (row,) = cached_logs(ZOO)
     assert row.fault == f"{row.path}: cannot be understood (OverflowError: too large)"
 

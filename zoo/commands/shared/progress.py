@@ -12,21 +12,21 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from ...evaluate.data.datasets import ImageFault
-from ...reports.media import one_line, unfiltered
+from ....evaluate.data.datasets import ImageFault
+from ....reports.media import one_line, unfiltered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from typing_extensions import Self
 
-    from ...evaluate.accuracy import Running
-    from ...evaluate.data.datasets import Dataset, Sample
-    from ..engines.own_pictures import Prediction
-    from ..fetch import Progress
-    from ..manifest import Checkpoint, Claim
-    from ..measuring.speed import SpeedRun
-    from ..runs.diagnosis import Diagnosis
+    from ....evaluate.accuracy import Running
+    from ....evaluate.data.datasets import Dataset, Sample
+    from ...engines.own_pictures import Prediction
+    from ...fetch import Progress
+    from ...manifest import Checkpoint, Claim
+    from ...measuring.speed import SpeedRun
+    from ...runs.diagnosis import Diagnosis
 
 
 _LOG_SECONDS = 30
