@@ -9,6 +9,47 @@ import triton
 import triton.language as tl
 
 
+@triton.jit
+def _interpolated(  # noqa: ANN202
+    scores,  # noqa: ANN001
+    places,  # noqa: ANN001
+    row_first,  # noqa: ANN001
+    row_weights,  # noqa: ANN001
+    column_first,  # noqa: ANN001
+    column_weights,  # noqa: ANN001
+    view,  # noqa: ANN001
+    row,  # noqa: ANN001
+    x,  # noqa: ANN001
+    height,  # noqa: ANN001
+    width,  # noqa: ANN001
+    STRIDE: tl.constexpr,
+    PADDED: tl.constexpr,
+    ROW_TAPS: tl.constexpr,
+    COLUMN_TAPS: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
+    """Scores (BLOCK, PADDED) of one view at the pixels `x` of a row of the image; arguments as of `label_map`."""
+    inside, classes = x < width, tl.arange(0, PADDED)[None, :]
+    begin = tl.load(places + 3 * view)
+    last_row = tl.load(places + 3 * view + 1) - 1
+    columns = tl.load(places + 3 * view + 2)
+    last_column = (columns - 1).to(tl.int32)
+    upper = tl.load(row_first + view * height + row)
+    left = tl.load(column_first + view * width + x, mask=inside, other=0)
+    found = tl.zeros((BLOCK, PADDED), tl.float32)
+    for below in tl.static_range(ROW_TAPS):
+        down = tl.load(row_weights + (view * height + row) * ROW_TAPS + below)
+        if down != 0.0:
+            line = scores + (begin + tl.minimum(upper + below, last_row) * columns) * STRIDE
+            for right in tl.static_range(COLUMN_TAPS):
+                place = (view * width + x) * COLUMN_TAPS + right
+                across = tl.load(column_weights + place, mask=inside, other=0.0)
+                pixel = tl.minimum(left + right, last_column)
+                source = line + pixel[:, None] * STRIDE + classes
+                found += (down * across)[:, None] * tl.load(source, mask=classes < STRIDE, other=0.0)
+    return found
+
+
 @triton.jit(do_not_specialize=["height", "width"])
 def label_map(  # noqa: ANN201
     scores,  # noqa: ANN001  float32, view after view, each (h, w, STRIDE)
@@ -44,23 +85,10 @@ def label_map(  # noqa: ANN201
     real = classes < CLASSES
     total = tl.zeros((BLOCK, PADDED), tl.float32)
     for view in range(VIEWS):
-        begin = tl.load(places + 3 * view)
-        last_row = tl.load(places + 3 * view + 1) - 1
-        columns = tl.load(places + 3 * view + 2)
-        last_column = (columns - 1).to(tl.int32)
-        upper = tl.load(row_first + view * height + row)
-        left = tl.load(column_first + view * width + x, mask=inside, other=0)
-        found = tl.zeros((BLOCK, PADDED), tl.float32)
-        for below in tl.static_range(ROW_TAPS):
-            down = tl.load(row_weights + (view * height + row) * ROW_TAPS + below)
-            if down != 0.0:
-                line = scores + (begin + tl.minimum(upper + below, last_row) * columns) * STRIDE
-                for right in tl.static_range(COLUMN_TAPS):
-                    place = (view * width + x) * COLUMN_TAPS + right
-                    across = tl.load(column_weights + place, mask=inside, other=0.0)
-                    pixel = tl.minimum(left + right, last_column)
-                    source = line + pixel[:, None] * STRIDE + classes
-                    found += (down * across)[:, None] * tl.load(source, mask=classes < STRIDE, other=0.0)
+        found = _interpolated(
+            scores, places, row_first, row_weights, column_first, column_weights, view, row, x, height, width,
+            STRIDE, PADDED, ROW_TAPS, COLUMN_TAPS, BLOCK,
+        )  # fmt: skip
         if SOFTMAX:
             found = tl.where(real, found, float("-inf"))
             found = tl.exp(found - tl.max(found, axis=1)[:, None])

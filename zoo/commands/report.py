@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from ...evaluate.evidence import EvidenceError, EvidenceStore
 from ...evaluate.regular_files import read_text
-from ...reports.difference import short_difference
 from ...reports.records import format_records
 from ...reports.verdict import Status
 from ..console.exit_codes import ExitCode
 from ..manifest import load_manifest
 from ..results.answers import Answers, answering, definition_records, judge_ledger, report_row
 from ..results.background import background
+from ..results.difference import short_difference
 from .shared.answer import CommandError, fail, write, write_out
 from .shared.arguments import format_name, recorded, selected, warn_of_strangers
 from .shared.flags import DEFAULT_LEDGER

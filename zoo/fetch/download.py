@@ -405,7 +405,7 @@ class _Job:
         if response.status_code == 416 and self.partial.size:
             self.distrust = "the server has no such part of the file"
             raise _Cut("the file on the server has another length than before")
-        if response.status_code == 200 or self._is_part_from_the_start(response):
+        if response.status_code == 200 or _is_part_from_the_start(response):
             return self._take_whole(response)
         if response.status_code != 206:
             kind = NotThereError if response.status_code in GONE_STATUSES else FetchError
@@ -413,15 +413,10 @@ class _Job:
         self._accept_part(response)
         return self._receive(self._body(response))
 
-    def _is_part_from_the_start(self, response: requests.Response) -> bool:
-        """True for a server that answers 206 although the whole file was asked for."""
-        asked = "Range" in response.request.headers
-        return response.status_code == 206 and not asked and content_range(response)[0] == 0
-
     def _take_whole(self, response: requests.Response) -> None:
         """Write down a file from its beginning; what is there gives way only to a beginning that may be the file's."""
         length = content_range(response)[1] if response.status_code == 206 else content_length(response)
-        new = self._note(response, length)
+        new = _note(self.shown, response, length)
         body = self._body(response)
         first, cut = self._beginning(body, length)
         if found := self.refuse(first) if first else None:
@@ -454,7 +449,7 @@ class _Job:
         """The first bytes of a body, enough to tell what it is, and what ended it before that."""
         first = b""
         try:
-            with self._cuts_told(lambda: len(first), length):
+            with _cuts_told(lambda: len(first), length, self.patience.read_seconds):
                 while len(first) < HEAD_BYTES and (more := body.read()):
                     first += more
         except _Cut as cut:
@@ -474,22 +469,12 @@ class _Job:
     def _accept_part(self, response: requests.Response) -> None:
         old = self.partial.note
         begin, total = content_range(response)
-        new = self._note(response, total)
+        new = _note(self.shown, response, total)
         if old is None or begin != self.partial.size or new.packed or not _agree(old, new):
             self.distrust = "the server sent a part of another file than before"
             raise _Cut("the part that came does not continue what is there")
         self.partial.spliced = True
         self.partial.describe(_merged(old, new))
-
-    def _note(self, response: requests.Response, length: int | None) -> Note:
-        headers = response.headers
-        return Note(
-            url=self.shown,
-            etag=_sendable(headers.get("ETag")),
-            last_modified=_sendable(headers.get("Last-Modified")),
-            length=length,
-            packed=bool(packing(response)),
-        )
 
     def _receive(self, body: Body, first: bytes = b"", cut: _Cut | None = None) -> None:
         """Write `first` and the rest of the body as it comes; every received byte is kept, whatever ends the answer."""
@@ -501,25 +486,13 @@ class _Job:
         self._append(first, limit)
         if cut is not None:
             raise cut
-        with self._cuts_told(lambda: self.partial.size, length):
+        with _cuts_told(lambda: self.partial.size, length, self.patience.read_seconds):
             while chunk := body.read():
                 self._append(chunk, limit)
                 if length is not None and self.partial.size > length:
                     raise _Cut(f"more than the {length} bytes came that the server told of")
         if self.is_cut_short(self.partial.path) if length is None else self.partial.size != length:
             raise _Cut(f"{_count(self.partial.size, length)}: the connection ended early")
-
-    @contextmanager
-    def _cuts_told(self, size: Callable[[], int], length: int | None) -> Iterator[None]:
-        """Tell how a body ended before its time; a fault of the disk is none of that."""
-        import urllib3.exceptions  # noqa: PLC0415
-
-        try:
-            yield
-        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            if isinstance(error, OSError) and error.errno in _DISK_ERRNOS:
-                raise
-            raise _Cut(f"{_count(size(), length)}: {self._how_cut(error)}") from error
 
     def _untold_limit(self) -> _Limit:
         """What bounds a body whose length the server does not tell: the file's own length, or the disk."""
@@ -540,18 +513,6 @@ class _Job:
         if chunk and self.progress is not None:
             self.progress.update(len(chunk))
 
-    def _how_cut(self, error: Exception) -> str:
-        cause = innermost(error)
-        if isinstance(error, EncodingError | SlowError):
-            return str(error)
-        if (
-            isinstance(cause, http.client.IncompleteRead) or type(cause) is ValueError
-        ):  # a torn chunk's length
-            return "the connection ended early"
-        if isinstance(cause, TimeoutError):
-            return f"nothing more came for {self.patience.read_seconds:g} s"
-        return f"the connection broke ({cause})"
-
     def _require_room(self, length: int | None) -> None:
         """Refuse a file that cannot fit before its first byte is written."""
         if length is None:
@@ -566,6 +527,47 @@ class _Job:
                 f"{self.partial.path.parent}: no room for {self.shown}: {missing} bytes are needed, {free} are free; "
                 "make room, or set ZOO_HOME to another disk"
             )
+
+
+def _is_part_from_the_start(response: requests.Response) -> bool:
+    """True for a server that answers 206 although the whole file was asked for."""
+    asked = "Range" in response.request.headers
+    return response.status_code == 206 and not asked and content_range(response)[0] == 0
+
+
+def _note(shown: str, response: requests.Response, length: int | None) -> Note:
+    headers = response.headers
+    return Note(
+        url=shown,
+        etag=_sendable(headers.get("ETag")),
+        last_modified=_sendable(headers.get("Last-Modified")),
+        length=length,
+        packed=bool(packing(response)),
+    )
+
+
+@contextmanager
+def _cuts_told(size: Callable[[], int], length: int | None, silence_seconds: float) -> Iterator[None]:
+    """Tell how a body ended before its time; a fault of the disk is none of that."""
+    import urllib3.exceptions  # noqa: PLC0415
+
+    try:
+        yield
+    except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno in _DISK_ERRNOS:
+            raise
+        raise _Cut(f"{_count(size(), length)}: {_how_cut(error, silence_seconds)}") from error
+
+
+def _how_cut(error: Exception, silence_seconds: float) -> str:
+    cause = innermost(error)
+    if isinstance(error, EncodingError | SlowError):
+        return str(error)
+    if isinstance(cause, http.client.IncompleteRead) or type(cause) is ValueError:  # a torn chunk's length
+        return "the connection ended early"
+    if isinstance(cause, TimeoutError):
+        return f"nothing more came for {silence_seconds:g} s"
+    return f"the connection broke ({cause})"
 
 
 def _sendable(header: str | None) -> str | None:
