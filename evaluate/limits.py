@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from .protocol import SlidingWindow
 
 MOST_CLASSES = 4096
 """The counts of an image, (C + 1) x C int64, are 134 MB then."""
@@ -104,9 +103,9 @@ def value_map_breaches(
             )
 
 
-def window_breach(window: SlidingWindow) -> str:
-    """Why a sliding window leaves pixels that no window sees; empty where it leaves none."""
-    for axis, crop, stride in zip(("vertical", "horizontal"), window.crop, window.stride, strict=True):
+def window_breach(window: tuple[int, int], strides: tuple[int, int]) -> str:
+    """Why windows of this (height, width) at these strides leave pixels that none sees; empty where they leave none."""
+    for axis, crop, stride in zip(("vertical", "horizontal"), window, strides, strict=True):
         if stride > crop:
             return (
                 f"the {axis} stride {stride} is larger than the window's {crop} pixels, so no window would see the "

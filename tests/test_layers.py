@@ -24,9 +24,9 @@ ROOMS = {
         ["trace"],
     ],
     "evaluate": [
-        ["protocol", "regular_files", "open_picture"],
-        ["limits", "geometry"],
-        ["data"],
+        ["limits", "regular_files", "open_picture"],
+        ["protocol"],
+        ["geometry", "data"],
         ["pixels"],
         ["count", "picture"],
         ["data.check", "evidence", "predict"],

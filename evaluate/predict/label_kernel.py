@@ -50,6 +50,20 @@ def _interpolated(  # noqa: ANN202
     return found
 
 
+@triton.jit
+def _two_best(total, classes, real, PADDED: tl.constexpr):  # noqa: ANN001, ANN202
+    """Class of the largest of the (BLOCK, PADDED) sums, of the second largest, and how far apart the two are."""
+    # As in torch, what is no number is the largest, and of equals the first is taken.
+    total = tl.where(real, tl.where(total != total, float("inf"), total), float("-inf"))  # noqa: PLR0124
+    best = tl.max(total, axis=1)
+    label = tl.min(tl.where(total == best[:, None], classes, PADDED), axis=1)
+    total = tl.where(classes == label[:, None], float("-inf"), total)
+    second = tl.max(total, axis=1)
+    runner_up = tl.min(tl.where(total == second[:, None], classes, PADDED), axis=1)
+    margin = tl.where(best == float("inf"), float("nan"), best - second)
+    return label, runner_up, margin
+
+
 @triton.jit(do_not_specialize=["height", "width"])
 def label_map(  # noqa: ANN201
     scores,  # noqa: ANN001  float32, view after view, each (h, w, STRIDE)
@@ -94,14 +108,8 @@ def label_map(  # noqa: ANN201
             found = tl.exp(found - tl.max(found, axis=1)[:, None])
             found = found * (1.0 / tl.sum(found, axis=1))[:, None]
         total += found
-    # As in torch, what is no number is the largest, and of equals the first is taken.
-    total = tl.where(real, tl.where(total != total, float("inf"), total), float("-inf"))  # noqa: PLR0124
-    best = tl.max(total, axis=1)
-    label = tl.min(tl.where(total == best[:, None], classes, PADDED), axis=1)
-    total = tl.where(classes == label[:, None], float("-inf"), total)
-    second = tl.max(total, axis=1)
-    runner_up = tl.min(tl.where(total == second[:, None], classes, PADDED), axis=1)
-    margin = tl.where(best == float("inf"), float("nan"), (best - second) / VIEWS)
+    label, runner_up, margin = _two_best(total, classes, real, PADDED)
+    margin = margin / VIEWS
     pixels = row.to(tl.int64) * width + x
     tl.store(labels + pixels, label.to(tl.uint8), mask=inside)
     tl.store(margins + pixels, margin, mask=inside)

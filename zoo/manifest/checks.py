@@ -122,7 +122,7 @@ def _check_protocol(reader: Reader, found: Found) -> None:
     _breaches_at(
         reader, found, "scales", scale_breaches(values.get("scales", (1.0,)), values.get("base_scale"))
     )
-    if values.get("window") and (breach := window_breach(values["window"])):
+    if values.get("window") and (breach := window_breach(values["window"].crop, values["window"].stride)):
         reader.fault(f"{found.path}.window.stride", nodes_of(found.nodes["window"])["stride"], breach)
     pairs = values.get("flip_pairs", ())
     reader.flip_pairs[found.path] = pairs
