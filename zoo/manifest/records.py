@@ -222,26 +222,21 @@ class Checkpoint(CheckpointEntry, frozen=True, kw_only=True):
         numbers: dict[str, Any] = dict(self.architecture)
         return build_model(**numbers)
 
-    def load(self, path: str | Path | None = None, *, sha256: str = "") -> nn.Module:
+    def load(self, path: str | Path, *, sha256: str = "") -> nn.Module:
         """The model with its published weights, in evaluation mode on the CPU.
 
         What the file held otherwise than publishers do is told by a warning of the log.
 
         Args:
-            path: the weights file; None fetches it, or takes it from the cache.
+            path: the weights file; `segbench.zoo.fetch.fetch` brings it, or finds it in the cache.
             sha256: what the file was when it was checked, held against the bytes loaded; empty for nothing.
 
         Raises:
-            FetchError: the file cannot be had, or is not the published one (`IntegrityError`).
             WeightsError: the file cannot be read, or its keys are not the architecture's.
         """
         from ...models.load.checkpoint_file import open_checkpoint  # noqa: PLC0415
         from ...models.load.weights import load_weights  # noqa: PLC0415
 
-        if path is None:
-            from ..fetch import fetch  # noqa: PLC0415
-
-            path = fetch(self)
         model = self.build()
         content = open_checkpoint(path, sha256=sha256)
         missing = load_weights(model, content.state, layout=self.weights.layout, source=str(path))

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from small_manifest import SMALL
 
+from segbench.zoo.fetch import fetch
 from segbench.zoo.manifest import (
     PACKAGED,
     Fault,
@@ -457,12 +458,13 @@ def demo_row():
     return row, streets / "weights" / row.weights.urls[0].rsplit("/", 1)[-1]
 
 
-def test_a_checkpoint_loads_from_a_file_or_fetches_it(demo_row, server):
+def test_a_checkpoint_loads_from_a_file_and_from_a_fetched_one(demo_row, server):
     """Both ways end in the same weights, ready to predict."""
     row, path = demo_row
     server.file(f"/{path.name}", path.read_bytes())
     weights = msgspec.structs.replace(row.weights, urls=(f"{server.url}/{path.name}",))
-    given, fetched = row.load(path), msgspec.structs.replace(row, weights=weights).load()
+    elsewhere = msgspec.structs.replace(row, weights=weights)
+    given, fetched = row.load(path), elsewhere.load(fetch(elsewhere))
     assert not given.training
     assert not fetched.training
     assert all(a.equal(b) for a, b in zip(given.parameters(), fetched.parameters(), strict=True))
