@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ...evaluate.geometry import sliding_windows, view_size
 from ...reports.metrics import METRICS
 from ...reports.tolerance import half_unit
-from ..manifest.whole_number import whole_number
+from ..files.whole_number import whole_number
 from ..publishers.file_names import contradiction, stem, undated
 from ..quantities import quantity_of
 from .evidence import ROW_FIELDS, finding, latest

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from ...reports.tolerance import half_unit
-from ..manifest.whole_number import DIGITS, whole_number
+from ..files.whole_number import DIGITS, whole_number
 from ..publishers.training_logs import Schedule, TrainingLog
 from .evidence import finding, latest
 from .findings import Place, number_of

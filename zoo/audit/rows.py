@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from ...reports.metrics import METRICS
-from ..manifest.whole_number import DIGITS
+from ..files.whole_number import DIGITS
 from ..publishers import dataset_of, rules
 from .evidence import ROW_FIELDS, finding, latest
 from .findings import Place

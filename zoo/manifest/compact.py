@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import yaml
 
 from ...reports.metrics import METRICS
+from ..files.whole_number import whole_number
 from .names import unknown
 from .records import VERSION
-from .whole_number import whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from ..manifest.whole_number import whole_number
+from ..files.whole_number import whole_number
 
 if TYPE_CHECKING:
     from ..manifest import CheckpointEntry

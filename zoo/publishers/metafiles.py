@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from ..manifest.whole_number import DIGITS
+from ..files.whole_number import DIGITS
 from ..manifest.yaml_nodes import YamlLimitError, compose
 from .records import (
     METHODS,

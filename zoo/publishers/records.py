@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from ..manifest.whole_number import DIGITS, whole_number
+from ..files.whole_number import DIGITS, whole_number
 
 Form = Literal["mmseg-readme", "mmseg-page", "mmseg-metafile-0.x", "mmseg-metafile-1.x", "ssseg-readme"]
 

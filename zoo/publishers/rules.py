@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from ..manifest.whole_number import DIGITS
+from ..files.whole_number import DIGITS
 from . import SourceError
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 import pytest
 
 from segbench.zoo.cli import main
-from segbench.zoo.manifest.whole_number import whole_number
+from segbench.zoo.files.whole_number import whole_number
 
 
 @pytest.mark.parametrize(("text", "number"), [
