@@ -24,7 +24,7 @@ from segbench.reports.table import MEANINGS
 from segbench.reports.tolerance import DEFAULT
 from segbench.reports.verdict import PUBLISHERS_TOLERANCES
 from segbench.zoo.cli import main
-from segbench.zoo.commands.shared.flags import build_parser
+from segbench.zoo.commands import build_parser
 from segbench.zoo.console.exit_codes import of_status
 from segbench.zoo.manifest import load_manifest
 

@@ -1,6 +1,7 @@
 """The picture of CONTRIBUTING holds: imports run down, rooms stay small, and cheap commands stay cheap."""
 
 import ast
+import importlib
 import subprocess
 import sys
 from functools import cache
@@ -8,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from segbench.zoo.cli import _command
-from segbench.zoo.commands.shared.flags import _COMMANDS
+from segbench.zoo import commands
+from segbench.zoo.cli import _FORESEEN
+from segbench.zoo.commands import _READING_ORDER, build_parser, command, command_names
 
 ROOT = Path(__file__).resolve().parents[1]
 ALLOWED = {"models": set(), "evaluate": set(), "reports": set(), "zoo": {"models", "evaluate", "reports"}}
@@ -180,9 +182,33 @@ def test_functions_and_classes_stay_small():
                 )
 
 
-def test_every_command_has_a_function():
-    for name in _COMMANDS:
-        assert callable(_command(name)), name
+def test_a_command_is_one_file():
+    """Its flags and its run; no command leans on another, and the help's order names none that is not there."""
+    assert set(_READING_ORDER) <= set(command_names())
+    for name in command_names():
+        module = command(name)
+        assert callable(module.add_flags), name
+        assert callable(module.run), name
+        nearby = [target for _, level, target in imports(module.__name__.partition(".")[2]) if level == 1]
+        assert all(target.startswith("zoo.commands.shared") for target in nearby), name
+
+
+def test_a_new_command_is_one_new_file(monkeypatch, tmp_path):
+    """It stands in the help, after the others, and is found by its name."""
+    (tmp_path / "new_one.py").write_text(
+        '"""`zoo new-one`: does a thing."""\n\n\ndef add_flags(parser):\n    parser.add_argument("--deep")\n'
+    )
+    monkeypatch.setattr(commands, "__path__", [*commands.__path__, str(tmp_path)])
+    monkeypatch.setattr(commands.pkgutil, "get_data", lambda _, name: (tmp_path / name).read_bytes())
+    assert command_names()[-1] == "new-one"
+    assert commands.summary("new-one") == "does a thing"
+    assert build_parser(["new-one", "--deep", "x"]).parse_args(["new-one", "--deep", "x"]).deep == "x"
+
+
+def test_every_foreseen_error_is_one():
+    for name in _FORESEEN:
+        module, _, kind = name.rpartition(".")
+        assert issubclass(getattr(importlib.import_module(f"segbench.{module}"), kind), Exception), name
 
 
 def test_packages_match_the_folders():
@@ -202,13 +228,25 @@ def test_packages_match_the_folders():
         ["fetch", "--dry-run"],
         ["audit"],
         ["export"],
+        ["plan", "--tflops", "10"],
+        ["schema"],
+        ["--help"],
     ],
     ids=" ".join,
 )
 def test_cheap_commands_never_import_torch(arguments):
-    """list, show and fetch start without torch, cv2 and pandas."""
+    """list, show, fetch and the help start without torch, cv2 and pandas."""
+    assert_light("from segbench.zoo.cli import main; code = main(sys.argv[1:])", *arguments)
+
+
+def test_the_help_of_every_command_is_cheap():
+    """Flags are declared by modules that import what is heavy only where they run."""
+    assert_light("from segbench.zoo.commands import build_parser; build_parser(); code = 0")
+
+
+def assert_light(program, *arguments):
     program = (
-        "import sys; from segbench.zoo.cli import main; code = main(sys.argv[1:]);"
+        f"import sys; {program};"
         "heavy = {'torch', 'cv2', 'pandas'} & set(sys.modules);"
         "sys.exit(f'imported {sorted(heavy)}' if heavy else code)"
     )

@@ -6,33 +6,42 @@ only by the commands that need it.
 
 from __future__ import annotations
 
-from importlib import import_module
+import sys
 from typing import TYPE_CHECKING
 
 from ..reports.media import terminal_streams
+from .commands import build_parser, command
 from .commands.shared.answer import CommandError, fail
-from .commands.shared.flags import build_parser
 from .console.crash import crash_letter
 from .console.exit_codes import ExitCode
 from .console.signals import exit_code, told_signals
 from .console.streams import lasting_streams, write_trouble
-from .fetch import FetchError, IntegrityError
 from .files import places
-from .manifest import ManifestError, UnknownCheckpoint
-from .manifest.selection import SelectionError
 
 if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-MODULES = {
-    "show": "list",
-    "schema": "list",
-    "convert": "check_weights",
-    "import": "audit",
-    "export": "audit",
+_FORESEEN = {
+    "evaluate.data.datasets.DatasetError": ExitCode.CANNOT_MEASURE,
+    "evaluate.evidence.file.EvidenceError": ExitCode.CANNOT_MEASURE,
+    "evaluate.predict.device.DeviceError": ExitCode.CANNOT_MEASURE,
+    "models.load.weights.WeightsError": ExitCode.INTEGRITY,
+    "reports.ledger.LedgerError": ExitCode.CANNOT_MEASURE,
+    "zoo.engines.local.EngineError": ExitCode.CANNOT_MEASURE,
+    "zoo.engines.own_pictures.PredictError": ExitCode.CANNOT_MEASURE,
+    "zoo.fetch.download.FetchError": ExitCode.CANNOT_MEASURE,
+    "zoo.fetch.download.IntegrityError": ExitCode.INTEGRITY,
+    "zoo.files.places.PlaceError": ExitCode.USAGE,
+    "zoo.manifest.faults.ManifestError": ExitCode.USAGE,
+    "zoo.manifest.folder_rows.DataMisfit": ExitCode.USAGE,
+    "zoo.manifest.records.UnknownCheckpoint": ExitCode.USAGE,
+    "zoo.manifest.selection.SelectionError": ExitCode.USAGE,
+    "zoo.publishers.import_rows.EditError": ExitCode.USAGE,
+    "zoo.publishers.records.SourceError": ExitCode.USAGE,
+    "zoo.measuring.speed.NoSpeed": ExitCode.CANNOT_MEASURE,
+    "zoo.results.stored_series.UnknownSeries": ExitCode.NOTHING_SELECTED,
 }
-"""Command -> its module in `commands`, where it is not one of its own name."""
+"""Errors whose message is all that a user needs -> what the process ends with; by name, since most come with torch."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -42,13 +51,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     with lasting_streams() as output, terminal_streams(), told_signals():
         try:
-            code = _run(argv)
+            code = _run(sys.argv[1:] if argv is None else argv)
         except KeyboardInterrupt as interrupt:
             message = "interrupted; what was done is kept, run the same command to go on"
             code = fail(message, exit_code(interrupt))
-        except (
-            SystemExit
-        ) as leaving:  # the parser's, after help or a usage error: its words may be lost as well
+        except SystemExit as leaving:  # the parser's, after help or a usage error: its words may be lost too
             if not isinstance(leaving.code, int):
                 raise
             code = leaving.code
@@ -60,32 +67,29 @@ def main(argv: Sequence[str] | None = None) -> int:
         return code
 
 
-def _run(argv: Sequence[str] | None) -> int:  # noqa: PLR0911  (one way out a kind of error)
+def _run(argv: Sequence[str]) -> int:
     """The command's exit code; every error but an interrupt has become its message."""
     name = "itself"
     try:
         places.check()
-        arguments = build_parser().parse_args(argv)
+        arguments = build_parser(argv).parse_args(argv)
         name = arguments.command
-        return _command(name)(arguments)
+        return command(name).run(arguments)
     except CommandError as error:
         return fail(str(error), error.exit_code)
-    except (places.PlaceError, ManifestError, UnknownCheckpoint, SelectionError) as error:
-        return fail(str(error), ExitCode.USAGE)
-    except IntegrityError as error:
-        return fail(str(error), ExitCode.INTEGRITY)
-    except FetchError as error:
-        return fail(str(error), ExitCode.CANNOT_MEASURE)
     except MemoryError:
         message = "not enough memory; free some, or let the command do less at once (--workers, --batch)"
         return fail(message, ExitCode.CANNOT_MEASURE)
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # noqa: BLE001  (libraries in Rust raise what is no Exception)
+        if (code := _foreseen(error)) is not None:
+            return fail(str(error), code)
         return fail(crash_letter(error, name), ExitCode.INTERNAL)
 
 
-def _command(name: str) -> Callable[[argparse.Namespace], int]:
-    """A command's function; what it needs is imported only now."""
-    module = import_module(f".commands.{MODULES.get(name, name.replace('-', '_'))}", __package__)
-    return getattr(module, f"run_{name.replace('-', '_')}")
+def _foreseen(error: BaseException) -> ExitCode | None:
+    """By the nearest of its classes; None where nobody foresaw it."""
+    ours = __name__.removesuffix("zoo.cli")
+    names = (f"{kind.__module__}.{kind.__qualname__}".removeprefix(ours) for kind in type(error).__mro__)
+    return next((_FORESEEN[name] for name in names if name in _FORESEEN), None)

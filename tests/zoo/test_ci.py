@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from segbench.zoo.commands.shared.flags import build_parser
+from segbench.zoo.commands import build_parser
 from segbench.zoo.console.exit_codes import ExitCode
 from segbench.zoo.manifest import load_manifest
 from segbench.zoo.results.baseline import Change, compare, read_state

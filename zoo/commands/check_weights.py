@@ -1,25 +1,45 @@
-"""`zoo check-weights`, `zoo convert`: weights files examined and rewritten."""
+"""`zoo check-weights`: examine weights files without any data set."""
 
 from __future__ import annotations
 
-import sys
-from typing import TYPE_CHECKING
+from textwrap import indent
+from typing import TYPE_CHECKING, Any
 
-from ...models.load.weights import WeightsError
+import msgspec
+
+from ...reports.media import tabulate
 from ..console.exit_codes import ExitCode
+from ..files.named_files import named_file
 from ..manifest import load_manifest
-from ..weights.check import check, check_all, complete_lock, convert, exit_code, report_records, report_text
-from .shared.answer import CommandError, json_text, write
-from .shared.arguments import only_one, selected
+from .shared import flags
+from .shared.answer import json_text, write
+from .shared.arguments import only_one, selected, warn_of_unsafe
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterable
+
+    from ..weights.check import Report
+
+_FIELDS = ("path", "container", "sha256", "hash_state", "content_digest", "parameters", "canary")
 
 
-def run_check_weights(arguments: argparse.Namespace) -> int:
-    """`zoo check-weights`: what can be told of the files without a data set."""
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Which rows' files, or which file."""
+    flags.add_selection(parser)
+    parser.add_argument(
+        "--file", type=named_file, help="a file to examine as the chosen ID's, instead of the cache's"
+    )
+    flags.add_unsafe(parser)
+    flags.add_json(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """What can be told of the files without a data set."""
+    from ..weights.check import check, check_all, complete_lock, exit_code
+
     chosen = selected(arguments)
-    _warn_of_unsafe(arguments)
+    warn_of_unsafe(arguments)
     if arguments.file:
         row = only_one(chosen, "--file belongs to one checkpoint")
         among = load_manifest(arguments.manifest)
@@ -31,20 +51,42 @@ def run_check_weights(arguments: argparse.Namespace) -> int:
     return exit_code(reports)
 
 
-def run_convert(arguments: argparse.Namespace) -> int:
-    """`zoo convert ID FILE OUT`: safetensors from a publisher's file that fits."""
-    row = load_manifest(arguments.manifest)[arguments.id]
-    _warn_of_unsafe(arguments)
-    try:
-        target = convert(
-            row, arguments.file, arguments.out, force=arguments.force, unsafe=arguments.unsafe_load
-        )
-    except WeightsError as error:
-        raise CommandError(str(error), ExitCode.INTEGRITY) from error
-    write(f"{row.id}: {target}")
-    return ExitCode.OK
+def report_records(reports: Iterable[Report]) -> list[dict[str, Any]]:
+    """`zoo check-weights --json`: one object a row, null where a thing could not be told."""
+    return [
+        {"checkpoint": report.checkpoint, "ok": report.ok}
+        | {name: getattr(report, name) for name in _FIELDS}
+        | {"findings": [msgspec.to_builtins(finding) for finding in report.findings]}
+        for report in reports
+    ]
 
 
-def _warn_of_unsafe(arguments: argparse.Namespace) -> None:
-    if arguments.unsafe_load:
-        print("zoo: warning: --unsafe-load runs whatever code a checkpoint contains", file=sys.stderr)
+def report_text(reports: Iterable[Report]) -> str:
+    """The reports for a person: a block a row, and a line about all."""
+    known = list(reports)
+    sound = sum(report.ok for report in known)
+    absent = sum(any(finding.gravity == "absent" for finding in report.findings) for report in known)
+    line = f"{sound} sound, {len(known) - sound - absent} not to be used, {absent} not there"
+    return "\n\n".join([*map(_block, known), line])
+
+
+def _block(report: Report) -> str:
+    facts = [
+        ("file", report.path),
+        ("container", report.container),
+        ("sha256", report.sha256 and f"{report.sha256} ({report.hash_state})"),
+        ("content", report.content_digest),
+        ("parameters", report.parameters and f"{report.parameters:,}"),
+        ("canary", report.canary),
+        *((finding.gravity, f"{finding.what}: {finding.meaning}") for finding in report.findings),
+    ]
+    rows = [(name, str(value)) for name, value in facts if value]
+    table = tabulate(rows, tablefmt="plain", disable_numparse=True)
+    return f"{report.checkpoint}: {_judgement(report)}\n{indent(table, '  ')}"
+
+
+def _judgement(report: Report) -> str:
+    from ..weights.check import exit_code
+
+    code = exit_code([report])
+    return {ExitCode.CANNOT_MEASURE: "not there", ExitCode.INTEGRITY: "not to be used"}.get(code, "sound")

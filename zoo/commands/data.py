@@ -1,20 +1,18 @@
-"""Are the data sets what their numbers will be said to be measured on? `zoo data`, before any GPU time is spent."""
+"""`zoo data`: whether data sets are whole and what they should be."""
 
 from __future__ import annotations
 
-import logging
-import re
 import textwrap
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ...evaluate.data.check.checker import HEADERS, SAMPLE, check
-from ...evaluate.data.datasets import DatasetError
-from ...evaluate.data.folder import CLASSES, folder_spec
+from ...evaluate.data.folder import folder_spec
 from ...reports.media import tabulate
 from ..console.exit_codes import ExitCode
-from ..manifest import load_manifest, nearest
+from ..manifest import load_manifest
+from ..manifest.selection import select_datasets
+from .shared import flags
 from .shared.answer import CommandError, json_text, write
 from .shared.progress import Bar
 
@@ -25,105 +23,44 @@ if TYPE_CHECKING:
 
     from ...evaluate.data.check.findings import Finding, Fingerprint, Report
     from ...evaluate.data.datasets import DatasetSpec, Sample
-    from ..manifest import Checkpoint, Manifest
 
 _SHOWN_CLASSES = 6
 _WIDTH = 100
 
 
-def run_data(arguments: argparse.Namespace) -> int:
-    """`zoo data`: whether the data sets are whole and what they should be."""
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Which data sets, where, and how much of them is read."""
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="data sets of the manifest; all where none is given"
+    )
+    flags.add_manifest(parser)
+    flags.add_data_root(parser)
+    flags.add_folder(parser)
+    parser.add_argument("--full", action="store_true", help="read every pixel instead of a sample's")
+    flags.add_quiet(parser)
+    flags.add_json(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Examine the data sets one after the other, and say of each whether a number may be measured on it."""
     if arguments.folder and arguments.names:
-        raise CommandError("name data sets of the manifest or give --folder, not both", ExitCode.USAGE)
-    try:
-        if arguments.folder:
-            specs, root = [folder_spec(arguments.folder)], arguments.folder
-        else:
-            specs, root = (
-                chosen_specs(load_manifest(arguments.manifest), arguments.names),
-                arguments.data_root,
-            )
-    except UnknownDataset as error:
-        raise CommandError(str(error), ExitCode.USAGE) from error
-    except DatasetError as error:
-        raise CommandError(str(error), ExitCode.CANNOT_MEASURE) from error
+        raise CommandError("name data sets of the manifest or give --folder, not both")
+    if arguments.folder:
+        specs, root = [folder_spec(arguments.folder)], arguments.folder
+    else:
+        specs = select_datasets(load_manifest(arguments.manifest), arguments.names)
+        root = arguments.data_root
     reports = list(examine(specs, root, full=arguments.full, quiet=arguments.quiet))
-    write(json_text(data_records(reports)) if arguments.json else data_text(reports))
+    write(json_text(_records(reports)) if arguments.json else data_text(reports))
     return exit_code(reports, named=bool(arguments.names or arguments.folder))
-
-
-class UnknownDataset(LookupError):  # noqa: N818  (named for what is the case, as LookupErrors are)
-    """The manifest has no data set of this name; the message names the nearest ones."""
-
-
-class DataMisfit(ValueError):  # noqa: N818
-    """A checkpoint's network knows other classes than the data; the message says how many each."""
-
-
-def on_folder(rows: Iterable[Checkpoint], folder: Path) -> list[Checkpoint]:
-    """Rows that measure on the user's own folder; their claims stay what they are.
-
-    Classes of other names are a warning in the log, once for each data set of the rows.
-
-    Raises:
-        DatasetError: the folder cannot be described.
-        DataMisfit: a row's network has another number of classes, or the same ones in another order.
-    """
-    spec = folder_spec(folder)
-    fitted, told = [], set()
-    for row in rows:
-        known = row.architecture.get("num_classes", len(row.dataset_spec.classes))
-        if known != len(spec.classes):
-            raise DataMisfit(
-                f"{folder / CLASSES}: {len(spec.classes)} classes, but {row.id} predicts the {known} of "
-                f"{row.dataset_spec.title}; list its classes in its order, and ignore what your labels lack"
-            )
-        other = _other_names(spec, row, folder / CLASSES)
-        if other and row.dataset not in told:
-            told.add(row.dataset)
-            logging.getLogger("segbench").warning("%s: %s", folder / CLASSES, other)
-        fitted.append(msgspec.structs.replace(row, dataset=spec.name, dataset_spec=spec))
-    return fitted
-
-
-def _other_names(spec: DatasetSpec, row: Checkpoint, place: Path) -> str:
-    """How the folder's class names differ from the row's, letter case and punctuation apart; empty where not."""
-    here, there = ([_plain(name) for name in one.classes] for one in (spec, row.dataset_spec))
-    differing = [index for index, names in enumerate(zip(here, there, strict=False)) if len(set(names)) > 1]
-    if not differing:
-        return ""
-    first = differing[0]
-    example = f"class {first} is {spec.classes[first]!r} here and {row.dataset_spec.classes[first]!r} there"
-    if sorted(here) == sorted(there):
-        raise DataMisfit(
-            f"{place}: the classes of {row.id} in another order: {example}; sort the lines as there, and "
-            "the label values with them"
-        )
-    return f"{len(differing)} of {len(here)} names differ from those of {row.id}, {example}: make sure that they mean the same"
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[\W_]+", "", name).casefold()
-
-
-def chosen_specs(manifest: Manifest, names: Sequence[str]) -> list[DatasetSpec]:
-    """The named data sets, each once; all of the manifest where none is named.
-
-    Raises:
-        UnknownDataset: no data set has this name.
-    """
-    for name in names:
-        if name not in manifest.datasets:
-            best = nearest(name, manifest.datasets)
-            hint = f", nearest are {', '.join(best)}" if best else ""
-            raise UnknownDataset(f"unknown data set {name!r}{hint}; there are {', '.join(manifest.datasets)}")
-    return [manifest.datasets[name] for name in dict.fromkeys(names or manifest.datasets)]
 
 
 def examine(
     specs: Iterable[DatasetSpec], data_root: Path | None, *, full: bool = False, quiet: bool = False
 ) -> Iterator[Report]:
     """Examine data sets one after the other; `full` reads every pixel instead of a sample's."""
+    from ...evaluate.data.check.checker import HEADERS, SAMPLE, check
+
     for spec in specs:
         sample, headers = (spec.image_count, spec.image_count) if full else (SAMPLE, HEADERS)
         yield check(spec, data_root, sample=sample, headers=headers, watch=_Bar(spec.name, quiet=quiet))
@@ -247,7 +184,7 @@ def _wrapped(text: str, label: str = "") -> str:
 # --- for programs ------------------------------------------------------------------------------------
 
 
-def data_records(reports: Iterable[Report]) -> list[dict[str, Any]]:
+def _records(reports: Iterable[Report]) -> list[dict[str, Any]]:
     """The reports as plain data; paths as text."""
     return [
         {"usable": report.usable, "verdict": verdict(report), **msgspec.to_builtins(report, enc_hook=str)}

@@ -1,4 +1,4 @@
-"""`zoo demo`: the whole path on the embedded demo zoo."""
+"""`zoo demo`: reproduce the embedded demo zoo on this machine."""
 
 from __future__ import annotations
 
@@ -9,15 +9,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..demo import DEMO_TOLERANCE, STREETS, demo_checkpoints, serve
-from ..verify import Options
-from .verify import verify_and_print
+from ..files.named_files import named_path
+from .shared import flags
+from .shared.tables import add_tables
+from .shared.verifying import print_outcomes, verified
 
 if TYPE_CHECKING:
     import argparse
 
 
-def run_demo(arguments: argparse.Namespace) -> int:
-    """`zoo demo`: the whole path on the embedded demo zoo."""
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Where to measure, what to print, and whether anything is kept."""
+    flags.add_device(parser)
+    add_tables(parser)
+    flags.add_talk(parser)
+    parser.add_argument(
+        "--keep", type=named_path, metavar="DIR", help="keep weights, evidence and ledger in DIR"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """The whole path on the embedded demo zoo."""
+    from ..verify import Options, exit_code
+
     work = arguments.keep or Path(tempfile.mkdtemp(prefix="zoo-demo-"))
     try:
         with serve(STREETS) as server:
@@ -31,7 +45,9 @@ def run_demo(arguments: argparse.Namespace) -> int:
                 ledger=work / "measurements.jsonl",
                 tolerance=DEMO_TOLERANCE,
             )
-            return verify_and_print(demo_checkpoints(server), options, arguments)
+            outcomes = verified(demo_checkpoints(server), options, arguments)
+            print_outcomes(outcomes, options.tolerance, arguments)
+            return exit_code(outcomes)
     finally:
         if not arguments.keep:
             shutil.rmtree(work, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""What this machine can measure, found out before any time is spent: `zoo doctor`."""
+"""`zoo doctor`: what this machine can measure, and what is missing."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ import platform
 import shutil
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from ...evaluate.data.datasets import DatasetError, locate
 from ...reports.media import tabulate
 from ..console.exit_codes import ExitCode
@@ -17,6 +15,7 @@ from ..fetch import fetch_action
 from ..files import places
 from ..manifest import load_manifest
 from ..quantities import quantities
+from .shared import flags
 from .shared.answer import json_text, write
 
 if TYPE_CHECKING:
@@ -30,14 +29,21 @@ PACKAGES = (
 )  # fmt: skip
 
 
-def run_doctor(arguments: argparse.Namespace) -> int:
-    """`zoo doctor`: what this machine can measure."""
-    findings = examine(load_manifest(arguments.manifest), arguments.data_root)
-    write(json_text(findings) if arguments.json else doctor_text(findings))
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Whose rows, and where data sets lie."""
+    flags.add_manifest(parser)
+    flags.add_data_root(parser)
+    flags.add_json(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Look, and say it."""
+    findings = _examine(load_manifest(arguments.manifest), arguments.data_root)
+    write(json_text(findings) if arguments.json else _text(findings))
     return ExitCode.OK
 
 
-def examine(manifest: Manifest, data_root: Path | None) -> dict[str, Any]:
+def _examine(manifest: Manifest, data_root: Path | None) -> dict[str, Any]:
     """Everything the report says, as plain data."""
     return {
         "python": platform.python_version(),
@@ -59,6 +65,8 @@ def _version(package: str) -> str:
 
 
 def _devices() -> list[str]:
+    import torch
+
     cpu = f"cpu: {os.cpu_count()} cores, {torch.get_num_threads()} threads"
     if not torch.cuda.is_available():
         return [
@@ -69,6 +77,8 @@ def _devices() -> list[str]:
 
 
 def _gpu(index: int) -> str:
+    import torch
+
     properties = torch.cuda.get_device_properties(index)
     return (
         f"cuda:{index}: {properties.name}, {properties.total_memory // 2**20} MiB, "
@@ -105,7 +115,7 @@ def _claims(manifest: Manifest) -> dict[str, str]:
     return {", ".join(names): one.needs for one, names in metrics.items() if names}
 
 
-def doctor_text(findings: dict[str, Any]) -> str:
+def _text(findings: dict[str, Any]) -> str:
     """The findings for a person."""
     facts = [
         ("Python", findings["python"]),

@@ -1,13 +1,13 @@
-"""What `zoo memory` prints: foretold against published, the parts of a peak, and whether a card is large enough."""
+"""`zoo memory`: training memory, foretold on any machine; by default of every row that prints one."""
 
 from __future__ import annotations
 
+import argparse
 import textwrap
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ...evaluate.predict.device import DeviceError, resolve_device
 from ...reports import ledger
 from ...reports.media import tabulate
 from ...reports.metrics import METRICS
@@ -25,16 +25,16 @@ from ..measuring.training_memory import (
     difference_percent,
     foretell,
     predict,
-    run,
     run_record,
 )
+from ..measuring.training_memory import run as train
 from ..results.judging import verdict_on
+from .shared import flags
 from .shared.answer import CommandError, json_text, require_file_place, write
 from .shared.arguments import rows_that_print
 from .shared.progress import row_bar
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Sequence
 
     import torch
@@ -64,15 +64,58 @@ class MemoryRow(msgspec.Struct, frozen=True, kw_only=True):
     """On the published figure; not comparable for another set-up than the published one."""
 
 
-def run_memory(arguments: argparse.Namespace) -> int:
-    """`zoo memory`: foretold training memory, and measured where a device is asked for."""
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Which rows, trained how, and whether on a device as well."""
+    flags.add_selection(parser)
+    parser.add_argument(
+        "--batch", type=flags.count, metavar="N", help="images a device (default: as published)"
+    )
+    parser.add_argument(
+        "--crop", type=_size, metavar="HxW", help="height and width in pixels (default: as published)"
+    )
+    parser.add_argument("--classes", type=flags.count, metavar="N", help="classes (default: the data set's)")
+    parser.add_argument(
+        "--breakdown", action="store_true", help="the parts of each peak, as for a single row"
+    )
+    parser.add_argument(
+        "--fits", type=_gib, metavar="GIB", help="say whether a card of GIB GiB is large enough"
+    )
+    parser.add_argument("--measure", action="store_true", help="train two steps on the device as well")
+    parser.add_argument("--device", default="cuda", help="for --measure: cuda or cuda:N (default: cuda)")
+    flags.add_ledger(parser)
+    flags.add_quiet(parser, "no progress bar")
+    flags.add_json(parser)
+
+
+def _size(text: str) -> tuple[int, int]:
+    height, _, width = text.partition("x")
+    try:
+        return flags.count(height), flags.count(width)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(
+            f"expected height x width in pixels, such as 512x1024, found {flags.short(text)}"
+        ) from error
+
+
+def _gib(text: str) -> float:
+    try:
+        size = float(text)
+    except ValueError:
+        size = 0.0
+    if not 0 < size < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected the card's GiB, such as 24, found {text!r}")
+    return size
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Foretold training memory, and measured where a device is asked for."""
     rows = _memory_rows(rows_that_print(METRIC, arguments), arguments)
     if arguments.json:
-        write(json_text(memory_records(rows, fits_gib=arguments.fits)))
+        write(json_text([_record(row, arguments.fits) for row in rows]))
     else:
         parts = rows if arguments.breakdown or len(rows) == 1 else []
-        table = memory_table(rows, fits_gib=arguments.fits)
-        write("\n\n\n".join([table, *(breakdown_text(row) for row in parts)]))
+        table = _table(rows, fits_gib=arguments.fits)
+        write("\n\n\n".join([table, *(_breakdown_text(row) for row in parts)]))
     return of_verdicts(row.verdict for row in rows)
 
 
@@ -90,8 +133,6 @@ def _memory_rows(chosen: Sequence[Checkpoint], arguments: argparse.Namespace) ->
         raise CommandError(
             str(error), ExitCode.USAGE if device is None else ExitCode.CANNOT_MEASURE
         ) from error
-    except ledger.LedgerError as error:
-        raise CommandError(str(error), ExitCode.CANNOT_MEASURE) from error
     return rows
 
 
@@ -108,7 +149,7 @@ def _memory_row(checkpoint: Checkpoint, setup: Setup, device: torch.device | Non
         checkpoint=checkpoint,
         setup=setup.completed(checkpoint),
         prediction=prediction,
-        measured=None if device is None else run(checkpoint, setup, device),
+        measured=None if device is None else train(checkpoint, setup, device),
         verdict=verdict_on(checkpoint, claim, foretell(checkpoint, setup)),
     )
 
@@ -119,17 +160,16 @@ def _on_record(row: MemoryRow, device: torch.device) -> Measurement:
 
 def _training_device(arguments: argparse.Namespace) -> torch.device:
     require_file_place("--ledger", arguments.ledger)
-    try:
-        device = resolve_device(arguments.device)
-    except DeviceError as error:
-        raise CommandError(str(error), ExitCode.CANNOT_MEASURE) from error
+    from ...evaluate.predict.device import resolve_device
+
+    device = resolve_device(arguments.device)
     if device.type != "cuda":
         message = f"--device {arguments.device}: only a CUDA device counts its memory; leave --measure out to foretell it"
         raise CommandError(message, ExitCode.CANNOT_MEASURE)
     return device
 
 
-def memory_table(rows: Sequence[MemoryRow], *, fits_gib: float | None = None) -> str:
+def _table(rows: Sequence[MemoryRow], *, fits_gib: float | None = None) -> str:
     """One line a checkpoint and the notes below."""
     columns = [_facts(row) | _device_facts(row) | _card_facts(row, fits_gib) for row in rows]
     table = tabulate(
@@ -197,7 +237,7 @@ def _reasons(rows: Sequence[MemoryRow]) -> list[str]:
     )
 
 
-def breakdown_text(row: MemoryRow) -> str:
+def _breakdown_text(row: MemoryRow) -> str:
     """The parts of one row's peak in MiB, with their share, and what else is known of it."""
     prediction = row.prediction
     body = [
@@ -218,11 +258,6 @@ def breakdown_text(row: MemoryRow) -> str:
     ]
     heading = f"{row.checkpoint.id}, {row.setup.batch} x {_crop(row)}, {row.setup.classes} classes"
     return "\n\n".join([heading, table, "\n".join(lines)])
-
-
-def memory_records(rows: Sequence[MemoryRow], *, fits_gib: float | None = None) -> list[dict[str, Any]]:
-    """`zoo memory --json`: one object a checkpoint; `foretold`, `published` and `measured` in MiB / 1000."""
-    return [_record(row, fits_gib) for row in rows]
 
 
 def _record(row: MemoryRow, fits_gib: float | None) -> dict[str, Any]:

@@ -1,18 +1,18 @@
-"""`zoo predict`: label maps of one's own pictures."""
+"""`zoo predict`: label maps and overlays of your own pictures."""
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from ...evaluate.predict.device import DeviceError, numerics, resolve_device
-from ...models.load.weights import WeightsError
 from ..console.exit_codes import ExitCode
-from ..engines.own_pictures import PredictError, find_pictures, predict_pictures
 from ..fetch import fetch
+from ..files.named_files import named_path
 from ..manifest import load_manifest
+from .shared import flags
 from .shared.answer import CommandError, json_text, write
 from .shared.arguments import named_protocol
 from .shared.progress import byte_bar, picture_bar
@@ -25,30 +25,50 @@ if TYPE_CHECKING:
     from ..manifest import Checkpoint
 
 
-def run_predict(arguments: argparse.Namespace) -> int:
-    """`zoo predict ID IMAGE…`: label maps and overlays of one's own pictures."""
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """What to predict with, which pictures, and where their label maps go."""
+    parser.add_argument("id", metavar="ID", help="the checkpoint to predict with")
+    parser.add_argument(
+        "images", nargs="+", type=named_path, metavar="IMAGE", help="pictures, or folders of them"
+    )
+    parser.add_argument(
+        "--out",
+        type=named_path,
+        default=Path("predictions"),
+        metavar="DIR",
+        help="DIR/ID/labels and DIR/ID/overlays are written (default: predictions)",
+    )
+    flags.add_protocol(parser, "predict by another protocol than the one of the published mIoU")
+    flags.add_device(parser)
+    flags.add_precision(parser)
+    flags.add_offline(parser)
+    flags.add_quiet(parser)
+    flags.add_manifest(parser)
+    flags.add_json(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """A label map and an overlay of each picture; one that cannot be read does not stop the others."""
+    from ...evaluate.predict.device import numerics, resolve_device
+    from ..engines.own_pictures import PredictError, find_pictures, predict_pictures
+
     row = load_manifest(arguments.manifest)[arguments.id]
     protocol = named_protocol(arguments) or row.protocol("miou")
     try:
         pictures = find_pictures(arguments.images, arguments.out / row.id)
-        device = resolve_device(arguments.device)
     except PredictError as error:
-        raise CommandError(str(error), ExitCode.USAGE) from error
-    except DeviceError as error:
-        raise CommandError(str(error), ExitCode.CANNOT_MEASURE) from error
+        raise CommandError(str(error)) from error
+    device = resolve_device(arguments.device)
     model = _loaded(row, arguments).to(device)
     done = []
-    try:
-        with numerics(arguments.precision):
-            made = predict_pictures(model, pictures, row.dataset_spec, protocol, arguments.out / row.id)
-            for prediction in picture_bar(made, total=len(pictures), quiet=arguments.quiet):
-                done.append(prediction)
-                if prediction.fault:
-                    print(f"zoo: {prediction.fault}", file=sys.stderr)
-                elif not arguments.json:
-                    write(f"{prediction.image}: {prediction.labels}, {prediction.overlay}")
-    except PredictError as error:
-        raise CommandError(str(error), ExitCode.CANNOT_MEASURE) from error
+    with numerics(arguments.precision):
+        made = predict_pictures(model, pictures, row.dataset_spec, protocol, arguments.out / row.id)
+        for prediction in picture_bar(made, total=len(pictures), quiet=arguments.quiet):
+            done.append(prediction)
+            if prediction.fault:
+                print(f"zoo: {prediction.fault}", file=sys.stderr)
+            elif not arguments.json:
+                write(f"{prediction.image}: {prediction.labels}, {prediction.overlay}")
     if arguments.json:
         write(json_text([msgspec.to_builtins(prediction) for prediction in done]))
     return ExitCode.CANNOT_MEASURE if any(prediction.fault for prediction in done) else ExitCode.OK
@@ -58,7 +78,4 @@ def _loaded(row: Checkpoint, arguments: argparse.Namespace) -> nn.Module:
     """The row's model with its published weights, fetched where they are not in the cache."""
     with byte_bar(row.id, quiet=arguments.quiet) as progress:
         path = fetch(row, offline=arguments.offline or None, progress=progress)
-    try:
-        return row.load(path)
-    except WeightsError as error:
-        raise CommandError(str(error), ExitCode.INTEGRITY) from error
+    return row.load(path)

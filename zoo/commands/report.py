@@ -1,4 +1,4 @@
-"""`zoo report`: the tables again from what is on record."""
+"""`zoo report`: print the tables again from the ledger."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import shlex
 import sys
 from typing import TYPE_CHECKING
 
-from ...evaluate.evidence import EvidenceError, EvidenceStore
 from ...evaluate.regular_files import read_text
 from ...reports.records import format_records
 from ...reports.verdict import Status
 from ..console.exit_codes import ExitCode
+from ..files.named_files import named_file
 from ..manifest import load_manifest
 from ..results.answers import Answers, answering, definition_records, judge_ledger, report_row
 from ..results.background import background
 from ..results.difference import short_difference
+from .shared import flags
 from .shared.answer import CommandError, fail, write, write_out
-from .shared.arguments import format_name, recorded, selected, warn_of_strangers
-from .shared.flags import DEFAULT_LEDGER
-from .shared.tables import print_tables, tables_text
+from .shared.arguments import recorded, selected, warn_of_strangers
+from .shared.tables import add_tables, format_name, print_tables, tables_text
 
 if TYPE_CHECKING:
     import argparse
@@ -30,10 +30,43 @@ if TYPE_CHECKING:
     from ..measuring.measurement import Measurement
 
 
-def run_report(arguments: argparse.Namespace) -> int:
-    """`zoo report`: the tables again from the ledger or from stored counts, without measuring."""
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Which rows, from which measurements, as what."""
+    flags.add_selection(parser)
+    parser.add_argument(
+        "--definitions",
+        action="store_true",
+        help="print what other libraries' definitions of mIoU make of the same counts",
+    )
+    parser.add_argument(
+        "--check",
+        type=named_file,
+        metavar="FILE",
+        help="write nothing; exit 1 with the difference where FILE is not what --out would write",
+    )
+    parser.add_argument(
+        "--pictures",
+        type=flags.count,
+        metavar="N",
+        help="html: N images of each measured row, where weights and data are at hand",
+    )
+    flags.add_data_root(parser)
+    flags.add_device(parser)
+    parser.add_argument(
+        "--evidence",
+        type=named_file,
+        metavar="FILE",
+        help="compute the numbers from stored counts, not the ledger",
+    )
+    flags.add_ledger(parser)
+    flags.add_tolerance(parser)
+    add_tables(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """The tables from the ledger or from stored counts, without measuring."""
     if arguments.check and arguments.out:
-        raise CommandError("--check FILE writes nothing, --out FILE writes: give one of them", ExitCode.USAGE)
+        raise CommandError("--check FILE writes nothing, --out FILE writes: give one of them")
     format_name(arguments)  # a wrong one is told before anything is read or predicted
     chosen = selected(arguments)
     records = _from_evidence(arguments.evidence) if arguments.evidence else recorded(arguments.ledger)
@@ -50,13 +83,9 @@ def run_report(arguments: argparse.Namespace) -> int:
         return _check_file(tables_text(rows, about, arguments), arguments.check)
     print_tables(rows, about, arguments)
     refuted = any(verdict.status is Status.REFUTED for row in rows for verdict in row.verdicts)
-    return (
-        ExitCode.REFUTED
-        if refuted
-        else ExitCode.CANNOT_MEASURE
-        if arguments.pictures and not pictures
-        else ExitCode.OK
-    )
+    if refuted:
+        return ExitCode.REFUTED
+    return ExitCode.CANNOT_MEASURE if arguments.pictures and not pictures else ExitCode.OK
 
 
 def _note(arguments: argparse.Namespace) -> str:
@@ -66,7 +95,7 @@ def _note(arguments: argparse.Namespace) -> str:
     words += ["--manifest", arguments.manifest.name] if arguments.manifest else []
     if arguments.evidence:
         words += ["--evidence", arguments.evidence.name]
-    elif arguments.ledger.name != DEFAULT_LEDGER.name:
+    elif arguments.ledger.name != flags.DEFAULT_LEDGER.name:
         words += ["--ledger", arguments.ledger.name]
     words += ["--tolerance", f"{arguments.tolerance.reproduced:g}"] if arguments.tolerance else []
     words += ["--pictures", str(arguments.pictures)] if arguments.pictures else []
@@ -78,19 +107,37 @@ def _note(arguments: argparse.Namespace) -> str:
 def _pictures(
     chosen: Iterable[Checkpoint], measured: Iterable[Measurement], arguments: argparse.Namespace
 ) -> list[Scene]:
-    from .scenes import made_scenes  # noqa: PLC0415  (torch: tables alone do without)
+    """`--pictures`: a few images of every row whose mIoU was measured, predicted on the spot."""
+    from ...evaluate.predict.device import resolve_device
+    from ..results.pictures import scenes
 
-    return made_scenes(chosen, measured, arguments)
+    if format_name(arguments) != "html":
+        raise CommandError("--pictures belongs to --format html")
+    names = {record.checkpoint for record in measured if record.metric == "miou"}
+    device = resolve_device(arguments.device)
+    rows = [checkpoint for checkpoint in chosen if checkpoint.id in names]
+    found = list(scenes(rows, arguments.pictures, arguments.data_root, device))
+    absences = (
+        [one for one in found if isinstance(one, str)]
+        if rows
+        else ["no pictures: no row has a measured mIoU"]
+    )
+    if absences and arguments.check:
+        raise CommandError(
+            f"--check {arguments.check}: cannot be compared for want of its pictures: {absences[0]}",
+            ExitCode.CANNOT_MEASURE,
+        )
+    for absence in absences:
+        print(f"zoo: warning: {absence}", file=sys.stderr)
+    return [one for one in found if not isinstance(one, str)]
 
 
 def _from_evidence(path: Path) -> list[Measurement]:
-    from ..results.recount import finished  # noqa: PLC0415  (torch)
+    from ...evaluate.evidence import EvidenceStore
+    from ..results.recount import finished
 
-    try:
-        with EvidenceStore(path, read_only=True) as store:
-            found = list(finished(store))
-    except EvidenceError as error:
-        raise CommandError(str(error), ExitCode.CANNOT_MEASURE) from error
+    with EvidenceStore(path, read_only=True) as store:
+        found = list(finished(store))
     for absence in found:
         if isinstance(absence, str):
             print(f"zoo: warning: {path}: {absence}", file=sys.stderr)
@@ -99,7 +146,7 @@ def _from_evidence(path: Path) -> list[Measurement]:
 
 def _print_definitions(chosen: Iterable[Checkpoint], answers: Answers, arguments: argparse.Namespace) -> int:
     if format_name(arguments) in {"html", "junit"}:
-        raise CommandError("--definitions is a plain table: --format text, md, csv or json", ExitCode.USAGE)
+        raise CommandError("--definitions is a plain table: --format text, md, csv or json")
     records = definition_records(chosen, answers)
     if not records:
         raise CommandError(
@@ -116,8 +163,7 @@ def _check_file(text: str, path: Path) -> int:
         found = read_text(path)
     except OSError as error:
         raise CommandError(
-            f"--check {path}: cannot read it: {error.strerror or error}; zoo report --out {path} writes it",
-            ExitCode.USAGE,
+            f"--check {path}: cannot read it: {error.strerror or error}; zoo report --out {path} writes it"
         ) from error
     difference = short_difference(found, text.rstrip("\n") + "\n")
     if not difference:

@@ -1,4 +1,4 @@
-"""What `zoo list` and `zoo show` print: the manifest for people and for programs."""
+"""`zoo show`: everything known of a checkpoint: claims, protocols, links."""
 
 from __future__ import annotations
 
@@ -8,102 +8,55 @@ import msgspec
 
 from ...reports.media import tabulate
 from ...reports.metrics import METRICS
-from ..files.urls import shown_url
+from ..console.exit_codes import ExitCode
+from .shared import flags
+from .shared.answer import json_text, write
+from .shared.arguments import selected
+from .shared.rows import by, row_record, shown_urls
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    import argparse
 
     from ...evaluate.data.datasets import DatasetSpec
     from ...evaluate.protocol import EvalProtocol
     from ..manifest import Checkpoint, Claim, Cost
 
-NOT_PUBLISHED = "–"
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Which rows, and whether their protocols in place of them."""
+    flags.add_selection(parser)
+    flags.add_json(parser)
+    parser.add_argument("--protocol", action="store_true", help="print the test protocols in words")
 
 
-def list_table(checkpoints: Iterable[Checkpoint]) -> str:
-    """One line a checkpoint with its published numbers as printed."""
-    rows = list(checkpoints)
-    metrics = [metric for metric in METRICS if any(_printed(row, metric) for row in rows)]
-    header = ["id", "dataset", "backbone", "crop", *(METRICS[metric].title for metric in metrics)]
-    body = [
-        [
-            row.id,
-            row.dataset,
-            row.backbone,
-            _by(row.crop),
-            *(_printed(row, metric) or NOT_PUBLISHED for metric in metrics),
-        ]
-        for row in rows
-    ]
-    return tabulate(body, header, disable_numparse=True, colalign=("left",) * 4 + ("right",) * len(metrics))
+def run(arguments: argparse.Namespace) -> int:
+    """Facts, or protocols in words."""
+    chosen = selected(arguments)
+    if arguments.json:
+        write(json_text([_whole_record(row) for row in chosen]))
+    elif arguments.protocol:
+        protocols = [row.protocol(claim.metric) for row in chosen for claim in row.claims if claim.protocol]
+        write("\n\n".join(_protocol_text(protocol) for protocol in dict.fromkeys(protocols)))
+    else:
+        write("\n\n\n".join(_text(checkpoint) for checkpoint in chosen))
+    return ExitCode.OK
 
 
-def _printed(checkpoint: Checkpoint, metric: str) -> str:
-    """The first printed figure of a metric; a revised one is marked, and `zoo show` tells both."""
-    printed = [claim.printed for claim in checkpoint.claims if claim.metric == metric and claim.printed]
-    return printed[0] + ("*" if len(printed) > 1 else "") if printed else ""
-
-
-def _by(size: tuple[int, int]) -> str:
-    return f"{size[0]}x{size[1]}"
-
-
-def list_records(checkpoints: Iterable[Checkpoint]) -> list[dict[str, Any]]:
-    """`zoo list --json`: one object a checkpoint; `value` is the figure as printed, null where there is none."""
-    return [_record(checkpoint) for checkpoint in checkpoints]
-
-
-def _record(checkpoint: Checkpoint) -> dict[str, Any]:
-    return {
-        "id": checkpoint.id,
-        "aliases": list(checkpoint.aliases),
-        "publisher": checkpoint.publisher,
-        "method": checkpoint.method,
-        "backbone": checkpoint.backbone,
-        "dataset": checkpoint.dataset,
-        "crop": list(checkpoint.crop),
-        "schedule": checkpoint.schedule,
-        "parameters": checkpoint.parameters,
-        "cost": msgspec.to_builtins(checkpoint.cost),
-        "weights": msgspec.to_builtins(checkpoint.weights) | {"urls": _shown(checkpoint.weights.urls)},
-        "log_urls": _shown(checkpoint.log_urls),
-        "config_urls": _shown(checkpoint.config_urls),
-        "claims": [_claim_record(claim) for claim in checkpoint.claims],
+def _whole_record(row: Checkpoint) -> dict[str, Any]:
+    """The list's object with architecture, training and whole protocols."""
+    protocols = {
+        claim.metric: msgspec.to_builtins(row.protocol(claim.metric))
+        for claim in row.claims
+        if claim.protocol
+    }
+    return row_record(row) | {
+        "architecture": msgspec.to_builtins(row.architecture),
+        "training": msgspec.to_builtins(row.training),
+        "protocols": protocols,
     }
 
 
-def _shown(urls: Iterable[str]) -> list[str]:
-    return [shown_url(url) for url in urls]
-
-
-def _claim_record(claim: Claim) -> dict[str, Any]:
-    fields = msgspec.to_builtins(claim)
-    record = {
-        "metric": fields.pop("metric"),
-        "value": fields.pop("printed"),
-        "protocol": fields.pop("protocol", None),
-    }
-    return record | {key: value for key, value in fields.items() if value not in (None, "", [], {})}
-
-
-def show_records(checkpoints: Iterable[Checkpoint]) -> list[dict[str, Any]]:
-    """`zoo show --json`: the list's objects with architecture, training and whole protocols."""
-    return [
-        _record(checkpoint)
-        | {
-            "architecture": msgspec.to_builtins(checkpoint.architecture),
-            "training": msgspec.to_builtins(checkpoint.training),
-            "protocols": {
-                claim.metric: msgspec.to_builtins(checkpoint.protocol(claim.metric))
-                for claim in checkpoint.claims
-                if claim.protocol
-            },
-        }
-        for checkpoint in checkpoints
-    ]
-
-
-def show_text(checkpoint: Checkpoint) -> str:
+def _text(checkpoint: Checkpoint) -> str:
     """Everything the manifest knows of one checkpoint, for a person."""
     facts = [
         ("also called", ", ".join(checkpoint.aliases)),
@@ -112,11 +65,11 @@ def show_text(checkpoint: Checkpoint) -> str:
         ("parameters", f"{checkpoint.parameters:,}" if checkpoint.parameters else ""),
         ("cost", _cost_text(checkpoint.cost)),
         ("data set", _dataset_text(checkpoint.dataset_spec)),
-        ("trained", f"crop {_by(checkpoint.crop)}, schedule {checkpoint.schedule}"),
-        ("weights", "\n".join(_shown(checkpoint.weights.urls))),
+        ("trained", f"crop {by(checkpoint.crop)}, schedule {checkpoint.schedule}"),
+        ("weights", "\n".join(shown_urls(checkpoint.weights.urls))),
         ("hash", _hash_text(checkpoint)),
-        ("log", "\n".join(_shown(checkpoint.log_urls))),
-        ("config", "\n".join(_shown(checkpoint.config_urls))),
+        ("log", "\n".join(shown_urls(checkpoint.log_urls))),
+        ("config", "\n".join(shown_urls(checkpoint.config_urls))),
     ]
     table = tabulate([(name, text) for name, text in facts if text], tablefmt="plain", disable_numparse=True)
     header = ["claim", "printed", "protocol", "source", "note"]
@@ -136,7 +89,7 @@ def _dataset_text(spec: DatasetSpec) -> str:
 def _cost_text(cost: Cost | None) -> str:
     if cost is None:
         return ""
-    size = f"one float32 forward pass on {_by(cost.size)} (h x w)"
+    size = f"one float32 forward pass on {by(cost.size)} (h x w)"
     return (
         f"{cost.gflops:,.1f} GFLOPs, {cost.peak_activations_mib:,.0f} MiB of live activations at most: {size}"
     )
@@ -164,7 +117,7 @@ def _claim_row(claim: Claim) -> list[str]:
     ]
 
 
-def protocol_text(protocol: EvalProtocol) -> str:
+def _protocol_text(protocol: EvalProtocol) -> str:
     """A protocol in words, one step a line, with its digest."""
     size = "the image's own size" if protocol.base_scale is None else _scale_text(protocol)
     kinds = {
@@ -187,7 +140,7 @@ def protocol_text(protocol: EvalProtocol) -> str:
         ("swap on flip", ", ".join(f"{a}<->{b}" for a, b in protocol.flip_pairs)),
         (
             "window",
-            "whole image" if window is None else f"{_by(window.crop)} (h x w), stride {_by(window.stride)}",
+            "whole image" if window is None else f"{by(window.crop)} (h x w), stride {by(window.stride)}",
         ),
         ("upsampling", f"{protocol.upsampling}, bilinear, align_corners={protocol.align_corners}"),
         (

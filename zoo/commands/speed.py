@@ -1,4 +1,4 @@
-"""What `zoo speed` prints: times, verdicts, and what the column's shape says."""
+"""`zoo speed`: images a second by the publisher's protocol; by default of every row that prints it."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ...evaluate.predict.device import DeviceError
 from ...reports import ledger
 from ...reports.media import tabulate
 from ...reports.table import WIDTH
 from ..console.exit_codes import ExitCode, of_verdicts
-from ..measuring.speed import NoSpeed, SpeedOptions, sweep, time_row
 from ..quantities.fps import METRIC, SHAPE_NOTE, with_shape
 from ..results.judging import verdict_on
-from .shared.answer import CommandError, json_text, require_file_place, write
+from .shared import flags
+from .shared.answer import json_text, require_file_place, write
 from .shared.arguments import rows_that_print
 from .shared.progress import timing_bar
 
@@ -31,8 +30,38 @@ if TYPE_CHECKING:
 ABSENT = "–"
 
 
-def run_speed(arguments: argparse.Namespace) -> int:
-    """`zoo speed`: images a second by the publisher's protocol, or by another one of its own name."""
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Which rows, timed how, and where times are recorded."""
+    flags.add_selection(parser)
+    parser.add_argument("--device", default="cuda", help="cpu, cuda or cuda:N (default: cuda)")
+    flags.add_data_root(parser)
+    parser.add_argument(
+        "--limit",
+        type=flags.count,
+        metavar="N",
+        help="time only N images, which is no published figure's protocol",
+    )
+    flags.add_precisions(parser)
+    parser.add_argument("--compile", action="store_true", help="torch.compile: a measurement of its own")
+    parser.add_argument(
+        "--channels-last", action="store_true", help="memory format: a measurement of its own"
+    )
+    batches = parser.add_mutually_exclusive_group()
+    batches.add_argument(
+        "--batch",
+        type=flags.count,
+        default=1,
+        metavar="N",
+        help="images at once, halved while memory is short: a measurement of its own",
+    )
+    batches.add_argument("--sweep", action="store_true", help="batch 1, 2, 4, ... while memory lasts")
+    flags.add_ledger(parser)
+    flags.add_json(parser)
+    flags.add_quiet(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Images a second by the publisher's protocol, or by another one of its own name."""
     chosen = {row.id: row for row in rows_that_print(METRIC, arguments)}
     require_file_place("--ledger", arguments.ledger)
     runs = _speed_runs(chosen.values(), arguments)
@@ -46,12 +75,14 @@ def run_speed(arguments: argparse.Namespace) -> int:
     ]
     told, shapes = with_shape(judged)
     verdicts = {verdict.checkpoint: verdict for verdict in told}
-    write(json_text(speed_records(runs, verdicts)) if arguments.json else speed_table(runs, verdicts, shapes))
+    write(json_text(_records(runs, verdicts)) if arguments.json else _table(runs, verdicts, shapes))
     return of_verdicts(told) if told else ExitCode.OK
 
 
 def _speed_runs(rows: Iterable[Checkpoint], arguments: argparse.Namespace) -> list[SpeedRun]:
     """Every row's runs, each on record before the next one begins."""
+    from ..measuring.speed import SpeedOptions, sweep, time_row
+
     options = SpeedOptions(
         device=arguments.device,
         data_root=arguments.data_root,
@@ -62,20 +93,15 @@ def _speed_runs(rows: Iterable[Checkpoint], arguments: argparse.Namespace) -> li
         limit=arguments.limit,
     )
     runs: list[SpeedRun] = []
-    try:
-        for row in rows:
-            series = sweep(row, options) if arguments.sweep else [time_row(row, options)]
-            for steps in series:
-                runs.append(timing_bar(steps, row.id, quiet=arguments.quiet))
-                ledger.append(arguments.ledger, runs[-1].measurement)
-    except (DeviceError, NoSpeed, ledger.LedgerError) as error:
-        raise CommandError(str(error), ExitCode.CANNOT_MEASURE) from error
+    for row in rows:
+        series = sweep(row, options) if arguments.sweep else [time_row(row, options)]
+        for steps in series:
+            runs.append(timing_bar(steps, row.id, quiet=arguments.quiet))
+            ledger.append(arguments.ledger, runs[-1].measurement)
     return runs
 
 
-def speed_table(
-    runs: Sequence[SpeedRun], verdicts: Mapping[str, Verdict], shapes: Mapping[str, Shape]
-) -> str:
+def _table(runs: Sequence[SpeedRun], verdicts: Mapping[str, Verdict], shapes: Mapping[str, Shape]) -> str:
     """One line a run and the notes below."""
     lines = [_line(run, _verdict_of(run, verdicts)) for run in runs]
     table = tabulate(
@@ -128,7 +154,7 @@ def _warnings(runs: Sequence[SpeedRun]) -> list[str]:
     return [f"warning: {run.measurement.checkpoint}: {text}" for run in runs for text in run.warnings]
 
 
-def speed_records(runs: Sequence[SpeedRun], verdicts: Mapping[str, Verdict]) -> list[dict[str, Any]]:
+def _records(runs: Sequence[SpeedRun], verdicts: Mapping[str, Verdict]) -> list[dict[str, Any]]:
     """`--json`: every run with its raw times, settings, warnings and verdict."""
     return [
         {

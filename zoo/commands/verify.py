@@ -1,49 +1,153 @@
-"""`zoo verify`: verdicts on the chosen claims, as tables, against a stored state where one is named."""
+"""`zoo verify`: measure by the published protocols and judge the claims."""
 
 from __future__ import annotations
 
+import argparse
 import sys
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from ...evaluate.accuracy import Loading
 from ...evaluate.data.datasets import DatasetError, locate
-from ...evaluate.evidence import EvidenceError
-from ...evaluate.predict.device import DeviceError
-from ...reports.ledger import LedgerError
 from ...reports.media import tabulate
+from ...reports.metrics import METRICS
 from ..console.exit_codes import ExitCode
-from ..console.signals import exit_code as interrupt_exit_code
-from ..engines import EngineError
 from ..fetch import fetch_action
-from ..files import places
+from ..files.named_files import named_file
 from ..manifest import load_manifest
-from ..results.answers import report_row
-from ..results.background import background
+from ..manifest.folder_rows import on_folder
 from ..results.baseline import BaselineError, State, differences_text, read_saved, read_state, write_state
-from ..results.judging import told_across
-from ..runs.regression import Run, announce, differences_of, exit_code, updated_state, with_changes
-from ..verify import Options, verify
-from ..verify import exit_code as verdicts_exit_code
-from .data import DataMisfit, on_folder
+from .shared import flags
 from .shared.answer import CommandError, require_file_place, write
-from .shared.arguments import format_name, named_protocol, only_one, selected
-from .shared.progress import Bars
-from .shared.tables import print_tables
+from .shared.arguments import named_protocol, only_one, selected
+from .shared.tables import add_tables, format_name
+from .shared.verifying import measuring_options, print_outcomes, verified
 
 if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from pathlib import Path
 
-    from ...reports.background import Background
-    from ...reports.tolerance import Tolerance
     from ..manifest import Checkpoint
     from ..results.baseline import Update
-    from ..verify import Outcome
+    from ..runs.regression import Run
 
 
-def run_verify(arguments: argparse.Namespace) -> int:
-    """`zoo verify`: verdicts for the chosen claims."""
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Which claims, measured how and in which parts, told how, against which stored state."""
+    flags.add_selection(parser)
+    flags.add_offline(parser)
+    flags.add_dry_run(parser)
+    _add_weights_file(parser)
+    _add_measuring(parser)
+    _add_parts(parser)
+    add_tables(parser)
+    _add_baseline(parser)
+    flags.add_talk(parser)
+
+
+def _add_weights_file(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--file",
+        type=named_file,
+        metavar="FILE",
+        help="the chosen ID's weights, wherever they lie (default: the cache's)",
+    )
+
+
+def _add_measuring(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--metric", action="append", default=[], choices=list(METRICS), help="judge only this claim"
+    )
+    flags.add_protocol(command, "measure under another protocol of the manifest")
+    flags.add_device(command)
+    flags.add_precisions(command)
+    _add_loading(command)
+    flags.add_data_root(command)
+    flags.add_folder(command)
+    flags.add_places(command)
+    flags.add_tolerance(command)
+
+
+def _add_loading(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--workers",
+        type=flags.whole_number,
+        metavar="N",
+        help="images at once on the CPU, each on its share of the cores (default: up to 4), "
+        "or threads that make images ready for a GPU (default: 2); 0: one after the other",
+    )
+    command.add_argument(
+        "--batch",
+        type=flags.count,
+        default=1,
+        metavar="N",
+        help="windows, mirrored views and images of one size that run at once (default: 1, as published; "
+        "more may change last bits)",
+    )
+    command.add_argument(
+        "--kernel",
+        default="tiles",
+        choices=["tiles", "triton"],
+        help="what makes label maps (default: tiles); triton: one kernel on a CUDA device, which no GPU has run yet",
+    )
+
+
+def _add_parts(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--limit",
+        type=flags.count,
+        metavar="N",
+        help="the pinned subset of N images; never called a reproduction",
+    )
+    command.add_argument(
+        "--shard", type=_shard, metavar="I/N", help="predict only the I-th of N slices of the images"
+    )
+    command.add_argument(
+        "--until-sure",
+        action="store_true",
+        help="stop a claim once no prediction of its remaining images can change its verdict",
+    )
+    command.add_argument(
+        "--engine", default="local", choices=["local", "ray"], help="where to predict (default: local)"
+    )
+    command.add_argument(
+        "--address",
+        default="",
+        metavar="HOST:PORT",
+        help="a Ray cluster, or auto for this node's (default: one of this machine's cores and GPUs)",
+    )
+
+
+def _add_baseline(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--baseline",
+        type=named_file,
+        metavar="FILE",
+        help="count only what changed since FILE, a ledger or a saved baseline: exit 1 worse, 6 gone, 3 lost",
+    )
+    command.add_argument(
+        "--save-baseline",
+        type=named_file,
+        metavar="FILE",
+        help="write what the claims are today, for --baseline",
+    )
+
+
+def _shard(text: str) -> tuple[int, int]:
+    index, _, number = text.partition("/")
+    try:
+        shard = flags.count(index), flags.count(number)
+    except argparse.ArgumentTypeError:
+        shard = 1, 0
+    if shard[0] > shard[1]:
+        raise argparse.ArgumentTypeError(
+            f"expected I/N with I from 1 to N, such as 2/4, found {flags.short(text)}"
+        )
+    return shard
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Verdicts for the chosen claims."""
+    from ..runs.regression import Run
+
     chosen = _on_folder(selected(arguments), arguments) if arguments.folder else selected(arguments)
     if arguments.dry_run:
         return _plan(chosen, arguments)
@@ -71,8 +175,8 @@ def run_verify(arguments: argparse.Namespace) -> int:
         address=arguments.address,
     )
     states = _stored_states(arguments)  # read first: one may be the very ledger that grows
-    run = Run(
-        outcomes=tuple(_verified(chosen, options, arguments)),
+    done = Run(
+        outcomes=tuple(verified(chosen, options, arguments)),
         manifest=load_manifest(arguments.manifest),
         chosen=frozenset(checkpoint.id for checkpoint in chosen),
         everything=not (arguments.ids or arguments.where),
@@ -80,58 +184,31 @@ def run_verify(arguments: argparse.Namespace) -> int:
         options=options,
         stored=states.baseline,
     )
-    return _compared(run, states.saved, arguments)
+    return _compared(done, states.saved, arguments)
 
 
 def _on_folder(chosen: Iterable[Checkpoint], arguments: argparse.Namespace) -> list[Checkpoint]:
     """The chosen rows with the user's folder in place of their data set, which becomes the data root."""
-    try:
-        rows = on_folder(chosen, arguments.folder)
-    except DataMisfit as error:
-        raise CommandError(str(error), ExitCode.USAGE) from error
-    except DatasetError as error:
-        raise CommandError(str(error), ExitCode.CANNOT_MEASURE) from error
+    rows = on_folder(chosen, arguments.folder)
     arguments.data_root = arguments.folder
     return rows
-
-
-def measuring_options(arguments: argparse.Namespace, **claims: Any) -> Options:
-    """Where and how to measure, as the flags say; `claims` are options about which claims and how to judge."""
-    return Options(
-        device=arguments.device,
-        precision=arguments.precision,
-        loading=_loading(arguments),
-        data_root=arguments.data_root,
-        offline=arguments.offline or None,
-        evidence=arguments.evidence or places.zoo_home() / "evidence.sqlite",
-        ledger=arguments.ledger,
-        **claims,
-    )
-
-
-def _loading(arguments: argparse.Namespace) -> Loading:
-    """How images reach the network; commands without the flags take what `verify` does."""
-    named = {name: getattr(arguments, name, None) for name in ("workers", "batch", "kernel")}
-    return Loading(**{name: value for name, value in named.items() if value is not None})
 
 
 def _require_parts_that_go_together(arguments: argparse.Namespace) -> None:
     if arguments.until_sure and (arguments.limit or arguments.shard or arguments.folder):
         raise CommandError(
-            "--until-sure judges a claim from all the images of its data set; leave out --limit, --shard and --folder",
-            ExitCode.USAGE,
+            "--until-sure judges a claim from all the images of its data set; leave out --limit, --shard and --folder"
         )
     of_its_own = arguments.limit or arguments.folder or arguments.protocol or arguments.precision != "fp32"
     if arguments.save_baseline and of_its_own:
         raise CommandError(
             "--save-baseline keeps what the claims are, and this measures something else; leave out --limit, --folder, "
-            "--protocol and --precision",
-            ExitCode.USAGE,
+            "--protocol and --precision"
         )
     if arguments.file and arguments.engine == "ray":
-        raise CommandError("--engine ray: nodes fetch weights themselves; leave --file out", ExitCode.USAGE)
+        raise CommandError("--engine ray: nodes fetch weights themselves; leave --file out")
     if arguments.address and arguments.engine != "ray":
-        raise CommandError("--address is a Ray cluster's; add --engine ray", ExitCode.USAGE)
+        raise CommandError("--address is a Ray cluster's; add --engine ray")
 
 
 def _require_metrics(chosen: Iterable[Checkpoint], metrics: Iterable[str]) -> None:
@@ -155,65 +232,6 @@ def _plan(chosen: Iterable[Checkpoint], arguments: argparse.Namespace) -> int:
     return ExitCode.OK
 
 
-def verify_and_print(chosen: Iterable[Checkpoint], options: Options, arguments: argparse.Namespace) -> int:
-    """Measure, print the tables, and give the exit code that the verdicts stand for."""
-    outcomes = _verified(chosen, options, arguments)
-    _print_outcomes(outcomes, options.tolerance, arguments)
-    return verdicts_exit_code(outcomes)
-
-
-def _verified(chosen: Iterable[Checkpoint], options: Options, arguments: argparse.Namespace) -> list[Outcome]:
-    """Every outcome; where the run ends early, what was known by then is printed."""
-    outcomes, bars, is_whole = [], Bars(quiet=arguments.quiet), False
-    try:
-        for outcome in verify(chosen, options, bars):
-            _say_as_it_comes(outcome, arguments)
-            outcomes.append(outcome)
-        is_whole = True
-    except KeyboardInterrupt as interrupt:
-        message = _interrupted(bars.counted, options, arguments)
-        raise CommandError(message, interrupt_exit_code(interrupt)) from None
-    except (DeviceError, EngineError, EvidenceError, LedgerError) as error:
-        raise CommandError(str(error), ExitCode.CANNOT_MEASURE) from error
-    finally:
-        if outcomes and not is_whole:
-            _print_outcomes(outcomes, options.tolerance, arguments)
-    return outcomes
-
-
-def _say_as_it_comes(outcome: Outcome, arguments: argparse.Namespace) -> None:
-    if arguments.verbose:
-        verdict = outcome.verdict
-        found = f" {verdict.measured:.2f}" if verdict.measured is not None else ""
-        print(f"{verdict.checkpoint} {verdict.metric}:{found} {verdict.status.value}", file=sys.stderr)
-
-
-def _interrupted(counted: int, options: Options, arguments: argparse.Namespace) -> str:
-    """What Ctrl-C leaves behind, and how to go on."""
-    if arguments.command == "demo" and not arguments.keep:
-        return "interrupted; nothing is kept, zoo demo --keep DIR would go on where it stopped"
-    images = f"{counted} image{'s' if counted != 1 else ''}"
-    return f"interrupted; the counts of {images} of this run are kept in {options.evidence}: run the same command to go on"
-
-
-def _print_outcomes(
-    outcomes: list[Outcome],
-    tolerance: Tolerance | None,
-    arguments: argparse.Namespace,
-    told: Callable[[Background], Background] = lambda about: about,
-) -> None:
-    """The tables, with what `told` has to add to them."""
-    rows = {outcome.checkpoint.id: outcome.checkpoint for outcome in outcomes}
-    judged = told_across([(one.checkpoint, one.claim, one.measurement, one.verdict) for one in outcomes])
-    verdicts = {name: [verdict for row, _, _, verdict in judged if row.id == name] for name in rows}
-    measured = {id(o.measurement): o.measurement for o in outcomes if o.measurement is not None}
-    print_tables(
-        [report_row(row, verdicts[name]) for name, row in rows.items()],
-        told(background(list(rows.values()), measured.values(), tolerance)),
-        arguments,
-    )
-
-
 class StoredStates(NamedTuple):
     """What was stored before this run."""
 
@@ -232,17 +250,19 @@ def _stored_states(arguments: argparse.Namespace) -> StoredStates:
         flag = "--save-baseline"
         saved = read_saved(arguments.save_baseline, manifest) if arguments.save_baseline else None
     except BaselineError as error:
-        raise CommandError(f"{flag} {error}", ExitCode.USAGE) from error
+        raise CommandError(f"{flag} {error}") from error
     return StoredStates(baseline, saved or baseline)
 
 
 def _compared(run: Run, saved: State | None, arguments: argparse.Namespace) -> int:
     """The exit code: what changed since the stored state counts where there is one, else the verdicts."""
+    from ..runs.regression import announce, differences_of, exit_code, updated_state, with_changes
+
     outcomes, differences = list(run.outcomes), None
     try:
         differences = differences_of(run)
     finally:  # it may measure once more, and that may be interrupted
-        _print_outcomes(
+        print_outcomes(
             outcomes,
             run.options.tolerance,
             arguments,
@@ -262,6 +282,6 @@ def _save(update: Update, path: Path) -> None:
     try:
         write_state(path, update.state)
     except BaselineError as error:
-        raise CommandError(f"--save-baseline {error}", ExitCode.USAGE) from error
+        raise CommandError(f"--save-baseline {error}") from error
     if update.text():
         print(f"zoo: {path}: {update.text()}", file=sys.stderr)

@@ -12,11 +12,12 @@ from .names import nearest
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from ...evaluate.data.datasets import DatasetSpec
     from .records import Checkpoint, Manifest
 
 
 class SelectionError(ValueError):
-    """A `--where` condition cannot be understood; the message says what to write instead."""
+    """A `--where` condition cannot be understood, or no data set has this name; the message says what to write instead."""
 
 
 class Condition(NamedTuple):
@@ -106,3 +107,17 @@ def _condition(term: str) -> Condition:
         hint = f", nearest is {best[0]!r}" if best else ""
         raise SelectionError(f"--where: unknown field {field!r}{hint}; fields are {', '.join(FIELDS)}")
     return Condition(field=field, value=value.lower(), wanted=sign == "=")
+
+
+def select_datasets(manifest: Manifest, names: Sequence[str]) -> list[DatasetSpec]:
+    """The named data sets, each once; all of the manifest where none is named.
+
+    Raises:
+        SelectionError: no data set has this name.
+    """
+    for name in names:
+        if name not in manifest.datasets:
+            best = nearest(name, manifest.datasets)
+            hint = f", nearest are {', '.join(best)}" if best else ""
+            raise SelectionError(f"unknown data set {name!r}{hint}; there are {', '.join(manifest.datasets)}")
+    return [manifest.datasets[name] for name in dict.fromkeys(names or manifest.datasets)]

@@ -1,19 +1,18 @@
-"""`zoo plan`: how long a verification will take, before anything runs, and what that estimate rests on."""
+"""How long a verification will take, before anything runs, and what that estimate rests on."""
 
 from __future__ import annotations
 
 import statistics
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from ...evaluate.geometry import sliding_windows, view_size
-from ...reports.media import tabulate
 from ..quantities import names
 from ..quantities.counted import Counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from ...evaluate.geometry import Size
     from ...evaluate.protocol import EvalProtocol
@@ -147,55 +146,3 @@ def _estimate(
         seconds_per_image=seconds,
         basis=basis if seconds is not None else "unknown",
     )
-
-
-def plan_text(found: Sequence[Estimate], known: Speeds, gpus: int, tflops: float | None) -> str:
-    """A line a claim, the total, and what it rests on."""
-    rows = [
-        [
-            estimate.checkpoint,
-            estimate.metric,
-            estimate.images,
-            "–" if estimate.gflops_per_image is None else f"{estimate.gflops_per_image:,.0f}",
-            "–" if estimate.seconds_per_image is None else f"{estimate.seconds_per_image:.3g}",
-            "–" if estimate.seconds_per_image is None else duration(estimate.seconds),
-            estimate.basis,
-        ]
-        for estimate in found
-    ]
-    header = ["id", "metric", "images", "GFLOPs an image", "s an image", "on one device", "basis"]
-    notes = [f"{basis}: {MEANINGS[basis]}" for basis in MEANINGS if any(e.basis == basis for e in found)]
-    return "\n\n".join(
-        [tabulate(rows, header, disable_numparse=True), _total(found, known, gpus, tflops), *notes]
-    )
-
-
-def _total(found: Sequence[Estimate], known: Speeds, gpus: int, tflops: float | None) -> str:
-    seconds = sum(estimate.seconds for estimate in found)
-    on = known.device or (f"devices of {tflops:g} TFLOP/s" if tflops else "unknown devices")
-    devices = "1 device" if gpus == 1 else f"{gpus} devices"
-    return (
-        f"{duration(seconds / gpus)} on {devices} ({duration(seconds)} of device time, {on}); without downloads "
-        "and loading, and as if work could be shared out evenly"
-    )
-
-
-def duration(seconds: float) -> str:
-    """`3 h 05 min`, `12 min`, `40 s`."""
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes // 60} h {minutes % 60:02} min" if minutes >= 60 else f"{minutes} min"
-
-
-def plan_record(found: Sequence[Estimate], known: Speeds, gpus: int) -> dict[str, Any]:
-    """The plan as plain data."""
-    seconds = sum(estimate.seconds for estimate in found)
-    return {
-        "gpus": gpus,
-        "device": known.device,
-        "device_seconds": seconds,
-        "wall_seconds": seconds / gpus,
-        "unknown": sum(estimate.basis == "unknown" for estimate in found),
-        "claims": [msgspec.to_builtins(estimate) | {"seconds": estimate.seconds} for estimate in found],
-    }

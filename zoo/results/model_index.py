@@ -1,6 +1,6 @@
-"""`zoo export`: the claims for other tools, a Hugging Face model card's `model-index` or CSV.
+"""Claims and measurements as the `model-index` of a Hugging Face model card.
 
-The model-index has the form of huggingface_hub's `ModelCardData.eval_results` (repocard_data.py): one result a
+It has the form of huggingface_hub's `ModelCardData.eval_results` (repocard_data.py): one result a
 task and data set, metrics with name, type and value, `verified: false`, since nothing here was run by Hugging
 Face. Reported and measured values are told apart by their names.
 """
@@ -11,40 +11,34 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from ...reports.media import csv_text
 from ...reports.metrics import METRICS
 from ...reports.verdict import rounded
 from ..files.urls import shown_url
-from .answers import Answers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from ..manifest import Checkpoint, Claim, Document
     from ..measuring.measurement import Measurement
+    from .answers import Answers
 
 TASK = ("image-segmentation", "Semantic Segmentation")
 METRIC_TYPES = {"miou": "mean_iou", "miou_ms_flip": "mean_iou", "miou_flip": "mean_iou"}
 """Metric -> its type on Hugging Face, where `evaluate` has one; others go by their own name."""
-COLUMNS = (
-    "checkpoint", "publisher", "method", "backbone", "dataset", "crop", "schedule", "metric", "unit", "printed",
-    "protocol", "device", "document", "section", "row", "date", "supersedes", "note", "measured", "measured_at",
-)  # fmt: skip
 
 
 def model_index(
     checkpoints: Iterable[Checkpoint],
     documents: Mapping[str, Document],
-    measurements: Iterable[Measurement] = (),
+    answers: Answers,
 ) -> str:
     """YAML with a `model-index` key: the head of a model card, between its lines of dashes.
 
     Args:
         checkpoints: one model each; those that print nothing are left out.
         documents: the manifest's, for links to where a figure stands.
-        measurements: the ledger's, oldest first.
+        answers: what was measured.
     """
-    answers = Answers(measurements)
     models = [
         {"name": one.id, "results": [*_reported(one, documents), *_measured(one, answers)]}
         for one in checkpoints
@@ -122,33 +116,3 @@ def _metric(claim: Claim, value: str, how: str, facts: dict[str, Any]) -> dict[s
     name = f"{METRICS[claim.metric].title}, {how}"
     known = {key: fact for key, fact in (facts | {"unit": METRICS[claim.metric].unit}).items() if fact}
     return {"type": kind, "value": _Printed(value), "name": name, "verified": False, "args": known}
-
-
-def claims_csv(
-    checkpoints: Iterable[Checkpoint],
-    documents: Mapping[str, Document],
-    measurements: Iterable[Measurement] = (),
-) -> str:
-    """Every claim as a line, figures as printed; empty where nothing is known."""
-    del documents
-    answers = Answers(measurements)
-    lines = (_line(checkpoint, claim, answers) for checkpoint in checkpoints for claim in checkpoint.claims)
-    return csv_text(COLUMNS, lines)
-
-
-def _line(checkpoint: Checkpoint, claim: Claim, answers: Answers) -> dict[str, Any]:
-    record = answers.to(checkpoint, claim)
-    own = ("publisher", "method", "backbone", "dataset", "schedule")
-    line: dict[str, Any] = {name: getattr(checkpoint, name) for name in own}
-    line |= {name: getattr(claim, name) for name in ("metric", "printed", "protocol", "device", "date")}
-    line |= {name: getattr(claim, name) for name in ("supersedes", "note")}
-    line |= {"checkpoint": checkpoint.id, "crop": f"{checkpoint.crop[0]}x{checkpoint.crop[1]}"}
-    line["unit"] = METRICS[claim.metric].unit
-    if claim.source:
-        line |= {name: getattr(claim.source, name) for name in ("document", "section", "row")}
-    if record:
-        line |= {"measured": rounded(record.value, claim.metric), "measured_at": record.taken_at}
-    return line
-
-
-EXPORTS: dict[str, Callable[..., str]] = {"model-index": model_index, "csv": claims_csv}

@@ -1,4 +1,4 @@
-"""`zoo evidence`: what the evidence file holds, given away, brought together, thinned out."""
+"""What an evidence file holds, series by series: found, given away, brought together, thinned out."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ...evaluate.evidence import EvidenceError, EvidenceKey, EvidenceStore, Split, Use
+from ...evaluate.evidence import EvidenceError, EvidenceKey, EvidenceStore, Use
 from ...evaluate.evidence.exchange import export, merge_files
-from ...reports.media import tabulate
 from ..measuring.measurement import environment_fault
 from ..quantities import names
 from ..quantities.counted import Counted
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..measuring.measurement import Measurement
-
-SHOWN_DIGITS = 12
 
 
 class UnknownSeries(LookupError):  # noqa: N818  (named for what is the case, as LookupErrors are)
@@ -182,101 +179,3 @@ def _use_fault(use: Use) -> str:
     if use.metric not in names(Counted):
         return f"expected one of {', '.join(names(Counted))}, found {use.metric!r}"
     return environment_fault(use.environment)
-
-
-# --- for people and programs ---------------------------------------------------------------------------
-
-
-def list_text(held: Sequence[Holding]) -> str:
-    """One line a holding."""
-    if not held:
-        return "no evidence yet"
-    rows = [_list_row(holding) for holding in held]
-    header = [
-        "series",
-        "checkpoint",
-        "metric",
-        "data set",
-        "device",
-        "precision",
-        "images",
-        "state",
-        "last used",
-    ]
-    return tabulate(rows, header, disable_numparse=True)
-
-
-def _list_row(holding: Holding) -> list[str]:
-    use, key = holding.use, holding.key
-    named = (use.checkpoint, use.metric, _data_name(use.split)) if use else ("–", "–", "–")
-    progress = (holding.progress, holding.state, holding.last_used)
-    return [holding.series[:SHOWN_DIGITS], *named, key.device_kind, key.precision, *progress]
-
-
-def _data_name(split: Split) -> str:
-    return f"{split.dataset} ({split.subset})" if split.subset else split.dataset
-
-
-def show_text(holding: Holding, measurement: Measurement | None) -> str:
-    """Everything known of a holding; with its number where one was computed."""
-    facts = [
-        (name.replace("_", " "), str(value)) for name, value in msgspec.structs.asdict(holding.key).items()
-    ]
-    if holding.use:
-        use = holding.use
-        facts[:0] = [
-            ("checkpoint", use.checkpoint),
-            ("metric", use.metric),
-            ("protocol", use.protocol),
-            ("data set", _data_name(use.split)),
-            ("fingerprint", use.split.fingerprint),
-        ]
-    facts += [("last used", holding.last_used), ("images", f"{holding.progress}, {holding.state}")]
-    facts += [("missing", _some(holding.missing))] if holding.missing else []
-    facts += [("other contents", _some(holding.other_contents))] if holding.other_contents else []
-    text = f"series {holding.series}\n" + tabulate(facts, tablefmt="plain", disable_numparse=True)
-    return f"{text}\n\n{_score_text(measurement)}" if measurement else text
-
-
-def _some(names: Sequence[str], limit: int = 5) -> str:
-    more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(names[:limit]) + more
-
-
-def _score_text(measurement: Measurement) -> str:
-    details = measurement.details
-    classes = [
-        (name, "–" if iou is None else f"{iou:.2f}", measurement.label_pixels[name])
-        for name, iou in details["iou_percent"].items()
-    ]
-    summary = (
-        f"mIoU {measurement.value:.4f}, mAcc {details['macc_percent']:.4f}, aAcc {details['aacc_percent']:.4f} "
-        f"over {measurement.image_count} images, each counted once"
-    )
-    return f"{summary}\n" + tabulate(classes, ["class", "IoU", "labelled pixels"], disable_numparse=True)
-
-
-def record(holding: Holding, measurement: Measurement | None = None) -> dict[str, Any]:
-    """A holding as plain data; the list of images is left out, what is wrong with it is not."""
-    use = holding.use
-    named = {
-        "checkpoint": use.checkpoint,
-        "metric": use.metric,
-        "protocol": use.protocol,
-        "dataset": use.split.dataset,
-        "subset": use.split.subset,
-        "dataset_fingerprint": use.split.fingerprint,
-        "split_images": len(use.split.images),
-    } if use else {}  # fmt: skip
-    scores = {"measurement": msgspec.to_builtins(measurement)} if measurement else {}
-    return {
-        "series": holding.series,
-        **named,
-        **msgspec.to_builtins(holding.key),
-        "images": holding.images,
-        "state": holding.state,
-        "missing": list(holding.missing),
-        "other_contents": list(holding.other_contents),
-        "last_used": holding.last_used,
-        **scores,
-    }

@@ -1,8 +1,7 @@
-"""`zoo diagnose ID`: a number is off, and this finds the mistake that explains it, or says that none does."""
+"""A number is off, and this finds the mistake that explains it, or says that none does."""
 
 from __future__ import annotations
 
-import textwrap
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -20,8 +19,6 @@ from ...evaluate.suspects.diagnosis import (
     reading,
 )
 from ...evaluate.suspects.known import Suspect, suspects
-from ...reports.media import tabulate
-from ...reports.table import WIDTH
 from ...reports.tolerance import half_unit
 from ..measuring.terms import NotMeasured
 
@@ -34,8 +31,6 @@ if TYPE_CHECKING:
 
 NUMERICS_POINTS = 0.01
 """What a repeated measurement on another processor may differ by without any mistake."""
-SHOWN = 8
-"""Readings in the text form; JSON has all."""
 
 
 class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
@@ -156,73 +151,3 @@ def _counter(verifier: RowVerifier, subject: Subject) -> Counter:
     return Counter(
         subject.model, verifier.store, key_of, len(spec.classes), spec.ignore_index, subject.contents
     )
-
-
-def diagnosis_text(diagnosis: Diagnosis) -> str:
-    """The answer in words, and the nearest readings as a table."""
-    header = ["instead of the published protocol", "would give", "", "off by", "images", ""]
-    rows = [
-        [
-            reading.description,
-            f"{reading.predicted_percent:.2f}",
-            _error_text(reading),
-            f"{reading.off_points:+.2f}",
-            reading.images,
-            "fits" if reading.fits else "possible" if reading.is_possible else "",
-        ]
-        for reading in diagnosis.readings[:SHOWN]
-    ]
-    more = len(diagnosis.readings) - SHOWN
-    table = tabulate(rows, header, disable_numparse=True, maxcolwidths=[60, None, None, None, None, None])
-    rest = f"\n{more} more are farther off" if more > 0 else ""
-    return f"{textwrap.fill(_answer(diagnosis), WIDTH)}\n\n{table}{rest}"
-
-
-def _error_text(reading: Reading) -> str:
-    if reading.error_points is None:
-        return "± ?"
-    return f"± {reading.error_points:.2f}" if reading.error_points else ""
-
-
-def _answer(diagnosis: Diagnosis) -> str:
-    about = (
-        f"{diagnosis.checkpoint} {diagnosis.metric}: {diagnosis.value} against "
-        f"{diagnosis.measured_percent:.2f} by the published protocol"
-    )
-    if diagnosis.is_reproduced:
-        return f"{about}: they agree, there is nothing to explain."
-    if diagnosis.explanations:
-        return f"{about}: {_explanation(*diagnosis.explanations)}"
-    if diagnosis.possible:
-        return f"{about}: {len(diagnosis.possible)} mistakes could explain it, but {diagnosis.images} images cannot tell; {_more_images(diagnosis)}"
-    stray = (
-        f" {diagnosis.stray_pixels} label pixels here are no class, though: see zoo data --full."
-        if diagnosis.stray_pixels
-        else ""
-    )
-    return f"{about}: none of {len(diagnosis.readings)} known mistakes explains it.{stray}"
-
-
-def _explanation(best: Reading, *others: Reading) -> str:
-    gives = f"that gives {best.predicted_percent:.2f}{' ' + _error_text(best) if best.error_points else ''}"
-    if not best.fits:
-        return f"explained for the most part if {best.description} ({gives}, which leaves {-best.off_points:+.2f})."
-    alike = "; ".join(other.description for other in others)
-    return f"explained if {best.description} ({gives})." + (
-        f" Not told apart by this number: {alike}." if others else ""
-    )
-
-
-def _more_images(diagnosis: Diagnosis) -> str:
-    if diagnosis.images < diagnosis.image_count:
-        return f"try --images {min(4 * diagnosis.images, diagnosis.image_count)}."
-    return "all images of the data set were tried."
-
-
-def diagnosis_record(diagnosis: Diagnosis) -> dict[str, Any]:
-    """The diagnosis as plain data, with the names of what explains the number or might."""
-    return msgspec.to_builtins(diagnosis) | {
-        "is_reproduced": diagnosis.is_reproduced,
-        "explanations": [reading.suspect for reading in diagnosis.explanations],
-        "possible": [reading.suspect for reading in diagnosis.possible],
-    }

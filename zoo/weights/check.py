@@ -5,17 +5,15 @@ Nothing a file does to its reader gets out of here but as a finding of a report.
 
 from __future__ import annotations
 
-from textwrap import indent
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 import torch
 
 from ...models.build import ArchitectureError
-from ...models.load.checkpoint_file import CheckpointFile, open_checkpoint, write_safetensors
+from ...models.load.checkpoint_file import CheckpointFile, open_checkpoint
 from ...models.load.health import Finding, canary, content_digest, findings
 from ...models.load.weights import WeightsError, class_counts, convert_keys, idle_keys, load_weights, shown
-from ...reports.media import tabulate
 from ..console.exit_codes import ExitCode, gravest
 from ..fetch import Action, fetch_action, file_sha256, weights_path
 from ..fetch.lock import lock_for
@@ -31,8 +29,6 @@ if TYPE_CHECKING:
 
 HashState = Literal["verified", "none published", "differs", "not comparable", "not read"]
 """What the publisher's hash says of a file; "not comparable" in another container than the publisher's."""
-
-REPORT_FIELDS = ("path", "container", "sha256", "hash_state", "content_digest", "parameters", "canary")
 
 _CODES = {"error": ExitCode.INTEGRITY, "absent": ExitCode.CANNOT_MEASURE, "warning": ExitCode.OK}
 """Gravity of a finding -> what it ends the command with."""
@@ -157,48 +153,6 @@ def exit_code(reports: Iterable[Report]) -> ExitCode:
     return gravest(_CODES[finding.gravity] for report in reports for finding in report.findings)
 
 
-def convert(
-    checkpoint: Checkpoint, source: Path, target: Path, *, force: bool = False, unsafe: bool = False
-) -> Path:
-    """Writes a checkpoint's weights as safetensors, under the publisher's own key names.
-
-    Only a file that fits the architecture strictly and whose values are sound is converted.
-
-    Args:
-        checkpoint: The row the file belongs to.
-        source: The publisher's file.
-        target: The file to write; its name ends in `.safetensors`.
-        force: Replace a file of that name.
-        unsafe: Unpickle without restriction, see `open_checkpoint`.
-
-    Returns:
-        The target.
-
-    Raises:
-        WeightsError: The source cannot be read, does not fit or is damaged; the target cannot be written.
-    """
-    if target.suffix != ".safetensors":
-        raise WeightsError(f"{target}: expected a name that ends in .safetensors; found {target.suffix!r}")
-    try:
-        source_sha256 = file_sha256(source)
-    except OSError as error:
-        raise WeightsError(f"{source}: cannot be read: {error.strerror or error}") from error
-    state = open_checkpoint(source, unsafe=unsafe, sha256=source_sha256).state
-    _filled(checkpoint, state, str(source))
-    if bad := [finding for finding in _value_findings(checkpoint, state) if finding.gravity == "error"]:
-        raise WeightsError(f"{source}: {bad[0].what}: {bad[0].meaning}")
-    metadata = {
-        "checkpoint": checkpoint.id,
-        "publisher": checkpoint.publisher,
-        "layout": checkpoint.weights.layout,
-        "source": source.name,
-        "source_sha256": source_sha256,
-        "content_digest": content_digest(state),
-    }
-    write_safetensors(state, target, metadata, overwrite=force)
-    return target
-
-
 # Steps of a check -------------------------------------------------------------------------------------------
 
 
@@ -278,10 +232,10 @@ def _with_content(
         *(_warning("read otherwise", note) for note in content.notes),
         *_left_inside(content),
         *_class_count(checkpoint, content),
-        *_value_findings(checkpoint, content.state),
+        *value_findings(checkpoint, content.state),
     )
     try:
-        model, notes = _filled(checkpoint, content.state, "the file")
+        model, notes = filled(checkpoint, content.state, "the file")
     except (WeightsError, ArchitectureError) as error:
         fitting = _fitting(others, content)
         return report.having(_error("does not fit", f"{error}{fitting}"))
@@ -331,7 +285,7 @@ def _empty(checkpoint: Checkpoint) -> nn.Module:
         return checkpoint.build()
 
 
-def _filled(
+def filled(
     checkpoint: Checkpoint, state: dict[str, torch.Tensor], source: str
 ) -> tuple[nn.Module, tuple[str, ...]]:
     """The architecture around a file's tensors, without memory of its own, so that 34 rows go quickly; and notes."""
@@ -351,13 +305,14 @@ def _fitting(rows: Iterable[Checkpoint], content: CheckpointFile) -> str:
 
 def _fits(row: Checkpoint, content: CheckpointFile) -> bool:
     try:
-        _filled(row, content.state, "")
+        filled(row, content.state, "")
     except (WeightsError, ArchitectureError):
         return False
     return True
 
 
-def _value_findings(checkpoint: Checkpoint, state: dict[str, torch.Tensor]) -> list[Finding]:
+def value_findings(checkpoint: Checkpoint, state: dict[str, torch.Tensor]) -> list[Finding]:
+    """What the tensors' values say, apart from those that the network never reads."""
     try:
         idle = idle_keys(state, checkpoint.weights.layout, _empty(checkpoint))
     except ArchitectureError:  # building it tells it better
@@ -412,45 +367,3 @@ def _shared(row: Checkpoint, twins: Sequence[Checkpoint]) -> Iterator[Finding]:
         else:
             advice = "one of the two files is not what its name says; fetch both again."
             yield _error("two rows share one content", f"{meaning}: {advice}")
-
-
-# Output -----------------------------------------------------------------------------------------------------
-
-
-def report_records(reports: Iterable[Report]) -> list[dict[str, Any]]:
-    """`zoo check-weights --json`: one object a row, null where a thing could not be told."""
-    return [
-        {"checkpoint": report.checkpoint, "ok": report.ok}
-        | {name: getattr(report, name) for name in REPORT_FIELDS}
-        | {"findings": [msgspec.to_builtins(finding) for finding in report.findings]}
-        for report in reports
-    ]
-
-
-def report_text(reports: Iterable[Report]) -> str:
-    """The reports for a person: a block a row, and a line about all."""
-    known = list(reports)
-    sound = sum(report.ok for report in known)
-    absent = sum(any(finding.gravity == "absent" for finding in report.findings) for report in known)
-    line = f"{sound} sound, {len(known) - sound - absent} not to be used, {absent} not there"
-    return "\n\n".join([*map(_block, known), line])
-
-
-def _block(report: Report) -> str:
-    facts = [
-        ("file", report.path),
-        ("container", report.container),
-        ("sha256", report.sha256 and f"{report.sha256} ({report.hash_state})"),
-        ("content", report.content_digest),
-        ("parameters", report.parameters and f"{report.parameters:,}"),
-        ("canary", report.canary),
-        *((finding.gravity, f"{finding.what}: {finding.meaning}") for finding in report.findings),
-    ]
-    rows = [(name, str(value)) for name, value in facts if value]
-    table = tabulate(rows, tablefmt="plain", disable_numparse=True)
-    return f"{report.checkpoint}: {_judgement(report)}\n{indent(table, '  ')}"
-
-
-def _judgement(report: Report) -> str:
-    code = exit_code([report])
-    return {ExitCode.CANNOT_MEASURE: "not there", ExitCode.INTEGRITY: "not to be used"}.get(code, "sound")

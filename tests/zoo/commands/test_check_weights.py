@@ -16,6 +16,7 @@ import torch
 from segbench.models import WeightsError
 from segbench.models.load.checkpoint_file import open_checkpoint
 from segbench.zoo import demo
+from segbench.zoo.commands.check_weights import report_records, report_text
 from segbench.zoo.fetch import file_sha256, weights_path
 from segbench.zoo.fetch.lock import entry_of, lock_for
 from segbench.zoo.manifest import load_manifest
@@ -23,11 +24,9 @@ from segbench.zoo.weights.check import (
     check,
     check_all,
     complete_lock,
-    convert,
     exit_code,
-    report_records,
-    report_text,
 )
+from segbench.zoo.weights.convert import convert
 
 ISANET, ISNET = load_manifest(demo.STREETS / "zoo.yaml")
 

@@ -11,9 +11,10 @@ from full_zoo import YAML, ZOO
 
 from segbench.reports import ledger
 from segbench.zoo.cli import main
-from segbench.zoo.commands.data import chosen_specs, data_text, examine, exit_code
+from segbench.zoo.commands.data import data_text, examine, exit_code
 from segbench.zoo.demo import STREETS
 from segbench.zoo.manifest import load_manifest
+from segbench.zoo.manifest.selection import select_datasets
 from segbench.zoo.measuring.measurement import Measurement
 
 DEMO = "isanet_r50-d8_w16_256x512_0.8k_streets"
@@ -400,4 +401,4 @@ def test_exit_code_and_text_from_python(tmp_path):
     reports = list(examine(specs, tmp_path, quiet=True))
     assert exit_code(reports, named=True) == 0
     assert data_text(reports).startswith("LIP val (lip): usable")
-    assert [spec.name for spec in chosen_specs(load_manifest(), ["lip", "lip"])] == ["lip"]
+    assert [spec.name for spec in select_datasets(load_manifest(), ["lip", "lip"])] == ["lip"]

@@ -7,9 +7,10 @@ import pytest
 
 from segbench.reports import ledger
 from segbench.zoo.cli import main
+from segbench.zoo.commands.plan import duration
 from segbench.zoo.manifest import load_manifest
 from segbench.zoo.measuring.measurement import Measurement
-from segbench.zoo.results.estimates import duration, work_gflops
+from segbench.zoo.results.estimates import work_gflops
 
 ROW = "isanet_r50-d8_512x1024_40k_cityscapes"
 

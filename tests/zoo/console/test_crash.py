@@ -1,6 +1,7 @@
 """What nobody foresaw exits 70, is told as segbench's own fault, and can be reported."""
 
 import importlib.metadata
+from types import SimpleNamespace
 
 import pytest
 
@@ -18,7 +19,7 @@ def test_a_crash_is_no_verdict(monkeypatch, capsys, error):
     def crash(_):
         raise error
 
-    monkeypatch.setattr(cli, "_command", lambda _: crash)
+    monkeypatch.setattr(cli, "command", lambda _: SimpleNamespace(run=crash))
     assert cli.main(["list"]) == 70
     told = capsys.readouterr().err
     assert told.startswith(f"zoo: internal error in zoo list: {type(error).__name__}: {error}\n")
@@ -31,6 +32,6 @@ def test_want_of_memory_is_nobodys_fault(monkeypatch, capsys):
     def crash(_):
         raise MemoryError
 
-    monkeypatch.setattr(cli, "_command", lambda _: crash)
+    monkeypatch.setattr(cli, "command", lambda _: SimpleNamespace(run=crash))
     assert cli.main(["list"]) == 3
     assert capsys.readouterr().err.startswith("zoo: not enough memory; ")

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -30,7 +31,8 @@ def nobody_else_decided():
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 )
 def test_the_exit_code_is_the_shells_for_the_signal(monkeypatch, capsys, number, code):
-    monkeypatch.setattr(cli, "_command", lambda _: lambda _: os.kill(os.getpid(), number))
+    ended = SimpleNamespace(run=lambda _: os.kill(os.getpid(), number))
+    monkeypatch.setattr(cli, "command", lambda _: ended)
     assert cli.main(["list"]) == code
     assert (
         capsys.readouterr().err == "zoo: interrupted; what was done is kept, run the same command to go on\n"

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from checkpoint_files import checkpoint_file
 
-from segbench.zoo.commands.fetch_answers import list_cache, verify_cache
+from segbench.zoo.commands.fetch import list_cache, verify_cache
 from segbench.zoo.fetch import (
     FetchError,
     Patience,

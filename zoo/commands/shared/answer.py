@@ -22,9 +22,9 @@ class Data(str):
 
 
 class CommandError(Exception):
-    """A user's mistake or a missing thing: one message and an exit code."""
+    """A user's mistake, or with another exit code a missing thing: one message."""
 
-    def __init__(self, message: str, exit_code: int) -> None:
+    def __init__(self, message: str, exit_code: int = ExitCode.USAGE) -> None:
         super().__init__(message)
         self.exit_code = exit_code
 
@@ -59,7 +59,7 @@ def write_file(path: Path, text: str) -> None:
     try:
         write_whole(path, text.encode("utf-8", "surrogateescape"))
     except OSError as error:
-        raise CommandError(f"{path}: cannot write: {error.strerror or error}", ExitCode.USAGE) from error
+        raise CommandError(f"{path}: cannot write: {error.strerror or error}") from error
 
 
 def require_file_place(flag: str, path: Path | None) -> None:
@@ -69,6 +69,4 @@ def require_file_place(flag: str, path: Path | None) -> None:
     existing = next(place for place in (path, *path.absolute().parents) if place.exists())
     if path.is_dir() or not (existing.is_dir() or existing == path) or not os.access(existing, os.W_OK):
         found = "a folder" if path.is_dir() else f"{existing}, which cannot take it"
-        raise CommandError(
-            f"{flag} {path}: expected a file that can be written, found {found}", ExitCode.USAGE
-        )
+        raise CommandError(f"{flag} {path}: expected a file that can be written, found {found}")

@@ -1,4 +1,4 @@
-"""What several commands read out of their arguments: rows, a protocol, a ledger, a format."""
+"""What several commands read out of their arguments: rows, a protocol, a ledger."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from ...manifest import load_manifest
 from ...manifest.selection import select
 from ...measuring.measurement import Measurement
 from .answer import CommandError
-from .flags import SUFFIXES
 
 if TYPE_CHECKING:
     import argparse
@@ -49,7 +48,7 @@ def rows_that_print(metric: str, arguments: argparse.Namespace) -> list[Checkpoi
 def only_one(chosen: Sequence[Checkpoint], rule: str) -> Checkpoint:
     """The chosen row, where a flag needs there to be no other."""
     if len(chosen) != 1:
-        raise CommandError(f"{rule}; {len(chosen)} were selected", ExitCode.USAGE)
+        raise CommandError(f"{rule}; {len(chosen)} were selected")
     return chosen[0]
 
 
@@ -59,27 +58,21 @@ def named_protocol(arguments: argparse.Namespace) -> EvalProtocol | None:
         return None
     protocols = load_manifest(arguments.manifest).protocols
     if arguments.protocol not in protocols:
-        raise CommandError(
-            f"unknown protocol {arguments.protocol!r}; there are {', '.join(protocols)}", ExitCode.USAGE
-        )
+        raise CommandError(f"unknown protocol {arguments.protocol!r}; there are {', '.join(protocols)}")
     return protocols[arguments.protocol]
 
 
 def recorded(path: Path) -> list[Measurement]:
     """The measurements of a ledger; torn lines and unknown fields are told on stderr."""
     if not path.is_file():
-        raise CommandError(
-            f"{path}: no ledger there; run zoo verify first or name one with --ledger", ExitCode.USAGE
-        )
+        raise CommandError(f"{path}: no ledger there; run zoo verify first or name one with --ledger")
     try:
         measurements, warnings = ledger.read_with_warnings(path, Measurement, Measurement.fault)
     except ledger.LedgerError as error:
-        raise CommandError(str(error), ExitCode.USAGE) from error
+        raise CommandError(str(error)) from error
     if warnings and not measurements:
         lost = warnings[0].partition(": ")[2]
-        raise CommandError(
-            f"{path}: no whole measurement is left in it: {lost}; restore it from a copy", ExitCode.USAGE
-        )
+        raise CommandError(f"{path}: no whole measurement is left in it: {lost}; restore it from a copy")
     for warning in (*warnings, *map(_doubt, filter(_is_share, measurements))):
         print(f"zoo: warning: {warning}", file=sys.stderr)
     return measurements
@@ -112,23 +105,7 @@ def warn_of_strangers(measurements: Iterable[Measurement], source: Path, manifes
         )
 
 
-def format_name(arguments: argparse.Namespace) -> str:
-    """As asked for, else as the suffix of the file that is written or checked says, else text."""
-    file = getattr(arguments, "check", None) or arguments.out
-    asked = "json" if arguments.json else arguments.format
-    by_suffix = _suffix_format(file) if file else "text"
-    if asked is None and by_suffix is None:
-        raise CommandError(
-            f"{file}: its suffix names no format; end it in {', '.join(SUFFIXES)}, or add --format",
-            ExitCode.USAGE,
-        )
-    if asked and file and file.suffix in SUFFIXES and asked != by_suffix:
-        raise CommandError(
-            f"{file}: its suffix says {by_suffix}, the flags say {asked}; change one of them", ExitCode.USAGE
-        )
-    return asked or by_suffix or "text"
-
-
-def _suffix_format(file: Path) -> str | None:
-    """None where the name says nothing; a pipe or a device takes text."""
-    return SUFFIXES.get(file.suffix) or ("text" if file.exists() and not file.is_file() else None)
+def warn_of_unsafe(arguments: argparse.Namespace) -> None:
+    """What `--unsafe-load` means, on stderr."""
+    if arguments.unsafe_load:
+        print("zoo: warning: --unsafe-load runs whatever code a checkpoint contains", file=sys.stderr)
