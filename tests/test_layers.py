@@ -208,7 +208,9 @@ def test_a_new_command_is_one_new_file(monkeypatch, tmp_path):
 def test_every_foreseen_error_is_one():
     for name in _FORESEEN:
         module, _, kind = name.rpartition(".")
-        assert issubclass(getattr(importlib.import_module(f"segbench.{module}"), kind), Exception), name
+        error = getattr(importlib.import_module(f"segbench.{module}"), kind)
+        assert (error.__module__, error.__qualname__) == (f"segbench.{module}", kind), name
+        assert issubclass(error, Exception), name
 
 
 def test_packages_match_the_folders():
