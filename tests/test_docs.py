@@ -28,8 +28,6 @@ from segbench.zoo.commands import build_parser
 from segbench.zoo.console.exit_codes import of_status
 from segbench.zoo.manifest import load_manifest
 
-pytestmark = pytest.mark.slow
-
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 README = ROOT / "README.md"
@@ -310,6 +308,7 @@ def checkout(alone, kept_demo, monkeypatch):
     return alone
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if page != WALK_THROUGH], ids=lambda page: page.name)
 def test_every_command_of_a_page_does_what_the_page_says(page, checkout, monkeypatch, capsys):
     """In the page's order; the exit code is 0 unless EXITS knows why not, and shown output is real output."""
@@ -318,6 +317,7 @@ def test_every_command_of_a_page_does_what_the_page_says(page, checkout, monkeyp
             follow(command, monkeypatch, capsys)
 
 
+@pytest.mark.slow
 def test_the_walk_through_of_your_own_data_works_as_it_stands(alone, tmp_path, monkeypatch, capsys):
     """Every step in an empty folder: setup by a shell, the manifest as printed, the commands and their output."""
     monkeypatch.setenv("PATH", f"{python_shim(tmp_path)}{os.pathsep}{os.environ['PATH']}")
@@ -409,6 +409,7 @@ EXAMPLES_ON_THE_DEMO = {
 """What an example of the page says -> the same of the demo."""
 
 
+@pytest.mark.slow
 def test_the_examples_of_the_api_page_run_on_the_demo(checkout, monkeypatch, capsys):
     """All but those about downloading: rows, models, predictions, verdicts, recounted numbers, a report."""
     monkeypatch.setenv("ZOO_HOME", "demo")
@@ -463,6 +464,7 @@ def test_the_bands_are_those_of_the_code():
         assert found[name][2] in band.describe()
 
 
+@pytest.mark.slow
 def test_the_definitions_of_miou_are_those_of_the_code(kept_demo, capsys):
     """The demo's numbers by every rule, as `zoo report --definitions` prints them."""
     ledger = str(kept_demo / "measurements.jsonl")
@@ -475,6 +477,7 @@ def test_the_definitions_of_miou_are_those_of_the_code(kept_demo, capsys):
     assert found == [[one["definition"], f"{one['mIoU']:.2f}", one["rule"]] for one in records]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("printed", ["76.50", "77.63"])
 def test_the_examples_of_what_rounding_explains_are_real(printed, kept_demo, tmp_path, capsys):
     """A claim that is off by so much gets the words on the page."""

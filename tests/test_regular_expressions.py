@@ -6,8 +6,6 @@ import time
 import pytest
 from patterns import ROOT, Pattern, hurting, modules, patterns
 
-pytestmark = pytest.mark.slow
-
 FOUND = patterns()
 SIZES = (16, 20, 24, 30, 40, 60, 100, 200, 1000, 12000)
 """Characters. From one to the next exponential time would show before it could hang the test."""
@@ -52,6 +50,7 @@ def test_a_pattern_is_linear(pattern):
     assert not slow, f"{pattern.text!r} is slow on {len(slow)} characters: {slow[:60]!r}..."
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "method"),
     [

@@ -32,8 +32,6 @@ from segbench.evaluate.predict.tiles import scored_views
 
 from .test_tiles import CPU, PROTOCOLS, ROUNDING, Noise, small
 
-pytestmark = pytest.mark.slow
-
 WHOLE = [name for name, protocol in PROTOCOLS.items() if protocol.window is None]
 SLIDING = [name for name, protocol in PROTOCOLS.items() if protocol.window is not None]
 TILE = (16, 16)
@@ -148,6 +146,7 @@ def test_a_kernel_that_agrees_is_compared_once_a_shape(by_kernel, monkeypatch):
     assert label_maps.reason == ""
 
 
+@pytest.mark.slow
 @needs_triton
 @pytest.mark.parametrize("capability", [80, 90])
 def test_it_compiles_for_a_gpu(tmp_path, monkeypatch, capability):

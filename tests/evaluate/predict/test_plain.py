@@ -13,8 +13,6 @@ from segbench.evaluate import EvalProtocol, SlidingWindow, predict
 from segbench.evaluate.predict.plain import unflip, view_scores, views
 from segbench.evaluate.predict.tiles import predict_labels
 
-pytestmark = pytest.mark.slow
-
 TOLERANCE = {"scores": 1e-3, "probabilities": 1e-4}
 """What another number of threads or build of torch moves by; where the best two are twice that apart, labels hold."""
 CLASSES = {"city": 19, "ade": 150, "voc": 21}
@@ -41,6 +39,7 @@ def assert_labels(picture, model, protocol, recorded, decided):
     return scores
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", ["0.x", "1.x"])
 @pytest.mark.parametrize("mode", ["single", "msflip"])
 @pytest.mark.parametrize("setup", ["city_whole", "city_slide", "ade", "voc"])
@@ -58,6 +57,7 @@ def test_mmseg_predictions(golden, remembering_model, setup, mode, version):
     np.testing.assert_allclose(scores[:, ::4, ::4], recorded[f"{name}|score_s4"], rtol=0, atol=tolerance)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "window", "align_corners"),
     [
@@ -121,6 +121,7 @@ def ssseg_protocol(meta):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", SSSEG)
 def test_ssseg_predictions(golden, remembering_model, case):
     """Street scenes through twelve recorded runs of sssegmentation's networks, transforms and test loop."""

@@ -10,8 +10,6 @@ from segbench.evaluate.predict.plain import forward, predict_scores, views
 from segbench.evaluate.predict.tiles import decide, predict_labels, scored_views
 from segbench.zoo.manifest import load_manifest
 
-pytestmark = pytest.mark.slow
-
 CPU = torch.device("cpu")
 ROUNDING = 1e-5
 PROTOCOLS = load_manifest().protocols
@@ -111,6 +109,7 @@ def test_neighbours_of_one_size_run_at_once():
     assert seen == [(2, 3, 4, 4), (1, 3, 4, 4), (2, 3, 5, 4), (1, 3, 4, 4)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "window", [None, SlidingWindow(crop=(65, 65), stride=(40, 40))], ids=["whole", "slide"]
 )

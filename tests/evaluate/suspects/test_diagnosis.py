@@ -11,8 +11,6 @@ from segbench.evaluate.suspects.diagnosis import Question, predict_measurement
 from segbench.evaluate.suspects.known import suspects
 from segbench.zoo.manifest import load_manifest
 
-pytestmark = pytest.mark.slow
-
 SINGLE = EvalProtocol(base_scale=(512, 256))
 PLAIN = LabelFiles(folder="labels", suffix=".png")
 
@@ -56,6 +54,7 @@ def test_each_kind_of_protocol_brings_its_own_mistakes():
     assert "labels not mapped" in names(SINGLE, msgspec.structs.replace(PLAIN, value_map={7: 0}))
 
 
+@pytest.mark.slow
 def test_every_row_has_suspects_and_none_is_the_published_protocol_itself():
     """All 34 rows and all their metrics; no two suspects of one are the same measurement."""
     for row in load_manifest():
@@ -89,6 +88,7 @@ def test_on_all_images_a_prediction_is_exact_and_certain():
     assert predict_measurement(asked(images=6), ours, theirs) == (pytest.approx(plain), 0.0)
 
 
+@pytest.mark.slow
 def test_the_error_on_a_sample_is_about_what_samples_scatter_by():
     """Predictions from many random samples of a population scatter as much as the jackknife says, within a third."""
     ours, theirs = matrices(2, images=60), matrices(2, images=60, errors=0.35)

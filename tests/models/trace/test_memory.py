@@ -26,8 +26,6 @@ from segbench.models.trace.memory import (
     winograd_bytes,
 )
 
-pytestmark = pytest.mark.slow
-
 SMALL = {
     "builder": "isanet_mmseg",
     "depth": 50,
@@ -123,6 +121,7 @@ def test_every_byte_of_a_small_net_by_hand():
     assert prediction.reserved_bytes == 2**21
 
 
+@pytest.mark.slow
 def test_the_breakdown_adds_up_to_the_peak(small_events):
     prediction = replay(small_events)
     assert tuple(prediction.breakdown) == PARTS
@@ -148,6 +147,7 @@ def test_a_real_run_makes_and_frees_the_same_storages(small_events):
     assert trace_training(lambda: build_model(**SMALL), STEP) == small_events
 
 
+@pytest.mark.slow
 def test_torchs_own_tracker_finds_the_same_peak(small_events):
     """It rounds nothing and knows no workspace; its peak is of live storage."""
     tracking = pytest.importorskip(
@@ -183,6 +183,7 @@ def test_attention_keeps_scores_before_and_after_the_softmax(small_events):
         assert small_events.index(Freed(scaled.number)) > small_events.index(last_use)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("crop", [(256, 256), (193, 321)], ids=["whole blocks", "padded"])
 def test_mmsegmentations_layout_of_the_groups_takes_the_same_bytes(crop):
     """Our head copies keys and pads where theirs copies the map once a relation."""
@@ -199,6 +200,7 @@ def test_mmsegmentations_layout_of_the_groups_takes_the_same_bytes(crop):
     assert other.requested_bytes == training_memory(numbers, step).requested_bytes
 
 
+@pytest.mark.slow
 def test_six_score_maps_stand_at_the_peak_whatever_the_classes():
     """What the published difference of ADE20K and VOC shows; blocks of 6 and 38 MiB leave hardly anything unused."""
     few, many = (

@@ -20,8 +20,6 @@ from segbench.zoo.fetch.download import (
     download,
 )
 
-pytestmark = pytest.mark.slow
-
 DATA = b"PK\x03\x04" + random.Random(0).randbytes(400_000)
 SHA256 = hashlib.sha256(DATA).hexdigest()
 QUICK = Patience(connect_seconds=2, read_seconds=0.25, tries=4, backoff_seconds=0.005)
@@ -436,6 +434,7 @@ class Usage:
     free = 1000
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_on_the_way_keeps_what_arrived(server, get, tmp_path):
     """The system's limit on a file's size stands for a full disk; the next run goes on behind it."""
     server.file("/f", DATA)
@@ -476,6 +475,7 @@ def part_size(tmp_path):
         return 0
 
 
+@pytest.mark.slow
 def test_fifty_kills_later_the_file_is_right_and_nothing_was_fetched_twice(server, processes, tmp_path):
     big = b"PK\x03\x04" + random.Random(1).randbytes(8_000_000)
     server.file("/f.pth", big, trickle=(4096, 0.001))
@@ -501,6 +501,7 @@ def test_fifty_kills_later_the_file_is_right_and_nothing_was_fetched_twice(serve
     assert wasted <= killed * CHUNK_BYTES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [2, 8])
 def test_processes_that_want_one_file_share_one_download(server, processes, tmp_path, count):
     server.file("/f.pth", DATA, trickle=(20_000, 0.01))
@@ -515,6 +516,7 @@ def test_processes_that_want_one_file_share_one_download(server, processes, tmp_
     assert len(waited) == count - 1
 
 
+@pytest.mark.slow
 def test_a_killed_holder_hands_the_download_on(server, processes, tmp_path):
     server.file("/f.pth", DATA, trickle=(8192, 0.01))
     first = processes.start(f"{server.url}/f.pth", sha256=SHA256)
