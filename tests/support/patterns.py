@@ -1,6 +1,7 @@
 """The regular expressions of this project, found in its modules' syntax, and texts built to hurt each of them."""
 
 import ast
+import builtins
 import importlib
 import re
 from collections import defaultdict
@@ -28,7 +29,7 @@ class _Unknown(dict[str, Any]):
     """A module's names; one that only a call knows stands for a text that is its own pattern."""
 
     def __missing__(self, name: str) -> str:
-        if name in dir(__builtins__) or name == "__builtins__":
+        if hasattr(builtins, name) or name == "__builtins__":
             raise KeyError(name)
         return "before="
 
