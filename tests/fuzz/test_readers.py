@@ -37,7 +37,7 @@ from segbench.zoo.manifest import ManifestError
 from segbench.zoo.measuring.measurement import Measurement
 from segbench.zoo.publishers import SourceError, read_sources
 from segbench.zoo.publishers.import_file import Request, import_file
-from segbench.zoo.publishers.manifest_edit import EditError
+from segbench.zoo.publishers.import_rows import EditError
 from segbench.zoo.publishers.training_logs import LogError, read_log
 from segbench.zoo.results.baseline import BaselineError, read_state
 
