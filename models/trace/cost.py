@@ -7,16 +7,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 import torch.nn.functional as F
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.multiprocessing.reductions import StorageWeakRef
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..build import build_model
+from .storage import Freed, StorageTrace, TraceError, said
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
+
+    from torch import nn
+
+    from .storage import Made
+
+ACTIVATIONS = "activations"
 
 
 class Cost(NamedTuple):
@@ -35,14 +39,46 @@ def forward_cost(architecture: Mapping[str, Any], size: tuple[int, int]) -> Cost
 
     Raises:
         ArchitectureError: nothing can be built from `architecture`.
+        TraceError: the network cannot be traced at this size.
     """
+    return network_cost(lambda: build_model(**architecture), size)
+
+
+def network_cost(make_model: Callable[[], nn.Module], size: tuple[int, int]) -> Cost:
+    """The same of any network.
+
+    Args:
+        make_model: Makes it, in evaluation mode, from images (N, 3, H, W) to scores.
+        size: Height and width of the image.
+
+    Raises:
+        TraceError: the network cannot be traced at this size.
+    """
+    trace, counter, attention = StorageTrace(), FlopCounterMode(display=False), _Attention()
     with FakeTensorMode(), torch.no_grad():
-        model = build_model(**architecture)
-        images = torch.empty(1, 3, *size)
-        counter = FlopCounterMode(display=False)
-        with counter, _LiveStorage() as live, _Attention() as attention:
-            model(images)
-    return Cost((counter.get_total_flops() + attention.flops) / 1e9, live.peak_bytes / 2**20)
+        with trace:
+            model, images = make_model(), torch.empty(1, 3, *size)
+        trace.part = ACTIVATIONS
+        try:
+            with counter, trace, attention:
+                model(images)
+        except Exception as error:  # a network of others may raise anything
+            raise TraceError(f"no forward pass on {size[0]}x{size[1]}: {said(error)}") from error
+    return Cost((counter.get_total_flops() + attention.flops) / 1e9, _peak_bytes(trace.events) / 2**20)
+
+
+def _peak_bytes(events: Iterable[Made | Freed]) -> int:
+    """Largest sum of storages that were made as activations."""
+    live: dict[int, int] = {}
+    total = peak = 0
+    for event in events:
+        if isinstance(event, Freed):
+            total -= live.pop(event.number, 0)
+        elif event.part == ACTIVATIONS:
+            live[event.number] = event.nbytes
+            total += event.nbytes
+            peak = max(peak, total)
+    return peak
 
 
 class _Attention(TorchFunctionMode):
@@ -66,28 +102,3 @@ class _Attention(TorchFunctionMode):
         scores = query.shape[:-1].numel() * key.shape[-2]
         self.flops += 2 * scores * (query.shape[-1] + value.shape[-1])
         return query.new_empty(*query.shape[:-1], value.shape[-1])
-
-
-class _LiveStorage(TorchDispatchMode):
-    """Adds up the storages that operations made and that something still refers to."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.peak_bytes = 0
-        self._made: dict[int, tuple[StorageWeakRef, int]] = {}
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        before = {_address(leaf) for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)}
-        result = func(*args, **(kwargs or {}))
-        self._made = {key: entry for key, entry in self._made.items() if not entry[0].expired()}
-        for leaf in tree_leaves(result):
-            # A view or an in-place result shares its argument's storage, which is counted already or is a weight.
-            if isinstance(leaf, torch.Tensor) and _address(leaf) not in before:
-                storage = leaf.untyped_storage()
-                self._made[_address(leaf)] = (StorageWeakRef(storage), storage.nbytes())
-        self.peak_bytes = max(self.peak_bytes, sum(size for _, size in self._made.values()))
-        return result
-
-
-def _address(tensor: torch.Tensor) -> int:
-    return tensor.untyped_storage()._cdata  # noqa: SLF001  (fake storages have no data pointer)

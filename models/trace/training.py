@@ -1,0 +1,153 @@
+"""A training step as mmsegmentation took it in the summer of 2021, on one device of a distributed run, for any network.
+
+Three things of that time no longer happen by themselves and are done here on purpose: attention keeps its scores, a
+softmax keeps its input (PyTorch issues 49600 and 64000; pull request 65242 ended it in September 2021), and gradients
+are copied into a bucket of their own for the all-reduce (no `gradient_as_bucket_view`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch.overrides import TorchFunctionMode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor, nn
+
+IGNORED_LABEL = 255
+LEARNING_RATE, MOMENTUM, WEIGHT_DECAY = 0.01, 0.9, 5e-4
+"""mmsegmentation 0.18, configs/_base_/schedules: SGD with these in every published config."""
+
+BUCKET, INPUT, LOSS, TEMPORARY = "all-reduce bucket", "images and labels", "logits and loss", "temporaries"
+"""Parts of a step beside the network's own."""
+
+
+class TrainingStep(NamedTuple):
+    """What one device does in one training step."""
+
+    batch: int
+    """Images a device."""
+    crop: tuple[int, int]
+    """Height and width of the images, in pixels."""
+
+
+class TrainingRun:
+    """Two training steps as mmsegmentation 0.17 takes them.
+
+    The peak is in the second step: gradients and momentum exist by then. `align_corners` and the values of
+    images and labels move no byte, so they are not asked for.
+
+    A network whose training looks at more than its scores offers `training_loss(images, loss_of)`, as `Segmentor` does:
+    images and a function from scores to their loss, to the loss of all heads. The loss of another network is that of
+    its scores alone.
+    """
+
+    STEPS = 2
+
+    def __init__(self, model: nn.Module, step: TrainingStep, device: torch.device) -> None:
+        self.model = model
+        self.step = step
+        self.device = device
+        self.optimizer = torch.optim.SGD(
+            model.parameters(), LEARNING_RATE, MOMENTUM, weight_decay=WEIGHT_DECAY, foreach=False
+        )
+
+    def run(self, enter: Callable[[str], None] = lambda _: None) -> None:
+        """Takes both steps.
+
+        Args:
+            enter: Told the part that what follows belongs to, each time before it happens.
+        """
+        enter(BUCKET)
+        numbers = sum(parameter.numel() for parameter in self.model.parameters())
+        bucket = torch.zeros(numbers, device=self.device)
+        with _AttentionWithScores():
+            for _ in range(self.STEPS):
+                self._one_step(enter)
+        del bucket  # in use up to here, as it is for the whole run
+
+    def _one_step(self, enter: Callable[[str], None]) -> None:
+        enter(INPUT)
+        height, width = self.step.crop
+        images = torch.zeros(self.step.batch, 3, height, width, device=self.device)
+        labels = torch.zeros(self.step.batch, height, width, dtype=torch.int64, device=self.device)
+        loss = self._loss(images, segmentation_loss(labels, enter))
+        enter(TEMPORARY)
+        self.optimizer.zero_grad(set_to_none=False)  # the default of that time
+        loss.backward()
+        self.optimizer.step()
+
+    def _loss(self, images: Tensor, loss_of: Callable[[Tensor], Tensor]) -> Tensor:
+        training_loss: Any = getattr(self.model, "training_loss", None)
+        return loss_of(self.model(images)) if training_loss is None else training_loss(images, loss_of)
+
+    def gradients(self) -> list[Tensor]:
+        """One of each weight that got one."""
+        return [parameter.grad for parameter in self.model.parameters() if parameter.grad is not None]
+
+    def momenta(self) -> list[Tensor]:
+        """The optimizer's memory of earlier gradients."""
+        return [state["momentum_buffer"] for state in self.optimizer.state.values()]
+
+
+def segmentation_loss(labels: Tensor, enter: Callable[[str], None]) -> Callable[[Tensor], Tensor]:
+    """From a head's scores (N, C, h, w) to their cross entropy at the size of the labels, with the step's accuracy.
+
+    mmsegmentation 0.18, models/decode_heads/decode_head.py `losses`, models/losses/cross_entropy_loss.py and
+    accuracy.py: scores are upsampled, losses are kept a pixel each and then averaged, ignored pixels included.
+
+    Args:
+        labels: (N, H, W) int64.
+        enter: As of `TrainingRun.run`.
+    """
+
+    def loss_of(scores: Tensor) -> Tensor:
+        enter(LOSS)
+        scores = F.interpolate(scores, labels.shape[1:], mode="bilinear", align_corners=False)  # (N, C, H, W)
+        log_probabilities = SoftmaxKeepingItsInput.apply(scores, 1, True)
+        losses = F.nll_loss(log_probabilities, labels, ignore_index=IGNORED_LABEL, reduction="none")
+        _count_hits(scores, labels)
+        return losses.mean()
+
+    return loss_of
+
+
+def _count_hits(scores: Tensor, labels: Tensor) -> Tensor:
+    """Logged every step; its maps are gone before the backward pass, yet take room beside the losses."""
+    best = scores.topk(1, dim=1).indices[:, 0]  # (N, H, W)
+    return best.eq(labels).float().sum()
+
+
+class SoftmaxKeepingItsInput(torch.autograd.Function):
+    """Softmax or its logarithm along an axis; keeps input and result for the backward pass."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, axis: int, logarithm: bool) -> Tensor:  # noqa: FBT001  (apply takes no keywords)
+        """The result; x and it are kept."""
+        result = torch.log_softmax(x, axis) if logarithm else torch.softmax(x, axis)
+        ctx.save_for_backward(x, result)
+        ctx.axis, ctx.logarithm = axis, logarithm
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        """The gradient of x, for which only the result is read."""
+        x, result = ctx.saved_tensors
+        aten = torch.ops.aten
+        derivative = aten._log_softmax_backward_data if ctx.logarithm else aten._softmax_backward_data  # noqa: SLF001
+        return derivative(*gradients, result, ctx.axis, x.dtype), None, None
+
+
+class _AttentionWithScores(TorchFunctionMode):
+    """Attention step by step, as mmsegmentation's SelfAttentionBlock has it: every score map is kept."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is F.scaled_dot_product_attention:
+            query, key, value = args[:3]
+            scores = (query @ key.transpose(-2, -1)) * query.shape[-1] ** -0.5
+            return SoftmaxKeepingItsInput.apply(scores, -1, False) @ value
+        return func(*args, **(kwargs or {}))
