@@ -11,8 +11,10 @@ from unittest import mock
 import torch
 from tabulate import tabulate
 
-from segbench.models.trace import memory
-from segbench.models.trace.memory import BUCKET, MemoryPrediction, StorageTrace, TrainingStep, training_memory
+from segbench.models.trace import training
+from segbench.models.trace.memory import MemoryPrediction, training_memory
+from segbench.models.trace.storage import StorageTrace
+from segbench.models.trace.training import BUCKET, TrainingStep
 from segbench.zoo.manifest import load_manifest
 from segbench.zoo.measuring.training_memory import UNIT_BYTES, Setup, memory_claim
 
@@ -55,7 +57,7 @@ def main() -> None:
     }
     with mock.patch.object(StorageTrace, "_add_workspace", forget):
         table["no convolution workspace"] = differences(lambda found: found.peak_bytes)
-    with mock.patch.object(memory.SoftmaxKeepingItsInput, "apply", plain_softmax):
+    with mock.patch.object(training.SoftmaxKeepingItsInput, "apply", plain_softmax):
         table["softmax forgets its input"] = differences(lambda found: found.peak_bytes)
     header = [
         f"R-{row.architecture['depth']} {row.dataset} {row.crop[0]}x{row.crop[1]}" for row in distinct_rows()

@@ -8,14 +8,14 @@ from collections import Counter, defaultdict
 from decimal import Decimal
 from itertools import islice
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ...reports.metrics import METRICS
 from ..quantities import quantity_of
 from .evidence import ROW_FIELDS, finding, latest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from ...evaluate.protocol import EvalProtocol
     from ..manifest import Checkpoint, Claim
@@ -202,16 +202,24 @@ def other_networks(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _other_backbone(one: Checkpoint) -> Iterator[str]:
-    """Depth, and kind where the architecture names it: R is a ResNet, S a ResNeSt."""
+    """Depth, and family where the architecture names it: R is a ResNet, S a ResNeSt."""
     printed = re.match(r"([RS])-(\d+)", one.backbone)
     if not printed:
         return
-    named = re.fullmatch(r"(resnet|resnest)(\d+)", str(one.architecture.get("backbone", "")))
-    depth = named[2] if named else one.architecture.get("depth")
+    family, depth = _family(one.architecture)
     if depth is not None and str(depth) != printed[2]:
         yield f"backbone {one.backbone}, the architecture has depth {depth}"
-    if named and named[1] != {"R": "resnet", "S": "resnest"}[printed[1]]:
-        yield f"backbone {one.backbone}, the architecture has {named[1]}"
+    if family not in (None, {"R": "resnet", "S": "resnest"}[printed[1]]):
+        yield f"backbone {one.backbone}, the architecture has {family}"
+
+
+def _family(architecture: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Family and depth of the backbone, as far as the architecture says."""
+    backbone = architecture.get("backbone", "")
+    if isinstance(backbone, dict):
+        return backbone.get("type"), backbone.get("depth")
+    named = re.fullmatch(r"(resnet|resnest)(\d+)", str(backbone))
+    return (named[1], named[2]) if named else (None, architecture.get("depth"))
 
 
 def other_protocols(evidence: Evidence) -> Iterator[Finding]:

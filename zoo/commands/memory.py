@@ -255,6 +255,7 @@ def _breakdown_text(row: MemoryRow) -> str:
         if margin
         else "the peak is a convolution with its largest workspace, which is a bound",
         f"reserved by the allocator: {prediction.reserved_bytes / MIB:,.1f} MiB",
+        *filter(None, [prediction.note]),
     ]
     heading = f"{row.checkpoint.id}, {row.setup.batch} x {_crop(row)}, {row.setup.classes} classes"
     return "\n\n".join([heading, table, "\n".join(lines)])

@@ -207,7 +207,8 @@ def _check_architecture(reader: Reader, found: Found) -> None:
     architecture = found.values.get("architecture")
     if architecture is None:
         return
-    for key in ("builder", "num_classes"):
+    whole = "builder" in architecture or not {"backbone", "head"} & architecture.keys()
+    for key in ("builder", "num_classes") if whole else ("backbone", "head", "num_classes"):
         if key not in architecture:
             _fault_at(reader, found, "architecture", f"missing key {key!r}")
     read = {key: value for key, value in architecture.items() if value is not BAD}

@@ -147,6 +147,11 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Largest sum of live intermediate tensors in float32."""
 
 
+Number = bool | int | float | str
+Part = dict[str, Number | list[int]]
+"""A part of a network: its `type` and its numbers."""
+
+
 class CheckpointEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A published checkpoint as the file has it, with names where `Checkpoint` has the records."""
 
@@ -166,8 +171,8 @@ class CheckpointEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """What the backbone was trained on before, as printed: `ImageNet-1k-224x224`; empty where nothing is."""
     train_eval_set: str = ""
     """Splits trained and evaluated on, as printed: `trainaug/val`; empty where nothing is."""
-    architecture: dict[str, bool | int | float | str]
-    """`builder` and the numbers it takes."""
+    architecture: dict[str, Number | Part | list[Part]]
+    """`backbone`, `head` and what else `models.build.compose` takes, or `builder` and the numbers it takes."""
     parameters: Positive | None = None
     """Trainable parameters, the auxiliary head's included."""
     cost: Cost | None = None

@@ -110,18 +110,17 @@ def predict(checkpoint: Checkpoint, setup: Setup) -> MemoryPrediction:
     setup = setup.completed(checkpoint)
     assert setup.batch is not None
     assert setup.crop is not None
-    return _predict(tuple(sorted(_architecture(checkpoint, setup).items())), setup.batch, setup.crop)
+    architecture = msgspec.json.encode(_architecture(checkpoint, setup), order="deterministic")
+    return _predict(architecture, setup.batch, setup.crop)
 
 
 @lru_cache(maxsize=64)
-def _predict(
-    architecture: tuple[tuple[str, Any], ...], batch: int, crop: tuple[int, int]
-) -> MemoryPrediction:
+def _predict(architecture: bytes, batch: int, crop: tuple[int, int]) -> MemoryPrediction:
     from ...models.build import ArchitectureError  # noqa: PLC0415
     from ...models.trace.memory import TraceError, TrainingStep, training_memory  # noqa: PLC0415
 
     try:
-        return training_memory(dict(architecture), TrainingStep(batch, crop))
+        return training_memory(msgspec.json.decode(architecture), TrainingStep(batch, crop))
     except (ArchitectureError, TraceError) as error:
         raise NotTrainable(str(error)) from error
 
@@ -167,6 +166,7 @@ def foretell(checkpoint: Checkpoint, setup: Setup) -> Measurement:
         "peak_at": prediction.peak_at,
         "reserved_mib": _mib(prediction.reserved_bytes),
         "breakdown_mib": {part: _mib(nbytes) for part, nbytes in prediction.breakdown.items()},
+        **({"note": prediction.note} if prediction.note else {}),
     }
     return _record(
         checkpoint,

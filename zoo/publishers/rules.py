@@ -7,7 +7,7 @@ sssegmentation: ssseg/configs/isanet, ssseg/configs/isnet and their commented-ou
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..files.whole_number import DIGITS
 from . import SourceError
@@ -32,9 +32,7 @@ def is_ssseg(document: SourceDocument) -> bool:
     return document.form == "ssseg-readme"
 
 
-def architecture(
-    document: SourceDocument, row: SourceRow, classes: int
-) -> dict[str, bool | int | float | str]:
+def architecture(document: SourceDocument, row: SourceRow, classes: int) -> dict[str, Any]:
     """Builder and its numbers, for the two publishers' ISANet and sssegmentation's ISNet.
 
     Raises:

@@ -9,22 +9,22 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from segbench.models import build_model
 from segbench.models.heads.isa import BLOCK, block_padding
 from segbench.models.trace.memory import (
-    INPUT,
-    PARTS,
-    WORKSPACE,
-    Freed,
-    Made,
-    SoftmaxKeepingItsInput,
-    TraceError,
-    TrainingRun,
-    TrainingStep,
+    SCORES_ALONE,
+    predicted,
     replay,
     run_training,
     trace_training,
     training_memory,
+)
+from segbench.models.trace.storage import (
+    WORKSPACE,
+    Freed,
+    Made,
+    TraceError,
     unfolded_bytes,
     winograd_bytes,
 )
+from segbench.models.trace.training import INPUT, SoftmaxKeepingItsInput, TrainingRun, TrainingStep
 
 SMALL = {
     "builder": "isanet_mmseg",
@@ -40,12 +40,12 @@ STEP = TrainingStep(2, (64, 96))
 
 
 class OneConvolution(nn.Module):
-    """A backbone that is one 1x1 convolution, 3 to 4 channels; the later stages do nothing."""
+    """A backbone that is one 1x1 convolution, 3 to 4 channels."""
 
     def __init__(self):
         super().__init__()
         self.stem = nn.Conv2d(3, 4, 1, bias=False)
-        self.maxpool = self.layer1 = self.layer2 = self.layer3 = self.layer4 = nn.Identity()
+        self.maxpool = nn.Identity()
 
     def forward(self, images):
         return self.stem(images)
@@ -59,6 +59,13 @@ class TwoClassifiers(nn.Module):
         self.backbone = OneConvolution()
         self.decode_head = nn.Conv2d(4, 8, 1, bias=False)
         self.auxiliary_head = nn.Conv2d(4, 8, 1, bias=False)
+
+    def forward(self, images):
+        return self.decode_head(self.backbone(images))
+
+    def training_loss(self, images, loss_of):
+        features = self.backbone(images)
+        return loss_of(self.decode_head(features)) + 0.4 * loss_of(self.auxiliary_head(features))
 
 
 class GroupedBeforeProjection(nn.Module):
@@ -103,7 +110,7 @@ def test_every_byte_of_a_small_net_by_hand():
     with FakeTensorMode():
         prediction = replay(trace_training(TwoClassifiers, TrainingStep(1, (16, 16))))
     scores = 8 * 256 * 4
-    by_hand = dict.fromkeys(PARTS, 0) | {
+    by_hand = {
         "weights": 3 * 512,  # 48, 128 and 128 bytes, each rounded up
         "gradients": 3 * 512,
         "momentum": 3 * 512,
@@ -112,8 +119,11 @@ def test_every_byte_of_a_small_net_by_hand():
         "stem": 4 * 256 * 4,
         # Of each head its upsampled scores and their logarithms; of the auxiliary one the gradients of both
         # as well; the decode head's weight sum of the loss, and the loss.
+        "decode head": 0,
+        "auxiliary head": 0,
         "logits and loss": 6 * scores + 2 * 512,
         "temporaries": 512,  # the gradient 1 that the backward pass begins with
+        "convolution workspace": 0,
     }
     assert prediction.breakdown == by_hand
     assert prediction.peak_bytes == prediction.requested_bytes == sum(by_hand.values())
@@ -124,7 +134,11 @@ def test_every_byte_of_a_small_net_by_hand():
 @pytest.mark.slow
 def test_the_breakdown_adds_up_to_the_peak(small_events):
     prediction = replay(small_events)
-    assert tuple(prediction.breakdown) == PARTS
+    assert tuple(prediction.breakdown) == (
+        *("weights", "gradients", "momentum", "all-reduce bucket", "images and labels"),
+        *("stem", "layer1", "layer2", "layer3", "layer4", "decode head", "auxiliary head"),
+        *("logits and loss", "temporaries", "convolution workspace"),
+    )
     assert sum(prediction.breakdown.values()) == prediction.peak_bytes
     assert prediction.peak_bytes >= prediction.requested_bytes
     assert prediction.reserved_bytes >= prediction.peak_bytes
@@ -155,9 +169,9 @@ def test_torchs_own_tracker_finds_the_same_peak(small_events):
     )
     with FakeTensorMode(), tracking.MemTracker() as tracker:
         run = TrainingRun(build_model(**SMALL).train(), STEP, torch.device("cpu"))
-        for part in run.phases():
-            if part == INPUT:
-                tracker.reset_mod_stats()  # it follows one step at a time
+        run.run(
+            lambda part: tracker.reset_mod_stats() if part == INPUT else None
+        )  # it follows one step at a time
     theirs = next(iter(tracker.get_tracker_snapshot("peak").values()))["Total"]
     live, peak = {}, 0
     for event in small_events:
@@ -245,6 +259,44 @@ def test_too_small_a_step_is_refused_with_the_reason(step):
         TraceError, match=rf"^no training step with 1 image\(s\) of {step.crop[0]}x{step.crop[1]}: "
     ):
         training_memory(SMALL, step)
+
+
+class Foreign(nn.Module):
+    """A network of somebody else's, with names and a loss that nothing here knows."""
+
+    def __init__(self, answer=lambda scores: scores):
+        super().__init__()
+        self.encoder = nn.ModuleList([nn.Conv2d(3, 4, 1), nn.Conv2d(4, 4, 1)])
+        self.dropout = nn.Dropout2d()
+        self.classifier = nn.Conv2d(4, 8, 1)
+        self.answer = answer
+
+    def forward(self, images):
+        for layer in self.encoder:
+            images = layer(images)
+        return self.answer(self.classifier(self.dropout(images)))
+
+
+def test_a_network_that_says_nothing_of_its_training_is_traced_by_its_scores_and_that_is_told():
+    found = predicted(Foreign, TrainingStep(2, (16, 16)))
+    assert found.note == SCORES_ALONE
+    assert list(found.breakdown)[5:-3] == ["encoder", "classifier"]
+    kept = 2 * 4 * 256 * 4  # two images, four channels: what the second and the third convolution were given
+    assert found.breakdown["encoder"] == 2 * kept + 512  # and the dropout's mask, a number a channel and image
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (lambda scores: {"out": scores}, r"\w+Error: .+"),
+        (lambda scores: scores[None].bogus, "AttributeError: .* has no attribute 'bogus'"),
+        (lambda scores: scores * scores.max().item(), "aten._local_scalar_dense.default"),
+    ],
+    ids=["no tensor", "a mistake", "content"],
+)
+def test_what_cannot_be_traced_is_refused_with_the_reason_whatever_it_raised(answer, reason):
+    with pytest.raises(TraceError, match=rf"^no training step with 2 image\(s\) of 16x16: .*{reason}"):
+        predicted(lambda: Foreign(answer), TrainingStep(2, (16, 16)))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device: the real peak cannot be measured")
