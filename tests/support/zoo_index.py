@@ -9,8 +9,12 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import numpy as np
+import torch
 
 REFERENCE = Path(__file__).resolve().parents[3] / "shared"
 
@@ -69,10 +73,21 @@ class Entry(NamedTuple):
         """
         return (_mmseg if self.layout == "mmseg" else _ssseg)(self.record)
 
-    def keys(self) -> list[Any]:
+    def tensors(self) -> list[Any]:
         """Name, shape and type of every tensor."""
         path = REFERENCE / "keys" / self.zoo / f"{self.name}.json.gz"
         return json.loads(gzip.decompress(path.read_bytes()))
+
+    def scores(self) -> dict[str, np.ndarray]:
+        """`logits_HxW` and `aux0_HxW`, where they are kept whole."""
+        with np.load(REFERENCE / "golden" / self.zoo / f"{self.name}.npz") as arrays:
+            return {
+                name: arrays[name] for name in arrays.files if re.fullmatch(r"(logits|aux0)_\d+x\d+", name)
+            }
+
+    def images(self, size: str) -> torch.Tensor:
+        """(1, 3, H, W)."""
+        return torch.from_numpy(np.load(REFERENCE / "golden" / self.zoo / "inputs.npz")[f"x_{size}"])
 
 
 def entries() -> list[Entry]:

@@ -80,7 +80,10 @@ class Hostile:
     def value(self, value, kind, path="", place=""):  # noqa: PLR0911  (a way out a kind of type)
         origin, parts = get_origin(kind), get_args(kind)
         if origin in (Union, types.UnionType) and value is not None:
-            return self.value(value, next(part for part in parts if part is not type(None)), path, place)
+            fitting = [part for part in parts if get_origin(part) is type(value)] or [
+                part for part in parts if part in (str, type(value))
+            ]
+            return self.value(value, next(iter(fitting), parts[0]), path, place)
         if origin is Annotated and parts[0] is not str:
             return self.value(value, parts[0], path, place)
         if origin is Literal or not isinstance(value, (str, dict, list)):
@@ -143,6 +146,7 @@ def full_manifest():
         "config_urls": ["https://a.org/c.py"],
         "listed_in": [{"document": "streets", "section": "s", "row": 1}],
     }
+    row["architecture"]["head"] = {"type": "t"}  # a part of a composition; nothing here builds the network
     row["claims"][0] |= {"device": "V100", "note": "n"}
     row["claims"].append({"metric": "fps", "printed": None, "note": "none printed"})
     return data

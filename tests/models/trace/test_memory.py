@@ -282,7 +282,9 @@ def test_a_network_that_says_nothing_of_its_training_is_traced_by_its_scores_and
     assert found.note == SCORES_ALONE
     assert list(found.breakdown)[5:-3] == ["encoder", "classifier"]
     kept = 2 * 4 * 256 * 4  # two images, four channels: what the second and the third convolution were given
-    assert found.breakdown["encoder"] == 2 * kept + 512  # and the dropout's mask, a number a channel and image
+    assert (
+        found.breakdown["encoder"] == 2 * kept + 512
+    )  # and the dropout's mask, a number a channel and image
 
 
 @pytest.mark.parametrize(
