@@ -81,6 +81,8 @@ def compose(
     trunk = _part("backbone", backbone, given)
     between = None if neck is None else _part("neck", neck, {**given, "in_channels": trunk.channels})
     given["in_channels"] = (between or trunk).channels
+    if head == []:
+        raise ArchitectureError("head: expected a head, or several; found an empty list")
     heads = [_part("head", one, given) for one in _listed(head)]
     auxiliaries = [_part("auxiliary", one, given) for one in _listed(auxiliary)]
     return Segmentor(
@@ -118,7 +120,14 @@ def _part(key: str, record: object, given: Mapping[str, object]) -> Any:
     build = import_module(f".{ROOMS[key]}.{name}", __package__).build
     told = {number: value for number, value in given.items() if number in inspect.signature(build).parameters}
     numbers = {number: value for number, value in record.items() if number != "type"}
-    return build(**told, **_checked(name if key == "builder" else f"{key} {name}", build, numbers, told))
+    where = name if key == "builder" else f"{key} {name}"
+    checked = _checked(where, build, numbers, told)
+    try:
+        return build(**told, **checked)
+    except ArchitectureError:  # of a part within
+        raise
+    except (IndexError, RuntimeError, TypeError, ValueError) as error:
+        raise ArchitectureError(f"{where}: cannot be built of {numbers}: {error}") from error
 
 
 def _choose(what: str, name: object, choices: Iterable[Any]) -> Any:
@@ -127,7 +136,8 @@ def _choose(what: str, name: object, choices: Iterable[Any]) -> Any:
         return name
     close = get_close_matches(str(name), [str(choice) for choice in choices], n=3, cutoff=0.4)
     hint = f"; did you mean {' or '.join(close)}?" if close else ""
-    raise ArchitectureError(f"{what}: expected one of {', '.join(map(str, choices))}; found {name}{hint}")
+    known = ", ".join(map(str, choices)) or "none, for there is none yet"
+    raise ArchitectureError(f"{what}: expected one of {known}; found {name}{hint}")
 
 
 # Their numbers ----------------------------------------------------------------------------------------------
@@ -165,9 +175,11 @@ def _value(where: str, name: str, value: object, hint: Any) -> object:
     if get_origin(hint) is Literal:
         return _choose(f"{where}: {name}", value, get_args(hint))
     if get_origin(hint) is tuple:
-        if not isinstance(value, list | tuple):
-            raise ArchitectureError(f"{where}: {name}: expected a list of numbers; found {value!r}")
-        return tuple(_value(where, name, one, get_args(hint)[0]) for one in value)
+        kinds = get_args(hint)
+        many = "" if kinds[-1] is Ellipsis else f"{len(kinds)} "
+        if not isinstance(value, list | tuple) or (many and len(value) != len(kinds)):
+            raise ArchitectureError(f"{where}: {name}: expected a list of {many}numbers; found {value!r}")
+        return tuple(_value(where, name, one, kinds[0]) for one in value)
     kind, least = get_args(hint) if get_origin(hint) is Annotated else (hint, 1)
     is_flag = isinstance(value, bool)  # a bool is an int to isinstance, and 1 channel is never meant by it
     if not isinstance(value, kind) or is_flag != (kind is bool):

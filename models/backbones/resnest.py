@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from torch import nn
 
-from .resnet import EXPANSION, BlockMaker, ResNet
+from .resnet import EXPANSION, BlockMaker, ResNet, Stages
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -103,8 +103,8 @@ class ResNeSt(ResNet):
         depth: Literal[101],
         base_channels: int = 64,
         stem_channels: int | None = None,
-        strides: tuple[int, ...] = (1, 2, 1, 1),
-        dilations: tuple[int, ...] = (1, 1, 2, 4),
+        strides: Stages = (1, 2, 1, 1),
+        dilations: Stages = (1, 1, 2, 4),
     ) -> None:
         super().__init__(
             depth=depth,

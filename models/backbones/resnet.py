@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 Depth = Literal[18, 50, 101, 152]
 Stem = Literal["deep", "plain"]
+Stages = tuple[int, int, int, int]
 
 EXPANSION = 4
 """Output channels of a bottleneck block over its width."""
@@ -156,8 +157,8 @@ class ResNet(nn.Module):
         base_channels: int = 64,
         stem_channels: int | None = None,
         stem: Stem = "deep",
-        strides: tuple[int, ...] = (1, 2, 1, 1),
-        dilations: tuple[int, ...] = (1, 1, 2, 4),
+        strides: Stages = (1, 2, 1, 1),
+        dilations: Stages = (1, 1, 2, 4),
         multi_grid: tuple[int, ...] = (),
     ) -> None:
         super().__init__()

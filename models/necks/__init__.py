@@ -1,0 +1,1 @@
+"""Necks, a file a neck: feature maps to feature maps, between the backbone and all heads."""
