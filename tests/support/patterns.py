@@ -84,7 +84,7 @@ def _pattern_argument(call: ast.Call) -> ast.expr | None:
 
 
 def _values(path: Path, tree: ast.Module, argument: ast.expr) -> list[Any]:
-    """What a pattern is: where its function is given a part of it, with every text that the module gives."""
+    """What a pattern is: where its function is given a part of it, with every text that the module gives, if any."""
     for function in (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)):
         parameters = [one.arg for one in function.args.args]
         names = [node.id for node in ast.walk(argument) if isinstance(node, ast.Name)]
@@ -92,7 +92,8 @@ def _values(path: Path, tree: ast.Module, argument: ast.expr) -> list[Any]:
             place = parameters.index(names[0])
             given = [call.args[place] for call in ast.walk(tree) if _calls(call, function.name)]
             texts = {_value(path, one) for one in given if isinstance(one, (ast.Constant, ast.JoinedStr))}
-            return [_value(path, argument, {names[0]: text}) for text in sorted(texts)]
+            if texts:
+                return [_value(path, argument, {names[0]: text}) for text in sorted(texts)]
     return [_value(path, argument)]
 
 
