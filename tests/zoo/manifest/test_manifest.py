@@ -6,6 +6,7 @@ import sys
 
 import msgspec
 import pytest
+import torch
 from small_manifest import SMALL
 
 from segbench.zoo.fetch import fetch
@@ -45,6 +46,18 @@ def test_checkpoints_come_in_order_and_by_id_or_alias(small):
     assert "third" not in small
     assert 3 not in small
     assert len(small) == 2
+
+
+def test_a_row_may_be_a_composition(tmp_path):
+    """Backbone and heads, each a type and its numbers; lists are numbers too."""
+    record = (
+        "{backbone: {type: resnet, depth: 18, strides: [1, 2, 2, 1], dilations: [1, 1, 1, 2]}, "
+        "head: {type: aspp, channels: 8, dilations: [1, 6]}, auxiliary: [{type: fcn, in_index: 2}], "
+    )
+    row = load(tmp_path, SMALL.replace("{builder: isanet_mmseg, depth: 50, ", record))["first"]
+    with torch.device("meta"):
+        scores = row.build()(torch.zeros(1, 3, 65, 129))
+    assert scores.shape == (1, 2, 5, 9)
 
 
 def test_a_checkpoint_carries_its_data_set_and_protocols(small):
@@ -213,6 +226,11 @@ ONE_FAULT = {
         "depth: 50, num_classes: 2",
         "depth: 50, num_classes: 19",
         ["zoo.yaml:27: checkpoints[0].architecture: num_classes is 19, but data set 'tiny' has 2 classes"],
+    ),
+    "half a composition": (
+        "{builder: isanet_mmseg, depth: 50",
+        "{backbone: {type: resnet, depth: 50}",
+        ["zoo.yaml:27: checkpoints[0].architecture: missing key 'head'"],
     ),
     "no builder": (
         "{builder: isanet_mmseg, depth: 50",
