@@ -73,12 +73,12 @@ class ClaimChange(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """The claim's."""
+        """What makes the claim the same one in two states."""
         return self.checkpoint, self.metric, self.date
 
 
 class Background(msgspec.Struct, frozen=True, kw_only=True):
-    """All of it."""
+    """What a report says beside its rows' verdicts: headings, bands, pictures, classes, what changed since."""
 
     title: str = ""
     """Heading of the whole document, in formats that have one."""

@@ -11,6 +11,7 @@ import msgspec
 
 from ...evaluate.data.datasets import DatasetError
 from ...evaluate.data.file_listing import is_data
+from ...evaluate.data.folder import IMAGE_SUFFIXES
 from ...evaluate.picture import class_shares, colour_map, overlay, palette_image
 from ...evaluate.pixels import read_image
 from ...evaluate.predict.tiles import predict_labels
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from ...evaluate.data.datasets import DatasetSpec
     from ...evaluate.protocol import EvalProtocol
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 """What counts as a picture in a folder; a file named outright is tried whatever its name."""
 _FORMATS = {".png": "PNG", ".jpg": "JPEG"}
 

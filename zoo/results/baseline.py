@@ -130,7 +130,7 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def key(self) -> Key:
-        """The claim's."""
+        """What makes the claim the same one in two states."""
         return self.checkpoint, self.metric, self.date
 
     @property

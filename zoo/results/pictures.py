@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from ...evaluate.data.datasets import DatasetError, locate
+from ...evaluate.data.subsets import spread
 from ...evaluate.picture import class_shares, colour_map, coloured
 from ...evaluate.pixels import read_image, read_label
 from ...evaluate.predict.tiles import predict_labels
@@ -69,12 +70,6 @@ def _weights(checkpoint: Checkpoint) -> Path:
     if not wanted_action(wanted).is_here:
         raise FetchError(f"its weights are not in the cache; zoo fetch {checkpoint.id} brings them")
     return fetch_wanted(msgspec.structs.replace(wanted, lock=None), offline=True).path
-
-
-def spread(samples: Sequence[Sample], count: int) -> list[Sample]:
-    """`count` of the samples at even distances, always the same ones."""
-    count = min(count, len(samples))
-    return [samples[(2 * number + 1) * len(samples) // (2 * count)] for number in range(count)]
 
 
 def _scene(checkpoint: Checkpoint, dataset: Dataset, model: Any, sample: Sample, share: int) -> Scene:

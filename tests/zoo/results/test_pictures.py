@@ -108,8 +108,3 @@ def test_a_noisy_image_is_shrunk_until_it_keeps_to_its_share():
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (512, 1024, 3), dtype=np.uint8))
     for share in (200_000, 40_000):
         assert sum(map(len, pictures._jpegs([noise] * 4, share))) <= share
-
-
-@pytest.mark.parametrize(("count", "total", "chosen"), [(1, 12, [6]), (3, 12, [2, 6, 10]), (5, 2, [0, 1])])
-def test_images_are_spread_over_the_data_set(count, total, chosen):
-    assert pictures.spread(range(total), count) == chosen
