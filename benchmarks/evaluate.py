@@ -235,8 +235,8 @@ def gpu_label_map(*, fused: bool) -> dict[str, float]:
     import torch  # noqa: PLC0415
 
     from segbench.evaluate import EvalProtocol  # noqa: PLC0415
-    from segbench.evaluate.predict import fused as kernel  # noqa: PLC0415
-    from segbench.evaluate.predict.tiles import decide, scored_views  # noqa: PLC0415
+    from segbench.evaluate.inference import fused as kernel  # noqa: PLC0415
+    from segbench.evaluate.inference.tiles import decide, scored_views  # noqa: PLC0415
 
     classes, height, width = VOLUME
     protocol = EvalProtocol(base_scale=(width, height), scales=RATIOS, flip=True)
@@ -268,8 +268,8 @@ def label_map(*, tiled: bool) -> dict[str, float]:
     import torch  # noqa: PLC0415
 
     from segbench.evaluate import EvalProtocol  # noqa: PLC0415
-    from segbench.evaluate.predict.plain import predict_scores  # noqa: PLC0415
-    from segbench.evaluate.predict.tiles import predict_labels  # noqa: PLC0415
+    from segbench.evaluate.inference.plain import predict_scores  # noqa: PLC0415
+    from segbench.evaluate.inference.tiles import predict_labels  # noqa: PLC0415
 
     classes, height, width = VOLUME
     protocol = EvalProtocol(base_scale=(width, height), scales=RATIOS, flip=True)
@@ -299,9 +299,9 @@ def profile() -> dict[str, float]:
 
     from segbench.evaluate import EvalProtocol  # noqa: PLC0415
     from segbench.evaluate.count.confusion import confusion_matrix  # noqa: PLC0415
+    from segbench.evaluate.inference.plain import views  # noqa: PLC0415
+    from segbench.evaluate.inference.tiles import decide, scored_views  # noqa: PLC0415
     from segbench.evaluate.pixels import read_image  # noqa: PLC0415
-    from segbench.evaluate.predict.plain import views  # noqa: PLC0415
-    from segbench.evaluate.predict.tiles import decide, scored_views  # noqa: PLC0415
     from segbench.models.build import build_model  # noqa: PLC0415
 
     model = build_model("isanet_mmseg", depth=50, num_classes=19)

@@ -12,7 +12,7 @@ from .data.datasets import DatasetSpec, LabelFiles
 from .protocol import EvalProtocol, SlidingWindow
 
 if TYPE_CHECKING:
-    from .predict.plain import predict
+    from .inference.plain import predict
 
 __all__ = ["DatasetSpec", "EvalProtocol", "LabelFiles", "SlidingWindow", "predict"]
 
@@ -20,7 +20,7 @@ __all__ = ["DatasetSpec", "EvalProtocol", "LabelFiles", "SlidingWindow", "predic
 def __getattr__(name: str) -> Any:
     """Import `predict`, and with it torch, only when somebody asks for it: `zoo list` never does."""
     if name == "predict":
-        from .predict.plain import predict  # noqa: PLC0415
+        from .inference.plain import predict  # noqa: PLC0415
 
         return predict
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,10 +10,10 @@ import numpy as np
 
 from .count.confusion import Matrix, Scores, accuracy_scores
 from .data.datasets import DatasetError, ImageFault, content_sha256
-from .predict.counting import NoNumbersError
-from .predict.device import Kernel, in_precision
-from .predict.fused import LabelMaps, kernel_for
-from .predict.pipeline import (
+from .inference.counting import NoNumbersError
+from .inference.device import Kernel, in_precision
+from .inference.fused import LabelMaps, kernel_for
+from .inference.pipeline import (
     WORKERS_FOR_A_GPU,
     Answer,
     Prepared,
@@ -24,16 +24,16 @@ from .predict.pipeline import (
     images_at_once,
     prepare,
 )
-from .predict.plain import model_device
-from .predict.predictor import Predictor
-from .predict.tiles import tile_of
+from .inference.plain import model_device
+from .inference.predictor import Predictor
+from .inference.tiles import tile_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 
     from .data.datasets import Dataset, Sample
     from .evidence import EvidenceKey, EvidenceStore
-    from .predict.counting import Counting
+    from .inference.counting import Counting
     from .protocol import EvalProtocol
 
 

@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from .data.datasets import DatasetError
+from .data.decoder_words import decoder_words
 from .data.label_pictures import advice, stored_values, why_ambiguous, why_greys, why_no_labels, why_too_large
 from .data.mat_file import MatError, described, numbers
-from .decoder_words import decoder_words
-from .open_picture import open_picture
+from .data.open_picture import open_picture
 from .regular_files import read_bytes
 
 if TYPE_CHECKING:

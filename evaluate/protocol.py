@@ -1,6 +1,6 @@
 """How an image becomes a label map: the test protocol behind a published number, as data.
 
-One record describes every protocol of the zoo; `evaluate.predict.plain` interprets it and branches on
+One record describes every protocol of the zoo; `evaluate.inference.plain` interprets it and branches on
 its fields only, never on a publisher's name. Facts behind the fields: mmsegmentation 0.18
 `mmseg/datasets/pipelines/test_time_aug.py`, `mmseg/models/segmentors/encoder_decoder.py`;
 sssegmentation 1.7.0 `ssseg/modules/models/segmentors/base/base.py`.

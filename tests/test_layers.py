@@ -26,12 +26,12 @@ ROOMS = {
         ["trace"],
     ],
     "evaluate": [
-        ["limits", "regular_files", "open_picture"],
+        ["limits", "regular_files"],
         ["protocol"],
         ["geometry", "data"],
         ["pixels"],
         ["count", "picture"],
-        ["data.check", "evidence", "predict"],
+        ["data.check", "evidence", "inference"],
         ["accuracy", "speed", "suspects"],
     ],
     "zoo": [

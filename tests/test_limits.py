@@ -14,7 +14,7 @@ UNITS = {"": 1, " KiB": 1 << 10, " MiB": 1 << 20, " GiB": 1 << 30}
 LIMIT = re.compile(r"(MAX|MOST|LARGEST|LONGEST|DEEPEST)(_[A-Z_]+)?|[A-Z][A-Z_]*_LIMIT(_[A-Z]+)?")
 OF_OUR_OWN = {
     "evaluate.suspects.diagnosis.MOST": "a share of the time that all candidates would take",
-    "evaluate.predict.pipeline.MOST_IMAGES_ON_CORES": "how much is computed at once",
+    "evaluate.inference.pipeline.MOST_IMAGES_ON_CORES": "how much is computed at once",
     "models.trace.caching_allocator.SMALL_LIMIT": "a rule of torch's allocator",
     "models.load.health.LARGEST_VARIANCE": "what is doubted in a network's numbers; nothing is refused",
     "zoo.engines.ray_cluster.LARGEST_SLICE": "how much work one task has",

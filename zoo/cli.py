@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _FORESEEN = {
     "evaluate.data.datasets.DatasetError": ExitCode.CANNOT_MEASURE,
     "evaluate.evidence.file.EvidenceError": ExitCode.CANNOT_MEASURE,
-    "evaluate.predict.device.DeviceError": ExitCode.CANNOT_MEASURE,
+    "evaluate.inference.device.DeviceError": ExitCode.CANNOT_MEASURE,
     "models.load.weights.WeightsError": ExitCode.INTEGRITY,
     "reports.ledger.LedgerError": ExitCode.CANNOT_MEASURE,
     "zoo.engines.local.EngineError": ExitCode.CANNOT_MEASURE,

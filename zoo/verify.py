@@ -17,8 +17,8 @@ from ..evaluate.data.datasets import Dataset, DatasetError, DatasetSpec, ImageFa
 from ..evaluate.data.subsets import pinned_order, slice_of
 from ..evaluate.evidence import EvidenceKey, EvidenceStore, Split, Use
 from ..evaluate.evidence.label_areas import label_areas
-from ..evaluate.predict.device import numerics
-from ..evaluate.predict.device_trouble import OutOfMemoryError, device_trouble_named
+from ..evaluate.inference.device import numerics
+from ..evaluate.inference.device_trouble import OutOfMemoryError, device_trouble_named
 from ..models.load.weights import WeightsError
 from ..reports import ledger
 from ..reports.verdict import Verdict

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from ..geometry import Size
-from ..predict.plain import predict_scores, view_scores, views
+from ..inference.plain import predict_scores, view_scores, views
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -17,8 +17,8 @@ import torch
 from scipy.stats import t as student_t
 
 from ..count.confusion import Matrix, accuracy_scores, confusion_matrix
+from ..inference.plain import model_device, predict_scores
 from ..pixels import read_image, read_label
-from ..predict.plain import model_device, predict_scores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

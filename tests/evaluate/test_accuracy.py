@@ -15,11 +15,11 @@ from segbench.evaluate.accuracy import Loading, count_missing, missing, scores_f
 from segbench.evaluate.count.confusion import accuracy_scores, areas, confusion_matrix
 from segbench.evaluate.data.datasets import ImageFault, locate
 from segbench.evaluate.evidence import EvidenceKey, EvidenceStore
+from segbench.evaluate.inference.pipeline import prepare
 from segbench.evaluate.pixels import map_values
-from segbench.evaluate.predict.pipeline import prepare
 from segbench.zoo.manifest import load_manifest
 
-from .predict.test_plain import CLASSES, TOLERANCE, mmseg_protocol, ssseg_protocol
+from .inference.test_plain import CLASSES, TOLERANCE, mmseg_protocol, ssseg_protocol
 
 IDS = ("a", "b", "c")
 LAYOUTS = {"city_whole": "cityscapes", "city_slide": "cityscapes", "ade": "ade20k", "voc": "voc2012aug"}

@@ -17,8 +17,8 @@ from scipy.io import savemat
 from segbench.evaluate import EvalProtocol, LabelFiles
 from segbench.evaluate.data.datasets import DatasetError
 from segbench.evaluate.geometry import fitted_size
+from segbench.evaluate.inference.plain import views
 from segbench.evaluate.pixels import map_values, normalise, read_image, read_label, resize
-from segbench.evaluate.predict.plain import views
 from segbench.zoo.demo import STREETS
 
 MMSEG = EvalProtocol(base_scale=None)

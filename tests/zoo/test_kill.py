@@ -21,7 +21,7 @@ from small_streets import small_options, small_streets
 from writers import appending, exporting, merging, predicting, recording, reporting, saving
 
 from segbench.evaluate.evidence import EvidenceStore
-from segbench.evaluate.predict.device import numerics
+from segbench.evaluate.inference.device import numerics
 from segbench.zoo.demo import STREETS, demo_checkpoints, serve
 from segbench.zoo.fetch import fetch
 from segbench.zoo.verify import DatasetShelf, RowVerifier, Silent

@@ -74,7 +74,7 @@ def _printed_value(text: str) -> str:
 def run(arguments: argparse.Namespace) -> int:
     """The mistake that explains a number; exits 1 where none does."""
     from ...evaluate.evidence import EvidenceStore
-    from ...evaluate.predict.device import numerics, resolve_device
+    from ...evaluate.inference.device import numerics, resolve_device
     from ..runs.diagnosis import diagnose_claim
     from ..verify import DatasetShelf, NotMeasured, RowVerifier
 

@@ -160,7 +160,7 @@ def _on_record(row: MemoryRow, device: torch.device) -> Measurement:
 
 def _training_device(arguments: argparse.Namespace) -> torch.device:
     require_file_place("--ledger", arguments.ledger)
-    from ...evaluate.predict.device import resolve_device
+    from ...evaluate.inference.device import resolve_device
 
     device = resolve_device(arguments.device)
     if device.type != "cuda":

@@ -49,7 +49,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """A label map and an overlay of each picture; one that cannot be read does not stop the others."""
-    from ...evaluate.predict.device import numerics, resolve_device
+    from ...evaluate.inference.device import numerics, resolve_device
     from ..engines.own_pictures import PredictError, find_pictures, predict_pictures
 
     row = load_manifest(arguments.manifest)[arguments.id]

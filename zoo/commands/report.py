@@ -108,7 +108,7 @@ def _pictures(
     chosen: Iterable[Checkpoint], measured: Iterable[Measurement], arguments: argparse.Namespace
 ) -> list[Scene]:
     """`--pictures`: a few images of every row whose mIoU was measured, predicted on the spot."""
-    from ...evaluate.predict.device import resolve_device
+    from ...evaluate.inference.device import resolve_device
     from ..results.pictures import scenes
 
     if format_name(arguments) != "html":

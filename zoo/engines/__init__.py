@@ -8,8 +8,8 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ...evaluate.predict.device import resolve_device
-from ...evaluate.predict.fused import kernel_for
+from ...evaluate.inference.device import resolve_device
+from ...evaluate.inference.fused import kernel_for
 from .local import Engine, EngineError, Local
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ...evaluate.accuracy import Loading, count_missing
-from ...evaluate.predict.device import device_kind, environment
-from ...evaluate.predict.pipeline import images_at_once
+from ...evaluate.inference.device import device_kind, environment
+from ...evaluate.inference.pipeline import images_at_once
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ...evaluate.data.datasets import Dataset, ImageFault, Sample
     from ...evaluate.evidence import EvidenceKey, EvidenceStore
-    from ...evaluate.predict.device import Kernel
+    from ...evaluate.inference.device import Kernel
     from ...evaluate.protocol import EvalProtocol
     from ..manifest import Checkpoint
 

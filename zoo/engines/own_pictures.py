@@ -12,9 +12,9 @@ import msgspec
 from ...evaluate.data.datasets import DatasetError
 from ...evaluate.data.file_listing import is_data
 from ...evaluate.data.folder import IMAGE_SUFFIXES
+from ...evaluate.inference.tiles import predict_labels
 from ...evaluate.picture import class_shares, colour_map, overlay, palette_image
 from ...evaluate.pixels import read_image
-from ...evaluate.predict.tiles import predict_labels
 from ..files.writing import write_whole
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from ray.exceptions import RayError, RayTaskError  # pyright: ignore[reportMissi
 from ...evaluate.accuracy import Loading, count_missing
 from ...evaluate.data.datasets import Dataset, DatasetError, ImageFault, Sample
 from ...evaluate.evidence import Encoded, EvidenceError, EvidenceKey, EvidenceStore
-from ...evaluate.predict.device import (
+from ...evaluate.inference.device import (
     DeviceError,
     Kernel,
     Precision,
@@ -30,7 +30,7 @@ from ...evaluate.predict.device import (
     numerics,
     resolve_device,
 )
-from ...evaluate.predict.device_trouble import OutOfMemoryError, device_trouble_named
+from ...evaluate.inference.device_trouble import OutOfMemoryError, device_trouble_named
 from ...evaluate.protocol import EvalProtocol
 from ...models.load.weights import WeightsError
 from ..fetch import FetchError, IntegrityError, check_hash, fetch

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import yaml
 
 from ...evaluate.regular_files import read_document, text_of
+from ..files.yaml_nodes import YamlLimitError, root_node
 from .faults import Fault, ManifestError
-from .yaml_nodes import YamlLimitError, root_node
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,7 +9,7 @@ import msgspec
 
 from ...evaluate.accuracy import Loading
 from ...evaluate.data.datasets import Dataset
-from ...evaluate.predict.device import Precision
+from ...evaluate.inference.device import Precision
 from ...evaluate.protocol import EvalProtocol
 from ...reports.tolerance import Tolerance
 from ..manifest import Checkpoint

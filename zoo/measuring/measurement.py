@@ -98,7 +98,7 @@ class _Environment(msgspec.Struct):
 
 
 def environment_fault(environment: dict[str, Any]) -> str:
-    """What is not as `evaluate.predict.device.environment` writes it; empty where all is."""
+    """What is not as `evaluate.inference.device.environment` writes it; empty where all is."""
     try:
         msgspec.convert(environment, _Environment)
     except msgspec.ValidationError as error:

@@ -19,9 +19,9 @@ import torch
 
 from ...evaluate.data.datasets import DatasetError, Sample, locate
 from ...evaluate.geometry import sliding_windows, view_size
+from ...evaluate.inference.device import environment, numerics, resolve_device
+from ...evaluate.inference.device_trouble import release
 from ...evaluate.pixels import Pixels, read_image
-from ...evaluate.predict.device import environment, numerics, resolve_device
-from ...evaluate.predict.device_trouble import release
 from ...evaluate.speed.gpu_state import gpu_state, peak_gflops, warnings_of
 from ...evaluate.speed.speed_protocol import IMAGES, WARM_UP, SpeedPrecision, SpeedProtocol
 from ...evaluate.speed.timing import Timing, time_protocol

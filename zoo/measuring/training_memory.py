@@ -133,7 +133,7 @@ def run(checkpoint: Checkpoint, setup: Setup, device: torch.device) -> MeasuredM
     """
     import torch  # noqa: PLC0415
 
-    from ...evaluate.predict.device import numerics  # noqa: PLC0415
+    from ...evaluate.inference.device import numerics  # noqa: PLC0415
     from ...models.trace.memory import TrainingStep, run_training  # noqa: PLC0415
 
     setup = setup.completed(checkpoint)
@@ -200,7 +200,7 @@ def _record(
     seconds: float,
     device: torch.device,
 ) -> Measurement:
-    from ...evaluate.predict.device import environment, numerics  # noqa: PLC0415
+    from ...evaluate.inference.device import environment, numerics  # noqa: PLC0415
 
     with numerics():
         facts = environment(device)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from ..files.whole_number import DIGITS
-from ..manifest.yaml_nodes import YamlLimitError, compose
+from ..files.yaml_nodes import YamlLimitError, compose
 from .records import (
     METHODS,
     MMSEG,

@@ -57,7 +57,7 @@ class Fps(Quantity):
     def measure(self, bench: Bench, claim: Claim) -> Measurement:
         """Timed on a GPU only: a CPU would take an hour a row and say nothing of the published device."""
         del claim
-        from ...evaluate.predict.device import resolve_device  # noqa: PLC0415
+        from ...evaluate.inference.device import resolve_device  # noqa: PLC0415
         from ..measuring.speed import NoSpeed, SpeedOptions, time_row  # noqa: PLC0415
 
         options = bench.options

@@ -14,9 +14,9 @@ from PIL import Image
 
 from ...evaluate.data.datasets import DatasetError, locate
 from ...evaluate.data.subsets import spread
+from ...evaluate.inference.tiles import predict_labels
 from ...evaluate.picture import class_shares, colour_map, coloured
 from ...evaluate.pixels import read_image, read_label
-from ...evaluate.predict.tiles import predict_labels
 from ...models.load.weights import WeightsError
 from ...reports.background import Scene
 from ..fetch import FetchError, IntegrityError, fetch_wanted, wanted_action, wanted_weights

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ...decoder_words import decoder_words
+from ..decoder_words import decoder_words
 from .findings import Finding, some
 
 if TYPE_CHECKING:

@@ -9,11 +9,11 @@ import msgspec
 from PIL import Image, UnidentifiedImageError
 
 from ...geometry import Size
-from ...open_picture import open_picture
 from ...pixels import ends_properly, mat_shape, read_image
 from ...regular_files import open_regular
 from ..datasets import Colour, DatasetError, Sample
 from ..label_pictures import advice, orientation, palette, why_ambiguous, why_no_labels
+from ..open_picture import open_picture
 from .findings import Finding, some
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from segbench.evaluate.count.bounds import miou_bounds
 from segbench.evaluate.count.confusion import accuracy_scores, confusion_matrix
 from segbench.evaluate.data.subsets import pinned_order, slice_of
 from segbench.evaluate.evidence.label_areas import areas_of
-from segbench.evaluate.predict.device import DeviceError
-from segbench.evaluate.predict.device_trouble import Halving, OutOfMemoryError, device_trouble_named
+from segbench.evaluate.inference.device import DeviceError
+from segbench.evaluate.inference.device_trouble import Halving, OutOfMemoryError, device_trouble_named
 
 
 def random_images(rule, count, classes):

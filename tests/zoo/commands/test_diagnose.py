@@ -15,7 +15,7 @@ from small_streets import shrink_streets
 
 from segbench.evaluate import EvalProtocol, SlidingWindow
 from segbench.evaluate.count.confusion import accuracy_scores, confusion_matrix
-from segbench.evaluate.predict.plain import predict_scores, upsample
+from segbench.evaluate.inference.plain import predict_scores, upsample
 from segbench.zoo.cli import main
 from segbench.zoo.demo import STREETS, demo_checkpoints, serve
 from segbench.zoo.fetch import fetch

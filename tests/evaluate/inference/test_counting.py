@@ -6,8 +6,8 @@ import torch
 
 from segbench.evaluate.count.confusion import accuracy_scores, confusion_matrix
 from segbench.evaluate.count.margins import LIMITS, Closeness, explanation, summed
-from segbench.evaluate.predict.counting import Counting
-from segbench.evaluate.predict.tiles import Decision
+from segbench.evaluate.inference.counting import Counting
+from segbench.evaluate.inference.tiles import Decision
 
 
 @pytest.fixture

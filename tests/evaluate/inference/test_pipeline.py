@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from segbench.evaluate.predict.pipeline import ahead, behind, groups
+from segbench.evaluate.inference.pipeline import ahead, behind, groups
 
 
 @pytest.mark.parametrize("workers", [0, 1, 4])

@@ -16,9 +16,9 @@ import torch
 
 from segbench.evaluate import EvalProtocol, SlidingWindow
 from segbench.evaluate.accuracy import Loading
-from segbench.evaluate.predict import fused, tiles
-from segbench.evaluate.predict.device import DeviceError
-from segbench.evaluate.predict.fused import (
+from segbench.evaluate.inference import fused, tiles
+from segbench.evaluate.inference.device import DeviceError
+from segbench.evaluate.inference.fused import (
     LabelMaps,
     LabelMapWarning,
     Shape,
@@ -27,8 +27,8 @@ from segbench.evaluate.predict.fused import (
     shape_of,
     supports,
 )
-from segbench.evaluate.predict.plain import views
-from segbench.evaluate.predict.tiles import scored_views
+from segbench.evaluate.inference.plain import views
+from segbench.evaluate.inference.tiles import scored_views
 
 from .test_tiles import CPU, PROTOCOLS, ROUNDING, Noise, small
 
@@ -154,7 +154,7 @@ def test_it_compiles_for_a_gpu(tmp_path, monkeypatch, capability):
     compiler = pytest.importorskip("triton.compiler", reason="missing: triton")
     from triton.backends.compiler import GPUTarget
 
-    from segbench.evaluate.predict.label_kernel import label_map
+    from segbench.evaluate.inference.label_kernel import label_map
 
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
     kinds = ["fp32", "i64", "i32", "fp32", "i32", "fp32", "u8", "fp32", "u8"]

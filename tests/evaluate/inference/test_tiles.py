@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from segbench.evaluate import EvalProtocol, SlidingWindow
-from segbench.evaluate.predict.plain import forward, predict_scores, views
-from segbench.evaluate.predict.tiles import decide, predict_labels, scored_views
+from segbench.evaluate.inference.plain import forward, predict_scores, views
+from segbench.evaluate.inference.tiles import decide, predict_labels, scored_views
 from segbench.zoo.manifest import load_manifest
 
 CPU = torch.device("cpu")

@@ -2,8 +2,8 @@
 
 import pytest
 
+from segbench.zoo.files.yaml_nodes import DEEPEST, LEAST, YamlLimitError, compose
 from segbench.zoo.manifest import ManifestError, load_manifest
-from segbench.zoo.manifest.yaml_nodes import DEEPEST, LEAST, YamlLimitError, compose
 from segbench.zoo.publishers import SourceError, read_sources
 
 TOO_MUCH = f"its aliases stand for more than {LEAST} values; write out what differs, and repeat less"

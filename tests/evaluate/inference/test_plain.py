@@ -10,8 +10,8 @@ import torch
 from published import ssseg_architecture
 
 from segbench.evaluate import EvalProtocol, SlidingWindow, predict
-from segbench.evaluate.predict.plain import unflip, view_scores, views
-from segbench.evaluate.predict.tiles import predict_labels
+from segbench.evaluate.inference.plain import unflip, view_scores, views
+from segbench.evaluate.inference.tiles import predict_labels
 
 TOLERANCE = {"scores": 1e-3, "probabilities": 1e-4}
 """What another number of threads or build of torch moves by; where the best two are twice that apart, labels hold."""

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from segbench.evaluate.predict.device import DeviceError, environment, numerics, resolve_device
+from segbench.evaluate.inference.device import DeviceError, environment, numerics, resolve_device
 
 no_cuda = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
