@@ -33,7 +33,7 @@ _FORESEEN = {
     "zoo.fetch.download.IntegrityError": ExitCode.INTEGRITY,
     "zoo.files.places.PlaceError": ExitCode.USAGE,
     "zoo.manifest.faults.ManifestError": ExitCode.USAGE,
-    "zoo.manifest.folder_rows.DataMisfit": ExitCode.USAGE,
+    "zoo.measuring.folder_rows.DataMisfit": ExitCode.USAGE,
     "zoo.manifest.records.UnknownCheckpoint": ExitCode.USAGE,
     "zoo.manifest.selection.SelectionError": ExitCode.USAGE,
     "zoo.publishers.import_rows.EditError": ExitCode.USAGE,

@@ -73,13 +73,13 @@ def _devices() -> list[str]:
             cpu,
             f"cuda: none seen by torch {torch.__version__} (built for CUDA {torch.version.cuda or 'none'})",
         ]
-    return [cpu, *(_gpu(index) for index in range(torch.cuda.device_count()))]
+    return [
+        cpu,
+        *(_gpu(index, torch.cuda.get_device_properties(index)) for index in range(torch.cuda.device_count())),
+    ]
 
 
-def _gpu(index: int) -> str:
-    import torch
-
-    properties = torch.cuda.get_device_properties(index)
+def _gpu(index: int, properties: Any) -> str:
     return (
         f"cuda:{index}: {properties.name}, {properties.total_memory // 2**20} MiB, "
         f"compute capability {properties.major}.{properties.minor}"

@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
     import torch
 
-    from ..measuring.measurement import Measurement
 
 ABSENT = "–"
 UNIT_NOTE = (
@@ -126,9 +125,12 @@ def _memory_rows(chosen: Sequence[Checkpoint], arguments: argparse.Namespace) ->
     rows = []
     try:
         for one in row_bar(chosen, "tracing", quiet=arguments.quiet):
-            rows.append(_memory_row(one, setup, device))
+            row = _memory_row(one, setup, device)
+            rows.append(row)
             if device is not None:
-                ledger.append(arguments.ledger, _on_record(rows[-1], device))
+                peak_bytes = row.prediction.peak_bytes
+                record = run_record(row.checkpoint, row.setup, row.measured, peak_bytes, device)
+                ledger.append(arguments.ledger, record)
     except NotTrainable as error:
         raise CommandError(
             str(error), ExitCode.USAGE if device is None else ExitCode.CANNOT_MEASURE
@@ -152,10 +154,6 @@ def _memory_row(checkpoint: Checkpoint, setup: Setup, device: torch.device | Non
         measured=None if device is None else train(checkpoint, setup, device),
         verdict=verdict_on(checkpoint, claim, foretell(checkpoint, setup)),
     )
-
-
-def _on_record(row: MemoryRow, device: torch.device) -> Measurement:
-    return run_record(row.checkpoint, row.setup, row.measured, row.prediction.peak_bytes, device)
 
 
 def _training_device(arguments: argparse.Namespace) -> torch.device:

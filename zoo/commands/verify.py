@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ...evaluate.data.datasets import DatasetError, locate
 from ...reports.media import tabulate
@@ -13,7 +13,7 @@ from ..console.exit_codes import ExitCode
 from ..fetch import fetch_action
 from ..files.named_files import named_file
 from ..manifest import load_manifest
-from ..manifest.folder_rows import on_folder
+from ..measuring.folder_rows import on_folder
 from ..results.baseline import BaselineError, State, differences_text, read_saved, read_state, write_state
 from .shared import flags
 from .shared.answer import CommandError, require_file_place, write
@@ -174,7 +174,7 @@ def run(arguments: argparse.Namespace) -> int:
         engine=arguments.engine,
         address=arguments.address,
     )
-    states = _stored_states(arguments)  # read first: one may be the very ledger that grows
+    baseline, saved = _stored_states(arguments)  # read first: one may be the very ledger that grows
     done = Run(
         outcomes=tuple(verified(chosen, options, arguments)),
         manifest=load_manifest(arguments.manifest),
@@ -182,9 +182,9 @@ def run(arguments: argparse.Namespace) -> int:
         everything=not (arguments.ids or arguments.where),
         metrics=tuple(arguments.metric),
         options=options,
-        stored=states.baseline,
+        stored=baseline,
     )
-    return _compared(done, states.saved, arguments)
+    return _compared(done, saved, arguments)
 
 
 def _on_folder(chosen: Iterable[Checkpoint], arguments: argparse.Namespace) -> list[Checkpoint]:
@@ -232,17 +232,11 @@ def _plan(chosen: Iterable[Checkpoint], arguments: argparse.Namespace) -> int:
     return ExitCode.OK
 
 
-class StoredStates(NamedTuple):
-    """What was stored before this run."""
+def _stored_states(arguments: argparse.Namespace) -> tuple[State | None, State | None]:
+    """What `--baseline` names, to compare with, and what `--save-baseline` is to replace; None where there is none.
 
-    baseline: State | None
-    """To compare with; None where nothing is named."""
-    saved: State | None
-    """To be replaced by this run's; None where nothing is."""
-
-
-def _stored_states(arguments: argparse.Namespace) -> StoredStates:
-    """What `--baseline` and `--save-baseline` name; a file to be written first takes over from the one compared."""
+    A file that is written for the first time takes over from the one compared.
+    """
     manifest = load_manifest(arguments.manifest)
     flag = "--baseline"
     try:
@@ -251,7 +245,7 @@ def _stored_states(arguments: argparse.Namespace) -> StoredStates:
         saved = read_saved(arguments.save_baseline, manifest) if arguments.save_baseline else None
     except BaselineError as error:
         raise CommandError(f"{flag} {error}") from error
-    return StoredStates(baseline, saved or baseline)
+    return baseline, saved or baseline
 
 
 def _compared(run: Run, saved: State | None, arguments: argparse.Namespace) -> int:

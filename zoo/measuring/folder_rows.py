@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ...evaluate.data.datasets import DatasetSpec
-    from .records import Checkpoint
+    from ..manifest import Checkpoint
 
 
 class DataMisfit(ValueError):  # noqa: N818
