@@ -5,7 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from segbench.evaluate.evidence import EvidenceError
+from segbench.models.load.weights import WeightsError
 from segbench.zoo import cli
+from segbench.zoo.files.places import PlaceError
 
 
 class Panic(BaseException):
@@ -35,3 +38,26 @@ def test_want_of_memory_is_nobodys_fault(monkeypatch, capsys):
     monkeypatch.setattr(cli, "command", lambda _: SimpleNamespace(run=crash))
     assert cli.main(["list"]) == 3
     assert capsys.readouterr().err.startswith("zoo: not enough memory; ")
+
+
+class DamagedFileError(EvidenceError):
+    """A kind of it that the table of codes does not name."""
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (WeightsError("a.pth: torn"), 4),
+        (DamagedFileError("e.sqlite: torn"), 3),
+        (PlaceError("ZOO_HOME: empty"), 2),
+    ],
+)
+def test_a_foreseen_error_is_its_message_whichever_command_meets_it(monkeypatch, capsys, error, code):
+    """By its nearest class: a place that cannot be used is a kind of FetchError, and is usage all the same."""
+
+    def fail(_):
+        raise error
+
+    monkeypatch.setattr(cli, "command", lambda _: SimpleNamespace(run=fail))
+    assert cli.main(["list"]) == code
+    assert capsys.readouterr().err == f"zoo: {error}\n"
