@@ -9,13 +9,15 @@ import msgspec
 from ...reports.media import tabulate
 from ...reports.metrics import METRICS
 from ..console.exit_codes import ExitCode
+from ..manifest import load_manifest
 from .shared import flags
-from .shared.answer import json_text, write
+from .shared.answer import Data, json_text, write
 from .shared.arguments import selected
 from .shared.rows import by, row_record, shown_urls
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
     from ...evaluate.data.datasets import DatasetSpec
     from ...evaluate.protocol import EvalProtocol
@@ -27,6 +29,9 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     flags.add_selection(parser)
     flags.add_json(parser)
     parser.add_argument("--protocol", action="store_true", help="print the test protocols in words")
+    parser.add_argument(
+        "--yaml", action="store_true", help="print the full records as a manifest of their own"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -34,12 +39,20 @@ def run(arguments: argparse.Namespace) -> int:
     chosen = selected(arguments)
     if arguments.json:
         write(json_text([_whole_record(row) for row in chosen]))
+    elif arguments.yaml:
+        write(Data(_manifest(chosen, arguments)))
     elif arguments.protocol:
         protocols = [row.protocol(claim.metric) for row in chosen for claim in row.claims if claim.protocol]
         write("\n\n".join(_protocol_text(protocol) for protocol in dict.fromkeys(protocols)))
     else:
         write("\n\n\n".join(_text(checkpoint) for checkpoint in chosen))
     return ExitCode.OK
+
+
+def _manifest(chosen: Sequence[Checkpoint], arguments: argparse.Namespace) -> str:
+    from ..manifest.writing import manifest_text
+
+    return manifest_text(chosen, load_manifest(arguments.manifest))
 
 
 def _whole_record(row: Checkpoint) -> dict[str, Any]:

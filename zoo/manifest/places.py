@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
 
-from .checks import CHECKS
-from .compact import Expansion
-from .files import Files
-from .walk import Reader
+from .reading.checks import CHECKS
+from .reading.compact import Expansion
+from .reading.source_files import Files
+from .reading.walk import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

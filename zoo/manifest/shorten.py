@@ -50,7 +50,7 @@ def _row(entry: CheckpointEntry, table: tuple[str, str]) -> Fields:
     fields = record_fields(entry)
     claims = fields.pop("claims")
     own = entry.claims[0].source if entry.claims else None
-    if own is None:
+    if own is None or any(claim.source is None for claim in entry.claims):
         return fields | {"claims": claims}
     fields |= {"source": {"document": table[0], "section": table[1]}, "row": own.row}
     if "listed_in" in fields:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import yaml
 
+from ..files.urls import shown_url
+from .reading.walk import PLAIN_NUMBER
 from .records import VERSION, CheckpointEntry
-from .walk import PLAIN_NUMBER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -117,4 +118,11 @@ def manifest_text(checkpoints: Iterable[Checkpoint], manifest: Manifest) -> str:
         for fields in found.values():
             fields.pop("name", None)  # the key says it
         content[key] = found
-    return yaml_text(content | {"checkpoints": [record_fields(row) for row in rows]})
+    return yaml_text(content | {"checkpoints": [record_fields(_without_secrets(row)) for row in rows]})
+
+
+def _without_secrets(row: Checkpoint) -> Checkpoint:
+    """A row whose URLs may be passed on."""
+    shown = {name: tuple(map(shown_url, getattr(row, name))) for name in ("log_urls", "config_urls")}
+    weights = msgspec.structs.replace(row.weights, urls=tuple(map(shown_url, row.weights.urls)))
+    return msgspec.structs.replace(row, weights=weights, **shown)

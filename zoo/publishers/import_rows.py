@@ -12,8 +12,8 @@ import yaml
 
 from ...evaluate.regular_files import read_document
 from ..manifest import VERSION, CheckpointEntry, ManifestError
-from ..manifest.files import PACKAGED_PREFIX
 from ..manifest.reader import try_manifest
+from ..manifest.reading.source_files import PACKAGED_PREFIX
 from ..manifest.shorten import sections
 from ..manifest.writing import plain, yaml_text
 

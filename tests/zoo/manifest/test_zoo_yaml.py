@@ -14,7 +14,7 @@ import torch
 from segbench.evaluate.geometry import view_size
 from segbench.models.trace.cost import forward_cost
 from segbench.zoo.manifest import PACKAGED, load_manifest
-from segbench.zoo.manifest.files import PUBLISHED
+from segbench.zoo.manifest.reading.source_files import PUBLISHED
 
 BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 

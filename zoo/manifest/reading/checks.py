@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ...evaluate.data.datasets import OWN_FOLDER, DatasetSpec
-from ...evaluate.limits import (
+from ....evaluate.data.datasets import OWN_FOLDER, DatasetSpec
+from ....evaluate.limits import (
     DEFAULT_IGNORED,
     Breach,
     class_breaches,
@@ -16,10 +16,10 @@ from ...evaluate.limits import (
     value_map_breaches,
     window_breach,
 )
-from ...evaluate.protocol import EvalProtocol
-from ...reports.metrics import METRICS
-from .names import unknown
-from .records import CheckpointEntry, Claim, Listing, Source, Weights
+from ....evaluate.protocol import EvalProtocol
+from ....reports.metrics import METRICS
+from ..names import unknown
+from ..records import CheckpointEntry, Claim, Listing, Source, Weights
 from .walk import BAD, nodes_of, place_from
 
 if TYPE_CHECKING:

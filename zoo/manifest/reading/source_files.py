@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
 
-from ...evaluate.regular_files import read_document, text_of
-from ..files.yaml_nodes import YamlLimitError, root_node
-from .faults import Fault, ManifestError
+from ....evaluate.regular_files import read_document, text_of
+from ...files.yaml_nodes import YamlLimitError, root_node
+from ..faults import Fault, ManifestError
+from ..file_patterns import Pattern, found_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-PUBLISHED = Path(__file__).resolve().parents[1] / "published"
+PUBLISHED = Path(__file__).resolve().parents[2] / "published"
 """The packaged zoo's data, which any manifest may include: `segbench:datasets.yaml`."""
 PACKAGED_PREFIX = "segbench:"
 MOST_FILES = 2000
@@ -31,18 +32,6 @@ class Part(NamedTuple):
     root: Any
     """Its root node, whose marks name the file; None where it is empty."""
     size_bytes: int
-
-
-class Pattern(NamedTuple):
-    """An include with wildcards, and what it stood for."""
-
-    folder: str
-    glob: str
-    names: tuple[str, ...]
-
-    def holds(self) -> bool:
-        """Whether it still stands for the same files."""
-        return found_names(Path(self.folder), self.glob) == self.names
 
 
 class Files:
@@ -145,11 +134,6 @@ class Files:
         self.faults.append(
             Fault(path="include", line=node.start_mark.line + 1, message=message, file=str(path))
         )
-
-
-def found_names(folder: Path, glob: str) -> tuple[str, ...]:
-    """The files that a pattern means, relative to its folder, in the order of their names."""
-    return tuple(sorted(one.relative_to(folder).as_posix() for one in folder.glob(glob) if one.is_file()))
 
 
 def _included(root: Any) -> list[Any]:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Union, get_args, get
 import msgspec
 import yaml
 
-from ..files.urls import shown_text
-from .faults import Fault
-from .names import HINTED, unknown
-from .records import VERSION, ManifestFile
+from ...files.urls import shown_text
+from ..faults import Fault
+from ..names import HINTED, unknown
+from ..records import VERSION, ManifestFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
 
-from ...reports.metrics import METRICS
-from ..files.whole_number import whole_number
-from .names import unknown
-from .records import VERSION
+from ....reports.metrics import METRICS
+from ...files.whole_number import whole_number
+from ..names import unknown
+from ..records import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from .files import Part
+    from .source_files import Part
     from .walk import Reader
 
 TABLES = ("documents", "datasets", "protocols")
@@ -155,7 +155,7 @@ class Expansion:
             yield self._row(row, own, first + index, f"{place}.rows[{index}]"), False
         for index, row in enumerate(self._list(entries, "additions", place)):
             self._check_addition(row, f"{place}.additions[{index}]")
-            yield self._row(row, own, None, f"{place}.additions[{index}]"), True
+            yield self._row(row, NOTHING, None, f"{place}.additions[{index}]"), True
 
     def _first_row(self, shared: _Shared, place: str) -> tuple[_Shared, int]:
         """The row that a section's first one is in its table: its default `row`, which the others count on from."""
@@ -190,7 +190,7 @@ class Expansion:
                 f"{place}.figures", figures, "expected a mapping from metrics to a claim's fields"
             )
             figures = None
-        return _Shared(merged(shared.record, record), merged(shared.figures, figures))
+        return _Shared(merged(shared.record, _with_listed_rows(record)), merged(shared.figures, figures))
 
     def _row(self, own: Any, shared: _Shared, position: int | None, place: str) -> Any:
         """A row in full form; as it stands where it is that already."""
@@ -200,7 +200,7 @@ class Expansion:
         if shared is NOTHING and _is_full(own):
             return own
         record, figures = _without(own, "figures")
-        record = merged(shared.record, record)
+        record = merged(shared.record, _with_listed_rows(record))
         row = _Row(self.reader, record, position, place)
         node = row.full(shared.figures, figures)
         self.reader.places[id(node)] = place
@@ -320,9 +320,7 @@ class _Row:
 
     def _claim(self, metric: Any, default: Any, figure: Any, earlier: Any) -> Any:
         if not isinstance(figure, yaml.MappingNode):
-            figure = yaml.MappingNode(
-                _MAP, [(_text("printed", figure), figure)], figure.start_mark, figure.end_mark
-            )
+            figure = _mapping("printed", figure)
         if isinstance(default, yaml.MappingNode):
             is_absence = _is_absence(default)
             kept = [
@@ -369,9 +367,7 @@ class _Row:
         return value
 
     def _listing(self, document: Any, value: Any) -> Any:
-        """`document: 5` or `document: {row: 5, blank: [...]}` as a listing; section and row are the row's own."""
-        if isinstance(value, yaml.ScalarNode) and value.tag != _NULL:
-            value = yaml.MappingNode(_MAP, [(_text("row", value), value)], value.start_mark, value.end_mark)
+        """`document: {row: 5, blank: [...]}` as a listing; section and row are the row's own, where it has no others."""
         if not isinstance(value, yaml.MappingNode):
             value = yaml.MappingNode(_MAP, [], value.start_mark, value.end_mark)
         own = yaml.MappingNode(
@@ -481,6 +477,27 @@ def _without(mapping: Any, name: str) -> tuple[Any, Any]:
         return mapping, None
     left = [pair for pair in mapping.value if pair[1] is not value]
     return yaml.MappingNode(_MAP, left, mapping.start_mark, mapping.end_mark), value
+
+
+def _with_listed_rows(record: Any) -> Any:
+    """A record with `{page: 5}` in its listings written out as `{page: {row: 5}}`."""
+    listed = _value(record, "listed_in")
+    if not isinstance(listed, yaml.MappingNode):
+        return record
+    pairs = [
+        (
+            key,
+            value if not isinstance(value, yaml.ScalarNode) or value.tag == _NULL else _mapping("row", value),
+        )
+        for key, value in listed.value
+    ]
+    whole = yaml.MappingNode(_MAP, pairs, listed.start_mark, listed.end_mark)
+    return _with(record, "listed_in", whole, replace=True)
+
+
+def _mapping(name: str, value: Any) -> Any:
+    """A mapping of one key."""
+    return yaml.MappingNode(_MAP, [(_text(name, value), value)], value.start_mark, value.end_mark)
 
 
 def _is_full(row: Any) -> bool:

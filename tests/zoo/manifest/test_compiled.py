@@ -1,0 +1,78 @@
+"""The copy of a manifest in the cache: taken where nothing changed, never where something is wrong with it."""
+
+import os
+
+import pytest
+from full_zoo import YAML, ZOO
+
+from segbench.zoo.manifest import ManifestError, compiled, load_manifest
+
+INCLUDING = YAML.replace("version: 1\n", "version: 1\ninclude: [more/*.yaml]\n", 1)
+EXTRA = "protocols:\n  extra: {base_scale: [8, 4]}\n"
+
+
+@pytest.fixture
+def manifest(tmp_path):
+    path = tmp_path / "zoo.yaml"
+    path.write_text(INCLUDING, encoding="utf-8")
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "a.yaml").write_text(EXTRA, encoding="utf-8")
+    return path
+
+
+def copy_of(home):
+    (copy,) = (home / "compiled").iterdir()
+    return copy
+
+
+def test_a_manifest_is_read_from_its_copy_the_second_time(manifest, monkeypatch):
+    first = list(load_manifest(manifest))
+    monkeypatch.setattr(compiled, "keep", None)  # nothing may be read, and so kept, again
+    again = load_manifest(manifest)
+    assert list(again) == first
+    assert (again.datasets, again.documents) == (ZOO.datasets, ZOO.documents)
+
+
+@pytest.mark.parametrize("change", ["manifest", "included", "another file", "a file less"])
+def test_a_change_of_any_file_is_seen(manifest, change):
+    assert "extra" in load_manifest(manifest).protocols
+    more = manifest.parent / "more"
+    if change == "manifest":
+        manifest.write_text(INCLUDING.replace('"78.49"', '"78.50"'), encoding="utf-8")
+        assert "78.50" in {claim.printed for one in load_manifest(manifest) for claim in one.claims}
+    elif change == "included":
+        (more / "a.yaml").write_text(EXTRA.replace("extra", "other"), encoding="utf-8")
+        assert "other" in load_manifest(manifest).protocols
+    elif change == "another file":
+        (more / "b.yaml").write_text(EXTRA.replace("extra", "other"), encoding="utf-8")
+        assert {"extra", "other"} <= load_manifest(manifest).protocols.keys()
+    else:
+        (more / "a.yaml").unlink()
+        with pytest.raises(ManifestError, match="no file is there"):
+            load_manifest(manifest)
+
+
+def test_another_segbench_reads_for_itself(manifest, monkeypatch):
+    load_manifest(manifest)
+    assert compiled.kept(manifest) is not None
+    monkeypatch.setattr(compiled, "writer", lambda: "another")
+    assert compiled.kept(manifest) is None
+
+
+def test_a_damaged_copy_is_not_taken(manifest, tmp_path):
+    before = list(load_manifest(manifest))
+    whole = copy_of(tmp_path / "zoo-home").read_bytes()
+    for place in range(0, len(whole), len(whole) // 40):
+        for damaged in (whole[:place], whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :]):
+            copy_of(tmp_path / "zoo-home").write_bytes(damaged)
+            assert compiled.kept(manifest) is None
+    assert list(load_manifest(manifest)) == before
+    assert copy_of(tmp_path / "zoo-home").read_bytes() == whole
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(manifest, tmp_path, monkeypatch):
+    (tmp_path / "file").write_bytes(b"")
+    monkeypatch.setenv("ZOO_HOME", str(tmp_path / "file"))
+    assert len(load_manifest(manifest)) == len(load_manifest(manifest)) == len(ZOO)
+    monkeypatch.setenv("ZOO_HOME", os.devnull)
+    assert len(load_manifest(manifest)) == len(ZOO)
