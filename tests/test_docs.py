@@ -1,6 +1,7 @@
 """README.md and docs/ say what is so: commands, outputs, tables, links."""
 
 import argparse
+import functools
 import importlib
 import json
 import os
@@ -211,6 +212,10 @@ ZOO_COMMANDS = [command for command in ALL_COMMANDS if command.text.startswith("
 # --- what the parser says -----------------------------------------------------------------------------------
 
 
+the_parser = functools.cache(build_parser)
+"""The one parser; parsing leaves it as it was."""
+
+
 def subparsers(parser):
     """Name -> parser of a parser's commands, with their one-line summaries beside them."""
     action = next((a for a in parser._actions if isinstance(a, argparse._SubParsersAction)), None)
@@ -227,7 +232,7 @@ def summaries():
 def test_a_documented_command_line_is_accepted(command, capsys):
     """No page shows a flag, command or value that the parser refuses."""
     try:
-        build_parser().parse_args(command.arguments)
+        the_parser().parse_args(command.arguments)
     except SystemExit:
         pytest.fail(f"{command}\n{capsys.readouterr().err}")
 

@@ -221,6 +221,7 @@ def test_packages_match_the_folders():
         assert f'"{package}"' in declared
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -91,6 +91,7 @@ def test_nothing_is_valid_too():
     html5lib.HTMLParser(strict=True).parse(format_html([]))
 
 
+@pytest.mark.slow
 def test_nothing_is_fetched(tree, page):
     """No address but those within the page, data and links; no import in styles or scripts."""
     links = [one.get("href") for one in tree.iter("a") if one.get("href").startswith("https:")]

@@ -163,6 +163,7 @@ def test_a_link_is_one_whatever_its_address_holds():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unit", ["\n", " ", "\r", "1", ":", "#", "_", "\t", "[1", "-\n ", "\x1b"], ids=ascii)
 @pytest.mark.parametrize("begin", ["", "+"])
 def test_a_long_text_takes_a_moment(unit, begin):

@@ -69,6 +69,7 @@ def assert_agrees(by_kernel, protocol, size=(7, 11), classes=19, strength=4.0):
     assert torch.equal(decision.runners_up[decided], reference.runners_up[decided])
 
 
+@pytest.mark.slow
 @needs_triton
 @pytest.mark.parametrize("align_corners", [False, True])
 @pytest.mark.parametrize("name", WHOLE)
@@ -78,6 +79,7 @@ def test_every_whole_protocol_of_the_zoo(by_kernel, name, align_corners):
     assert_agrees(by_kernel, protocol, (5, 9), classes=20)
 
 
+@pytest.mark.slow
 @needs_triton
 @pytest.mark.parametrize("classes", [1, 2, 19, 150, 256])
 @pytest.mark.parametrize("average", ["probabilities", "scores"])
@@ -86,6 +88,7 @@ def test_any_number_of_classes(by_kernel, classes, average):
     assert_agrees(by_kernel, msgspec.structs.replace(MS_FLIP, average=average), classes=classes)
 
 
+@pytest.mark.slow
 @needs_triton
 @pytest.mark.parametrize("size", [(1, 1), (1, 70), (31, 1), (30, 40)], ids=str)
 def test_slivers_and_identity(by_kernel, size):
@@ -93,6 +96,7 @@ def test_slivers_and_identity(by_kernel, size):
     assert_agrees(by_kernel, EvalProtocol(base_scale=(40, 30), keep_ratio=False, views="tensor"), size)
 
 
+@pytest.mark.slow
 @needs_triton
 def test_a_network_without_stride(by_kernel):
     """Scores as large as the image, and larger ones that shrink: positions reach past their neighbours."""
@@ -107,6 +111,7 @@ def test_a_network_without_stride(by_kernel):
     assert difference(by_kernel(found, size, protocol), tiles.decide(found, size, protocol), ROUNDING) == ""
 
 
+@pytest.mark.slow
 @needs_triton
 def test_equal_scores_and_no_numbers(by_kernel):
     """Of equals the first class is taken; where a score is no number, neither is the margin, and labels stay classes."""
@@ -128,6 +133,7 @@ def test_equal_scores_and_no_numbers(by_kernel):
     assert broken.labels[lost].unique().tolist() == [3]
 
 
+@pytest.mark.slow
 @needs_triton
 def test_a_kernel_that_agrees_is_compared_once_a_shape(by_kernel, monkeypatch):
     """The first image of a shape is decided both ways, later ones by the kernel alone."""

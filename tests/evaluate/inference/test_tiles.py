@@ -59,6 +59,7 @@ def assert_same_labels(plain, decision):
     assert torch.equal(decision.runners_up[clear].long(), best.indices[1][clear])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(61, 83), (96, 64)])
 @pytest.mark.parametrize("align_corners", [False, True])
 @pytest.mark.parametrize("name", PROTOCOLS)

@@ -74,6 +74,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_planted_fault_is_told_once_with_what_it_looks_like(tmp_path, fault):
     row, old, new, kind, message = FAULTS[fault]

@@ -79,6 +79,7 @@ def test_sound_logs_add_nothing():
     assert [row.checkpoint for row in cached_logs(ZOO)] == [ROW.id, OTHER.id]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "row", "text"), [(kind, row, text) for kind, faults in FAULTS.items() for row, text in faults]
 )

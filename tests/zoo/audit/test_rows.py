@@ -127,6 +127,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fact", FAULTS)
 def test_a_wrong_fact_of_a_row_is_the_only_new_finding_and_points_at_its_line(tmp_path, fact):
     page, plant, row, message = FAULTS[fact]

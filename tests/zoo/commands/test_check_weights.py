@@ -77,6 +77,7 @@ def test_a_sound_file_is_reported_whole(row, state):
     assert exit_code([report]) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", [ISANET, ISNET], ids=["isanet", "isnet"])
 def test_conversion_keeps_names_content_and_canary(tmp_path, row):
     source = published(row)
@@ -278,6 +279,7 @@ def edited_state(change):
     return write
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
@@ -497,6 +499,7 @@ def test_the_lock_gets_the_digest_that_fetching_could_not_compute():
     assert check(ISNET) == report
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("digest", "gravity", "end"),
     [

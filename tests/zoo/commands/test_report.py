@@ -254,6 +254,7 @@ def test_the_suffix_is_looked_at_before_anything_is_measured(capsys, tmp_path):
     assert "a diagnosis is text or JSON: end it in .txt or .json" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
 def test_a_console_of_any_encoding_gets_the_tables(encoding):
     program = "import sys; from segbench.zoo.cli import main; sys.exit(main(sys.argv[1:]))"

@@ -32,6 +32,7 @@ def left_by_its_reader():
         os.close(writing)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
 @pytest.mark.parametrize(
     ("arguments", "code"), [(PRINTS_MUCH, 0), (USAGE_ERROR, 2), (["--help"], 0), (["no"], 2)]
@@ -67,6 +68,7 @@ def test_help_that_nobody_gets_is_no_success(arguments):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
 def test_closed_streams_lead_nowhere_and_their_descriptors_to_no_file(tmp_path, closed):
     """The row's files get no descriptor that a library prints to; stderr's words do not turn up on stdout."""

@@ -38,6 +38,7 @@ def on_a_full_disk(server, tmp_path, hashes, how):
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["operations", "bytes"])
 @pytest.mark.parametrize("hashes", [{}, {"sha256": SHA256}], ids=["recorded", "published"])
 def test_a_disk_that_is_full_anywhere_is_told_and_the_next_run_has_the_file(server, tmp_path, hashes, how):

@@ -145,6 +145,7 @@ def test_a_new_figure_supersedes_the_old_one_in_place(tmp_path):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("style", ["blocks", "CRLF", "blank lines at the end"])
 def test_files_of_another_layout_are_added_to_in_their_own(tmp_path, style):
     """A manifest written by PyYAML, one with Windows' line ends, one with more at its end."""

@@ -38,6 +38,7 @@ def test_the_demo_zoo_is_timed_on_a_cpu(tmp_path, capsys):
         assert (one["warnings"], one["verdict"]) == ([], None)
 
 
+@pytest.mark.slow
 def test_other_settings_are_measurements_of_their_own(tmp_path, capsys):
     place = tmp_path / "ledger.jsonl"
     flags = ("--device", "cpu", "--limit", "1", "--precision", "bf16", "--channels-last", "--batch", "2")
@@ -91,6 +92,7 @@ def reported(tmp_path, capsys, found):
     return code, verdicts
 
 
+@pytest.mark.slow
 def test_on_the_published_device_a_band_decides(tmp_path, capsys):
     """4 % faster is reproduced, 8 % is drift, 20 % contradicts."""
     for factor, status, expected in ((1.04, "reproduced", 0), (1.08, "drift", 0), (1.2, "refuted", 1)):

@@ -61,6 +61,7 @@ def test_input_truth_prediction_and_errors_stand_side_by_side(page):
     assert reds == pytest.approx([float(heading[2]) for heading in headings], abs=2)
 
 
+@pytest.mark.slow
 def test_a_row_without_weights_at_hand_is_told_and_left_out(capsys, measured, tmp_path):
     out = tmp_path / "report.html"
     code, _, err = report(capsys, measured, "--pictures", 1, "--data-root", STREETS, "--out", out)
@@ -72,6 +73,7 @@ def test_a_row_without_weights_at_hand_is_told_and_left_out(capsys, measured, tm
     assert 'id="pictures"' not in out.read_text()
 
 
+@pytest.mark.slow
 def test_pictures_that_cannot_be_made_are_no_reason_to_call_a_file_outdated(capsys, measured, tmp_path):
     file = tmp_path / "report.html"
     file.write_text("")
@@ -99,6 +101,7 @@ def test_a_page_with_pictures_agrees_with_its_check_and_nothing_is_recorded(
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.slow
 def test_pictures_belong_to_html(capsys, measured):
     code, out, err = report(capsys, measured, "--pictures", 1)
     assert (code, out, err) == (2, "", "zoo: --pictures belongs to --format html\n")
