@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from torch import Tensor
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 Activation = Literal["relu", "leaky_relu"]
 """ReLU, or LeakyReLU of slope 0.01: sssegmentation's heads for LIP, CIHP and ATR (eb1878c1)."""
+AnyActivation = Literal["relu", "leaky_relu", "relu6", "hardswish", "hardsigmoid", "sigmoid"]
+"""With those that a network has of its own, whatever its record says."""
 Natural = Annotated[int, 0]
 """A whole number that may be 0; the annotation is the least that `build_model` lets pass, 1 where there is none."""
 
@@ -24,9 +26,18 @@ DROPOUT = 0.1
 """Share of channels dropped before every classifier in training, by both publishers."""
 
 
-def activation_module(name: Activation) -> nn.Module:
-    """A new module, in place, as both publishers have it (training memory depends on it)."""
-    return nn.ReLU(inplace=True) if name == "relu" else nn.LeakyReLU(0.01, inplace=True)
+_ACTIVATIONS: dict[str, Callable[..., nn.Module]] = {
+    "relu": nn.ReLU,
+    "leaky_relu": nn.LeakyReLU,  # of slope 0.01, torch's default
+    "relu6": nn.ReLU6,
+    "hardswish": nn.Hardswish,
+    "hardsigmoid": nn.Hardsigmoid,
+}
+
+
+def activation_module(name: AnyActivation, *, in_place: bool = True) -> nn.Module:
+    """A new module, in place where the publishers have it so (training memory depends on it)."""
+    return nn.Sigmoid() if name == "sigmoid" else _ACTIVATIONS[name](inplace=in_place)
 
 
 def resize(x: Tensor, size: Sequence[int], *, align_corners: bool) -> Tensor:
@@ -41,10 +52,14 @@ class ConvModule(nn.Module):
         in_channels: Channels of the input.
         out_channels: Channels of the output.
         kernel: Side of the square kernel, odd; zeros around the input keep its size at stride 1.
+        stride: Of the kernel.
         dilation: Of the kernel.
         groups: Of the channels; `in_channels` makes it depthwise.
-        bias: Whether the convolution carries a bias in spite of the norm (ssseg's ISNet shortcut does).
-        activation: Its name.
+        bias: Whether the convolution carries a bias; None for where there is no norm. (ssseg's ISNet shortcut has both.)
+        norm: Whether there is one.
+        norm_eps: Its epsilon.
+        activation: Its name; None for none.
+        in_place: Whether the activation overwrites its input.
     """
 
     def __init__(
@@ -53,38 +68,62 @@ class ConvModule(nn.Module):
         out_channels: int,
         kernel: int = 1,
         *,
+        stride: int = 1,
         dilation: int = 1,
         groups: int = 1,
-        bias: bool = False,
-        activation: Activation = "relu",
+        bias: bool | None = None,
+        norm: bool = True,
+        norm_eps: float = 1e-5,
+        activation: AnyActivation | None = "relu",
+        in_place: bool = True,
     ) -> None:
         super().__init__()
         self.conv = nn.Conv2d(
             in_channels,
             out_channels,
             kernel,
+            stride,
             padding=dilation * (kernel // 2),
             dilation=dilation,
             groups=groups,
-            bias=bias,
+            bias=not norm if bias is None else bias,
         )
-        self.bn = nn.BatchNorm2d(out_channels)
-        self.activate = activation_module(activation)
+        self.bn = nn.BatchNorm2d(out_channels, norm_eps) if norm else nn.Identity()
+        self.activate = activation_module(activation, in_place=in_place) if activation else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, in_channels, h, w) -> (N, out_channels, h, w)."""
+        """(N, in_channels, h, w) -> (N, out_channels, ceil(h / stride), ceil(w / stride))."""
         return self.activate(self.bn(self.conv(x)))
 
 
 class DepthwiseSeparableConvModule(nn.Module):
-    """A 3x3 convolution of each channel by itself, then a 1x1 one across them; norm and activation behind both."""
+    """A 3x3 convolution of each channel by itself, then a 1x1 one across them, a norm behind both.
+
+    Args:
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        dilation: Of the 3x3 kernel.
+        activation: Behind both norms.
+        between: Whether there is one behind the first.
+    """
 
     def __init__(
-        self, in_channels: int, out_channels: int, *, dilation: int = 1, activation: Activation = "relu"
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        dilation: int = 1,
+        activation: Activation = "relu",
+        between: bool = True,
     ) -> None:
         super().__init__()
         self.depthwise_conv = ConvModule(
-            in_channels, in_channels, 3, dilation=dilation, groups=in_channels, activation=activation
+            in_channels,
+            in_channels,
+            3,
+            dilation=dilation,
+            groups=in_channels,
+            activation=activation if between else None,
         )
         self.pointwise_conv = ConvModule(in_channels, out_channels, activation=activation)
 
@@ -186,12 +225,26 @@ class SelfAttentionBlock(nn.Module):
         return self.out_project(context.unflatten(2, features.shape[2:]))
 
 
-class Head(nn.Module):
+def add_top_down(laterals: list[Tensor], enlarge: Callable[[Tensor, Sequence[int]], Tensor]) -> list[Tensor]:
+    """A feature pyramid's way down (Lin et al. 2017): each map and the sum of all coarser ones.
+
+    Args:
+        laterals: Maps (N, C, h_i, w_i), fine to coarse.
+        enlarge: From a map and a size to the map of that size.
+    """
+    sums = [laterals[-1]]
+    for lateral in reversed(laterals[:-1]):
+        sums.insert(0, lateral + enlarge(sums[0], lateral.shape[2:]))
+    return sums
+
+
+class Classifier(nn.Module):
     """What every head ends in: dropout and the classifier, a 1x1 convolution under the key `conv_seg`.
 
     Args:
         channels: Channels that the classifier reads.
         num_classes: Channels of the scores.
+        dropout: Whether channels are dropped before the classifier.
 
     Attributes:
         layouts: Layout of keys -> where its names differ from ours; see `load.layouts`.
@@ -199,11 +252,23 @@ class Head(nn.Module):
 
     layouts: Mapping[str, KeyRows] = MappingProxyType({})
 
-    def __init__(self, channels: int, num_classes: int) -> None:
+    def __init__(self, channels: int, num_classes: int, *, dropout: bool = True) -> None:
         super().__init__()
-        self.dropout = nn.Dropout2d(DROPOUT)
+        self.dropout = nn.Dropout2d(DROPOUT) if dropout else nn.Identity()
         self.conv_seg = nn.Conv2d(channels, num_classes, 1)
 
     def classify(self, x: Tensor) -> Tensor:
         """(N, channels, h, w) -> scores (N, num_classes, h, w)."""
         return self.conv_seg(self.dropout(x))
+
+
+class Head(Classifier):
+    """A head that makes one map of all (`fuse`) and classifies it; one that does more has its own `forward`."""
+
+    def forward(self, features: tuple[Tensor, ...]) -> Tensor:
+        """Feature maps (N, C_i, h_i, w_i) -> scores (N, num_classes, h, w)."""
+        return self.classify(self.fuse(features))
+
+    def fuse(self, features: tuple[Tensor, ...]) -> Tensor:
+        """Feature maps (N, C_i, h_i, w_i) -> the map (N, channels, h, w) that is classified."""
+        raise NotImplementedError

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
@@ -15,6 +15,18 @@ AUXILIARY_WEIGHT = 0.4
 """Weight of an auxiliary head's loss beside the decode head's, in both publishers' configurations."""
 
 
+def head_loss(head: nn.Module, given: tuple, loss_of: Callable[[Tensor], Tensor]) -> Tensor:
+    """The loss of one head: of its scores, or what it says itself with a `training_loss(*given, loss_of)`.
+
+    Args:
+        head: A head or a `Cascade`.
+        given: What its `forward` is given.
+        loss_of: Scores (N, C, h, w) to their loss.
+    """
+    own: Any = getattr(head, "training_loss", None)
+    return loss_of(head(*given)) if own is None else own(*given, loss_of)
+
+
 class Cascade(nn.ModuleList):
     """Heads one behind the other: each but the first is given the features and the scores of the one before."""
 
@@ -25,6 +37,20 @@ class Cascade(nn.ModuleList):
         for head in others:
             scores = head(features, scores)
         return scores
+
+    def training_loss(self, features: tuple[Tensor, ...], loss_of: Callable[[Tensor], Tensor]) -> Tensor:
+        """The losses of all heads, those before the last weighed as auxiliary ones.
+
+        A head whose scores are handed on runs a second time for it: mmsegmentation 0.18 and 1.2.2,
+        segmentors/cascade_encoder_decoder.py. It takes memory.
+        """
+        *before, last = self
+        given: tuple = (features,)
+        losses = []
+        for head in before:
+            losses.append(AUXILIARY_WEIGHT * head_loss(head, given, loss_of))
+            given = (features, head(*given))
+        return sum(losses, head_loss(last, given, loss_of))
 
 
 class Segmentor(nn.Module):
@@ -83,9 +109,9 @@ class Segmentor(nn.Module):
             loss_of: Scores (N, C, h, w) to their loss.
         """
         features = self.features(images)
-        loss = loss_of(self.decode_head(features))
+        loss = head_loss(self.decode_head, (features,), loss_of)
         for head in self._auxiliary_heads():
-            loss = loss + AUXILIARY_WEIGHT * loss_of(head(features))
+            loss = loss + AUXILIARY_WEIGHT * head_loss(head, (features,), loss_of)
         return loss
 
     def _auxiliary_heads(self) -> Iterable[nn.Module]:

@@ -71,12 +71,9 @@ class ASPPHead(Head):
         fused = (len(dilations) + 1) * channels
         self.bottleneck = ConvModule(fused, channels, 3, activation=activation)
 
-    def forward(self, features: tuple[Tensor, ...]) -> Tensor:
-        """Feature maps (N, C_i, h_i, w_i) -> scores."""
-        return self.classify(self.fuse(features[self.in_index]))
-
-    def fuse(self, x: Tensor) -> Tensor:
-        """(N, C, h, w) -> (N, channels, h, w)."""
+    def fuse(self, features: tuple[Tensor, ...]) -> Tensor:
+        """Feature maps (N, C_i, h_i, w_i) -> (N, channels, h, w) at the size of the one it reads."""
+        x = features[self.in_index]
         mean = resize(self.image_pool(x), x.shape[2:], align_corners=self.align_corners)
         branches = [module(x) for module in self.aspp_modules]
         return self.bottleneck(torch.cat([*branches, mean] if self.pool_last else [mean, *branches], 1))

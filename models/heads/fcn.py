@@ -31,6 +31,7 @@ class FCNHead(Head):
         dilation: Of their kernels (6 in mmsegmentation's D6 rows), not of `conv_cat`'s.
         concat_input: Whether a last block reads input and output together.
         activation: Of the blocks.
+        dropout: Whether channels are dropped before the classifier; not where another head refines the scores.
     """
 
     def __init__(
@@ -45,9 +46,10 @@ class FCNHead(Head):
         dilation: int = 1,
         concat_input: bool = True,
         activation: Activation = "relu",
+        dropout: bool = True,
     ) -> None:
         incoming = in_channels[in_index]
-        super().__init__(channels if num_convs else incoming, num_classes)
+        super().__init__(channels if num_convs else incoming, num_classes, dropout=dropout)
         self.in_index = in_index
         self.convs = nn.Sequential(
             *(
@@ -66,11 +68,11 @@ class FCNHead(Head):
         )
         self.layouts = {"ssseg": sequential_rows(num_convs)}
 
-    def forward(self, features: tuple[Tensor, ...]) -> Tensor:
-        """Feature maps (N, C_i, h_i, w_i) -> scores."""
+    def fuse(self, features: tuple[Tensor, ...]) -> Tensor:
+        """Feature maps (N, C_i, h_i, w_i) -> (N, channels, h, w) at the size of the one it reads."""
         x = features[self.in_index]
         deep = self.convs(x)
-        return self.classify(deep if self.conv_cat is None else self.conv_cat(torch.cat([x, deep], 1)))
+        return deep if self.conv_cat is None else self.conv_cat(torch.cat([x, deep], 1))
 
 
 def sequential_rows(num_convs: int) -> tuple[tuple[str, str], ...]:

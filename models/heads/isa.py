@@ -112,11 +112,10 @@ class ISAHead(Head):
         self.local_relation = Relation(channels, isa_channels, order=LOCAL_ORDER, value_bias=value_bias)
         self.out_conv = ConvModule(2 * channels, channels, out_kernel)
 
-    def forward(self, features: tuple[Tensor, ...]) -> Tensor:
-        """Feature maps (N, C_i, h_i, w_i) -> scores."""
+    def fuse(self, features: tuple[Tensor, ...]) -> Tensor:
+        """Feature maps (N, C_i, h_i, w_i) -> (N, channels, h, w) at the size of the one it reads."""
         x = self.in_conv(features[self.in_index])
-        attended = self.out_conv(torch.cat([self.interlace(x), x], 1))  # attended first, then the residual
-        return self.classify(attended)
+        return self.out_conv(torch.cat([self.interlace(x), x], 1))  # attended first, then the residual
 
     def interlace(self, x: Tensor) -> Tensor:
         """Both relations on (N, C, h, w); the zeros added behind `in_conv` take part, unmasked, as keys."""

@@ -62,10 +62,10 @@ class PSPHead(Head):
         fused = incoming + len(pool_scales) * channels
         self.bottleneck = ConvModule(fused, channels, 3, activation=activation)
 
-    def forward(self, features: tuple[Tensor, ...]) -> Tensor:
-        """Feature maps (N, C_i, h_i, w_i) -> scores."""
+    def fuse(self, features: tuple[Tensor, ...]) -> Tensor:
+        """Feature maps (N, C_i, h_i, w_i) -> (N, channels, h, w)."""
         x = features[self.in_index]
-        return self.classify(self.bottleneck(torch.cat([x, *self.psp_modules(x)], 1)))
+        return self.bottleneck(torch.cat([x, *self.psp_modules(x)], 1))
 
 
 build = PSPHead

@@ -75,11 +75,11 @@ class DepthwiseSeparableASPPHead(ASPPHead):
             DepthwiseSeparableConvModule(channels, channels, activation=activation),
         )
 
-    def forward(self, features: tuple[Tensor, ...]) -> Tensor:
-        """Feature maps (N, C_i, h_i, w_i) -> scores."""
+    def fuse(self, features: tuple[Tensor, ...]) -> Tensor:
+        """Feature maps (N, C_i, h_i, w_i) -> (N, channels, h, w) at the size of c1."""
         c1 = features[0]
-        x = resize(self.fuse(features[self.in_index]), c1.shape[2:], align_corners=self.align_corners)
-        return self.classify(self.sep_bottleneck(torch.cat([x, self.c1_bottleneck(c1)], 1)))
+        x = resize(super().fuse(features), c1.shape[2:], align_corners=self.align_corners)
+        return self.sep_bottleneck(torch.cat([x, self.c1_bottleneck(c1)], 1))
 
 
 build = DepthwiseSeparableASPPHead
