@@ -188,6 +188,7 @@ def test_plots_keep_text_as_text_and_take_the_pages_colours(tree, page):
     assert "var(--reproduced)" in page
 
 
+@pytest.mark.slow
 def test_the_same_report_is_the_same_text(page):
     assert format_html(ROWS, BACKGROUND) == page
 
@@ -322,6 +323,7 @@ def test_headings_sort_by_keyboard(open_page):
     assert said == []
 
 
+@pytest.mark.slow
 def test_a_name_that_looks_like_a_formula_or_a_colour_is_drawn_as_it_stands():
     names = ["$\\bad{$", '$x$ id="a" #010203 url(#b)', "<script>", "a\x00b\u202e"]
     figures = ClassFigures(checkpoint="a", dataset="Streets", iou_percent=dict.fromkeys(names, 50.0))

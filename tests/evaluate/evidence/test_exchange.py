@@ -153,6 +153,7 @@ def test_a_view_in_the_place_of_a_table_is_refused(tmp_path):
             EvidenceStore(path, read_only=read_only)
 
 
+@pytest.mark.slow
 def test_a_list_that_unpacks_to_more_than_the_limit_costs_no_more_memory(tmp_path):
     path = written(tmp_path / "a.sqlite")
     database = sqlite3.connect(path)

@@ -128,6 +128,7 @@ def test_a_pickle_cut_anywhere_is_seen():
             walk(io.BytesIO(whole[:size]))
 
 
+@pytest.mark.slow
 @given(st.binary(max_size=200), st.integers(0, 400))
 def test_bytes_are_walked_or_refused(noise, at):
     whole = archived({"a": torch.zeros(2), "b": (1, [2.5, None])})

@@ -144,6 +144,7 @@ def test_the_breakdown_adds_up_to_the_peak(small_events):
     assert prediction.reserved_bytes >= prediction.peak_bytes
 
 
+@pytest.mark.slow
 def test_weights_gradients_and_momentum_are_the_parameters(small_events):
     """Each tensor rounded to 512 bytes; weights carry the running statistics and counters beside them."""
     model = build_model(**SMALL)
@@ -156,6 +157,7 @@ def test_weights_gradients_and_momentum_are_the_parameters(small_events):
     assert breakdown["all-reduce bucket"] == 512 * -(-bucket // 512)
 
 
+@pytest.mark.slow
 def test_a_real_run_makes_and_frees_the_same_storages(small_events):
     """On real tensors of this machine: same sizes, same order, same operators."""
     assert trace_training(lambda: build_model(**SMALL), STEP) == small_events
@@ -183,6 +185,7 @@ def test_torchs_own_tracker_finds_the_same_peak(small_events):
     assert peak == theirs
 
 
+@pytest.mark.slow
 def test_attention_keeps_scores_before_and_after_the_softmax(small_events):
     """Maps of 8 x 12 are padded to two blocks of 8 x 8: 64 groups of 2 positions, then 2 groups of 64, in 2 images."""
     made = [event for event in small_events if isinstance(event, Made)]
@@ -235,6 +238,7 @@ def test_workspaces_by_hand():
     assert (winograd_bytes(images, point, maps), unfolded_bytes(images, point, maps)) == (0, 0)
 
 
+@pytest.mark.slow
 def test_only_plain_3x3_convolutions_take_winograds_workspace(small_events):
     """Going backward there is no other, so it is one a step for every 3x3 convolution of stride and dilation 1."""
     model = build_model(**SMALL)

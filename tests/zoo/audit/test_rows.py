@@ -141,6 +141,7 @@ def test_a_wrong_fact_of_a_row_is_the_only_new_finding_and_points_at_its_line(tm
     assert {place.line for place in one.where if Path(place.file).name == "page0"} == {changed}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [README, SSSEG])
 def test_a_row_told_twice_is_found_with_both_lines_and_nothing_else(tmp_path, page):
     lines = page.split("\n")

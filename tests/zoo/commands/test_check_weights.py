@@ -62,6 +62,7 @@ def told(report) -> list[tuple[str, str]]:
 # Sound files
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("row", "state"), [(ISANET, "verified"), (ISNET, "none published")], ids=["isanet", "isnet"]
 )

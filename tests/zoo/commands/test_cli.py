@@ -192,6 +192,7 @@ def test_another_protocol_gives_another_number(capsys, counted_zoo):
     assert abs(verdict["measured"] - 76.63) > 1
 
 
+@pytest.mark.slow
 def test_a_refuted_claim_exits_1(capsys, counted_zoo):
     path = counted_zoo / "zoo.yaml"
     path.write_text(path.read_text().replace('"76.63"', '"77.63"'))
@@ -269,6 +270,7 @@ def test_weights_of_another_architecture_exit_4(capsys, demo_zoo):
     assert "backbone.layer3" in json.loads(out)[0]["reason"]
 
 
+@pytest.mark.slow
 def test_tables_can_be_written_to_a_file(capsys, counted_zoo, tmp_path):
     target = tmp_path / "new/table.md"
     code, out, _ = verify(capsys, counted_zoo, "--metric", "miou", "--format", "md", "--out", target)

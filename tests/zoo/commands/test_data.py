@@ -287,6 +287,7 @@ def test_a_measurement_carries_what_its_data_set_was(capsys, tmp_path, streets_f
     assert record.stray_pixels == 0
 
 
+@pytest.mark.slow
 def test_a_folder_measurement_judges_no_claim_later(capsys, tmp_path, streets_folder):
     """`zoo report` must not take a number on one's own data for one on the published set."""
     measure(capsys, tmp_path, streets_folder)
@@ -295,6 +296,7 @@ def test_a_folder_measurement_judges_no_claim_later(capsys, tmp_path, streets_fo
     assert {verdict["status"] for verdict in json.loads(out)} == {"not measured"}
 
 
+@pytest.mark.slow
 def test_stray_label_values_are_told_with_the_number(capsys, tmp_path, streets_folder):
     """What the sample missed is seen at the latest when every label was read."""
     label = next((streets_folder / "labels").iterdir())
@@ -376,6 +378,7 @@ def test_older_measurements_read(tmp_path):
     assert (record.dataset_ids_sha256, record.label_pixels, record.stray_pixels) == ("", {}, 0)
 
 
+@pytest.mark.slow
 def test_camvid_photographs_are_right_once_their_void_is_named(capsys, photographs, tmp_path):
     """34 street photographs whose void is 11, the number after the last class."""
     published = photographs / "camvid/published.json"

@@ -456,6 +456,7 @@ def test_long_names_are_fetched_listed_and_pruned(zoo, server):
     assert path.name.startswith("file-")
 
 
+@pytest.mark.slow
 def test_prune_leaves_a_download_that_is_going_on_alone(zoo, server):
     server.file("/row0.pth", FILES["row0"], trickle=(10_000, 0.05))
     program = "import sys; from segbench.zoo.cli import main; sys.exit(main(sys.argv[1:]))"

@@ -55,6 +55,7 @@ def test_work_is_counted_in_the_pixels_of_every_view():
     assert work_gflops(msgspec.structs.replace(row, cost=None), row.protocol("miou")) is None
 
 
+@pytest.mark.slow
 def test_measured_speeds_come_first_and_the_rest_is_scaled(tmp_path, capsys):
     row = load_manifest()[ROW]
     path = tmp_path / "ledger.jsonl"

@@ -72,6 +72,7 @@ def test_what_only_the_right_labels_could_tell_is_not_guessed(tmp_path, label):
     assert kinds(tmp_path, label) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("image", "suffix", "named"),
     [
@@ -90,6 +91,7 @@ def test_images_that_are_no_photographs_are_told(tmp_path, image, suffix, named)
     assert kinds(tmp_path, image=image, suffix=suffix) == named
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("split", ["val", "test"])
 def test_right_photographs_raise_nothing(photographs, tmp_path, split):
     folder = photographs / "camvid"
