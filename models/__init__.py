@@ -10,21 +10,27 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .build import ArchitectureError, build_model, known_types
+    from .build import build_model, known_types
+    from .builders import ArchitectureError, BuilderError
+    from .builders import use as use_builders
     from .load.checkpoint_file import read_checkpoint
     from .load.weights import WeightsError, load_weights
 
 __all__ = [
     "ArchitectureError",
+    "BuilderError",
     "WeightsError",
     "build_model",
     "known_types",
     "load_weights",
     "read_checkpoint",
+    "use_builders",
 ]
 
 _HOME = {
-    "ArchitectureError": "build",
+    "ArchitectureError": "builders",
+    "BuilderError": "builders",
+    "use_builders": "builders",
     "build_model": "build",
     "known_types": "build",
     "WeightsError": "load.weights",
@@ -36,4 +42,5 @@ _HOME = {
 def __getattr__(name: str) -> object:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_HOME[name]}", __name__), name)
+    inside = "use" if name == "use_builders" else name
+    return getattr(import_module(f".{_HOME[name]}", __name__), inside)

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin,
 
 from torch import nn
 
+from . import builders
+from .builders import ArchitectureError, BuilderError
 from .named import NAMED
 from .segmentor import Cascade, Segmentor
 
@@ -26,21 +28,18 @@ ROOMS = {"backbone": "backbones", "neck": "necks", "head": "heads", "auxiliary":
 _EXAMPLE = "{backbone: {type: resnet, depth: 50}, head: {type: fcn}, num_classes: 19}, or a builder's name and its numbers"
 
 
-class ArchitectureError(ValueError):
-    """An architecture was asked for that does not exist, or with numbers that do not build it."""
-
-
 def build_model(builder: str | None = None, **numbers: Any) -> nn.Module:
     """Builds an architecture in evaluation mode, with random weights on the current default device.
 
     Under `torch.device("meta")` it takes no memory and no time to speak of; `load_weights` fills it.
 
     Args:
-        builder: Name of a whole network: a module of `nets/`, or a composition of `named`; None for a composition.
+        builder: Name of a whole network: a module of `nets/`, a composition of `named`, or a builder that is not ours
+            (`builders`); None for a composition.
         **numbers: The builder's keyword arguments, or those of `compose`.
 
     Raises:
-        ArchitectureError: Unknown name; unknown, missing or impossible numbers.
+        ArchitectureError: Unknown name; unknown, missing or impossible numbers; a builder of others that fails.
     """
     if builder is None:
         if "backbone" not in numbers or "head" not in numbers:
@@ -48,11 +47,29 @@ def build_model(builder: str | None = None, **numbers: Any) -> nn.Module:
                 f"architecture: expected {_EXAMPLE}; found {', '.join(numbers) or 'nothing'}"
             )
         return compose(**_checked("architecture", compose, numbers)).eval()
-    known = {*NAMED, *known_types("builder")}
-    _choose("builder", builder, sorted(known))
+    if not is_own(builder):
+        return _of_others(builder, numbers)
+    builders.require_unlike(builder)
     if builder in NAMED:
         return compose(**NAMED[builder](**_checked(builder, NAMED[builder], numbers))).eval()
     return _part("builder", {"type": builder, **numbers}, {}).eval()
+
+
+def is_own(builder: str) -> bool:
+    """Whether a builder of this name is one of ours."""
+    return builder in NAMED or builder in known_types("builder")
+
+
+def _of_others(name: str, numbers: Mapping[str, object]) -> nn.Module:
+    found = builders.find(name)
+    if found is None:
+        raise builders.missing(name, sorted({*NAMED, *known_types("builder")}))
+    network = builders.build(found, numbers)
+    if not isinstance(network, nn.Module):
+        raise BuilderError(
+            f"builder {name!r} of {found.origin}: expected a torch.nn.Module, given {type(network).__name__}"
+        )
+    return network.eval()
 
 
 def compose(

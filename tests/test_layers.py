@@ -21,7 +21,7 @@ ROOMS = {
         ["layers"],
         ["backbones", "heads", "necks", "nets"],
         ["named"],
-        ["segmentor"],
+        ["segmentor", "builders"],
         ["build"],
         ["trace"],
     ],

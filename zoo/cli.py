@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from ..models.builders import BuilderError, use
 from ..reports.media import terminal_streams
 from .commands import build_parser, command
 from .commands.shared.answer import CommandError, fail
@@ -25,6 +26,7 @@ _FORESEEN = {
     "evaluate.data.datasets.DatasetError": ExitCode.CANNOT_MEASURE,
     "evaluate.evidence.file.EvidenceError": ExitCode.CANNOT_MEASURE,
     "evaluate.inference.device.DeviceError": ExitCode.CANNOT_MEASURE,
+    "models.builders.ArchitectureError": ExitCode.CANNOT_MEASURE,
     "models.load.weights.WeightsError": ExitCode.INTEGRITY,
     "reports.ledger.LedgerError": ExitCode.CANNOT_MEASURE,
     "zoo.engines.local.EngineError": ExitCode.CANNOT_MEASURE,
@@ -74,6 +76,8 @@ def _run(argv: Sequence[str]) -> int:
         places.check()
         arguments = build_parser(argv).parse_args(argv)
         name = arguments.command
+        if hasattr(arguments, "builders"):
+            _use_builders([*places.builders(), *arguments.builders])
         return command(name).run(arguments)
     except CommandError as error:
         return fail(str(error), error.exit_code)
@@ -93,3 +97,11 @@ def _foreseen(error: BaseException) -> ExitCode | None:
     ours = __name__.removesuffix("zoo.cli")
     names = (f"{kind.__module__}.{kind.__qualname__}".removeprefix(ours) for kind in type(error).__mro__)
     return next((_FORESEEN[name] for name in names if name in _FORESEEN), None)
+
+
+def _use_builders(references: Sequence[str]) -> None:
+    """Let code of these files and modules build networks in this process."""
+    try:
+        use(references)
+    except BuilderError as error:
+        raise CommandError(f"--builders {error}", ExitCode.USAGE) from error

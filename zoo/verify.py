@@ -19,6 +19,7 @@ from ..evaluate.evidence import EvidenceKey, EvidenceStore, Split, Use
 from ..evaluate.evidence.label_areas import label_areas
 from ..evaluate.inference.device import numerics
 from ..evaluate.inference.device_trouble import OutOfMemoryError, device_trouble_named
+from ..models.builders import ArchitectureError
 from ..models.load.weights import WeightsError
 from ..reports import ledger
 from ..reports.verdict import Verdict
@@ -291,7 +292,7 @@ class RowVerifier:
             )
         except (IntegrityError, WeightsError) as error:
             return NotMeasured(str(error), ExitCode.INTEGRITY)
-        except (DatasetError, FetchError) as error:
+        except (ArchitectureError, DatasetError, FetchError) as error:
             return NotMeasured(str(error))
 
     def _fetched(self) -> Path:
@@ -308,7 +309,7 @@ class RowVerifier:
         self.store.describe(key, use)
         bounded = claim.metric in quantity_of("miou").metrics  # of no other score are bounds known
         foresight = self._foresight(claim, key, subject) if self.options.until_sure and bounded else None
-        new = self._count(claim, protocol, subject, self._share(whole), foresight)
+        new = self._count(claim, protocol, subject, _share(whole, self.options.shard), foresight)
         left = lacking(self.store, key, use.split)
         certain = foresight.verdict() if foresight and left else None
         if certain:
@@ -386,10 +387,6 @@ class RowVerifier:
         samples = self.watcher.labels(subject.dataset)
         return label_areas(subject.dataset, subject.contents, self.store, samples)
 
-    def _share(self, samples: tuple[Sample, ...]) -> tuple[Sample, ...]:
-        """What of it this process predicts."""
-        return tuple(slice_of(samples, *self.options.shard)) if self.options.shard else samples
-
     def _use(self, claim: Claim, protocol: EvalProtocol, subject: Subject, part: tuple[Sample, ...]) -> Use:
         dataset, spec = subject.dataset, subject.dataset.spec
         contents = {sample.id: subject.contents[sample.id] for sample in part}
@@ -419,6 +416,11 @@ class RowVerifier:
             device_kind=self.engine.device_kind(),
             num_classes=len(subject.dataset.spec.classes),
         )
+
+
+def _share(samples: tuple[Sample, ...], shard: tuple[int, int] | None) -> tuple[Sample, ...]:
+    """What of the images this process predicts."""
+    return tuple(slice_of(samples, *shard)) if shard else samples
 
 
 def _faults_reason(faults: list[ImageFault], total: int) -> str:

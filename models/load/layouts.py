@@ -38,6 +38,7 @@ _SEQUENTIAL: KeyRows = (
 
 LAYOUTS: dict[str, tuple[Part, ...]] = {
     "mmseg": (),
+    "plain": (),  # the network's own names, whoever wrote it
     # sssegmentation eb1878c1: a head's modules are the network's own; OCRNet's first head is the auxiliary one.
     "ssseg": (
         Part("backbone", "backbone_net."),

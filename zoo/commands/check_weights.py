@@ -27,6 +27,7 @@ _FIELDS = ("path", "container", "sha256", "hash_state", "content_digest", "param
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Which rows' files, or which file."""
     flags.add_selection(parser)
+    flags.add_builders(parser)
     parser.add_argument(
         "--file", type=named_file, help="a file to examine as the chosen ID's, instead of the cache's"
     )

@@ -23,6 +23,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="replace OUT where it exists")
     flags.add_unsafe(parser)
     flags.add_manifest(parser)
+    flags.add_builders(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -58,6 +58,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     flags.add_data_root(parser)
     flags.add_places(parser)
     flags.add_manifest(parser)
+    flags.add_builders(parser)
     parser.add_argument(
         "--out", type=named_path, metavar="FILE", help="write the answer there instead of to stdout"
     )

@@ -66,6 +66,7 @@ class MemoryRow(msgspec.Struct, frozen=True, kw_only=True):
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Which rows, trained how, and whether on a device as well."""
     flags.add_selection(parser)
+    flags.add_builders(parser)
     parser.add_argument(
         "--batch", type=flags.count, metavar="N", help="images a device (default: as published)"
     )

@@ -44,6 +44,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     flags.add_offline(parser)
     flags.add_quiet(parser)
     flags.add_manifest(parser)
+    flags.add_builders(parser)
     flags.add_json(parser)
 
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Which rows, from which measurements, as what."""
     flags.add_selection(parser)
+    flags.add_builders(parser)
     parser.add_argument(
         "--definitions",
         action="store_true",

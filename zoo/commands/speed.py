@@ -33,6 +33,7 @@ ABSENT = "–"
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Which rows, timed how, and where times are recorded."""
     flags.add_selection(parser)
+    flags.add_builders(parser)
     parser.add_argument("--device", default="cuda", help="cpu, cuda or cuda:N (default: cuda)")
     flags.add_data_root(parser)
     parser.add_argument(

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Which claims, measured how and in which parts, told how, against which stored state."""
     flags.add_selection(parser)
+    flags.add_builders(parser)
     flags.add_offline(parser)
     flags.add_dry_run(parser)
     _add_weights_file(parser)

@@ -43,6 +43,11 @@ def data_root() -> Path | None:
     return _path("ZOO_DATA_ROOT")
 
 
+def builders() -> list[str]:
+    """`ZOO_BUILDERS`, where set: files and modules, separated as in `PATH`."""
+    return [one for one in os.environ.get("ZOO_BUILDERS", "").split(os.pathsep) if one]
+
+
 def lock_file() -> Path | None:
     """`ZOO_LOCK`, where set: the one lock file to read and write."""
     return _path("ZOO_LOCK")

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    from ...models.builders import Code
+
 VERSION = 1
 
 # `expected` completes "expected ..." where a value does not match; patterns also go into the JSON Schema. Python's `$`
@@ -115,8 +117,8 @@ class Weights(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     sha256: Sha256 | None = None
     sha256_prefix: Sha256Prefix | None = None
     """The eight digits in mmsegmentation's file names."""
-    layout: Literal["mmseg", "ssseg"]
-    """Whose names its keys have."""
+    layout: Literal["mmseg", "ssseg", "plain"] = "plain"
+    """Whose names its keys have; plain: the network's own."""
 
 
 class Training(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -221,11 +223,27 @@ class Checkpoint(CheckpointEntry, frozen=True, kw_only=True):
             raise NoProtocol(f"{self.id}: no protocol for {metric!r}; metrics with one: {known}") from None
 
     def build(self) -> nn.Module:
-        """The architecture with random weights, in evaluation mode."""
+        """The architecture with random weights, in evaluation mode.
+
+        Raises:
+            ArchitectureError: nothing can be built of it: no such builder, or one that fails.
+        """
         from ...models.build import build_model  # noqa: PLC0415  (torch, which `zoo list` need not pay)
 
         numbers: dict[str, Any] = dict(self.architecture)
         return build_model(**numbers)
+
+    def code(self) -> Code | None:
+        """What its network's code is where it is not ours; None where it is.
+
+        Raises:
+            ArchitectureError: the builder cannot be had.
+        """
+        from ...models.build import is_own  # noqa: PLC0415
+        from ...models.builders import code_of  # noqa: PLC0415
+
+        name = self.architecture.get("builder")
+        return None if name is None or is_own(str(name)) else code_of(str(name))
 
     def load(self, path: str | Path, *, sha256: str = "") -> nn.Module:
         """The model with its published weights, in evaluation mode on the CPU.
@@ -237,6 +255,7 @@ class Checkpoint(CheckpointEntry, frozen=True, kw_only=True):
             sha256: what the file was when it was checked, held against the bytes loaded; empty for nothing.
 
         Raises:
+            ArchitectureError: see `build`.
             WeightsError: the file cannot be read, or its keys are not the architecture's.
         """
         from ...models.load.checkpoint_file import open_checkpoint  # noqa: PLC0415

@@ -32,6 +32,17 @@ def add_manifest(command: argparse.ArgumentParser) -> None:
     )
 
 
+def add_builders(command: argparse.ArgumentParser) -> None:
+    """`--builders`, on every command that builds networks."""
+    command.add_argument(
+        "--builders",
+        action="append",
+        default=[],
+        metavar="FILE_OR_MODULE",
+        help="code of your own that builds networks; it is run (also ZOO_BUILDERS); may be repeated",
+    )
+
+
 def add_json(command: argparse.ArgumentParser) -> None:
     """`--json`."""
     command.add_argument("--json", action="store_true", help="print JSON")
