@@ -14,7 +14,7 @@ import sys
 import traceback
 from difflib import get_close_matches
 from functools import lru_cache
-from importlib import import_module, metadata
+from importlib import import_module, metadata, util
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -105,7 +105,9 @@ def source(reference: str) -> Source:
         except OSError as error:
             raise BuilderError(f"{reference}: cannot be read: {error.strerror or error}") from error
         if len(text) > MAX_SOURCE_BYTES:
-            raise BuilderError(f"{reference}: more than {MAX_SOURCE_BYTES} bytes, which is no file of builders")
+            raise BuilderError(
+                f"{reference}: more than {MAX_SOURCE_BYTES} bytes, which is no file of builders"
+            )
         return Source(reference, text)
     if not all(part.isidentifier() for part in reference.split(".")):
         raise BuilderError(
@@ -121,11 +123,9 @@ def use(references: Iterable[str | Source]) -> None:
         BuilderError: see `source`.
     """
     global _sources  # noqa: PLW0603  (code that may run is a matter of the process)
-    found = tuple(one if isinstance(one, Source) else source(one) for one in references)
-    if found != _sources:
-        _sources = found
-        for cached in (_named, _installed, find, code_of):
-            cached.cache_clear()
+    _sources = tuple(one if isinstance(one, Source) else source(one) for one in references)
+    for cached in (_named, _installed, find, code_of):
+        cached.cache_clear()
 
 
 def sources() -> tuple[Source, ...]:
@@ -144,9 +144,10 @@ def _named() -> tuple[list[Builder], list[str]]:
         try:
             module = _module(one)
             found += [
-                Builder(name, build, one.name, module) for name, build in _offered(module, Path(one.name).stem)
+                Builder(name, build, one.name, module)
+                for name, build in _offered(module, Path(one.name).stem)
             ]
-        except (Exception, SystemExit) as error:  # noqa: BLE001  (code of others raises what it likes)
+        except (Exception, SystemExit) as error:  # noqa: BLE001, PERF203  (code of others raises what it likes)
             faults.append(f"{one.name} cannot be loaded: {told(error, Path(one.name))}")
     return found, faults
 
@@ -216,7 +217,9 @@ def find(name: str) -> Builder | None:
     points = [] if named else _installed().get(name, [])
     origins = [one.origin for one in named] or [_origin(point) for point in points]
     if len(origins) > 1:
-        raise BuilderError(f"builder {name!r}: {' and '.join(origins)} both have one of this name; leave one of them out")
+        raise BuilderError(
+            f"builder {name!r}: {' and '.join(origins)} both have one of this name; leave one of them out"
+        )
     if named:
         return named[0]
     return _loaded(points[0]) if points else None
@@ -229,12 +232,23 @@ def _loaded(point: metadata.EntryPoint) -> Builder:
         module = import_module(point.module)
     except (Exception, SystemExit) as error:
         raise BuilderError(
-            f"builder {point.name!r} of {origin} cannot be loaded ({point.value}): {told(error)}; mend or update the package"
+            f"builder {point.name!r} of {origin} cannot be loaded ({point.value}): {told(error, _file_of(point.module))}; mend or update the package"
         ) from error
     if not callable(build):
-        raise BuilderError(f"builder {point.name!r} of {origin}: {point.value} is no function but {build!r:.80}")
+        raise BuilderError(
+            f"builder {point.name!r} of {origin}: {point.value} is no function but {build!r:.80}"
+        )
     package, version = _package(point)
     return Builder(point.name, build, origin, module, package, version)
+
+
+def _file_of(module: str) -> Path | None:
+    """The file of a module that could not be imported, where it can be told."""
+    try:
+        found = util.find_spec(module)
+    except (ImportError, ValueError):
+        return None
+    return Path(found.origin) if found and found.origin else None
 
 
 def elsewhere() -> dict[str, str]:
@@ -245,7 +259,7 @@ def elsewhere() -> dict[str, str]:
 
 def missing(name: str, own: Iterable[str]) -> BuilderError:
     """The letter where nobody has a builder of this name."""
-    known = {one: "" for one in own} | {one: f" ({origin})" for one, origin in elsewhere().items()}
+    known = dict.fromkeys(own, "") | {one: f" ({origin})" for one, origin in elsewhere().items()}
     close = get_close_matches(name, known, n=3, cutoff=0.4)
     nearest = f"; did you mean {' or '.join(one + known[one] for one in close)}?" if close else "."
     faults = "".join(f" {fault}." for fault in _named()[1])
@@ -263,7 +277,9 @@ def require_unlike(name: str) -> None:
     """
     for one in _named()[0] if _sources else ():
         if one.name == name:
-            raise BuilderError(f"builder {name!r}: segbench has one of this name and so has {one.origin}; rename that one")
+            raise BuilderError(
+                f"builder {name!r}: segbench has one of this name and so has {one.origin}; rename that one"
+            )
 
 
 # Building ----------------------------------------------------------------------------------------------------
@@ -280,7 +296,9 @@ def build(found: Builder, numbers: Mapping[str, object]) -> Any:
         inspect.signature(found.build).bind(**numbers)
     except TypeError as error:
         expected = str(inspect.signature(found.build))
-        raise BuilderError(f"{where}: {error}; it takes {expected}, given {', '.join(numbers) or 'nothing'}") from error
+        raise BuilderError(
+            f"{where}: {error}; it takes {expected}, given {', '.join(numbers) or 'nothing'}"
+        ) from error
     except ValueError:  # no signature to be had
         pass
     try:
@@ -363,7 +381,9 @@ def code_of(name: str) -> Code | None:
     except OSError as error:
         raise BuilderError(f"builder {name!r} of {found.origin}: its code cannot be read: {error}") from error
     version = found.version or str(getattr(found.module, "__version__", ""))
-    return Code(name, Path(found.origin).name, found.package, version, digest.hexdigest(), _versions(libraries))
+    return Code(
+        name, Path(found.origin).name, found.package, version, digest.hexdigest(), _versions(libraries)
+    )
 
 
 def _text(found: Builder, path: Path) -> bytes:
@@ -412,9 +432,15 @@ def _files(module: ModuleType, label: str) -> dict[str, Path]:
     if not folders:
         file = getattr(module, "__file__", None)
         return {label: Path(file)} if file else {}
-    found = {f"{label}/{path.relative_to(folder).as_posix()}": path for folder in folders for path in folder.rglob("*.py")}
+    found = {
+        f"{label}/{path.relative_to(folder).as_posix()}": path
+        for folder in folders
+        for path in folder.rglob("*.py")
+    }
     if len(found) > MAX_SOURCE_FILES:
-        raise BuilderError(f"{module.__name__}: more than {MAX_SOURCE_FILES} files of code, whose state cannot be told")
+        raise BuilderError(
+            f"{module.__name__}: more than {MAX_SOURCE_FILES} files of code, whose state cannot be told"
+        )
     return found
 
 

@@ -40,6 +40,7 @@ _FORESEEN = {
     "zoo.manifest.selection.SelectionError": ExitCode.USAGE,
     "zoo.publishers.import_rows.EditError": ExitCode.USAGE,
     "zoo.publishers.records.SourceError": ExitCode.USAGE,
+    "zoo.measuring.terms.NotMeasured": ExitCode.CANNOT_MEASURE,
     "zoo.measuring.speed.NoSpeed": ExitCode.CANNOT_MEASURE,
     "zoo.results.stored_series.UnknownSeries": ExitCode.NOTHING_SELECTED,
 }

@@ -30,6 +30,7 @@ from .manifest import Checkpoint, Claim
 from .measuring.bench import Options, Subject
 from .measuring.early import Foresight
 from .measuring.measurement import Measurement
+from .measuring.own_code import code_digest, code_facts, network_trouble_named
 from .measuring.terms import NotMeasured
 from .quantities import quantity_of
 from .results.judging import foreseen, verdict_on
@@ -288,6 +289,7 @@ class RowVerifier:
                 dataset=dataset,
                 contents=contents,
                 weights_sha256=sha256,
+                code=code_digest(self.checkpoint),
                 model=self.engine.prepare(self.checkpoint, path, sha256),
             )
         except (IntegrityError, WeightsError) as error:
@@ -345,7 +347,7 @@ class RowVerifier:
             found, self.checkpoint, claim, total=len(samples), stored=stored, running=running
         )
         try:
-            with device_trouble_named():
+            with network_trouble_named(self.checkpoint), device_trouble_named():
                 faults = [result for result in watched if isinstance(result, ImageFault)]
         except OutOfMemoryError as error:
             raise NotMeasured(str(error)) from error
@@ -395,7 +397,7 @@ class RowVerifier:
             checkpoint=self.checkpoint.id,
             metric=claim.metric,
             protocol=protocol.name,
-            environment=self.engine.environment(),
+            environment=self.engine.environment() | code_facts(self.checkpoint),
             split=Split(
                 fingerprint=dataset.fingerprint(contents),
                 dataset=spec.name,
@@ -414,6 +416,7 @@ class RowVerifier:
             dataset_rules=subject.dataset.rules_digest(),
             precision=self.options.precision,
             device_kind=self.engine.device_kind(),
+            code=subject.code,
             num_classes=len(subject.dataset.spec.classes),
         )
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 MOST_VALUE_BYTES = 64 << 20
 """Of one value in the file: counts of an image take some kilobytes, a list of 100,000 images seven megabytes."""
 _SQLITE_LIMIT_LENGTH = 0
@@ -74,7 +74,28 @@ CREATE TABLE labels (
 ) WITHOUT ROWID""",
 )
 _VERSION_3 = ("ALTER TABLE images ADD COLUMN closeness BLOB",)
-_STEPS = (_VERSION_1, _VERSION_2, _VERSION_3)
+_VERSION_4 = (
+    """
+CREATE TABLE series_with_code (
+    id INTEGER PRIMARY KEY,
+    weights_sha256 TEXT NOT NULL,
+    protocol_digest TEXT NOT NULL,
+    dataset_rules TEXT NOT NULL,
+    precision TEXT NOT NULL,
+    device_kind TEXT NOT NULL,
+    code TEXT NOT NULL,
+    num_classes INTEGER NOT NULL,
+    last_used TEXT NOT NULL,
+    UNIQUE (weights_sha256, protocol_digest, dataset_rules, precision, device_kind, code)
+)""",
+    """
+INSERT INTO series_with_code
+SELECT id, weights_sha256, protocol_digest, dataset_rules, precision, device_kind, '', num_classes, last_used
+FROM series""",
+    "DROP TABLE series",
+    "ALTER TABLE series_with_code RENAME TO series",
+)
+_STEPS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
 """What makes format N of format N - 1, in order; an empty file has format 0."""
 
 

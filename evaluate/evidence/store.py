@@ -60,7 +60,7 @@ Image = tuple[Text, Text]
 """(id, SHA-256 of the image's and label's bytes): counts belong to contents, not to names."""
 
 
-class EvidenceKey(msgspec.Struct, frozen=True, kw_only=True):
+class EvidenceKey(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a series of counts depends on."""
 
     weights_sha256: Text
@@ -71,6 +71,8 @@ class EvidenceKey(msgspec.Struct, frozen=True, kw_only=True):
     """Arithmetic of the network, as in `device.Precision`."""
     device_kind: Text
     """`cpu`, or the GPU's product name: kernels differ between them in the last bits."""
+    code: Text = ""
+    """Digest of the network's code and numbers where it is not ours; empty where it is, and not in `digest` then."""
     num_classes: Annotated[int, msgspec.Meta(ge=1, le=MOST_CLASSES)]
 
     def digest(self) -> str:
@@ -210,8 +212,8 @@ class EvidenceStore:
         """Every series, in the order in which they were begun."""
         with self._errors("read"):
             query = (
-                "SELECT id, weights_sha256, protocol_digest, dataset_rules, precision, device_kind, num_classes "
-                "FROM series ORDER BY id"
+                "SELECT id, weights_sha256, protocol_digest, dataset_rules, precision, device_kind, code, "
+                "num_classes FROM series ORDER BY id"
             )
             return [_key(row) for row in self._db.execute(query)]
 
@@ -316,7 +318,7 @@ class EvidenceStore:
     def _series(self, key: EvidenceKey) -> int | None:
         query = (
             "SELECT id FROM series WHERE weights_sha256 = ? AND protocol_digest = ? AND dataset_rules = ? "
-            "AND precision = ? AND device_kind = ?"
+            "AND precision = ? AND device_kind = ? AND code = ?"
         )
         found = self._db.execute(query, msgspec.structs.astuple(key)[:-1]).fetchone()
         return found[0] if found else None
@@ -325,8 +327,8 @@ class EvidenceStore:
         """The id of a series, made where it is new, and the moment noted."""
         query = (
             "INSERT INTO series (weights_sha256, protocol_digest, dataset_rules, precision, device_kind, "
-            "num_classes, last_used) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (weights_sha256, "
-            "protocol_digest, dataset_rules, precision, device_kind) DO UPDATE SET last_used = excluded.last_used"
+            "code, num_classes, last_used) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (weights_sha256, "
+            "protocol_digest, dataset_rules, precision, device_kind, code) DO UPDATE SET last_used = excluded.last_used"
         )
         self._db.execute(query, (*msgspec.structs.astuple(key), self._now(key)))
         series = self._series(key)

@@ -8,7 +8,7 @@ Shapes: H, W the image's own size; h, w a view's; C classes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -58,7 +58,7 @@ def predict(model: Any, image: Pixels, protocol: EvalProtocol) -> tuple[Labels, 
 def predict_scores(model: Model, image: Pixels, protocol: EvalProtocol, device: torch.device) -> torch.Tensor:
     """Scores (C, H, W) on `device`: the plain mean over the protocol's views, in their order."""
     require_image(image)
-    size = (image.shape[0], image.shape[1])
+    model, size = checked(model), (image.shape[0], image.shape[1])
     total: torch.Tensor | None = None
     for view in views(image, protocol, device):
         scores = view_scores(model, view, protocol, size)
@@ -69,6 +69,41 @@ def predict_scores(model: Model, image: Pixels, protocol: EvalProtocol, device: 
     assert total is not None, "a protocol has at least one scale"
     count = len(protocol.scales) * (2 if protocol.flip else 1)
     return total[0] if count == 1 else total[0].div_(count)
+
+
+class NetworkError(ValueError):
+    """What a network gives is no scores for the classes asked for; the message says what it is."""
+
+
+def checked(model: Model, classes: int | None = None) -> Model:
+    """The model, whose scores are looked at before anything is made of them.
+
+    Args:
+        model: images (N, 3, H, W) -> scores (N, C, h, w).
+        classes: C; None for whatever it scores.
+
+    Raises:
+        NetworkError: by what is returned, where it gives anything else.
+    """
+
+    def scores(images: torch.Tensor) -> torch.Tensor:
+        found = model(images)
+        if not isinstance(found, torch.Tensor) or found.dim() != 4 or not found.is_floating_point():
+            raise NetworkError(f"expected scores (N, C, h, w); the network gave {_form(found)}")
+        if len(found) != len(images):
+            raise NetworkError(f"expected scores of {len(images)} images; the network gave {_form(found)}")
+        if classes is not None and found.shape[1] != classes:
+            raise NetworkError(f"the network scores {found.shape[1]} classes, the data set has {classes}")
+        return found
+
+    return scores
+
+
+def _form(found: object) -> str:
+    if isinstance(found, torch.Tensor):
+        return f"{tuple(found.shape)} {str(found.dtype).removeprefix('torch.')}"
+    inside = ", ".join(map(str, found)) if isinstance(found, Mapping) else ""
+    return f"a {type(found).__name__}{inside and f' with {inside}'}"
 
 
 def require_image(image: Pixels) -> None:

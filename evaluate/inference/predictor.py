@@ -10,6 +10,7 @@ import torch
 from .counting import Counting
 from .device_trouble import Halving
 from .fused import LabelMaps
+from .plain import checked
 from .tiles import scored_views, tile_of
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Predictor:
         batch: int,
         label_maps: LabelMaps | None = None,
     ) -> None:
-        self._model = model
+        self._model = checked(model, len(dataset.spec.classes))
         self._protocol = protocol
         self._device = device
         self._num_classes = len(dataset.spec.classes)
@@ -61,7 +62,7 @@ class Predictor:
         """Start on images of one size.
 
         Raises:
-            ValueError: the network has more classes than the data set.
+            NetworkError: the network gives no scores for the data set's classes.
             OutOfMemoryError: one network input, or the smallest tile, is too much for the device.
         """
         with torch.inference_mode():
@@ -75,12 +76,7 @@ class Predictor:
     def _scores(self, inputs: torch.Tensor) -> torch.Tensor:
         if self._stopped.is_set():
             raise Stopped
-        scores = self._model(inputs)
-        if scores.shape[1] > self._num_classes:
-            raise ValueError(
-                f"the network has {scores.shape[1]} classes, expected class indices below {self._num_classes}"
-            )
-        return scores
+        return self._model(inputs)
 
     def _count(self, views: Sequence[View], image: Prepared) -> Counting:
         decision = self._tile_height.run(

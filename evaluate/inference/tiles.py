@@ -23,7 +23,7 @@ import torch
 
 from ..geometry import Size, Window, sliding_windows
 from ..limits import MOST_CLASSES
-from .plain import forward, label_type, model_device, require_image, unflip, upsample, views
+from .plain import checked, forward, label_type, model_device, require_image, unflip, upsample, views
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -190,7 +190,9 @@ def resample(scores: Source, down: Axis, rows: Span, across: Axis, columns: Span
     return found.reshape(-1, classes, width)
 
 
-def predict_labels(model: Any, image: Pixels, protocol: EvalProtocol, *, batch: int = 1) -> Decision:
+def predict_labels(
+    model: Any, image: Pixels, protocol: EvalProtocol, *, batch: int = 1, classes: int | None = None
+) -> Decision:
     """Label map of one image, made tile by tile: what `inference.predict` decides, without its scores.
 
     Args:
@@ -198,6 +200,7 @@ def predict_labels(model: Any, image: Pixels, protocol: EvalProtocol, *, batch: 
         image: as for `inference.predict`.
         protocol: how the published number was measured.
         batch: network inputs of one size (mirrored views, windows) that run at once.
+        classes: how many the network is to score; None for whatever it does.
 
     Returns:
         labels, margins and runners-up, each (H, W), on the device of the model.
@@ -210,7 +213,7 @@ def predict_labels(model: Any, image: Pixels, protocol: EvalProtocol, *, batch: 
     device = model_device(model)
     with torch.inference_mode():
         inputs = list(views(image, protocol, device))
-        (found,) = scored_views(model, [inputs], size, protocol, batch)
+        (found,) = scored_views(checked(model, classes), [inputs], size, protocol, batch)
         return decide(found, size, protocol)
 
 

@@ -52,6 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     """A label map and an overlay of each picture; one that cannot be read does not stop the others."""
     from ...evaluate.inference.device import numerics, resolve_device
     from ..engines.own_pictures import PredictError, find_pictures, predict_pictures
+    from ..measuring.own_code import network_trouble_named
 
     row = load_manifest(arguments.manifest)[arguments.id]
     protocol = named_protocol(arguments) or row.protocol("miou")
@@ -62,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     device = resolve_device(arguments.device)
     model = _loaded(row, arguments).to(device)
     done = []
-    with numerics(arguments.precision):
+    with numerics(arguments.precision), network_trouble_named(row):
         made = predict_pictures(model, pictures, row.dataset_spec, protocol, arguments.out / row.id)
         for prediction in picture_bar(made, total=len(pictures), quiet=arguments.quiet):
             done.append(prediction)

@@ -82,6 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _speed_runs(rows: Iterable[Checkpoint], arguments: argparse.Namespace) -> list[SpeedRun]:
     """Every row's runs, each on record before the next one begins."""
+    from ..measuring.own_code import network_trouble_named
     from ..measuring.speed import SpeedOptions, sweep, time_row
 
     options = SpeedOptions(
@@ -97,7 +98,8 @@ def _speed_runs(rows: Iterable[Checkpoint], arguments: argparse.Namespace) -> li
     for row in rows:
         series = sweep(row, options) if arguments.sweep else [time_row(row, options)]
         for steps in series:
-            runs.append(timing_bar(steps, row.id, quiet=arguments.quiet))
+            with network_trouble_named(row):
+                runs.append(timing_bar(steps, row.id, quiet=arguments.quiet))
             ledger.append(arguments.ledger, runs[-1].measurement)
     return runs
 

@@ -113,7 +113,8 @@ def predict_pictures(
         try:
             _require_own_place(out / "labels", name, written)
             image = read_image(path)
-            labels = predict_labels(model, image, protocol).labels.cpu().numpy()
+            decided = predict_labels(model, image, protocol, classes=len(spec.classes))
+            labels = decided.labels.cpu().numpy()
         except (DatasetError, _NamesakeError) as error:
             told = str(error) if str(path) in str(error) else f"{path}: {error}"
             yield Prediction(image=str(path), fault=told)

@@ -32,9 +32,12 @@ from ...evaluate.inference.device import (
 )
 from ...evaluate.inference.device_trouble import OutOfMemoryError, device_trouble_named
 from ...evaluate.protocol import EvalProtocol
+from ...models.builders import Source, sources, use
 from ...models.load.weights import WeightsError
 from ..fetch import FetchError, IntegrityError, check_hash, fetch
 from ..manifest import Checkpoint
+from ..measuring.own_code import code_digest, network_trouble_named
+from ..measuring.terms import NotMeasured
 from .local import EngineError, kernels_text
 
 if TYPE_CHECKING:
@@ -65,6 +68,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     device: str
     home: Path | None
     offline: bool | None
+    builders: tuple[Source, ...] = ()
+    """Code of the user's that builds networks, files with their bytes."""
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,18 +81,23 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """What made the label maps."""
     failure: str = ""
     """Why nothing could be counted there."""
+    absence: str = ""
+    """Why this row cannot be counted anywhere; others can."""
 
 
 # --- on a worker -----------------------------------------------------------------------------------------
 
-_loaded: tuple[tuple[str, str], Any] | None = None
+_loaded: tuple[tuple[str, str, str], Any] | None = None
 """The row's model that this worker process had last."""
 
 
 def count_slice(task: Task) -> Answer:
     """Count a slice with this process's model; an answer in any case."""
     try:
-        return _counted(task)
+        with network_trouble_named(task.checkpoint):
+            return _counted(task)
+    except NotMeasured as absence:
+        return Answer(counts=[], faults=[], absence=f"node {socket.gethostname()}: {absence.reason}")
     except (DatasetError, DeviceError, EvidenceError, FetchError, OutOfMemoryError, WeightsError) as error:
         return Answer(counts=[], faults=[], failure=f"node {socket.gethostname()}: {error}")
 
@@ -124,9 +134,14 @@ def _counted(task: Task) -> Answer:
 
 def _model(task: Task, device: Any) -> Any:
     global _loaded  # noqa: PLW0603  (a worker process lives from task to task, its arguments do not)
-    name = (task.key.weights_sha256, str(device))
+    name = (task.key.weights_sha256, task.key.code, str(device))
     if _loaded is None or _loaded[0] != name:
         _loaded = None
+        use(task.builders)
+        if code_digest(task.checkpoint) != task.key.code:
+            raise NotMeasured(
+                "its network's code here is not the driver's; bring the same package to every node"
+            )
         path = fetch(task.checkpoint, home=task.home, offline=task.offline)
         if check_hash(path, task.checkpoint.weights) != task.key.weights_sha256:
             raise IntegrityError(f"{path}: other weights than the driver's")
@@ -256,6 +271,7 @@ class RayEngine:
         """Count what `store` lacks, slice by slice, in whatever order they come back.
 
         Raises:
+            NotMeasured: the row's network cannot be built, or fails.
             EngineError: a node cannot do its part, or tasks were lost too often; what came back is stored.
         """
         measured = store.measured(key)
@@ -272,6 +288,7 @@ class RayEngine:
                 device=self.device,
                 home=self.options.home,
                 offline=self.options.offline,
+                builders=sources(),
             )
             for part in slices(samples, self.slots)
         ]
@@ -296,6 +313,8 @@ class RayEngine:
                     answer = _ready(reference)
                     if answer.failure:
                         raise EngineError(answer.failure)
+                    if answer.absence:
+                        raise NotMeasured(answer.absence)
                     yield answer
         finally:
             for reference in under_way:

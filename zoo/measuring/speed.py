@@ -27,6 +27,7 @@ from ...evaluate.speed.speed_protocol import IMAGES, WARM_UP, SpeedPrecision, Sp
 from ...evaluate.speed.timing import Timing, time_protocol
 from ..fetch import check_hash, fetch, fetch_action
 from .measurement import Measurement
+from .own_code import code_facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -192,7 +193,7 @@ def _timed(
     started = time.monotonic()
     precision = "tf32" if speed.precision == "tf32" else "fp32"
     with numerics(precision):
-        conditions = environment(device)
+        conditions = environment(device) | code_facts(checkpoint)
         for done, timing in time_protocol(model, images, checkpoint.protocol("miou"), device, speed):
             if timing is None:
                 yield done, len(images), None

@@ -80,7 +80,11 @@ def _scene(checkpoint: Checkpoint, dataset: Dataset, model: Any, sample: Sample,
         raise DatasetError(
             f"{sample.label}: its size is not that of {sample.image.name}; they are not a pair"
         )
-    labels = predict_labels(model, image, checkpoint.protocol("miou")).labels.cpu().numpy()
+    labels = (
+        predict_labels(model, image, checkpoint.protocol("miou"), classes=len(spec.classes))
+        .labels.cpu()
+        .numpy()
+    )
     counted = truth < len(spec.classes)
     wrong = counted & (truth != labels)
     pictures = [

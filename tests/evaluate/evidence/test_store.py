@@ -103,7 +103,7 @@ def test_a_newer_file_is_refused(path):
     with pytest.raises(EvidenceError) as error:
         EvidenceStore(path)
     assert str(error.value) == (
-        f"{path}: evidence format 99 is newer than this segbench reads (3); "
+        f"{path}: evidence format 99 is newer than this segbench reads (4); "
         "update segbench or choose another file with --evidence"
     )
 
@@ -196,7 +196,7 @@ def test_the_first_format_is_brought_up_with_every_count(old):
         store.add(KEY, A, matrix(3))
         assert store.uses(KEY) == [USE]
         assert [found.image for found in store.encoded(KEY)] == [A, B]
-    assert version_of(old) == SCHEMA_VERSION == 3
+    assert version_of(old) == SCHEMA_VERSION == 4
 
 
 def test_the_first_format_is_read_without_touching_it(old):

@@ -1,0 +1,133 @@
+"""A network that is not ours is measured like any other, and its code is part of what was measured."""
+
+import json
+
+import pytest
+import torch
+from own_builders import MANIFEST, TINY, own_zoo, tiny_weights, verify_arguments
+
+from segbench.models.builders import use
+from segbench.zoo.cli import main
+
+
+@pytest.fixture(autouse=True)
+def _surroundings(monkeypatch, tmp_path):
+    for name in ("ZOO_BUILDERS", "ZOO_DATA_ROOT", "ZOO_OFFLINE", "ZOO_LOCK"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("ZOO_HOME", str(tmp_path / "home"))
+    yield
+    use([])
+
+
+def verify(root, capsys, *more):
+    """Exit code, the one row's verdict, and stderr."""
+    code = main(verify_arguments(root, "--json", *more))
+    out, err = capsys.readouterr()
+    return code, json.loads(out)[0] if out else None, err
+
+
+def test_a_file_of_builders_is_measured_and_written_down(tmp_path, capsys):
+    own_zoo(tmp_path)
+    code, verdict, err = verify(tmp_path, capsys, "--builders", tmp_path / "tiny.py")
+    assert (code, verdict["status"], verdict["measured"], err) == (0, "reproduced", 100.0, "")
+    record = json.loads((tmp_path / "ledger.jsonl").read_text(encoding="utf-8"))
+    told = record["environment"]["builder"]
+    assert (told["builder"], told["origin"], len(told["sha256"])) == ("tiny", "tiny.py", 64)
+
+
+def test_the_environment_names_it_as_well(tmp_path, capsys, monkeypatch):
+    own_zoo(tmp_path)
+    monkeypatch.setenv("ZOO_BUILDERS", str(tmp_path / "tiny.py"))
+    assert verify(tmp_path, capsys)[0] == 0
+
+
+def test_a_manifest_alone_makes_no_code_run(tmp_path, capsys, monkeypatch):
+    """Not even where the file lies beside it and one stands there."""
+    own_zoo(tmp_path, source=f"open({str(tmp_path / 'ran')!r}, 'w')\n{TINY}")
+    monkeypatch.chdir(tmp_path)
+    code, verdict, _ = verify(tmp_path, capsys)
+    assert (code, verdict["status"], (tmp_path / "ran").exists()) == (3, "not measured", False)
+    assert "found tiny" in verdict["reason"]
+    assert "--builders FILE_OR_MODULE" in verdict["reason"]
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("def tiny(**numbers):\n    raise RuntimeError('no luck')\n", "raised RuntimeError: no luck (tiny.py:2)"),
+        ("from torch import nn\n\nclass Net(nn.Conv2d):\n    def forward(self, images):\n        return images.nothing\n\ndef tiny(*, num_classes):\n    return Net(3, num_classes, 1)\n", "AttributeError: 'Tensor' object has no attribute 'nothing' (tiny.py:5)"),
+        ("from torch import nn\n\nclass Net(nn.Conv2d):\n    def forward(self, images):\n        return {'out': super().forward(images)}\n\ndef tiny(*, num_classes):\n    return Net(3, num_classes, 1)\n", "expected scores (N, C, h, w); the network gave a dict with out"),
+        ("from torch import nn\n\nclass Net(nn.Conv2d):\n    def forward(self, images):\n        return super().forward(images).argmax(1)\n\ndef tiny(*, num_classes):\n    return Net(3, num_classes, 1)\n", "expected scores (N, C, h, w); the network gave (1, 8, 8) int64"),
+    ],
+    ids=["builder", "network", "dict", "labels"],
+)  # fmt: skip
+def test_what_fails_spoils_its_row_alone(tmp_path, capsys, source, reason):
+    """The other row of the same run is measured."""
+    second = MANIFEST[MANIFEST.index("  - id: own") :].replace("id: own", "id: other")
+    second = second.replace("builder: tiny", "builder: sound").replace("own.pth", "other.pth")
+    own_zoo(tmp_path, source=source, manifest=MANIFEST + second)
+    (tmp_path / "sound.py").write_text(TINY.replace("tiny", "sound"), encoding="utf-8")
+    for row in ("own", "other"):
+        folder = tmp_path / "home" / "weights" / row
+        folder.mkdir(parents=True)
+        torch.save(tiny_weights(), folder / f"{row}.pth")
+    arguments = [
+        one for one in verify_arguments(tmp_path) if one not in ("--file", str(tmp_path / "own.pth"))
+    ]
+    named = ["--builders", str(tmp_path / "tiny.py"), "--builders", str(tmp_path / "sound.py")]
+    code = main([*arguments, *named, "--json"])
+    rows = json.loads(capsys.readouterr().out)
+    assert (code, [one["status"] for one in rows]) == (3, ["not measured", "reproduced"])
+    assert reason in rows[0]["reason"]
+
+
+def test_another_number_of_classes_is_told(tmp_path, capsys):
+    own_zoo(tmp_path, source=TINY.replace("nn.Conv2d(3, num_classes", "nn.Conv2d(3, 2"))
+    torch.save({"weight": torch.zeros(2, 3, 1, 1), "bias": torch.zeros(2)}, tmp_path / "own.pth")
+    code, verdict, _ = verify(tmp_path, capsys, "--builders", tmp_path / "tiny.py")
+    assert code == 3
+    assert "the network scores 2 classes, the data set has 3" in verdict["reason"]
+
+
+def test_weights_that_do_not_fit_are_told(tmp_path, capsys):
+    own_zoo(tmp_path)
+    torch.save({"weight": torch.zeros(3, 3, 1, 1)}, tmp_path / "own.pth")
+    code, verdict, _ = verify(tmp_path, capsys, "--builders", tmp_path / "tiny.py")
+    assert code == 4
+    assert "missing in the file: 1 of 2 keys: bias (3,)" in verdict["reason"]
+
+
+def test_changed_code_takes_no_evidence_of_other_code(tmp_path, capsys):
+    """The same weights in a network that turns its scores round: another number, and the first one again after that."""
+    own_zoo(tmp_path)
+    named = ("--builders", tmp_path / "tiny.py")
+    turned = TINY.replace("nn.Conv2d(3, num_classes, 1, bias=bias)", "Turned(3, num_classes, 1, bias=bias)")
+    turned += "\n\nclass Turned(nn.Conv2d):\n    def forward(self, images):\n        return -super().forward(images)\n"
+    values = []
+    for text in (TINY, turned, TINY):
+        (tmp_path / "tiny.py").write_text(text, encoding="utf-8")
+        values.append(verify(tmp_path, capsys, *named)[1]["measured"])
+    assert values == [100.0, 0.0, 100.0]
+    ledger = (tmp_path / "ledger.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["new_images"] for line in ledger] == [8, 8]
+
+
+@pytest.mark.parametrize(
+    "command", ["predict", "check-weights", "convert", "diagnose", "memory", "speed", "report"]
+)
+def test_every_command_that_builds_takes_it(command, capsys):
+    assert main([command, "--help"]) == 0
+    assert "--builders FILE_OR_MODULE" in capsys.readouterr().out
+
+
+def test_weights_are_examined_and_pictures_predicted(tmp_path, capsys):
+    own_zoo(tmp_path)
+    given = ["--manifest", str(tmp_path / "zoo.yaml"), "--builders", str(tmp_path / "tiny.py")]
+    assert main(["check-weights", *given, "own", "--file", str(tmp_path / "own.pth")]) == 0
+    assert "parameters  12" in capsys.readouterr().out
+    folder = tmp_path / "home" / "weights" / "own"
+    folder.mkdir(parents=True)
+    (tmp_path / "own.pth").rename(folder / "own.pth")
+    picture = str(tmp_path / "data" / "pictures" / "images" / "0.png")
+    assert main(["predict", *given, "own", picture, "--out", str(tmp_path / "out"), "-q"]) == 0
+    assert (tmp_path / "out" / "own" / "labels" / "0.png").is_file()

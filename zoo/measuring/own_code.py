@@ -1,0 +1,48 @@
+"""Networks whose code is not ours: what they are goes on record, and what they do wrong is their row's matter."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from ...evaluate.inference.plain import NetworkError
+from ...models.builders import ArchitectureError, fault_in
+from .terms import NotMeasured
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..manifest import Checkpoint
+
+
+@contextmanager
+def network_trouble_named(checkpoint: Checkpoint) -> Iterator[None]:
+    """Turn what a row's network raises or wrongly gives into the reason of a row that is not measured.
+
+    Raises:
+        NotMeasured: the network cannot be built, gives no scores for these classes, or its code, which is not ours, failed.
+    """
+    try:
+        yield
+    except (ArchitectureError, NetworkError) as error:
+        raise NotMeasured(str(error)) from error
+    except Exception as error:
+        if reason := fault_in(checkpoint.architecture.get("builder"), error):
+            raise NotMeasured(reason) from error
+        raise
+
+
+def code_digest(checkpoint: Checkpoint) -> str:
+    """What counts of a row depend on beside its weights where the code is not ours; empty where it is.
+
+    Raises:
+        ArchitectureError: its builder cannot be had.
+    """
+    code = checkpoint.code()
+    return code.digest(checkpoint.architecture) if code else ""
+
+
+def code_facts(checkpoint: Checkpoint) -> dict[str, Any]:
+    """The same for a measurement's environment: builder, package, version and file hash."""
+    code = checkpoint.code()
+    return {"builder": code._asdict()} if code else {}
