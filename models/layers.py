@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Literal
 
+import torch
 import torch.nn.functional as F
 from torch import nn
 
@@ -173,19 +174,63 @@ def double_projection(in_channels: int, out_channels: int, activation: Activatio
     )
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Softmax attention over tokens, scores scaled by 1 / sqrt(K); the score matrix is never kept whole.
+def attend(query: Tensor, key: Tensor, value: Tensor, scale: float | None = None) -> Tensor:
+    """Softmax attention over tokens; the score matrix is never kept whole.
 
     Args:
         query: (N, groups, L, K).
         key: (N, groups, S, K).
         value: (N, groups, S, C).
+        scale: Of the scores; None for 1 / sqrt(K).
 
     Returns:
         (N, groups, L, C).
     """
     # Channels must lie next to each other, or torch's CPU kernel falls back to the form that keeps all scores.
-    return F.scaled_dot_product_attention(query.contiguous(), key.contiguous(), value.contiguous())
+    return F.scaled_dot_product_attention(
+        query.contiguous(), key.contiguous(), value.contiguous(), scale=scale
+    )
+
+
+def attend_maps(query: Tensor, key: Tensor, value: Tensor, scale: float | None = None) -> Tensor:
+    """Every position of one map asks all of another: `attend` with one group.
+
+    Args:
+        query: (N, K, h, w).
+        key: (N, K, h', w'), or its positions in a row, (N, K, S).
+        value: As many positions of C channels.
+        scale: As of `attend`.
+
+    Returns:
+        (N, C, h, w).
+    """
+    tokens = (x.flatten(2).mT.unsqueeze(1) for x in (query, key, value))  # (N, 1, positions, channels)
+    return attend(*tokens, scale=scale).squeeze(1).mT.unflatten(2, query.shape[2:])
+
+
+def softmax_mean(x: Tensor, scores: Tensor) -> Tensor:
+    """Mean over the positions, weighted by the softmax of their scores.
+
+    Args:
+        x: (N, C, h, w).
+        scores: (N, 1, h, w).
+
+    Returns:
+        (N, C, 1, 1).
+    """
+    return (x.flatten(2) @ scores.flatten(2).softmax(2).mT).unsqueeze(3)
+
+
+class Scale(nn.Module):
+    """One learned factor, 0 at the start: how much of a block's context is added; key `scale`, as in mmcv."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape -> the same."""
+        return x * self.scale
 
 
 class SelfAttentionBlock(nn.Module):
@@ -213,16 +258,8 @@ class SelfAttentionBlock(nn.Module):
 
     def forward(self, features: Tensor, source: Tensor) -> Tensor:
         """Features (N, C, h, w) ask source (N, S, h', w') -> context (N, C, h, w)."""
-        query, key, value = (
-            project(x).flatten(2).mT.unsqueeze(1)  # (N, 1, h * w, T)
-            for project, x in (
-                (self.query_project, features),
-                (self.key_project, source),
-                (self.value_project, source),
-            )
-        )
-        context = attend(query, key, value).squeeze(1).mT  # (N, T, h * w)
-        return self.out_project(context.unflatten(2, features.shape[2:]))
+        key, value = self.key_project(source), self.value_project(source)
+        return self.out_project(attend_maps(self.query_project(features), key, value))
 
 
 def add_top_down(laterals: list[Tensor], enlarge: Callable[[Tensor, Sequence[int]], Tensor]) -> list[Tensor]:
@@ -271,4 +308,42 @@ class Head(Classifier):
 
     def fuse(self, features: tuple[Tensor, ...]) -> Tensor:
         """Feature maps (N, C_i, h_i, w_i) -> the map (N, channels, h, w) that is classified."""
+        raise NotImplementedError
+
+
+class ContextHead(Head):
+    """The map beside maps of context made of it, all fused by a 3x3 block: PSPNet's form, and APCNet's and DMNet's.
+
+    Args:
+        in_channels: Channels of each feature map.
+        num_classes: Channels of the scores.
+        in_index: Which map is read.
+        channels: Channels of each map of context and of the fusion.
+        levels: How many maps of context there are.
+        activation: Of the fusion.
+    """
+
+    def __init__(
+        self,
+        in_channels: tuple[int, ...],
+        num_classes: int,
+        *,
+        in_index: int,
+        channels: int,
+        levels: int,
+        activation: Activation,
+    ) -> None:
+        super().__init__(channels, num_classes)
+        self.in_index = in_index
+        self.bottleneck = ConvModule(
+            in_channels[in_index] + levels * channels, channels, 3, activation=activation
+        )
+
+    def fuse(self, features: tuple[Tensor, ...]) -> Tensor:
+        """Feature maps (N, C_i, h_i, w_i) -> (N, channels, h, w) at the size of the one it reads."""
+        x = features[self.in_index]
+        return self.bottleneck(torch.cat([x, *self.contexts(x)], 1))
+
+    def contexts(self, x: Tensor) -> list[Tensor]:
+        """(N, C, h, w) -> maps of context (N, channels, h, w)."""
         raise NotImplementedError

@@ -7,7 +7,7 @@ As auxiliary head one block on c3: 256 channels with mmsegmentation, 512 with ss
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import nn
@@ -71,8 +71,70 @@ class FCNHead(Head):
     def fuse(self, features: tuple[Tensor, ...]) -> Tensor:
         """Feature maps (N, C_i, h_i, w_i) -> (N, channels, h, w) at the size of the one it reads."""
         x = features[self.in_index]
-        deep = self.convs(x)
+        deep = self.deepen(x)
         return deep if self.conv_cat is None else self.conv_cat(torch.cat([x, deep], 1))
+
+    def deepen(self, x: Tensor) -> Tensor:
+        """(N, C, h, w) -> (N, channels, h, w)."""
+        return self.convs(x)
+
+
+class BlockNames(NamedTuple):
+    """What a block between two convolutions is called."""
+
+    ours: str
+    ssseg: str
+    around: str
+    """What sssegmentation's names of the convolutions before and after it end in."""
+
+
+class AroundFCNHead(FCNHead):
+    """FCN's head with a block of context between its two convolutions: NonLocal, DNL, GCNet and CCNet.
+
+    Args:
+        in_channels: Channels of each feature map.
+        num_classes: Channels of the scores.
+        block: (N, channels, h, w) to the same.
+        names: Of the block.
+        in_index: Which map is read.
+        channels: Of all convolutions.
+        activation: Theirs.
+        recurrence: How often the block is run.
+    """
+
+    def __init__(
+        self,
+        in_channels: tuple[int, ...],
+        num_classes: int,
+        block: nn.Module,
+        names: BlockNames,
+        *,
+        in_index: int,
+        channels: int,
+        activation: Activation,
+        recurrence: int = 1,
+    ) -> None:
+        super().__init__(
+            in_channels, num_classes, in_index=in_index, channels=channels, activation=activation
+        )
+        self.add_module(names.ours, block)
+        self.block_name, self.recurrence = names.ours, recurrence
+        self.layouts = {
+            "ssseg": (
+                ("convs.0", f"conv_before_{names.around}"),
+                ("convs.1", f"conv_after_{names.around}"),
+                (names.ours, names.ssseg),
+                ("conv_cat", "decoder"),
+                ("conv_seg", "decoder.4"),
+            )
+        }
+
+    def deepen(self, x: Tensor) -> Tensor:
+        """(N, C, h, w) -> (N, channels, h, w)."""
+        x = self.convs[0](x)
+        for _ in range(self.recurrence):
+            x = self.get_submodule(self.block_name)(x)
+        return self.convs[1](x)
 
 
 def sequential_rows(num_convs: int) -> tuple[tuple[str, str], ...]:

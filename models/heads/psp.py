@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
-
-from ..layers import Activation, ConvModule, Head, Natural, PyramidPooling
+from ..layers import Activation, ContextHead, Natural, PyramidPooling
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,7 +25,7 @@ KEYS = {
 }
 
 
-class PSPHead(Head):
+class PSPHead(ContextHead):
     """Features -> scores (N, num_classes, h, w) at the stride of the map it reads.
 
     Args:
@@ -53,19 +51,21 @@ class PSPHead(Head):
         pool_scales: tuple[int, ...] = (1, 2, 3, 6),
         activation: Activation = "relu",
     ) -> None:
-        super().__init__(channels, num_classes)
-        self.in_index = in_index
-        incoming = in_channels[in_index]
-        self.psp_modules = PyramidPooling(
-            incoming, channels, pool_scales, align_corners=align_corners, activation=activation
+        super().__init__(
+            in_channels,
+            num_classes,
+            in_index=in_index,
+            channels=channels,
+            levels=len(pool_scales),
+            activation=activation,
         )
-        fused = incoming + len(pool_scales) * channels
-        self.bottleneck = ConvModule(fused, channels, 3, activation=activation)
+        self.psp_modules = PyramidPooling(
+            in_channels[in_index], channels, pool_scales, align_corners=align_corners, activation=activation
+        )
 
-    def fuse(self, features: tuple[Tensor, ...]) -> Tensor:
-        """Feature maps (N, C_i, h_i, w_i) -> (N, channels, h, w)."""
-        x = features[self.in_index]
-        return self.bottleneck(torch.cat([x, *self.psp_modules(x)], 1))
+    def contexts(self, x: Tensor) -> list[Tensor]:
+        """(N, C, h, w) -> a map (N, channels, h, w) for each scale."""
+        return self.psp_modules(x)
 
 
 build = PSPHead

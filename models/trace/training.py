@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from torch import Tensor, nn
+    from torch import nn
 
 IGNORED_LABEL = 255
 LEARNING_RATE, MOMENTUM, WEIGHT_DECAY = 0.01, 0.9, 5e-4
@@ -143,9 +144,11 @@ class SoftmaxKeepingItsInput(torch.autograd.Function):
 
 
 class _AttentionWithScores(TorchFunctionMode):
-    """Attention step by step, as mmsegmentation's SelfAttentionBlock has it: every score map is kept."""
+    """Attention step by step, as mmsegmentation's SelfAttentionBlock has it: every score map is kept, by any softmax."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is Tensor.softmax:
+            return SoftmaxKeepingItsInput.apply(*args, False)
         if func is F.scaled_dot_product_attention:
             query, key, value = args[:3]
             scores = (query @ key.transpose(-2, -1)) * query.shape[-1] ** -0.5

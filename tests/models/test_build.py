@@ -219,8 +219,8 @@ def test_a_new_head_is_a_file_and_nothing_else(tmp_path, monkeypatch):
     ("change", "message"),
     [
         (
-            {"head": {"type": "ics"}},
-            f"head: expected one of {', '.join(known_types('head'))}; found ics; did you mean isa or isnet?",
+            {"head": {"type": "quu"}},
+            f"head: expected one of {', '.join(known_types('head'))}; found quu",
         ),
         (
             {"head": {"channels": 3}},

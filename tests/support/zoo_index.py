@@ -24,6 +24,11 @@ MMSEG_HEADS = {
     "ASPPHead": "aspp",
     "DepthwiseSeparableASPPHead": "sep_aspp",
     "ISAHead": "isa",
+    "NLHead": "nl",
+    "DNLHead": "dnl",
+    "GCHead": "gc",
+    "CCHead": "cc",
+    "DAHead": "da",
 }
 MMSEG_BACKBONES = {"ResNet": "resnet", "ResNetV1c": "resnet", "ResNeSt": "resnest"}
 SSSEG_HEADS: dict[str, dict[str, Any]] = {
@@ -31,6 +36,11 @@ SSSEG_HEADS: dict[str, dict[str, Any]] = {
     "PSPNet": {"type": "psp"},
     "Deeplabv3": {"type": "aspp", "pool_last": True},
     "Deeplabv3Plus": {"type": "sep_aspp", "pool_last": True},
+    "NonLocalNet": {"type": "nl"},
+    "DNLNet": {"type": "dnl"},
+    "GCNet": {"type": "gc"},
+    "CCNet": {"type": "cc"},
+    "DANet": {"type": "da", "pam_bias": False},
 }
 SSSEG_BACKBONES = {"ResNet": "resnet", "ResNeSt": "resnest"}
 STRIDES = {
@@ -44,6 +54,7 @@ RENAMED = {"kernel_size": "kernel"}
 NUMBERS = {
     "depth", "strides", "dilations", "multi_grid",
     "in_index", "channels", "num_convs", "concat_input", "dilation", "kernel_size", "pool_scales", "c1_channels", "isa_channels",
+    "reduction", "ratio", "recurrence", "pam_channels",
 }  # fmt: skip
 """What of a configuration is a number of ours; the rest is the same for all, or training's."""
 
@@ -79,10 +90,12 @@ class Entry(NamedTuple):
         return json.loads(gzip.decompress(path.read_bytes()))
 
     def scores(self) -> dict[str, np.ndarray]:
-        """`logits_HxW` and `aux0_HxW`, where they are kept whole."""
+        """`logits_HxW`, `aux0_HxW` and `head_out_N_HxW` (of heads with more than one output), where kept whole."""
         with np.load(REFERENCE / "golden" / self.zoo / f"{self.name}.npz") as arrays:
             return {
-                name: arrays[name] for name in arrays.files if re.fullmatch(r"(logits|aux0)_\d+x\d+", name)
+                name: arrays[name]
+                for name in arrays.files
+                if re.fullmatch(r"(logits|aux0|head_out_\d)_\d+x\d+", name)
             }
 
     def images(self, size: str) -> torch.Tensor:
