@@ -64,7 +64,7 @@ def in_cache(zoo):
     return sorted(
         str(path.relative_to(zoo.home))
         for path in zoo.home.rglob("*")
-        if path.is_file() and path.parent.name not in ("locks", "blobs", "manifests")
+        if path.is_file() and path.parent.name not in ("locks", "blobs", "manifests", "compiled")
     )
 
 

@@ -443,7 +443,7 @@ def state(*claims):
         (state((DEMO, "miou"), (DEMO, "miou")), f"{DEMO} mIoU stands there 2 times"),
         (
             state((DEMO, "beauty")),
-            "not a whole state as zoo verify --save-baseline writes it: Invalid enum value",
+            "not a whole state as zoo verify --save-baseline writes it: expected one of miou, ",
         ),
         ("not JSON\n", "expected one Measurement as a JSON object"),
     ],

@@ -13,7 +13,8 @@ from PIL import Image
 from segbench.evaluate import LabelFiles
 from segbench.evaluate.data.check.checker import check, spread
 from segbench.evaluate.data.check.contents import decoder_complaints
-from segbench.evaluate.data.check.values import Tally, faultless_miou
+from segbench.evaluate.data.check.tally import Tally
+from segbench.evaluate.data.check.values import faultless_miou
 from segbench.evaluate.data.datasets import locate
 from segbench.evaluate.pixels import read_label
 
