@@ -213,10 +213,10 @@ def softmax_mean(x: Tensor, scores: Tensor) -> Tensor:
 
     Args:
         x: (N, C, h, w).
-        scores: (N, 1, h, w).
+        scores: (N, K, h, w), for K means.
 
     Returns:
-        (N, C, 1, 1).
+        (N, C, K, 1).
     """
     return (x.flatten(2) @ scores.flatten(2).softmax(2).mT).unsqueeze(3)
 

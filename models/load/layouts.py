@@ -2,14 +2,16 @@
 
 Ours are mmsegmentation's. Here stands what a publisher does to every network; where it names the inside of a part
 otherwise stands beside the part, as its `layouts`: layout -> rows of (our name, theirs) below the part, `{n}` for a
-number. The first row that begins a name applies. torch is not needed here, so that asking for the layouts is cheap.
+number. The first row that begins a name applies; a name of theirs that begins with / stands where it is, not behind the
+part's prefix. A part that makes a publisher hold all others in a module says so as its `holders`: layout -> prefix.
+torch is not needed here, so that asking for the layouts is cheap.
 """
 
 from __future__ import annotations
 
 import re
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from torch import nn
@@ -42,6 +44,7 @@ LAYOUTS: dict[str, tuple[Part, ...]] = {
     # sssegmentation eb1878c1: a head's modules are the network's own; OCRNet's first head is the auxiliary one.
     "ssseg": (
         Part("backbone", "backbone_net."),
+        Part("neck", "", _SEQUENTIAL),
         Part("decode_head.0", "auxiliary_", _SEQUENTIAL),
         Part("decode_head.1", "", _SEQUENTIAL),
         Part("decode_head", "", _SEQUENTIAL),
@@ -58,23 +61,39 @@ def publisher_names(model: nn.Module, layout: str) -> dict[str, str]:
         model: A network of any kind; what offers no `layouts` has our names.
         layout: A key of `LAYOUTS`.
     """
-    rows = {part: _rows(model, part.ours, layout) for part in (*LAYOUTS[layout], _WHOLE)}
+    modules = {part: _submodule(model, part.ours) for part in (*LAYOUTS[layout], _WHOLE)}
+    rows = {part: _rows(module, layout) for part, module in modules.items()}
+    holders = {part: getattr(module, "holders", {}).get(layout, "") for part, module in modules.items()}
     names = {}
     for key in model.state_dict():
         part = next((part for part in LAYOUTS[layout] if key.startswith(f"{part.ours}.")), _WHOLE)
         inside = key.removeprefix(f"{part.ours}.") if part.ours else key
-        names[key] = part.prefix + _theirs(inside, rows[part], part.ends)
+        theirs = _theirs(inside, rows[part], part.ends)
+        outside = "".join(prefix for holder, prefix in holders.items() if holder is not part)
+        names[key] = outside + (theirs[1:] if theirs.startswith("/") else part.prefix + theirs)
     return names
 
 
 _WHOLE = Part("", "")
 
 
-def _rows(model: nn.Module, path: str, layout: str) -> KeyRows:
+def _submodule(model: nn.Module, path: str) -> Any:
     module: object = model
     for name in path.split(".") if path else ():
         module = getattr(module, name, None)
-    return getattr(module, "layouts", {}).get(layout, ())
+    return module
+
+
+def _rows(module: Any, layout: str) -> KeyRows:
+    """Of a part, or of a list of heads, which sssegmentation calls decoder.0, decoder.1, ..."""
+    if hasattr(module, "layouts"):
+        return module.layouts.get(layout, ())
+    return tuple(
+        (f"{number}.{ours}", theirs.replace("decoder", f"decoder.{number}", 1))
+        for number, head in getattr(module, "_modules", {}).items()
+        if number.isdigit() and head is not None
+        for ours, theirs in _rows(head, layout)
+    )
 
 
 def _theirs(name: str, rows: KeyRows, ends: KeyRows) -> str:

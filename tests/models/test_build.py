@@ -249,7 +249,10 @@ def test_a_new_head_is_a_file_and_nothing_else(tmp_path, monkeypatch):
                 "missing: none"
             ),
         ),
-        ({"neck": {"type": "fpn"}}, "neck: expected one of none, for there is none yet; found fpn"),
+        (
+            {"neck": {"type": "jpn"}},
+            f"neck: expected one of {', '.join(known_types('neck'))}; found jpn; did you mean jpu?",
+        ),
     ],
 )
 def test_a_composition_that_cannot_be_built_is_explained(change, message):

@@ -15,9 +15,11 @@ import pytest
 import torch
 import weights_rule
 import zoo_index
+from torch import nn
 
 from segbench.models import build_model, load_weights
 from segbench.models.load.layouts import publisher_names
+from segbench.models.segmentor import Cascade
 
 COMPACT = golden_files.load("networks/index.json")
 BAR = 1e-3
@@ -79,11 +81,16 @@ def test_a_network_of_each_head_has_its_publishers_keys_and_scores(golden, name)
 
 
 def output(model, which, images):
-    """What a recording calls `logits`, `aux0`, or `head_out_N`: the decode head's output number N."""
+    """What a recording calls `logits`, `aux1`, `stage1` of a cascade, or `head_out_N`: the decode head's output number N."""
     features = model.features(images)
     if which.startswith("head_out_"):
         return model.decode_head(features, whole=True)[int(which.removeprefix("head_out_"))]
-    return {"logits": model.decode_head, "aux0": model.auxiliary_head}[which](features)
+    if which.startswith("stage"):
+        return Cascade(list(model.decode_head)[: int(which[-1]) + 1])(features)
+    if which == "logits":
+        return model.decode_head(features)
+    auxiliary = model.auxiliary_head
+    return (auxiliary[int(which[-1])] if isinstance(auxiliary, nn.ModuleList) else auxiliary)(features)
 
 
 @pytest.mark.golden
@@ -98,8 +105,9 @@ def test_every_recorded_network_has_its_publishers_keys_and_scores(entry):
     weights_rule.tensor_for.cache_clear()  # each network's own
     theirs = {name: (shape, dtype.removeprefix("torch.")) for name, shape, dtype in entry.tensors()}
     assert their_forms(model, entry.layout) == theirs
-    for name, recorded in entry.scores().items():
+    for name, (recorded, strides) in entry.scores().items():
         which, _, size = name.rpartition("_")
-        found = off(output(model, which, entry.images(size)), recorded)
+        scores = output(model, which, entry.images(size))
+        found = off(scores[tuple(slice(None, None, stride) for stride in strides)], recorded)
         print(f"{entry.layout}/{entry.name} {name} {found:.1e}")
         assert found < BAR

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+import weights_rule
 
 REFERENCE = Path(__file__).resolve().parents[3] / "shared"
 
@@ -29,8 +30,18 @@ MMSEG_HEADS = {
     "GCHead": "gc",
     "CCHead": "cc",
     "DAHead": "da",
+    "UPerHead": "uper",
+    "OCRHead": "ocr",
 }
-MMSEG_BACKBONES = {"ResNet": "resnet", "ResNetV1c": "resnet", "ResNeSt": "resnest"}
+MMSEG_BACKBONES = {
+    "ResNet": "resnet",
+    "ResNetV1c": "resnet",
+    "ResNeSt": "resnest",
+    "MobileNetV2": "mobilenet_v2",
+}
+MMSEG_NECKS = {"JPU": "jpu"}
+SEVERAL = {"uper"}
+"""Heads that read every map, so that no number says which."""
 SSSEG_HEADS: dict[str, dict[str, Any]] = {
     "FCN": {"type": "fcn", "concat_input": False},
     "PSPNet": {"type": "psp"},
@@ -41,20 +52,25 @@ SSSEG_HEADS: dict[str, dict[str, Any]] = {
     "GCNet": {"type": "gc"},
     "CCNet": {"type": "cc"},
     "DANet": {"type": "da", "pam_bias": False},
+    "UPerNet": {"type": "uper"},
+    "OCRNet": {"type": "ocr", "out_kernel": 3, "dropout": False},
 }
-SSSEG_BACKBONES = {"ResNet": "resnet", "ResNeSt": "resnest"}
+SSSEG_BACKBONES = {"ResNet": "resnet", "ResNeSt": "resnest", "MobileNetV2": "mobilenet_v2"}
+SSSEG_CASCADES = {"OCRNet"}
+"""Segmentors whose auxiliary head is the first of two."""
 STRIDES = {
     8: ([1, 2, 1, 1], [1, 1, 2, 4]),
     16: ([1, 2, 2, 1], [1, 1, 1, 2]),
     32: ([1, 2, 2, 2], [1, 1, 1, 1]),
 }
-"""Output stride -> strides and dilations of the stages, in sssegmentation's ResNet."""
+"""Output stride -> strides and dilations of the stages, in sssegmentation's ResNet; those of its other backbones are ours."""
 
 RENAMED = {"kernel_size": "kernel"}
 NUMBERS = {
     "depth", "strides", "dilations", "multi_grid",
     "in_index", "channels", "num_convs", "concat_input", "dilation", "kernel_size", "pool_scales", "c1_channels", "isa_channels",
     "reduction", "ratio", "recurrence", "pam_channels",
+    "ocr_channels",
 }  # fmt: skip
 """What of a configuration is a number of ours; the rest is the same for all, or training's."""
 
@@ -89,18 +105,30 @@ class Entry(NamedTuple):
         path = REFERENCE / "keys" / self.zoo / f"{self.name}.json.gz"
         return json.loads(gzip.decompress(path.read_bytes()))
 
-    def scores(self) -> dict[str, np.ndarray]:
-        """`logits_HxW`, `aux0_HxW` and `head_out_N_HxW` (of heads with more than one output), where kept whole."""
+    def scores(self) -> dict[str, tuple[np.ndarray, list[int]]]:
+        """`logits_HxW`, `aux0_HxW`, `stage0_HxW` and `head_out_N_HxW` (of heads with more than one output) -> the scores that are kept, and every how many of each axis."""
+        thinned = self.record.get("strided") or self.record.get("notes") or {}
         with np.load(REFERENCE / "golden" / self.zoo / f"{self.name}.npz") as arrays:
             return {
-                name: arrays[name]
+                name.removesuffix("_strided"): (
+                    arrays[name],
+                    thinned[name.removesuffix("_strided")]["strides"]
+                    if name.endswith("_strided")
+                    else [1] * arrays[name].ndim,
+                )
                 for name in arrays.files
-                if re.fullmatch(r"(logits|aux0|head_out_\d)_\d+x\d+", name)
+                if re.fullmatch(r"(logits|aux\d|stage\d|head_out_\d)_\d+x\d+(_strided)?", name)
             }
 
     def images(self, size: str) -> torch.Tensor:
         """(1, 3, H, W)."""
-        return torch.from_numpy(np.load(REFERENCE / "golden" / self.zoo / "inputs.npz")[f"x_{size}"])
+        inputs = np.load(REFERENCE / "golden" / self.zoo / "inputs.npz")
+        if f"x_{size}" in inputs:
+            return torch.from_numpy(inputs[f"x_{size}"])
+        height, width = map(int, size.split("x"))
+        if (height, width) == (96, 128):
+            return torch.from_numpy(inputs["x_97x129"])[:, :, :height, :width]
+        return torch.from_numpy(weights_rule.widened(inputs["x_64x128"], height, width))
 
 
 def entries() -> list[Entry]:
@@ -128,15 +156,19 @@ def _numbers(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _mmseg(record: dict[str, Any]) -> dict[str, Any]:
-    backbone = record["backbone"] or {}
+    backbone, neck = record["backbone"] or {}, record["neck"]
     ours = {"type": _type("backbone", backbone.get("type"), MMSEG_BACKBONES), **_numbers(backbone)}
     if backbone.get("type") == "ResNet":
         ours["stem"] = "plain"
-    if record["neck"]:
-        raise Unbuilt(f"neck {record['neck']['type']}")
 
     def head(one: dict[str, Any]) -> dict[str, Any]:
-        return {"type": _type("head", one.get("type"), MMSEG_HEADS), **_numbers(one)}
+        kind = _type("head", one.get("type"), MMSEG_HEADS)
+        return {
+            "type": kind,
+            **{
+                key: value for key, value in _numbers(one).items() if key != "in_index" or kind not in SEVERAL
+            },
+        }
 
     def heads(some: Any) -> Any:
         return [head(one) for one in some] if isinstance(some, list) else head(some or {})
@@ -147,25 +179,30 @@ def _mmseg(record: dict[str, Any]) -> dict[str, Any]:
         "num_classes": record["num_classes"],
         "align_corners": record["align_corners"],
     }
+    if neck:
+        architecture["neck"] = {"type": _type("neck", neck["type"], MMSEG_NECKS), **_numbers(neck)}
     return architecture | ({"auxiliary": heads(record["auxiliary_head"])} if record["auxiliary_head"] else {})
 
 
 def _ssseg(record: dict[str, Any]) -> dict[str, Any]:
-    backbone, head, auxiliary = record["backbone"], record["head"], record["auxiliary"]
-    strides, dilations = STRIDES[backbone["outstride"]] if "outstride" in backbone else (None, None)
-    ours = {"type": _type("backbone", backbone["type"], SSSEG_BACKBONES), "depth": backbone["depth"]}
-    own = _type("segmentor", record["segmentor"], SSSEG_HEADS)
-    numbers = {key: head[key] for key in ("pool_scales", "dilations") if key in head}
-    aux = {
+    backbone, head = record["backbone"], record["head"]
+    kind, jpu = record.get("fastfcn_segmentor", record["segmentor"]), head.get("jpu")
+    ours = {"type": _type("backbone", backbone["type"], SSSEG_BACKBONES), **_numbers(backbone)}
+    if "depth" in ours:
+        ours["strides"], ours["dilations"] = STRIDES[backbone["outstride"]]
+    own = {
+        **_type("segmentor", kind, SSSEG_HEADS),
+        **{key: head[key] for key in ("pool_scales", "dilations") if key in head},
+        "channels": head["feats_channels"],
+    }
+    auxiliary = {
         "type": "fcn",
-        "in_index": 2,
-        "channels": auxiliary["out_channels"],
+        "in_index": 1 if jpu else 2,
+        "channels": record["auxiliary"]["out_channels"],
         "num_convs": 1,
         "concat_input": False,
     }
-    return {
-        "backbone": {**ours, "strides": strides, "dilations": dilations},
-        "head": {**own, **numbers, "channels": head["feats_channels"]},
-        "auxiliary": aux,
-        "num_classes": record["classes"],
-    }
+    architecture = {"backbone": ours, "num_classes": record["classes"]}
+    if kind in SSSEG_CASCADES:
+        return architecture | {"head": [{**auxiliary, "dropout": False}, own]}
+    return architecture | {"head": own, "auxiliary": auxiliary} | ({"neck": {"type": "jpu"}} if jpu else {})
