@@ -31,7 +31,7 @@ from .measuring.bench import Options, Subject
 from .measuring.early import Foresight
 from .measuring.measurement import Measurement
 from .measuring.own_code import code_digest, code_facts, network_trouble_named
-from .measuring.terms import NotMeasured
+from .measuring.terms import NotMeasured, Unfinished
 from .quantities import quantity_of
 from .results.judging import foreseen, verdict_on
 from .results.recount import lacking, recount
@@ -118,26 +118,6 @@ class Silent:
         return dataset.samples
 
 
-class ShareDone(NotMeasured):
-    """A shard has counted its images and others' are missing: no number yet, and nothing went wrong."""
-
-    def __init__(self, shard: tuple[int, int] | None, total: int, left: int) -> None:
-        mine = f"shard {shard[0]}/{shard[1]} is done" if shard else "this run is done"
-        super().__init__(
-            f"{mine}; {left} of {total} images are still to be counted by other shards (zoo verify without --shard "
-            "counts them and computes the score)",
-            ExitCode.OK,
-        )
-
-
-class Certain(NotMeasured):
-    """A claim's verdict is known before its number is."""
-
-    def __init__(self, verdict: Verdict) -> None:
-        super().__init__(verdict.reason, of_status(verdict.status))
-        self.verdict = verdict
-
-
 def verify(
     checkpoints: Iterable[Checkpoint], options: Options, watcher: Watcher | None = None
 ) -> Iterator[Outcome]:
@@ -211,14 +191,16 @@ class RowVerifier:
         if claim.printed is None:
             return self._judged(claim, None)
         try:
-            measurement = self.measure(claim)
-        except Certain as known:
-            code = known.exit_code
-            return Outcome(checkpoint=self.checkpoint, claim=claim, verdict=known.verdict, exit_code=code)
+            answer = self.measure(claim)
         except NotMeasured as absence:
-            outcome = self._judged(claim, None, reason=absence.reason, exit_code=absence.exit_code)
-            return msgspec.structs.replace(outcome, is_share=isinstance(absence, ShareDone))
-        return self._judged(claim, measurement)
+            return self._judged(claim, None, reason=absence.reason, exit_code=absence.exit_code)
+        if not isinstance(answer, Unfinished):
+            return self._judged(claim, answer)
+        if answer.verdict is None:
+            share = self._judged(claim, None, reason=answer.reason)
+            return msgspec.structs.replace(share, is_share=True)
+        code = of_status(answer.verdict.status)
+        return Outcome(checkpoint=self.checkpoint, claim=claim, verdict=answer.verdict, exit_code=code)
 
     def _judged(
         self,
@@ -237,20 +219,20 @@ class RowVerifier:
             exit_code=gravest((exit_code, of_status(verdict.status))),
         )
 
-    def measure(self, claim: Claim) -> Measurement:
+    def measure(self, claim: Claim) -> Measurement | Unfinished:
         """Our number for a claim, taken now, or from stored evidence as far as that goes.
 
         Raises:
             NotMeasured: weights, data or a way to measure this metric are missing.
         """
-        measurement = quantity_of(claim.metric).measure(self, claim)
-        if id(measurement) not in self._on_record:
-            self._on_record[id(measurement)] = measurement
-            if measurement.new_images or not _is_recorded(measurement, self.options.ledger):
-                ledger.append(self.options.ledger, measurement)
-        return measurement
+        answer = quantity_of(claim.metric).measure(self, claim)
+        if not isinstance(answer, Unfinished) and id(answer) not in self._on_record:
+            self._on_record[id(answer)] = answer
+            if answer.new_images or not _is_recorded(answer, self.options.ledger):
+                ledger.append(self.options.ledger, answer)
+        return answer
 
-    def count(self, claim: Claim) -> Measurement:
+    def count(self, claim: Claim) -> Measurement | Unfinished:
         """The score that a claim is about, from counts that are taken now or stored.
 
         Raises:
@@ -258,9 +240,12 @@ class RowVerifier:
         """
         protocol = self.options.protocol or self.checkpoint.protocol(claim.metric)
         name = (claim.metric, protocol.digest())
-        if name not in self._measured:  # a figure its authors revised: both claims rest on one measurement
-            self._measured[name] = self._measure_accuracy(claim, protocol, self.subject())
-        return self._measured[name]
+        if name in self._measured:  # a figure its authors revised: both claims rest on one measurement
+            return self._measured[name]
+        answer = self._measure_accuracy(claim, protocol, self.subject())
+        if not isinstance(answer, Unfinished):
+            self._measured[name] = answer
+        return answer
 
     def timed(self, steps: Iterator[tuple[int, int, SpeedRun | None]]) -> SpeedRun:
         """Exhaust the steps of a timed run before the watcher's eyes."""
@@ -303,7 +288,9 @@ class RowVerifier:
                 self.checkpoint, home=self.options.home, offline=self.options.offline, progress=progress
             )
 
-    def _measure_accuracy(self, claim: Claim, protocol: EvalProtocol, subject: Subject) -> Measurement:
+    def _measure_accuracy(
+        self, claim: Claim, protocol: EvalProtocol, subject: Subject
+    ) -> Measurement | Unfinished:
         started = time.monotonic()
         key = self.key(protocol, subject)
         whole = self._part(subject)
@@ -315,9 +302,9 @@ class RowVerifier:
         left = lacking(self.store, key, use.split)
         certain = foresight.verdict() if foresight and left else None
         if certain:
-            raise Certain(certain)
+            return Unfinished(reason=certain.reason, verdict=certain)
         if left:
-            raise ShareDone(self.options.shard, len(whole), left)
+            return _share_done(self.options.shard, len(whole), left)
         seconds = round(time.monotonic() - started, 3)
         try:
             return recount(self.store, key, use, seconds=seconds, new_images=new)
@@ -424,6 +411,14 @@ class RowVerifier:
 def _share(samples: tuple[Sample, ...], shard: tuple[int, int] | None) -> tuple[Sample, ...]:
     """What of the images this process predicts."""
     return tuple(slice_of(samples, *shard)) if shard else samples
+
+
+def _share_done(shard: tuple[int, int] | None, total: int, left: int) -> Unfinished:
+    mine = f"shard {shard[0]}/{shard[1]} is done" if shard else "this run is done"
+    return Unfinished(
+        reason=f"{mine}; {left} of {total} images are still to be counted by other shards (zoo verify without --shard "
+        "counts them and computes the score)"
+    )
 
 
 def _faults_reason(faults: list[ImageFault], total: int) -> str:

@@ -13,7 +13,7 @@ from ...evaluate.inference.device import Precision
 from ...evaluate.protocol import EvalProtocol
 from ...reports.tolerance import Tolerance
 from ..manifest import Checkpoint
-from .terms import Terms
+from .terms import Terms, Unfinished
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,7 +85,7 @@ class Bench(Protocol):
     @property
     def options(self) -> Options: ...  # noqa: D102
 
-    def count(self, claim: Claim) -> Measurement:
+    def count(self, claim: Claim) -> Measurement | Unfinished:
         """The score that a claim is about, from counts that are taken now or stored.
 
         Raises:

@@ -6,6 +6,7 @@ import msgspec
 
 from ...evaluate.protocol import EvalProtocol
 from ...reports.tolerance import Tolerance
+from ...reports.verdict import Verdict
 from ..console.exit_codes import ExitCode
 
 
@@ -19,6 +20,14 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     """In place of the claims' own."""
     not_comparable: str = ""
     """Why the published figures are not about this data; empty where they are."""
+
+
+class Unfinished(msgspec.Struct, frozen=True, kw_only=True):
+    """No number, though nothing is missing: others have images left to count, or the verdict is certain without one."""
+
+    reason: str
+    verdict: Verdict | None = None
+    """Where it is certain."""
 
 
 class NotMeasured(Exception):  # noqa: N818  (an answer, not a fault of the program)

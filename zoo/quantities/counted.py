@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ..manifest import Checkpoint, Claim
     from ..measuring.bench import Bench
     from ..measuring.measurement import Measurement
-    from ..measuring.terms import Terms
+    from ..measuring.terms import Terms, Unfinished
 
 VIEWS = {"": "", "ms_flip": "(ms+flip)", "flip": "(flip)"}
 """What a claim's name says of its protocol -> what the column's heading adds: mIoU(ms+flip) is a mIoU."""
@@ -42,7 +42,7 @@ class Counted(Quantity):
             for view, told in VIEWS.items()
         }
 
-    def measure(self, bench: Bench, claim: Claim) -> Measurement:
+    def measure(self, bench: Bench, claim: Claim) -> Measurement | Unfinished:
         """From counts, taken now or stored."""
         return bench.count(claim)
 

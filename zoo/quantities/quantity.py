@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ..manifest import Checkpoint, Claim
     from ..measuring.bench import Bench
     from ..measuring.measurement import Measurement
-    from ..measuring.terms import Terms
+    from ..measuring.terms import Terms, Unfinished
 
 Judged = tuple["Checkpoint", "Claim", "Measurement | None", Verdict]
 """A claim, what was measured for it, and what follows."""
@@ -35,7 +35,7 @@ class Quantity(ABC):
     """The names that its claims have in a manifest, with how each is written."""
 
     @abstractmethod
-    def measure(self, bench: Bench, claim: Claim) -> Measurement:
+    def measure(self, bench: Bench, claim: Claim) -> Measurement | Unfinished:
         """Our number for a claim.
 
         Raises:

@@ -20,7 +20,7 @@ from ...evaluate.suspects.diagnosis import (
 )
 from ...evaluate.suspects.known import Suspect, suspects
 from ...reports.tolerance import half_unit
-from ..measuring.terms import NotMeasured
+from ..measuring.terms import NotMeasured, Unfinished
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,6 +86,8 @@ def diagnose_claim(
         NotMeasured: weights or data cannot be had, or an image cannot be read.
     """
     measurement = verifier.measure(claim)
+    if isinstance(measurement, Unfinished):
+        raise NotMeasured(measurement.reason)
     subject = verifier.subject()
     dataset = subject.dataset
     question = Question(
