@@ -294,7 +294,7 @@ class RowVerifier:
         started = time.monotonic()
         key = self.key(protocol, subject)
         whole = self._part(subject)
-        use = self._use(claim, protocol, subject, whole)
+        use = _use(claim, protocol, subject, whole, self.engine.environment())
         self.store.describe(key, use)
         bounded = claim.metric in quantity_of("miou").metrics  # of no other score are bounds known
         foresight = self._foresight(claim, key, subject) if self.options.until_sure and bounded else None
@@ -376,25 +376,6 @@ class RowVerifier:
         samples = self.watcher.labels(subject.dataset)
         return label_areas(subject.dataset, subject.contents, self.store, samples)
 
-    def _use(self, claim: Claim, protocol: EvalProtocol, subject: Subject, part: tuple[Sample, ...]) -> Use:
-        dataset, spec = subject.dataset, subject.dataset.spec
-        contents = {sample.id: subject.contents[sample.id] for sample in part}
-        subset = "" if len(part) == len(dataset.samples) else f"{len(part)} of {len(dataset.samples)} images"
-        return Use(
-            checkpoint=self.checkpoint.id,
-            metric=claim.metric,
-            protocol=protocol.name,
-            environment=self.engine.environment() | code_facts(self.checkpoint),
-            split=Split(
-                fingerprint=dataset.fingerprint(contents),
-                dataset=spec.name,
-                subset=subset,
-                classes=spec.classes,
-                categories=spec.category_indices(),
-                images=tuple(contents.items()),
-            ),
-        )
-
     def key(self, protocol: EvalProtocol, subject: Subject) -> EvidenceKey:
         """What counts of this row under a protocol are stored by."""
         return EvidenceKey(
@@ -411,6 +392,33 @@ class RowVerifier:
 def _share(samples: tuple[Sample, ...], shard: tuple[int, int] | None) -> tuple[Sample, ...]:
     """What of the images this process predicts."""
     return tuple(slice_of(samples, *shard)) if shard else samples
+
+
+def _use(
+    claim: Claim,
+    protocol: EvalProtocol,
+    subject: Subject,
+    part: tuple[Sample, ...],
+    environment: dict[str, Any],
+) -> Use:
+    """What counts of these images are for."""
+    dataset, spec = subject.dataset, subject.dataset.spec
+    contents = {sample.id: subject.contents[sample.id] for sample in part}
+    subset = "" if len(part) == len(dataset.samples) else f"{len(part)} of {len(dataset.samples)} images"
+    return Use(
+        checkpoint=subject.checkpoint.id,
+        metric=claim.metric,
+        protocol=protocol.name,
+        environment=environment | code_facts(self.checkpoint),
+        split=Split(
+            fingerprint=dataset.fingerprint(contents),
+            dataset=spec.name,
+            subset=subset,
+            classes=spec.classes,
+            categories=spec.category_indices(),
+            images=tuple(contents.items()),
+        ),
+    )
 
 
 def _share_done(shard: tuple[int, int] | None, total: int, left: int) -> Unfinished:
