@@ -1,4 +1,4 @@
-"""The publishers' own table forms: which columns, in which order, under which headings."""
+"""Forms of publishers' tables: which columns, in which order, under which headings."""
 
 from __future__ import annotations
 
@@ -29,11 +29,13 @@ class MetricColumn(msgspec.Struct, frozen=True):
     """A column of numbers; several metrics in one are divided by a slash."""
 
     metrics: tuple[str, ...]
+    words: str = ""
+    """Heading, where that is not the metrics' own ones."""
 
     @property
     def title(self) -> str:
-        """Heading: the metrics' own ones."""
-        return "/".join(METRICS[metric].title for metric in self.metrics)
+        """Heading."""
+        return self.words or "/".join(METRICS[metric].title for metric in self.metrics)
 
 
 AnyColumn = Column | LinkColumn | MetricColumn
@@ -58,8 +60,7 @@ class Form(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-# As in configs/isanet/README.md.
-MMSEGMENTATION = Form(
+DEFAULT_FORM = Form(
     columns=(
         Column("Method", "method"),
         Column("Backbone", "backbone"),
@@ -74,40 +75,4 @@ MMSEGMENTATION = Form(
         LinkColumn("download", (("model", "weights"), ("log", "log"))),
     )
 )
-# As in docs/modelzoo/isanet/README.md.
-SSSEGMENTATION_ISANET = Form(
-    columns=(
-        Column("Backbone", "backbone"),
-        Column("Pretrain", "pretrain"),
-        Column("Crop Size", "crop"),
-        Column("Schedule", "schedule"),
-        Column("Train/Eval Set", "train_eval_set"),
-        MetricColumn(("miou",)),
-        LinkColumn("Download", (("cfg", "config"), ("model", "weights"), ("log", "log"))),
-    ),
-    percent_sign=True,
-)
-# As in docs/performances/isnet/README.md of 2021, which had no Pretrain column; the configuration is linked since
-# then. LIP has the mirrored view as its second number, all other data sets six or five scales as well.
-SSSEGMENTATION_ISNET = Form(
-    columns=(
-        Column("Backbone", "backbone"),
-        Column("Crop Size", "crop"),
-        Column("Schedule", "schedule"),
-        Column("Train/Eval Set", "train_eval_set"),
-        MetricColumn(("miou", "miou_ms_flip", "miou_flip")),
-        LinkColumn("Download", (("cfg", "config"), ("model", "weights"), ("log", "log"))),
-    ),
-    percent_sign=True,
-)
-
-FORMS: dict[tuple[str, str], Form] = {
-    ("sssegmentation", "ISANet"): SSSEGMENTATION_ISANET,
-    ("sssegmentation", "ISNet"): SSSEGMENTATION_ISNET,
-}
-"""By (publisher, method)."""
-
-
-def form_of(publisher: str, method: str) -> Form:
-    """A publisher's form; mmsegmentation's for whoever has none of their own."""
-    return FORMS.get((publisher, method), MMSEGMENTATION)
+"""Of whoever has no form of their own."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from .background import NO_BACKGROUND, Background, Origin
-from .forms import AnyColumn, Column, Form, LinkColumn, MetricColumn, form_of
+from .forms import DEFAULT_FORM, AnyColumn, Column, Form, LinkColumn, MetricColumn
 from .media import csv_text, json_value, markdown, markdown_line, markdown_link, one_line, visible
 from .metrics import METRICS
 from .verdict import Status, Verdict, rounded
@@ -61,6 +61,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     """The data set's heading in the publisher's document, where that is known."""
     links: dict[str, str] = {}
     """`weights`, `log` and `config` -> address, as far as known."""
+    form: Form = DEFAULT_FORM
+    """Of the publisher's table."""
     verdicts: tuple[Verdict, ...]
 
 
@@ -189,13 +191,12 @@ def tables(rows: Sequence[Row]) -> list[Table]:
     for row in rows:
         grouped.setdefault(_heading(row), []).append(row)
     return [
-        Table(heading=heading, form=form_of(group[0].publisher, group[0].method), rows=tuple(group))
-        for heading, group in grouped.items()
+        Table(heading=heading, form=group[0].form, rows=tuple(group)) for heading, group in grouped.items()
     ]
 
 
 def _heading(row: Row) -> str:
-    named = form_of(row.publisher, row.method).names_method
+    named = row.form.names_method
     return f"{row.publisher if named else f'{row.publisher} {row.method}'}, {row.section or row.dataset}"
 
 
@@ -302,7 +303,7 @@ def _figures(row: Row, metric: str, layout: Layout, notes: Footnotes) -> str:
 
 def unit_sign(row: Row, metric: str) -> str:
     """`%` where the row's publisher prints the sign of a percentage."""
-    printed = METRICS[metric].unit == "%" and form_of(row.publisher, row.method).percent_sign
+    printed = METRICS[metric].unit == "%" and row.form.percent_sign
     return "%" if printed else ""
 
 

@@ -31,29 +31,25 @@ class Status(enum.Enum):
     SOURCE_INCONSISTENT = "source inconsistent"
 
 
-PUBLISHERS_TOLERANCES: dict[str, Tolerance] = {
-    # README: results "generally" differ "within 0.1 %" between versions of PyTorch and GPUs.
-    "sssegmentation": Tolerance(
-        reproduced=0.1,
-        drift=0.15,
-        reason="its authors promise 0.1 between versions of PyTorch and GPUs",
-    ),
-}
-"""Publisher -> limits of its accuracies, where it states its own."""
-
-
-def tolerance_of(metric: str, points: Tolerance | None = None, publisher: str = "") -> Tolerance:
+def tolerance_of(
+    metric: str, points: Tolerance | None = None, publishers: Tolerance | None = None
+) -> Tolerance:
     """The limits for a metric: its own ones, else `points` that a user set, else its publisher's, else the default."""
-    return metric_of(metric).tolerance or points or PUBLISHERS_TOLERANCES.get(publisher) or DEFAULT
+    return metric_of(metric).tolerance or points or publishers or DEFAULT
 
 
-def bands(claims: Iterable[tuple[str, str]], points: Tolerance | None = None) -> list[str]:
-    """Each band that judges these (publisher, metric) pairs in one line: whose figures, the limits, and why."""
+def bands(claims: Iterable[tuple[str, str, Tolerance | None]], points: Tolerance | None = None) -> list[str]:
+    """Each band that judges these claims in one line: whose figures, the limits, and why.
+
+    Args:
+        claims: publisher, metric, and the publisher's own limits where it states them.
+        points: limits that a user set.
+    """
     named: dict[str, tuple[Tolerance, bool]] = {}
-    for publisher, metric in claims:
+    for publisher, metric, own in claims:
         words = metric_of(metric)
         whose = words.title if words.tolerance else f"{publisher} {words.base}"
-        named[whose] = tolerance_of(metric, points, publisher), bool(points and words.tolerance)
+        named[whose] = tolerance_of(metric, points, own), bool(points and words.tolerance)
     grouped: dict[tuple[Tolerance, bool], list[str]] = {}
     for whose, band in named.items():
         grouped.setdefault(band, []).append(whose)

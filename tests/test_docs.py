@@ -23,7 +23,6 @@ from segbench.evaluate import EvalProtocol
 from segbench.reports.metrics import METRICS
 from segbench.reports.table import MEANINGS
 from segbench.reports.tolerance import DEFAULT
-from segbench.reports.verdict import PUBLISHERS_TOLERANCES
 from segbench.zoo.cli import main
 from segbench.zoo.commands import build_parser
 from segbench.zoo.console.exit_codes import of_status
@@ -457,7 +456,7 @@ def test_the_bands_are_those_of_the_code():
     """Limits of each kind of figure, and the reason that reports give for them."""
     bands = {
         "mIoU, by default": DEFAULT,
-        "mIoU of sssegmentation": PUBLISHERS_TOLERANCES["sssegmentation"],
+        "mIoU of sssegmentation": load_manifest().publishers["sssegmentation"].tolerance,
         "training memory": METRICS["train_memory"].tolerance,
         "images a second": METRICS["fps"].tolerance,
     }

@@ -8,7 +8,7 @@ from textwrap import dedent
 import pytest
 
 from segbench.reports.background import Background, Origin
-from segbench.reports.forms import FORMS, MMSEGMENTATION, SSSEGMENTATION_ISNET, form_of
+from segbench.reports.forms import DEFAULT_FORM
 from segbench.reports.table import (
     FORMATS,
     MEANINGS,
@@ -22,6 +22,7 @@ from segbench.reports.table import (
 )
 from segbench.reports.tolerance import Tolerance
 from segbench.reports.verdict import Status, judge
+from segbench.zoo.manifest import load_manifest
 
 
 def verdict(checkpoint, metric, printed, measured=None, **more):
@@ -46,7 +47,8 @@ def mmseg(checkpoint, *claims, **changes):
 
 def ssseg(checkpoint, method, *claims, **changes):
     plain = {"publisher": "sssegmentation", "device": "", "schedule": "LR/POLICY/BS/EPOCH: 0.01/poly/16/130"}
-    return mmseg(checkpoint, *claims, method=method, **plain | changes)
+    form = load_manifest().publishers["sssegmentation"].form(method)
+    return mmseg(checkpoint, *claims, method=method, **{"form": form} | plain | changes)
 
 
 DEMO = mmseg(
@@ -322,18 +324,18 @@ def test_every_status_has_a_meaning():
 
 
 def test_forms_have_the_publishers_columns_in_their_order():
-    def titles(form):
-        return [column.title for column in form.columns]
+    def titles(publisher, method):
+        return [column.title for column in load_manifest().publishers[publisher].form(method).columns]
 
-    assert titles(MMSEGMENTATION) == [
+    assert titles("mmsegmentation", "ISANet") == [
         "Method", "Backbone", "Crop Size", "Lr schd", "Mem (GB)", "Inf time (fps)", "Device", "mIoU", "mIoU(ms+flip)",
         "config", "download",
     ]  # fmt: skip
-    assert titles(FORMS["sssegmentation", "ISANet"]) == [
+    assert load_manifest().publishers["mmsegmentation"].form("another") == DEFAULT_FORM
+    assert titles("sssegmentation", "ISANet") == [
         "Backbone", "Pretrain", "Crop Size", "Schedule", "Train/Eval Set", "mIoU", "Download",
     ]  # fmt: skip
-    assert titles(SSSEGMENTATION_ISNET)[:4] == ["Backbone", "Crop Size", "Schedule", "Train/Eval Set"]
-    assert form_of("anybody", "anything") is MMSEGMENTATION
+    assert titles("sssegmentation", "ISNet")[:4] == ["Backbone", "Crop Size", "Schedule", "Train/Eval Set"]
 
 
 def test_a_table_has_its_publishers_heading_columns_signs_and_links():

@@ -237,19 +237,24 @@ def test_a_tolerance_says_its_limits_and_why():
 
 
 def test_a_publisher_is_held_to_what_it_states():
-    """Sssegmentation promises 0.1; others get the default, a user's limit comes before both."""
-    own = tolerance_of("miou", publisher="sssegmentation")
+    """One that promises 0.1 to that; others get the default, and a user's limit comes before both."""
+    promised = Tolerance(reproduced=0.1, drift=0.15, reason="its authors promise 0.1")
+    own = tolerance_of("miou", publishers=promised)
     assert own.band("42.60") == (Decimal("0.105"), Decimal("0.155"))
-    assert tolerance_of("miou", publisher="mmsegmentation") == DEFAULT
-    assert tolerance_of("miou", Tolerance.of(0.3), "sssegmentation") == Tolerance.of(0.3)
+    assert own == promised
+    assert tolerance_of("miou", Tolerance.of(0.3), promised) == Tolerance.of(0.3)
     assert judged("42.60", 42.5, own).status is Status.REPRODUCED
     assert judged("42.60", 42.49, own).status is Status.DRIFT
 
 
+PROMISE = "its authors promise 0.1 between versions of PyTorch and GPUs"
+
+
 def test_each_band_is_told_once_with_its_reason():
     claims = [
-        ("mmsegmentation", "miou"), ("mmsegmentation", "miou_ms_flip"), ("sssegmentation", "miou"),
-        ("mmsegmentation", "train_memory"), ("mmsegmentation", "fps"),
+        ("mmsegmentation", "miou", None), ("mmsegmentation", "miou_ms_flip", None),
+        ("sssegmentation", "miou", Tolerance(reproduced=0.1, drift=0.15, reason=PROMISE)),
+        ("mmsegmentation", "train_memory", None), ("mmsegmentation", "fps", None),
     ]  # fmt: skip
     assert bands(claims) == [
         f"mmsegmentation mIoU: {DEFAULT.describe()}",

@@ -40,8 +40,6 @@ SISTER_SPREAD = 0.04
 """How far the sister tables lie from each other at one input: no step is out of line within this."""
 MEMORY_UNITS = {"MiB / 1000": 1.0, "GiB": 1000 / 1024, "GB": MIB / 1e6}
 """Unit -> its figure for 1000 MiB."""
-MEMORY_UNITS_SAID = {"mmsegmentation": ("GiB", "mmsegmentation issue 1215")}
-"""Publisher -> the unit that its maintainers name, and where."""
 MEMORY_SPREAD = 0.012
 """Half the distance between MiB / 1000 and GiB (2.4 %): closer than this, the unit is beyond doubt."""
 UNLIKELY_GB = 1000
@@ -371,11 +369,8 @@ def memory_steps(evidence: Evidence) -> Iterator[Finding]:
     if unit != "GB" and fitting:
         places = [place for small, low, *_ in fitting for place in evidence.places(small, low)]
         what = f"headed GB, but {number_of(len(fitting), 'step')} from R-50 to R-101 fit {unit} and no other unit"
-        said = {
-            MEMORY_UNITS_SAID[small.publisher]
-            for small, *_ in fitting
-            if small.publisher in MEMORY_UNITS_SAID
-        }
+        units = dict.fromkeys(small.publisher_data.memory_unit for small, *_ in fitting)
+        said = [(one.unit, one.source) for one in units if one]
         what += "".join(f"; the publisher says {other} ({where})" for other, where in said if other != unit)
         yield finding("mixed-unit", "Mem (GB)", what, *places)
 

@@ -89,7 +89,7 @@ def other_places(evidence: Evidence) -> Iterator[Finding]:
     """Tables whose rows stand in the order of no document that the manifest cites for them."""
     moved: dict[str, list[Place]] = defaultdict(list)
     for document in evidence.documents:
-        if document.form.startswith("mmseg-metafile"):
+        if document.is_metafile:
             continue
         tables: dict[str, dict[str, tuple[SourceRow, Checkpoint]]] = defaultdict(dict)
         for row in document.rows:

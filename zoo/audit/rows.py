@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ...reports.metrics import METRICS
 from ..files.whole_number import DIGITS
-from ..publishers import dataset_of, rules
+from ..publishers import rules
 from .evidence import ROW_FIELDS, finding, latest
 from .findings import Place
 
@@ -38,7 +38,7 @@ def rows_told_otherwise(evidence: Evidence) -> Iterator[Finding]:
     for document in evidence.documents:
         for row in document.rows:
             one = evidence.checkpoint(row)
-            faults = [] if one is None else [*_identity(row, one), *_conditions(document, row, one)]
+            faults = [] if one is None else [*_identity(row, one), *_conditions(evidence, document, row, one)]
             if one and faults:
                 places = [Place(file=document.path, line=row.line_of(field)) for field, _ in faults]
                 what = "; ".join(text for _, text in faults)
@@ -59,13 +59,16 @@ def _identity(row: SourceRow, one: Checkpoint) -> Iterator[Fault]:
         yield "crop", f"crop {row.crop[0]}x{row.crop[1]}, {one.crop[0]}x{one.crop[1]} in the manifest"
 
 
-def _conditions(document: SourceDocument, row: SourceRow, one: Checkpoint) -> Iterator[Fault]:
+def _conditions(
+    evidence: Evidence, document: SourceDocument, row: SourceRow, one: Checkpoint
+) -> Iterator[Fault]:
     """Everything else that a row states, against the manifest or against what the publisher always does."""
+    publishers = evidence.manifest.publishers
     training_data = row.stated.get("training data", "")
-    if training_data and dataset_of(training_data) != one.dataset:
+    if training_data and rules.dataset_of(training_data, rules.known_headings(publishers)) != one.dataset:
         yield "training data", f"trained on {training_data}, the row is {one.dataset_spec.title}"
     yield from _devices(row, one)
-    for field, known in rules.stated_conditions(document, row).items():
+    for field, known in rules.rule_of(rules.publisher_of(document, publishers), row).states.items():
         said = row.stated.get(field, "")
         if said and said != known:
             yield field, f"{field} {said}, {known} elsewhere by this publisher"
@@ -144,7 +147,7 @@ def contradicting_documents(evidence: Evidence) -> Iterator[Finding]:
 def unstated_conditions(evidence: Evidence) -> Iterator[Finding]:
     """What no model of a metafile says although its figures depend on it."""
     for document in evidence.documents:
-        if not document.form.startswith("mmseg-metafile") or not document.rows:
+        if not document.is_metafile or not document.rows:
             continue
         counted = any(re.match(r"\d+\s*x", row.stated.get("training resources", "")) for row in document.rows)
         missing = [] if counted else ["number of devices"]

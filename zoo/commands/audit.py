@@ -49,8 +49,9 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Findings about the claims; exits 1 where one is as grave as --fail-on says."""
-    documents = [document for path in arguments.source for document in read_sources(path)]
     manifest = load_manifest(arguments.manifest)
+    publishers = load_manifest().publishers | manifest.publishers
+    documents = [document for path in arguments.source for document in read_sources(path, publishers)]
     logs = cached_logs(manifest)
     findings = audit(manifest, documents, logs)
     if arguments.json:

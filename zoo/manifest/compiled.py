@@ -33,7 +33,8 @@ _ROOT = Path(__file__).resolve().parents[2]
 _CODE = (
     "zoo/manifest/*.py",
     "zoo/quantities/*.py",
-    "reports/metrics.py",
+    "reports/*.py",
+    "models/load/layouts.py",
     "evaluate/*.py",
     "evaluate/data/datasets.py",
 )

@@ -15,6 +15,9 @@ from .records import Manifest
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from .publisher import Publisher
+    from .records import ManifestFile
+
 PACKAGED = Path(__file__).resolve().parents[2] / "zoo.yaml"
 """The default manifest, beside the four folders both in a checkout and in an installed wheel."""
 
@@ -32,7 +35,7 @@ def load_manifest(path: str | Path | None = None) -> Manifest:
 
         content, files = read_manifest(path)
         compiled.keep(path, content, files.contents, files.patterns)
-    return Manifest(path, content)
+    return Manifest(path, content, _known_publishers(path, content))
 
 
 def try_manifest(path: Path, instead: Mapping[Path, bytes]) -> Manifest:
@@ -43,4 +46,12 @@ def try_manifest(path: Path, instead: Mapping[Path, bytes]) -> Manifest:
     """
     from .reading import read_manifest  # noqa: PLC0415
 
-    return Manifest(path, read_manifest(path, instead)[0])
+    content, _ = read_manifest(path, instead)
+    return Manifest(path, content, _known_publishers(path, content))
+
+
+def _known_publishers(path: Path, content: ManifestFile) -> Mapping[str, Publisher]:
+    """The packaged zoo's publishers, where a manifest has rows of somebody it does not describe itself."""
+    if path == PACKAGED or {entry.publisher for entry in content.checkpoints} <= content.publishers.keys():
+        return {}
+    return load_manifest().publishers

@@ -15,9 +15,10 @@ from ...evaluate.data.datasets import DatasetSpec
 from ...evaluate.limits import MOST_IN_BATCH
 from ...evaluate.protocol import EvalProtocol, Positive, Side
 from .names import nearest
+from .publisher import UNKNOWN_PUBLISHER, Publisher
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from torch import nn
 
@@ -117,8 +118,8 @@ class Weights(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     sha256: Sha256 | None = None
     sha256_prefix: Sha256Prefix | None = None
     """The eight digits in mmsegmentation's file names."""
-    layout: Literal["mmseg", "ssseg", "plain"] = "plain"
-    """Whose names its keys have; plain: the network's own."""
+    layout: str = "plain"
+    """Whose names its keys have: one of `models.load.layouts`; plain: the network's own."""
 
 
 class Training(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -192,6 +193,7 @@ class ManifestFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     version: Literal[1]
     documents: dict[str, Document] = {}
     datasets: dict[str, DatasetSpec]
+    publishers: dict[str, Publisher] = {}
     protocols: dict[str, EvalProtocol]
     checkpoints: tuple[CheckpointEntry, ...]
 
@@ -202,6 +204,8 @@ class Checkpoint(CheckpointEntry, frozen=True, kw_only=True):
     dataset_spec: DatasetSpec
     protocols: dict[str, EvalProtocol]
     """Metric -> the protocol its claims name."""
+    publisher_data: Publisher = UNKNOWN_PUBLISHER
+    """What is known of its publisher."""
     manifest: Path | None = None
     """The file it stands in; `zoo.lock` lies beside it."""
 
@@ -289,10 +293,14 @@ class UnknownCheckpoint(KeyError):  # noqa: N818
 class Manifest:
     """The checkpoints of a zoo in the file's order: iterate, count, look up by id or alias."""
 
-    def __init__(self, path: Path, content: ManifestFile) -> None:
+    def __init__(
+        self, path: Path, content: ManifestFile, publishers: Mapping[str, Publisher] | None = None
+    ) -> None:
+        """`publishers` are those that are known without the manifest; its own come first."""
         replace = msgspec.structs.replace
         self.path = path
         self.documents = content.documents
+        self.publishers = {**(publishers or {}), **content.publishers}
         self.datasets = {name: replace(spec, name=name) for name, spec in content.datasets.items()}
         self.protocols = {name: replace(protocol, name=name) for name, protocol in content.protocols.items()}
         self._checkpoints = tuple(self._resolved(entry) for entry in content.checkpoints)
@@ -302,7 +310,14 @@ class Manifest:
         fields = {name: getattr(entry, name) for name in entry.__struct_fields__}
         protocols = {claim.metric: self.protocols[claim.protocol] for claim in entry.claims if claim.protocol}
         dataset_spec = self.datasets[entry.dataset]
-        return Checkpoint(**fields, dataset_spec=dataset_spec, protocols=protocols, manifest=self.path)
+        publisher = self.publishers.get(entry.publisher, UNKNOWN_PUBLISHER)
+        return Checkpoint(
+            **fields,
+            dataset_spec=dataset_spec,
+            protocols=protocols,
+            publisher_data=publisher,
+            manifest=self.path,
+        )
 
     def __getitem__(self, name: str) -> Checkpoint:
         try:

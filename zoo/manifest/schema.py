@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from ...models.load.layouts import LAYOUTS
 from ...reports.metrics import METRICS
 from .records import ManifestFile
 
@@ -28,6 +29,7 @@ def json_schema() -> dict[str, Any]:
     schema = msgspec.json.schema(ManifestFile)
     definitions = schema["$defs"]
     definitions["Claim"]["properties"]["metric"] = {"enum": list(METRICS)}
+    definitions["Weights"]["properties"]["layout"] = {"enum": list(LAYOUTS)}
     file, entry = definitions["ManifestFile"], definitions["CheckpointEntry"]
     row = {key: {} for key in entry["properties"]} | _ROW_KEYS
     definitions["Row"] = {"title": "Row", "type": "object", "properties": row, "additionalProperties": False}

@@ -10,33 +10,39 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from ..files.named_files import read_piped_text
+from ..manifest import load_manifest
 from .metafiles import read_metafiles
-from .records import SourceDocument, SourceError, SourceFault, SourceRow, dataset_of
+from .records import SourceDocument, SourceError, SourceFault, SourceRow
+from .rules import named
 from .tables import HEADER_OF_A_PAGE, read_markdown, read_page
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
+
+    from ..manifest.publisher import Publisher
 
 __all__ = [
     "SourceDocument",
     "SourceError",
     "SourceFault",
     "SourceRow",
-    "dataset_of",
     "read_source",
     "read_sources",
 ]
 
 
-def read_source(path: Path) -> SourceDocument:
+def read_source(path: Path, publishers: Mapping[str, Publisher] | None = None) -> SourceDocument:
     """Parse the one document of a file; its form is recognised by what it contains.
 
     Raises:
         SourceError: the file cannot be read, has no known form, holds several documents, or says something that cannot
             be understood.
     """
-    documents = read_sources(path)
+    documents = read_sources(path, publishers)
     if len(documents) > 1:
         raise SourceError(
             f"{path}: expected one document, found {len(documents)} metafiles; give each a file"
@@ -48,10 +54,14 @@ def read_source(path: Path) -> SourceDocument:
     return document
 
 
-def read_sources(path: Path) -> list[SourceDocument]:
+def read_sources(path: Path, publishers: Mapping[str, Publisher] | None = None) -> list[SourceDocument]:
     """Parse every document of a file; what cannot be understood is on record in their `faults`.
 
     So is whatever else a reader meets in it: one document ends no audit of the others.
+
+    Args:
+        path: the file.
+        publishers: name -> whose forms, methods and headings are known; None for the packaged zoo's.
 
     Raises:
         SourceError: the file cannot be read or has no known form.
@@ -61,18 +71,20 @@ def read_sources(path: Path) -> list[SourceDocument]:
     except OSError as error:
         raise SourceError(f"{path}: cannot read the document: {error.strerror or error}") from error
     try:
-        return _parsed(str(path), text)
+        return _parsed(str(path), text, load_manifest().publishers if publishers is None else publishers)
     except SourceError:
         raise
     except Exception as error:  # noqa: BLE001  (whatever a document makes of its reader is that document's)
         what = f"cannot be understood ({type(error).__name__}: {error!s:.200})"
         fault = SourceFault(line=1, message=what)
-        return [SourceDocument(path=str(path), form="mmseg-readme", publisher="", rows=(), faults=(fault,))]
+        return [SourceDocument(path=str(path), form="readme", publisher="", rows=(), faults=(fault,))]
 
 
-def _parsed(path: str, text: str) -> list[SourceDocument]:
+def _parsed(path: str, text: str, publishers: Mapping[str, Publisher]) -> list[SourceDocument]:
     if re.search(r"^[^\S\n]*\"?Models\"?[^\S\n]*:", text, re.MULTILINE):
-        return read_metafiles(path, text)
-    if any(line.strip() == HEADER_OF_A_PAGE for line in text.splitlines()):
-        return [read_page(path, text)]
-    return [read_markdown(path, text)]
+        found = read_metafiles(path, text)
+    elif any(line.strip() == HEADER_OF_A_PAGE for line in text.splitlines()):
+        found = [read_page(path, text, publishers)]
+    else:
+        found = [read_markdown(path, text, publishers)]
+    return [msgspec.structs.replace(one, rows=named(one.rows, publishers)) for one in found]

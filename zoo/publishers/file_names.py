@@ -8,16 +8,7 @@ from typing import TYPE_CHECKING
 from ..files.whole_number import whole_number
 
 if TYPE_CHECKING:
-    from ..manifest import CheckpointEntry
-
-DATASET_WORDS = {
-    "cityscapes": ("cityscapes",),
-    "ade20k": ("ade20k",),
-    "voc2012aug": ("voc12aug", "voc"),
-    "cocostuff10k": ("cocostuff10k",),
-    "lip": ("lip",),
-}
-"""The manifest's name of a data set -> its words in file names."""
+    from ..manifest import Checkpoint
 
 
 def stem(url: str) -> str:
@@ -36,7 +27,7 @@ def words(name: str) -> set[str]:
     return set(re.split(r"[_-]", name))
 
 
-def contradiction(url: str, row: CheckpointEntry) -> str:
+def contradiction(url: str, row: Checkpoint) -> str:
     """What a link's file name says that its row does not; empty where they agree or the name says nothing."""
     name = stem(url)
     found, speaks = words(name), False
@@ -46,6 +37,7 @@ def contradiction(url: str, row: CheckpointEntry) -> str:
             return f"says {what} {' '.join(sorted(said))}, the row says {' or '.join(sorted(expected))}"
         speaks = speaks or bool(said)
     method = name.split("_", 1)[0]
+    method = row.publisher_data.methods.get(method, method).casefold()
     return (
         f"says method {method}, the row says {row.method}"
         if speaks and method != row.method.casefold()
@@ -53,17 +45,18 @@ def contradiction(url: str, row: CheckpointEntry) -> str:
     )
 
 
-def _expectations(row: CheckpointEntry) -> list[tuple[str, set[str], str]]:
+def _expectations(row: Checkpoint) -> list[tuple[str, set[str], str]]:
     """What a name may say: the fact, the words for it, and a pattern of any word of that sort."""
     depth = re.search(r"\d+", row.backbone)
     number = depth[0] if depth else ""
     nest = row.backbone.startswith("S")
     backbone = {f"resnest{number}os8", f"s{number}"} if nest else {f"r{number}", f"resnet{number}os8"}
-    known = sorted({word for all_words in DATASET_WORDS.values() for word in all_words})
+    dataset_words = row.publisher_data.file_words
+    known = sorted({word for all_words in dataset_words.values() for word in all_words})
     facts = [
         ("backbone", backbone, r"r\d{2,3}|s\d{2,3}|res(net|nest)\d+os8"),
         ("crop", {f"{row.crop[0]}x{row.crop[1]}"}, r"\d+x\d+"),
-        ("data set", set(DATASET_WORDS.get(row.dataset, ())), "|".join(known)),
+        ("data set", set(dataset_words.get(row.dataset, ())), "|".join(map(re.escape, known))),
     ]
     if (iterations := whole_number(row.schedule)) is not None:
         facts.append(("schedule", {f"{iterations / 1000:g}k"}, r"[\d.]+k"))

@@ -56,13 +56,18 @@ def import_file(path: Path, request: Request, into: Path | None = None) -> Impor
         EditError: the manifest cannot include the rows.
         ManifestError: the manifest that is there is wrong.
     """
-    document = _chosen(read_source(path), request)
-    url = shown_url(request.url) if request.url else None
-    origin = provenance(
-        document, key=request.key, url=url, date=_day(request.date), listed=_day(request.listed)
-    )
     before = load_manifest(into) if into is not None and into.exists() else None
-    datasets = (before or load_manifest()).datasets
+    known = before or load_manifest()
+    document = _chosen(read_source(path, known.publishers), request)
+    origin = provenance(
+        document,
+        known.publishers,
+        key=request.key,
+        url=shown_url(request.url) if request.url else None,
+        date=_day(request.date),
+        listed=_day(request.listed),
+    )
+    datasets = known.datasets
     merged = import_rows(document, origin, before, datasets)
     if before is not None and _replaces_figures(merged):
         origin = _dated(document, origin, before, chosen=bool(request.key))

@@ -1,7 +1,7 @@
 """`zoo import`: a publisher's table or metafile as manifest entries, printed or added to a file.
 
 A row that the file does not have becomes an entry; one that it has becomes another listing of it, with a
-superseding claim where the figure changed. What no table says follows from `zoo.publisher_rules`.
+superseding claim where the figure changed. What no table says follows from the rules in a publisher's data (`rules`).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from ..manifest import (
     Training,
     Weights,
 )
+from ..manifest.publisher import UNKNOWN_PUBLISHER, Publisher, Rule
 from . import SourceError, rules
 from .file_names import stem, undated
 from .records import quoted
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     from ..manifest import Checkpoint, Manifest
     from . import SourceDocument, SourceRow
 
-PREFIXES = {"mmsegmentation": "mmseg", "sssegmentation": "ssseg"}
-
 
 class Provenance(msgspec.Struct, frozen=True, kw_only=True):
     """The document that figures are taken from."""
@@ -44,6 +43,8 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True):
     document: Document
     listed: str | None = None
     """When its figures were first listed; the document's date where nothing else is known."""
+    publisher: Publisher = UNKNOWN_PUBLISHER
+    """Whose rules its rows follow."""
 
     @property
     def date(self) -> str | None:
@@ -61,6 +62,7 @@ class Merged(msgspec.Struct, frozen=True, kw_only=True):
 
 def provenance(
     document: SourceDocument,
+    publishers: Mapping[str, Publisher],
     *,
     key: str = "",
     url: str | None = None,
@@ -69,8 +71,8 @@ def provenance(
 ) -> Provenance:
     """Names a document after its publisher, methods and form, where the caller does not."""
     methods = list(dict.fromkeys(row.method for row in document.rows))
-    kind = "metafile" if "metafile" in document.form else "README"
-    prefix = PREFIXES.get(document.publisher, document.publisher)
+    kind = "metafile" if document.is_metafile else "README"
+    prefix = publishers.get(document.publisher, UNKNOWN_PUBLISHER).prefix or document.publisher
     known = Document(
         title=f"{' and '.join(methods)} {kind} of {document.publisher}",
         publisher=document.publisher,
@@ -78,7 +80,8 @@ def provenance(
         date=date,
     )
     name = "-".join([prefix, *methods, kind]).casefold().replace(" ", "-")
-    return Provenance(key=key or name, document=known, listed=listed)
+    inventor = rules.publisher_of(document, publishers)
+    return Provenance(key=key or name, document=known, listed=listed, publisher=inventor)
 
 
 def import_rows(
@@ -133,8 +136,9 @@ def _entry(
     _require(document, row, datasets)
     assert row.crop
     names = _names(row)
-    training = None if rules.is_ssseg(document) else rules.images_per_gpu(row, row.config or row.name)
-    layout = "ssseg" if rules.is_ssseg(document) else "mmseg"
+    rule = rules.rule_of(origin.publisher, row)
+    training = rules.images_per_gpu(origin.publisher, rule, row.config or row.name)
+    layout = origin.publisher.layout
     return CheckpointEntry(
         id=names[0],
         aliases=tuple(names[1:]),
@@ -146,7 +150,7 @@ def _entry(
         schedule=row.schedule,
         pretrain=row.stated.get("pretraining", ""),
         train_eval_set=row.stated.get("train/eval set", ""),
-        architecture=rules.architecture(document, row, len(datasets[row.dataset].classes)),
+        architecture=rules.architecture(document, row, rule, len(datasets[row.dataset].classes)),
         weights=Weights(urls=(row.weights_url,), sha256_prefix=_prefix(row.weights_url), layout=layout),
         log_urls=(row.log_url,) if row.log_url else (),
         config_urls=(row.config,) if row.config.startswith("http") else (),
@@ -193,39 +197,35 @@ def _claims(
     document: SourceDocument, row: SourceRow, origin: Provenance, training: tuple[int, int] | None
 ) -> Iterable[Claim]:
     """Every metric once, printed or not, in the order of the tables."""
-    figures = _figures(document, row)
+    rule = rules.rule_of(origin.publisher, row)
+    figures = _figures(row, rule)
     metrics = [name for name in METRICS if name in figures]
     wanted = {"miou", "train_memory", "fps"} | ({"miou_ms_flip"} if "miou_flip" not in figures else set())
     for metric in [name for name in METRICS if name in wanted.union(metrics)]:
         printed = figures.get(metric)
-        relabelled = metric == "miou_flip" and "miou_flip" not in row.figures
         memory = metric == "train_memory" and printed is not None
         yield Claim(
             metric=metric,  # type: ignore[arg-type]
             printed=printed,
-            protocol=rules.protocol(document, row, metric) if printed else None,
+            protocol=rule.protocols.get(metric) if printed else None,
             device=row.device or None if printed and metric in {"train_memory", "fps"} else None,
             batch=training[1] if memory and training else None,
             crop=row.crop if memory else None,
             source=Source(document=origin.key, section=row.section, row=row.row),
-            note=_note(row, metric, relabelled=relabelled)
-            if printed
-            else rules.absence(document, row, metric),
+            note=_note(row, rule, metric) if printed else rules.absence(document, row, rule, metric),
         )
 
 
-def _note(row: SourceRow, metric: str, *, relabelled: bool) -> str | None:
+def _note(row: SourceRow, rule: Rule, metric: str) -> str | None:
     """What a reader must know of a printed figure."""
-    if relabelled:
-        return rules.RELABELLED
+    if metric not in row.figures and metric in rule.notes:
+        return rule.notes[metric]
     return rules.FROM_MS if metric == "fps" and "fps" not in row.figures else None
 
 
-def _figures(document: SourceDocument, row: SourceRow) -> dict[str, str | None]:
-    """The row's figures under what they are: LIP is tested with flip alone, whatever the heading of 2021 says."""
-    figures = dict(row.figures)
-    if rules.is_ssseg(document) and row.dataset == "lip" and "miou_ms_flip" in figures:
-        figures["miou_flip"] = figures.pop("miou_ms_flip")
+def _figures(row: SourceRow, rule: Rule) -> dict[str, str | None]:
+    """The row's figures under what they are, a metafile's speed among them."""
+    figures = rules.figures_of(row, rule)
     if row.milliseconds and "fps" not in figures and (speed := _images_a_second(row.milliseconds)):
         figures["fps"] = speed
     return figures
@@ -289,7 +289,7 @@ def _revised(
     origin: Provenance,
     documents: Mapping[str, Document],
 ) -> Iterable[Claim]:
-    figures = _figures(document, row)
+    figures = _figures(row, rules.rule_of(origin.publisher, row))
     last = {claim.metric: index for index, claim in enumerate(entry.claims) if claim.printed is not None}
     for index, claim in enumerate(entry.claims):
         text = figures.get(claim.metric)
@@ -298,7 +298,7 @@ def _revised(
             yield claim
             continue
         cited = documents.get(claim.source.document) if claim.source else None
-        earlier = _superseded(claim, document, cited.date if cited else None)
+        earlier = _superseded(claim, origin.publisher, cited.date if cited else None)
         if earlier.date and origin.date and origin.date < earlier.date:
             raise SourceError(
                 f"{document.path}:{row.line}: {entry.id} has a figure of {earlier.date}, this document is of "
@@ -319,16 +319,16 @@ def _same(text: str, printed: str | None) -> bool:
     return printed is not None and float(text) == float(printed)
 
 
-def _superseded(claim: Claim, document: SourceDocument, cited: str | None) -> Claim:
+def _superseded(claim: Claim, publisher: Publisher, cited: str | None) -> Claim:
     """An earlier figure says when it was listed, and what its authors left open.
 
     Args:
         claim: the figure that is replaced.
-        document: where the new figure stands.
+        publisher: whose figure it is.
         cited: date of the document that the earlier figure cites.
     """
     date = claim.date or cited
-    of_several_views = claim.metric != "miou" and rules.is_ssseg(document)
-    is_open = of_several_views and date is not None and date < rules.SETTINGS_RECORDED
-    note = claim.note or (rules.NOT_RECORDED if is_open else None)
+    gap = publisher.unrecorded
+    is_open = gap is not None and claim.metric in gap.metrics and date is not None and date < gap.before
+    note = claim.note or (gap.note if gap and is_open else None)
     return msgspec.structs.replace(claim, date=date, note=note)

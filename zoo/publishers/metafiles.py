@@ -11,8 +11,6 @@ import yaml
 from ..files.whole_number import DIGITS
 from ..files.yaml_nodes import YamlLimitError, compose
 from .records import (
-    METHODS,
-    MMSEG,
     STATED,
     CellError,
     SourceDocument,
@@ -20,7 +18,6 @@ from .records import (
     SourceFault,
     SourceRow,
     count_of,
-    dataset_of,
     figure_of,
     size_of,
 )
@@ -28,6 +25,7 @@ from .records import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+INVENTOR = "mmsegmentation"
 _MILLISECONDS = partial(figure_of, "inference time (ms/im)")
 _MEMORY_FIELDS = ("memory (GB)", "Training Memory (GB)", "Memory (GB)")
 
@@ -66,8 +64,9 @@ def _metafile(path: str, file: _Node, models: list[Any]) -> SourceDocument:
     old = all(isinstance(_Node(path, node).need("Results").node, yaml.SequenceNode) for node in models)
     return SourceDocument(
         path=path,
-        form="mmseg-metafile-0.x" if old else "mmseg-metafile-1.x",
-        publisher=MMSEG,
+        form="metafile-0.x" if old else "metafile-1.x",
+        inventor=INVENTOR,
+        publisher=INVENTOR,
         rows=tuple(rows),
         fields=_field_forms(file, _Node(path, models[0])) if rows else {},
         faults=tuple(faults),
@@ -155,9 +154,8 @@ def _model(model: _Node, counts: dict[str, int], faults: list[SourceFault]) -> S
         line=name.line,
         section=section,
         row=counts[section],
-        method=METHODS.get(model.optional("In Collection").casefold(), model.optional("In Collection")),
+        method=model.optional("In Collection"),
         backbone=meta.optional("backbone") or (architecture.first().text if architecture else ""),
-        dataset=dataset_of(section),
         crop=_understood(faults, meta.get("crop size"), size_of) or crop,
         schedule=meta.optional("lr schd") or schedule,
         figures={

@@ -9,21 +9,8 @@ import msgspec
 
 from ..files.whole_number import DIGITS, whole_number
 
-Form = Literal["mmseg-readme", "mmseg-page", "mmseg-metafile-0.x", "mmseg-metafile-1.x", "ssseg-readme"]
-
-MMSEG, SSSEG = "mmsegmentation", "sssegmentation"
-METHODS = {"isanet": "ISANet", "isnet": "ISNet"}
-"""Method folder in a URL -> the name in print, for tables without a method column (sssegmentation)."""
-DATASETS = {
-    "cityscapes": "cityscapes",
-    "ade20k": "ade20k",
-    "pascalvoc": "voc2012aug",
-    "pascalvoc2012": "voc2012aug",
-    "pascalvoc2012aug": "voc2012aug",
-    "cocostuff10k": "cocostuff10k",
-    "lip": "lip",
-}
-"""Letters and digits of a heading -> the manifest's name of the data set."""
+Form = Literal["readme", "page", "metafile-0.x", "metafile-1.x"]
+"""A Markdown page, one as documentation renders it, or a metafile of one of its two ages."""
 
 STATED = {
     "pretrain": "pretraining",
@@ -112,16 +99,18 @@ class SourceDocument(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     """As given, for messages."""
     form: Form
+    inventor: str = ""
+    """Whose form it has: a known publisher, whose rules the rows follow; empty where it is nobody's."""
     publisher: str
     rows: tuple[SourceRow, ...]
     fields: dict[str, tuple[str, int]] = {}
     """A metafile's way of saying things: concept -> its key or form, and the first line of it."""
     faults: tuple[SourceFault, ...] = ()
 
-
-def dataset_of(heading: str) -> str:
-    """The manifest's name of the data set that a heading means; empty for another one."""
-    return DATASETS.get(re.sub(r"[^a-z0-9]", "", heading.casefold()), "")
+    @property
+    def is_metafile(self) -> bool:
+        """Whether it lists models in YAML, and no table."""
+        return self.form.startswith("metafile")
 
 
 def figure_of(column: str, text: str) -> str | None:

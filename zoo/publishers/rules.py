@@ -1,112 +1,169 @@
-"""What no table says: architectures, protocols and recipes that follow from a publisher's conventions.
-
-The same rules made the packaged zoo.yaml. mmsegmentation: configs/_base_/datasets and tools/test.py of 0.18;
-sssegmentation: ssseg/configs/isanet, ssseg/configs/isnet and their commented-out multi-scale settings.
-"""
+"""What no table says: architectures, protocols and recipes, by the rules in a publisher's data."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
+
+from ...reports.metrics import metric_of
 from ..files.whole_number import DIGITS
-from . import SourceError
+from ..manifest.publisher import UNKNOWN_PUBLISHER, Rule
+from .records import SourceError
 
 if TYPE_CHECKING:
-    from . import SourceDocument, SourceRow
+    from collections.abc import Mapping
 
-MMSEG_GPUS = 4
-MMSEG_IMAGES_PER_GPU = {"cityscapes": 2, "ade20k": 4, "voc2012aug": 4}
-"""mmsegmentation 0.x `samples_per_gpu`, for tables whose configuration names do not say it."""
-SSSEG_SETS = {"voc2012aug": "trainaug/val", "cocostuff10k": "train/test"}
-"""Train/Eval Set of sssegmentation's tables (docs/modelzoo), where it is not `train/val`."""
-SETTINGS_RECORDED = "2023-11-22"
-"""Since then sssegmentation's ISNet configurations hold their multi-scale settings."""
-NOT_RECORDED = "its settings were not recorded; the protocol is the one configured since"
+    from ..manifest.publisher import Publisher
+    from .records import SourceDocument, SourceRow
+
 FROM_MS = "the metafile gives it in ms an image"
-RELABELLED = "the 2021 header says ms+flip; the authors renamed the column to flip on 2022-09-10"
 
 
-def is_ssseg(document: SourceDocument) -> bool:
-    """True for documents in sssegmentation's form."""
-    return document.form == "ssseg-readme"
+def publisher_of(document: SourceDocument, publishers: Mapping[str, Publisher]) -> Publisher:
+    """Whose form a document has, and so whose rules its rows follow."""
+    return publishers.get(document.inventor, UNKNOWN_PUBLISHER)
 
 
-def architecture(document: SourceDocument, row: SourceRow, classes: int) -> dict[str, Any]:
-    """Builder and its numbers, for the two publishers' ISANet and sssegmentation's ISNet.
+def rule_of(publisher: Publisher, row: SourceRow) -> Rule:
+    """All rules that fit a row as one, later ones over earlier ones."""
+    found = Rule()
+    for rule in publisher.rules:
+        if all(fnmatchcase(_text(row, field), glob) for field, glob in rule.when.items()):
+            found = Rule(
+                **{name: _over(getattr(found, name), getattr(rule, name)) for name in Rule.__struct_fields__}
+            )
+    return found
+
+
+def _over(earlier: Any, later: Any) -> Any:
+    return {**earlier, **later} if isinstance(later, dict) else later if later is not None else earlier
+
+
+def _text(row: SourceRow, field: str) -> str:
+    if field == "crop":
+        return f"{row.crop[0]}x{row.crop[1]}" if row.crop else ""
+    return getattr(row, field)
+
+
+def architecture(document: SourceDocument, row: SourceRow, rule: Rule, classes: int) -> dict[str, Any]:
+    """The network's composition, or a builder and its numbers.
 
     Raises:
-        SourceError: no builder has this method with this backbone.
+        SourceError: no rule gives one.
     """
-    place = f"{document.path}:{row.line}"
-    found = re.fullmatch(r"([RS])-(50|101)-D8", row.backbone)
-    kind = (row.method, "ssseg" if is_ssseg(document) else "mmseg")
-    if not found or kind not in {("ISANet", "mmseg"), ("ISANet", "ssseg"), ("ISNet", "ssseg")}:
+    if not {"builder", "head"} & rule.architecture.keys():
         raise SourceError(
-            f"{place}: no builder for {row.method:.60} {row.backbone:.60} of {document.publisher}; "
-            "builders are ISANet of both publishers and ISNet of sssegmentation, with R-50, R-101 or S-101"
+            f"{document.path}:{row.line}: no rule gives a network for {row.method:.60} {row.backbone:.60} of "
+            f"{document.publisher}; add one to the rules of {document.inventor or 'its publisher'}"
         )
-    family, depth = {"R": "resnet", "S": "resnest"}[found[1]], int(found[2])
-    if row.method == "ISANet" and family == "resnet":
-        return {"builder": f"isanet_{kind[1]}", "depth": depth, "num_classes": classes}
-    numbers: dict[str, bool | int | float | str] = {"builder": "isnet_ssseg", "backbone": f"{family}{depth}"}
-    numbers["num_classes"] = classes
-    # sssegmentation's LIP configurations alone use the shortcut and LeakyReLU.
-    return numbers | ({"shortcut": True, "activation": "leaky_relu"} if row.dataset == "lip" else {})
+    return {**rule.architecture, "num_classes": classes}
 
 
-def protocol(document: SourceDocument, row: SourceRow, metric: str) -> str | None:
-    """Name of the test protocol behind an accuracy; None for other metrics."""
-    if not metric.startswith("miou"):
-        return None
-    if not is_ssseg(document):
-        return _mmseg_base(row) + ("-ms-flip" if metric == "miou_ms_flip" else "")
-    if metric == "miou":
-        size = row.dataset if row.dataset in {"cityscapes", "lip"} else "2048x512"
-        return f"ssseg-{size}-whole"
-    upright = row.backbone == "R-101-D8"
-    if row.dataset == "cityscapes":
-        return f"ssseg-cityscapes-slide-{'1024x512-ms-flip-scores' if upright else '512x1024-ms-flip-probs'}"
-    if row.dataset == "lip":
-        return "ssseg-lip-whole-flip-scores"
-    scores = row.dataset == "cocostuff10k" and row.backbone.startswith("R")
-    return f"ssseg-{row.dataset}-whole-ms-flip-{'scores' if scores else 'probs'}"
-
-
-def _mmseg_base(row: SourceRow) -> str:
-    """The 769x769 rows are tested by windows of their crop, all others whole."""
-    if row.dataset != "cityscapes":
-        return "mmseg-2048x512-whole"
-    return "mmseg-cityscapes-slide-769x769" if row.crop == (769, 769) else "mmseg-cityscapes-whole"
-
-
-def stated_conditions(document: SourceDocument, row: SourceRow) -> dict[str, str]:
-    """What a publisher's rows state of their training and timing: field as `SourceRow.stated` calls it -> text.
-
-    mmsegmentation times one image at a time in float32 (0.18 `tools/benchmark.py`).
-    """
-    if not is_ssseg(document):
-        return {"precision of the timing": "FP32", "batch of the timing": "1"}
-    return {"train/eval set": SSSEG_SETS.get(row.dataset, "train/val")}
-
-
-def images_per_gpu(row: SourceRow, config: str) -> tuple[int, int] | None:
-    """GPUs and images a GPU, from a 1.x configuration name (`4xb2`), else mmsegmentation's 0.x default."""
+def images_per_gpu(publisher: Publisher, rule: Rule, config: str) -> tuple[int, int] | None:
+    """GPUs and images a GPU, from a configuration's name (`4xb2`), else the publisher's usual ones; None for unknown."""
     found = re.search(rf"_({DIGITS})xb({DIGITS})-", config)
     if found:
         return int(found[1]), int(found[2])
-    images = MMSEG_IMAGES_PER_GPU.get(row.dataset)
-    return (MMSEG_GPUS, images) if images else None
+    return (publisher.gpus, rule.images_per_gpu) if publisher.gpus and rule.images_per_gpu else None
 
 
-def absence(document: SourceDocument, row: SourceRow, metric: str) -> str:
+def figures_of(row: SourceRow, rule: Rule) -> dict[str, str | None]:
+    """The row's figures under the metric that they are, whatever the column's heading says."""
+    return {rule.read_as.get(metric, metric): text for metric, text in row.figures.items()}
+
+
+def absence(document: SourceDocument, row: SourceRow, rule: Rule, metric: str) -> str:
     """Why a figure is not printed."""
     if row.milliseconds and metric == "fps":
         return f"{FROM_MS}, too few digits for a figure in fps"
     if metric in row.figures:
         return "the cell is blank"
-    if is_ssseg(document) and metric == "miou_ms_flip":
-        return f"{document.publisher} publishes no ms+flip number for {row.method}, and configures none"
-    words = {"train_memory": "memory", "fps": "speed"}.get(metric, "such figure")
-    whose = "the metafile has no" if "metafile" in document.form else f"{document.publisher} prints no"
-    return f"{whose} {words} for any row"
+    if metric in rule.absent:
+        words = {"{publisher}": document.publisher, "{method}": row.method}
+        return re.sub(r"\{[a-z]+\}", lambda match: words.get(match[0], match[0]), rule.absent[metric])
+    words = {"train_memory": "memory", "fps": "speed"}
+    whose = "the metafile has no" if document.is_metafile else f"{document.publisher} prints no"
+    return f"{whose} {words.get(metric, 'such figure')} for any row"
+
+
+def named(rows: tuple[SourceRow, ...], publishers: Mapping[str, Publisher]) -> tuple[SourceRow, ...]:
+    """Rows with the data sets and methods that their headings and file names mean."""
+    headings = known_headings(publishers)
+    methods = {word: name for publisher in publishers.values() for word, name in publisher.methods.items()}
+    return tuple(
+        msgspec.structs.replace(
+            row,
+            dataset=dataset_of(row.section, headings),
+            method=methods.get(row.method.casefold(), row.method),
+        )
+        for row in rows
+    )
+
+
+def known_headings(publishers: Mapping[str, Publisher]) -> dict[str, str]:
+    """Letters and digits of every publisher's headings -> the manifest's name of the data set."""
+    return {
+        _letters(heading): name
+        for publisher in publishers.values()
+        for name, headings in publisher.headings.items()
+        for heading in headings
+    }
+
+
+def dataset_of(heading: str, headings: Mapping[str, str]) -> str:
+    """The manifest's name of the data set that a heading means; empty for another one."""
+    return headings.get(_letters(heading), "")
+
+
+def _letters(heading: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", heading.casefold())
+
+
+class Wording(NamedTuple):
+    """What publishers call columns and links, in small letters."""
+
+    columns: dict[str, str]
+    """Title -> the word for it in `tables`."""
+    links: dict[str, str]
+    """Word that is linked -> `weights`, `log` or `config`."""
+
+
+_COLUMNS = {"crop": "crop size", "train_eval_set": "train/eval set"}
+"""Field of a report's row -> the word for its column, where that is another."""
+
+
+def wording_of(publishers: Mapping[str, Publisher]) -> Wording:
+    """The columns and links of all publishers' tables."""
+    columns: dict[str, str] = {}
+    links: dict[str, str] = {}
+    for column in (one for who in publishers.values() for table in who.tables for one in table.columns):
+        links |= column.links
+        if column.title and column.metrics:
+            columns[column.title.casefold()] = "/".join(
+                metric_of(name).title.casefold() for name in column.metrics
+            )
+        elif column.links:
+            columns[column.title.casefold()] = (
+                "config" if set(column.links.values()) == {"config"} else "download"
+            )
+        elif column.field:
+            columns[column.title.casefold()] = _COLUMNS.get(column.field, column.field)
+    return Wording(columns, links)
+
+
+def inventor_of(titles: set[str], publishers: Mapping[str, Publisher]) -> str:
+    """Whose form a table has: the publisher of whose columns it has most, and of equals has the fewest others.
+
+    Args:
+        titles: the table's headings, in small letters.
+        publishers: name -> its data.
+    """
+    fits: dict[str, tuple[int, int]] = {}
+    for name, publisher in publishers.items():
+        for table in publisher.tables:
+            columns = {column.title.casefold() for column in table.columns if column.title}
+            fits[name] = max(fits.get(name, (0, -99)), (len(columns & titles), -len(columns)))
+    return max(fits, key=lambda name: fits[name], default="")

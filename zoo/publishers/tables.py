@@ -5,67 +5,60 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from ...reports.metrics import METRICS
 from .records import (
     BLANK,
-    METHODS,
-    MMSEG,
-    SSSEG,
     STATED,
     CellError,
     SourceDocument,
     SourceError,
     SourceFault,
     SourceRow,
-    dataset_of,
     figure_of,
     quoted,
     size_of,
 )
+from .rules import Wording, inventor_of, wording_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
+    from ..manifest.publisher import Publisher
     from .records import Form
 
-_FIGURES: dict[str, str] = {
-    "mem (gb)": "train_memory",
-    "inf time (fps)": "fps",
-    "miou": "miou",
-    "miou(ms+flip)": "miou_ms_flip",
-    "miou(flip)": "miou_flip",
-}
-_FACTS = {"method", "backbone", "crop size", "lr schd", "schedule", "device", "config", "download"}
+_FACTS = {"method", "backbone", "crop size", "schedule", "device", "config", "download"}
 _UNUSED = {"pretrain", "train/eval set"}
-_ORDER = tuple(_FIGURES.values())
-_LINK = re.compile(r"\[(cfg|config|model|log)\]\(([^\s)\[]+)\)")
+_LINK = re.compile(r"\[([^\[\]()]{1,40})\]\(([^\s)\[]+)\)")
 HEADER_OF_A_PAGE = "Method |"
 MOST_COLUMNS = 100
 """Of a results table; publishers' have up to twelve."""
 
 
-def read_markdown(path: str, text: str) -> SourceDocument:
+def read_markdown(path: str, text: str, publishers: Mapping[str, Publisher]) -> SourceDocument:
     """Every results table of a README, whichever publisher's form it has.
 
     Raises:
         SourceError: there is none.
     """
-    tables = [table for table in _tables(path, text) if table.is_results]
+    tables = [table for table in _tables(path, text, wording_of(publishers)) if table.is_results]
     if not tables:
         raise SourceError(
             f"{path}: expected a results table (with Backbone and mIoU columns) or a metafile with Models, found neither"
         )
-    ours = [table.header for table in tables]
-    publisher = MMSEG if all("lr schd" in header for header in ours) else SSSEG
-    form: Form = "mmseg-readme" if publisher == MMSEG else "ssseg-readme"
-    return _document(path, form, publisher, tables)
+    return _document(path, "readme", tables, publishers)
 
 
-def _document(path: str, form: Form, publisher: str, tables: list[_Table]) -> SourceDocument:
+def _document(
+    path: str, form: Form, tables: list[_Table], publishers: Mapping[str, Publisher]
+) -> SourceDocument:
     for table in tables:
         _require_columns(path, table.line, len(table.header))
     rows = tuple(row for table in tables for row in table.rows())
     faults = tuple(fault for table in tables for fault in table.faults)
-    return SourceDocument(path=path, form=form, publisher=publisher, rows=rows, faults=faults)
+    inventor = inventor_of(set.intersection(*(set(table.titles) for table in tables)), publishers)
+    return SourceDocument(
+        path=path, form=form, inventor=inventor, publisher=inventor, rows=rows, faults=faults
+    )
 
 
 def _require_columns(path: str, line: int, count: int) -> None:
@@ -79,11 +72,16 @@ def _require_columns(path: str, line: int, count: int) -> None:
 class _Table:
     """One table with the heading above it."""
 
-    def __init__(self, section: str, header: list[str], line: int, *, lines_a_cell: int = 0) -> None:
+    def __init__(
+        self, section: str, header: list[str], line: int, wording: Wording, *, lines_a_cell: int = 0
+    ) -> None:
         self.section, self.line = section, line
         self.lines_a_cell = lines_a_cell
         """1 where each cell has a line of its own, 0 where a row has one."""
-        self.header = [re.sub(r"\s+", " ", name).casefold() for name in header]
+        self.titles = [re.sub(r"\s+", " ", name).casefold() for name in header]
+        self.header = [wording.columns.get(title, title) for title in self.titles]
+        """The titles in the words of this module."""
+        self._links = wording.links
         self.body: list[tuple[int, list[str]]] = []
         self.first_row = 1
         """Number of the first row: above 1 where a section has several tables."""
@@ -125,7 +123,8 @@ class _Table:
         return line + self.lines_a_cell * self.header.index(column)
 
     def _row(self, number: int, line: int, cells: dict[str, str]) -> SourceRow:
-        links = {kind: url for cell in cells.values() for kind, url in _LINK.findall(cell)}
+        found = (pair for cell in cells.values() for pair in _LINK.findall(cell))
+        links = {self._links[word]: url for word, url in found if word in self._links}
         figures: dict[str, str | None] = {}
         for name in cells.keys() - _FACTS - _UNUSED:
             if _is_known(name):
@@ -134,17 +133,16 @@ class _Table:
             line=line,
             section=self.section,
             row=number,
-            method=cells.get("method", "") or _method_of(links.get("model", "")),
+            method=cells.get("method", "") or _method_of(links.get("weights", "")),
             backbone=cells.get("backbone", ""),
-            dataset=dataset_of(self.section),
             crop=self._read(line, "crop size", size_of, cells.get("crop size", ""), instead=None),
-            schedule=cells.get("lr schd") or cells.get("schedule", ""),
-            figures=dict(sorted(figures.items(), key=lambda figure: _ORDER.index(figure[0]))),
+            schedule=cells.get("schedule", ""),
+            figures={metric: figures[metric] for metric in METRICS if metric in figures},
             blank_cells=sum(cell in BLANK for cell in cells.values()),
             device=cells.get("device", ""),
-            weights_url=links.get("model", ""),
+            weights_url=links.get("weights", ""),
             log_url=links.get("log", ""),
-            config=links.get("config", links.get("cfg", "")),
+            config=links.get("config", ""),
             stated={STATED[name]: cells[name] for name in _UNUSED & cells.keys() if cells[name]},
             lines=self._lines(line) if self.lines_a_cell else {},
         )
@@ -163,25 +161,32 @@ class _Table:
         return {field: own for field, own in found.items() if own != line}
 
 
+def _metrics() -> dict[str, str]:
+    """Heading in small letters -> metric."""
+    return {metric.title.casefold(): name for name, metric in METRICS.items()}
+
+
 def _fields_of(column: str) -> list[str]:
     """What `SourceRow.line_of` calls the contents of a column."""
     if column in _FACTS:
-        return {"download": ["weights", "log"], "crop size": ["crop"], "lr schd": ["schedule"]}.get(
-            column, [column]
-        )
-    return [STATED[column]] if column in STATED else [_FIGURES.get(part, part) for part in column.split("/")]
+        return {"download": ["weights", "log"], "crop size": ["crop"]}.get(column, [column])
+    return (
+        [STATED[column]] if column in STATED else [_metrics().get(part, part) for part in column.split("/")]
+    )
 
 
 def _is_known(column: str) -> bool:
-    return column in _FACTS | _UNUSED or all(part in _FIGURES for part in column.split("/"))
+    return column in _FACTS | _UNUSED or all(part in _metrics() for part in column.split("/"))
 
 
 def _fits(column: str, cell: str) -> bool:
     """Whether a cell looks like one of its column: figures are numbers, devices and backbones begin with a letter."""
     if column in {"method", "backbone", "device"}:
         return cell[:1].isalpha()
-    if column == "lr schd":
-        return cell.isdigit()
+    if column == "schedule":
+        return (
+            cell.isdigit() or "/" in cell
+        )  # iterations, or a recipe such as LR/POLICY/BS/EPOCH: 0.01/poly/16/60
     if not _is_known(column):
         return True
     try:
@@ -192,7 +197,7 @@ def _fits(column: str, cell: str) -> bool:
         return False
 
 
-def _tables(path: str, text: str) -> Iterator[_Table]:
+def _tables(path: str, text: str, wording: Wording) -> Iterator[_Table]:
     """Every table with its heading; fenced code is no Markdown."""
     section, table, fenced = "", None, False
     last: dict[str, int] = {}
@@ -208,7 +213,7 @@ def _tables(path: str, text: str) -> Iterator[_Table]:
                 yield table
             table = None
         elif table is None:
-            table = _Table(section, _cells(line), number)
+            table = _Table(section, _cells(line), number, wording)
             table.first_row = last.get(section, 0) + 1
         elif not re.fullmatch(r"[|:\-\s]+", line):
             table.body.append((number, _cells(line)))
@@ -230,7 +235,7 @@ def _figures(column: str, cell: str) -> dict[str, str | None]:
     texts = [plain] * len(names) if plain in BLANK else plain.split("/")
     if len(texts) != len(names):
         raise CellError(f"expected {len(names)} figures in column {column!r}, found {quoted(cell)}")
-    return {_FIGURES[name]: figure_of(column, text) for name, text in zip(names, texts, strict=True)}
+    return {_metrics()[name]: figure_of(column, text) for name, text in zip(names, texts, strict=True)}
 
 
 def _plain(cell: str) -> str:
@@ -241,30 +246,29 @@ def _plain(cell: str) -> str:
 
 def _method_of(url: str) -> str:
     """Method of a file whose name begins with it, as sssegmentation's do."""
-    stem = url.rsplit("/", 1)[-1].split("_", 1)[0]
-    return METHODS.get(stem, stem)
+    return url.rsplit("/", 1)[-1].split("_", 1)[0]
 
 
 # --- a README as documentation renders it ----------------------------------------------------------
 
 
-def read_page(path: str, text: str) -> SourceDocument:
+def read_page(path: str, text: str, publishers: Mapping[str, Publisher]) -> SourceDocument:
     """One cell a line, each but the last followed by a bar; headings and link targets are gone."""
     lines = text.splitlines()
     starts = [number for number, line in enumerate(lines) if line.strip() == HEADER_OF_A_PAGE]
     pairs = zip(starts, [*starts[1:], len(lines)], strict=True)
-    return _document(
-        path, "mmseg-page", MMSEG, [_page_table(path, lines, start, end) for start, end in pairs]
-    )
+    wording = wording_of(publishers)
+    tables = [_page_table(path, lines, start, end, wording) for start, end in pairs]
+    return _document(path, "page", tables, publishers)
 
 
-def _page_table(path: str, lines: list[str], start: int, end: int) -> _Table:
+def _page_table(path: str, lines: list[str], start: int, end: int, wording: Wording) -> _Table:
     last = next((n for n in range(start, end) if lines[n].strip() == "download |"), None)
     if last is None:
         raise SourceError(f"{path}:{start + 1}: the table's header has no download column")
     _require_columns(path, start + 1, last + 1 - start)
     header = [line.strip().removesuffix("|").strip() for line in lines[start : last + 1]]
-    table = _Table("", header, start + 1, lines_a_cell=1)
+    table = _Table("", header, start + 1, wording, lines_a_cell=1)
     position = last + 1
     while position < end and lines[position].rstrip().endswith("|"):
         near = lines[position : min(end, position + 2 * len(header))]

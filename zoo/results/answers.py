@@ -37,6 +37,7 @@ def report_row(checkpoint: Checkpoint, verdicts: Iterable[Verdict]) -> Row:
         device=devices[0] if devices else "",
         section=sections[0] if sections else "",
         links=_links(checkpoint),
+        form=checkpoint.publisher_data.form(checkpoint.method),
         verdicts=tuple(verdicts),
     )
 

@@ -39,7 +39,11 @@ def background(
     `note` says how the document was made, and stands below its title.
     """
     measurements = list(measurements)
-    judged = [(row.publisher, claim.metric) for row in checkpoints for claim in row.published]
+    judged = [
+        (row.publisher, claim.metric, row.publisher_data.tolerance)
+        for row in checkpoints
+        for claim in row.published
+    ]
     return Background(
         title=TITLE,
         note=note,
@@ -122,7 +126,9 @@ def _limits(checkpoints: Iterable[Checkpoint], tolerance: Tolerance | None) -> d
     for row in checkpoints:
         for claim in row.published:
             assert claim.printed is not None
-            reproduced, drift = tolerance_of(claim.metric, tolerance, row.publisher).band(claim.printed)
+            reproduced, drift = tolerance_of(claim.metric, tolerance, row.publisher_data.tolerance).band(
+                claim.printed
+            )
             limits[row.id, claim.metric, claim.date or ""] = float(reproduced), float(drift)
     return limits
 

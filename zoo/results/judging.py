@@ -68,7 +68,7 @@ def _compared(
         metric=claim.metric,
         printed=claim.printed,
         measured=value,
-        tolerance=tolerance_of(claim.metric, terms.tolerance, checkpoint.publisher),
+        tolerance=tolerance_of(claim.metric, terms.tolerance, checkpoint.publisher_data.tolerance),
         reason=reason,
         date=claim.date or "",
         comparable=comparable,

@@ -420,7 +420,7 @@ def test_faults_are_records_too(tmp_path):
         (
             "- a\n- b\n",
             (
-                "zoo.yaml:1: expected a mapping with version, documents, datasets, protocols, checkpoints at the top "
+                "zoo.yaml:1: expected a mapping with version, documents, datasets, publishers, protocols, checkpoints at the top "
                 "level, found a list of 2"
             ),
         ),

@@ -207,7 +207,7 @@ def test_without_a_file_the_entries_are_printed(tmp_path, capsys):
     ("old", "new", "message"),
     [
         ("### ADE20K", "### Mapillary", "no data set is known by the heading 'Mapillary'"),
-        ("| R-50-D8 |", "| R-18-D8 |", "no builder for ISANet R-18-D8 of mmsegmentation"),
+        ("| R-50-D8 |", "| R-18-D8 |", "no rule gives a network for ISANet R-18-D8 of mmsegmentation"),
         ("[model](", "[file](", "a new entry needs weights link, which the row has not"),
     ],
 )

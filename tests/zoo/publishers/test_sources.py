@@ -33,11 +33,11 @@ def read(folder, text):
 @pytest.mark.parametrize(
     ("source", "form", "publisher", "rows"),
     [
-        ("000", "mmseg-readme", "mmsegmentation", 16),
-        ("001", "mmseg-readme", "mmsegmentation", 16),
-        ("002", "ssseg-readme", "sssegmentation", 6),
-        ("003", "mmseg-page", "mmsegmentation", 16),
-        ("004", "ssseg-readme", "sssegmentation", 12),
+        ("000", "readme", "mmsegmentation", 16),
+        ("001", "readme", "mmsegmentation", 16),
+        ("002", "readme", "sssegmentation", 6),
+        ("003", "page", "mmsegmentation", 16),
+        ("004", "readme", "sssegmentation", 12),
     ],
 )
 def test_the_stored_sources_are_recognised_and_read_whole(tmp_path, golden, source, form, publisher, rows):
@@ -46,9 +46,7 @@ def test_the_stored_sources_are_recognised_and_read_whole(tmp_path, golden, sour
     assert (document.form, document.publisher, len(document.rows)) == (form, publisher, rows)
     lines = text.splitlines()
     for row in document.rows:
-        cells = " ".join(
-            lines[row.line - 1 : row.line + 10] if form == "mmseg-page" else [lines[row.line - 1]]
-        )
+        cells = " ".join(lines[row.line - 1 : row.line + 10] if form == "page" else [lines[row.line - 1]])
         assert all(text in cells for text in row.figures.values() if text)
         assert row.backbone in cells
 
@@ -68,7 +66,7 @@ def test_a_readme_row_has_everything_that_is_printed(tmp_path):
 @pytest.mark.parametrize(("version", "form"), [("0.18", "0.x"), ("0.30", "0.x"), ("1.2", "1.x")])
 def test_metafiles_of_every_version_give_the_same_facts(tmp_path, version, form):
     document = read(tmp_path, metafile(ZOO, version))
-    assert document.form == f"mmseg-metafile-{form}"
+    assert document.form == f"metafile-{form}"
     readme = read(tmp_path, mmseg_readme(ZOO))
     for row, printed in zip(document.rows, readme.rows, strict=True):
         assert (row.backbone, row.crop, row.schedule) == (printed.backbone, printed.crop, printed.schedule)
@@ -123,9 +121,9 @@ def test_a_second_table_of_a_section_counts_its_rows_on(tmp_path):
         ("| 78.49 |", "| 78.49? |", "page:5: expected a plain number in column 'miou', found '78.49?'"),
         ("| 78.49 |", "| 078.49 |", "page:5: expected a plain number in column 'miou', found '078.49'"),
         ("| 512x1024 |", "| large |", "page:5: expected a size such as 512x1024, found 'large'"),
-        ("| Device |", "| mAcc |", "page:3: unknown column 'macc' in the results table"),
+        ("| Device |", "| FWIoU |", "page:3: unknown column 'fwiou' in the results table"),
         ("| R-50-D8 |", "|", "page:5: expected 11 cells, found 10"),
-        ("| mIoU |", "| aAcc |", "page:3: unknown column 'aacc' in the results table"),
+        ("| mIoU |", "| BIoU |", "page:3: unknown column 'biou' in the results table"),
         ("Crop Size |", "Backcrop Size | x |", "page:3: unknown column 'backcrop size' in the results table"),
     ],
 )
@@ -193,9 +191,9 @@ def test_a_metafile_with_an_odd_value_is_read_without_it(tmp_path):
 def test_several_metafiles_in_one_file_are_documents_of_their_own():
     path = GOLDEN / "facts/mmseg_metafile.json"
     assert [(one.form, len(one.rows)) for one in read_sources(path)] == [
-        ("mmseg-metafile-0.x", 16),
-        ("mmseg-metafile-0.x", 16),
-        ("mmseg-metafile-1.x", 16),
+        ("metafile-0.x", 16),
+        ("metafile-0.x", 16),
+        ("metafile-1.x", 16),
     ]
     lines = path.read_text(encoding="utf-8").splitlines()
     assert all(row.name in lines[row.line - 1] for one in read_sources(path) for row in one.rows)
@@ -292,7 +290,7 @@ def test_numbers_of_a_metafile_that_are_none_are_told_with_their_line(tmp_path, 
 def test_a_document_that_its_reader_fails_on_is_a_fault_of_it(monkeypatch, tmp_path):
     """Whatever it is: an audit goes on with the other documents."""
 
-    def failing(path, text):
+    def failing(*arguments):
         raise TypeError("unhashable")
 
     monkeypatch.setattr("segbench.zoo.publishers.read_markdown", failing)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from ....evaluate.data.datasets import OWN_FOLDER, DatasetSpec
@@ -17,8 +18,11 @@ from ....evaluate.limits import (
     window_breach,
 )
 from ....evaluate.protocol import EvalProtocol
+from ....models.load.layouts import LAYOUTS
 from ....reports.metrics import METRICS
+from ....reports.tolerance import Tolerance
 from ..names import unknown
+from ..publisher import RULED, Publisher, Rule
 from ..records import CheckpointEntry, Claim, Listing, Source, Weights
 from .walk import BAD, nodes_of, place_from
 
@@ -136,7 +140,29 @@ def _check_protocol(reader: Reader, found: Found) -> None:
         )
 
 
+def _check_tolerance(reader: Reader, found: Found) -> None:
+    limits = Tolerance(reason="")
+    reproduced = found.values.get("reproduced", limits.reproduced)
+    drift = found.values.get("drift", limits.drift)
+    if not 0 <= reproduced <= drift < math.inf:
+        what = f"expected 0 <= reproduced <= drift, both finite, found {reproduced} and {drift}"
+        reader.fault(found.path, found.node, what)
+
+
+def _check_rule(reader: Reader, found: Found) -> None:
+    for field in found.values.get("when", {}):
+        if field not in RULED:
+            _fault_at(reader, found, "when", unknown("field", field, RULED))
+
+
+def _check_layout(reader: Reader, found: Found) -> None:
+    layout = found.values.get("layout")
+    if layout and layout not in LAYOUTS:
+        _fault_at(reader, found, "layout", unknown("value", layout, LAYOUTS))
+
+
 def _check_weights(reader: Reader, found: Found) -> None:
+    _check_layout(reader, found)
     urls, prefix = found.values.get("urls"), found.values.get("sha256_prefix")
     if urls == ():
         _fault_at(reader, found, "urls", "expected at least one URL, found none")
@@ -274,6 +300,9 @@ CHECKS: dict[type[msgspec.Struct], Callable[[Reader, Found], None]] = {
     Source: _check_document_reference,
     Listing: _check_listing,
     Weights: _check_weights,
+    Tolerance: _check_tolerance,
+    Rule: _check_rule,
+    Publisher: _check_layout,
     Claim: _check_claim,
     CheckpointEntry: _check_entry,
 }

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .source_files import Part
     from .walk import Reader
 
-TABLES = ("documents", "datasets", "protocols")
+TABLES = ("documents", "datasets", "publishers", "protocols")
 """Keys whose contents are put together from all files."""
 KEYS = ("version", "include", "defaults", *TABLES, "sections", "checkpoints")
 SECTION_KEYS = ("defaults", "rows", "additions")
