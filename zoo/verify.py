@@ -409,7 +409,7 @@ def _use(
         checkpoint=subject.checkpoint.id,
         metric=claim.metric,
         protocol=protocol.name,
-        environment=environment | code_facts(self.checkpoint),
+        environment=environment | code_facts(subject.checkpoint),
         split=Split(
             fingerprint=dataset.fingerprint(contents),
             dataset=spec.name,
