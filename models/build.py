@@ -52,7 +52,7 @@ def build_model(builder: str | None = None, **numbers: Any) -> nn.Module:
     builders.require_unlike(builder)
     if builder in NAMED:
         return compose(**NAMED[builder](**_checked(builder, NAMED[builder], numbers))).eval()
-    return _part("builder", {"type": builder, **numbers}, {}).eval()
+    return build_part("builder", {"type": builder, **numbers}, {}).eval()
 
 
 def is_own(builder: str) -> bool:
@@ -95,13 +95,13 @@ def compose(
         ArchitectureError: No such type, or numbers that do not build it.
     """
     given: dict[str, Any] = {"num_classes": num_classes, "align_corners": align_corners}
-    trunk = _part("backbone", backbone, given)
-    between = None if neck is None else _part("neck", neck, {**given, "in_channels": trunk.channels})
+    trunk = build_part("backbone", backbone, given)
+    between = None if neck is None else build_part("neck", neck, {**given, "in_channels": trunk.channels})
     given["in_channels"] = (between or trunk).channels
     if head == []:
         raise ArchitectureError("head: expected a head, or several; found an empty list")
-    heads = [_part("head", one, given) for one in _listed(head)]
-    auxiliaries = [_part("auxiliary", one, given) for one in _listed(auxiliary)]
+    heads = [build_part("head", one, given) for one in _listed(head)]
+    auxiliaries = [build_part("auxiliary", one, given) for one in _listed(auxiliary)]
     return Segmentor(
         trunk,
         Cascade(heads) if isinstance(head, list) else heads[0],
@@ -123,7 +123,7 @@ def known_types(key: str) -> list[str]:
     return sorted(module.name for module in iter_modules(room.__path__))
 
 
-def _part(key: str, record: object, given: Mapping[str, object]) -> Any:
+def build_part(key: str, record: object, given: Mapping[str, object]) -> Any:
     """A part of a network.
 
     Args:

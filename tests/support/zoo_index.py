@@ -32,16 +32,22 @@ MMSEG_HEADS = {
     "DAHead": "da",
     "UPerHead": "uper",
     "OCRHead": "ocr",
+    "FPNHead": "fpn",
+    "PointHead": "point",
+    "LRASPPHead": "lraspp",
+    "IterativeDecodeHead": "knet",
 }
 MMSEG_BACKBONES = {
     "ResNet": "resnet",
     "ResNetV1c": "resnet",
     "ResNeSt": "resnest",
     "MobileNetV2": "mobilenet_v2",
+    "MobileNetV3": "mobilenet_v3",
+    "ICNet": "icnet",
 }
-MMSEG_NECKS = {"JPU": "jpu"}
-SEVERAL = {"uper"}
-"""Heads that read every map, so that no number says which."""
+MMSEG_NECKS = {"JPU": "jpu", "FPN": "fpn", "ICNeck": "cff"}
+SEVERAL = {"uper", "fpn", "lraspp", "point"}
+"""Heads that read every map, or always the finest, so that no number says which."""
 SSSEG_HEADS: dict[str, dict[str, Any]] = {
     "FCN": {"type": "fcn", "concat_input": False},
     "PSPNet": {"type": "psp"},
@@ -54,10 +60,22 @@ SSSEG_HEADS: dict[str, dict[str, Any]] = {
     "DANet": {"type": "da", "pam_bias": False},
     "UPerNet": {"type": "uper"},
     "OCRNet": {"type": "ocr", "out_kernel": 3, "dropout": False},
+    "SemanticFPN": {"type": "fpn"},
+    "PointRend": {"type": "point", "norm": True},
+    "LRASPPNet": {"type": "lraspp", "gate_norm": True},
+    "ICNet": {"type": "fcn", "num_convs": 1, "concat_input": False},
 }
-SSSEG_BACKBONES = {"ResNet": "resnet", "ResNeSt": "resnest", "MobileNetV2": "mobilenet_v2"}
-SSSEG_CASCADES = {"OCRNet"}
-"""Segmentors whose auxiliary head is the first of two."""
+SSSEG_BACKBONES = {
+    "ResNet": "resnet",
+    "ResNeSt": "resnest",
+    "MobileNetV2": "mobilenet_v2",
+    "MobileNetV3": "mobilenet_v3",
+}
+SSSEG_NECKS: dict[str, dict[str, Any]] = {
+    "SemanticFPN": {"type": "fpn", "norm": True},
+    "PointRend": {"type": "fpn", "norm": True},
+    "ICNet": {"type": "cff"},
+}
 STRIDES = {
     8: ([1, 2, 1, 1], [1, 1, 2, 4]),
     16: ([1, 2, 2, 1], [1, 1, 1, 2]),
@@ -65,12 +83,12 @@ STRIDES = {
 }
 """Output stride -> strides and dilations of the stages, in sssegmentation's ResNet; those of its other backbones are ours."""
 
-RENAMED = {"kernel_size": "kernel"}
+RENAMED = {"kernel_size": "kernel", "arch": "size", "arch_type": "size"}
 NUMBERS = {
     "depth", "strides", "dilations", "multi_grid",
     "in_index", "channels", "num_convs", "concat_input", "dilation", "kernel_size", "pool_scales", "c1_channels", "isa_channels",
     "reduction", "ratio", "recurrence", "pam_channels",
-    "ocr_channels",
+    "ocr_channels", "arch", "arch_type",
 }  # fmt: skip
 """What of a configuration is a number of ours; the rest is the same for all, or training's."""
 
@@ -157,26 +175,24 @@ def _numbers(record: dict[str, Any]) -> dict[str, Any]:
 
 def _mmseg(record: dict[str, Any]) -> dict[str, Any]:
     backbone, neck = record["backbone"] or {}, record["neck"]
-    ours = {"type": _type("backbone", backbone.get("type"), MMSEG_BACKBONES), **_numbers(backbone)}
+    ours = {
+        "type": _type("backbone", backbone.get("type"), MMSEG_BACKBONES),
+        **_numbers(
+            backbone.get("backbone_cfg", backbone)
+        ),  # ICNet's ResNet, of the strides that are ours anyway
+    }
     if backbone.get("type") == "ResNet":
         ours["stem"] = "plain"
-
-    def head(one: dict[str, Any]) -> dict[str, Any]:
-        kind = _type("head", one.get("type"), MMSEG_HEADS)
-        return {
-            "type": kind,
-            **{
-                key: value for key, value in _numbers(one).items() if key != "in_index" or kind not in SEVERAL
-            },
-        }
+    if "backbone_cfg" in backbone:
+        ours = {key: ours[key] for key in ("type", "depth")}
 
     def heads(some: Any) -> Any:
-        return [head(one) for one in some] if isinstance(some, list) else head(some or {})
+        return [_mmseg_head(one) for one in some] if isinstance(some, list) else _mmseg_head(some or {})
 
     architecture = {
         "backbone": ours,
         "head": heads(record["decode_head"]),
-        "num_classes": record["num_classes"],
+        "num_classes": record["num_classes"] or record["decode_head"]["kernel_generate_head"]["num_classes"],
         "align_corners": record["align_corners"],
     }
     if neck:
@@ -184,25 +200,50 @@ def _mmseg(record: dict[str, Any]) -> dict[str, Any]:
     return architecture | ({"auxiliary": heads(record["auxiliary_head"])} if record["auxiliary_head"] else {})
 
 
+def _mmseg_head(one: dict[str, Any]) -> dict[str, Any]:
+    kind = _type("head", one.get("type"), MMSEG_HEADS)
+    if kind == "knet":
+        return {
+            "type": kind,
+            "stages": one["num_stages"],
+            "generator": _mmseg_head(one["kernel_generate_head"]),
+        }
+    numbers = {key: value for key, value in _numbers(one).items() if key != "in_index" or kind not in SEVERAL}
+    undropped = one.get("dropout_ratio", 0.1) <= 0 and kind != "point"
+    return {"type": kind, **numbers, **({"dropout": False} if undropped else {})}
+
+
 def _ssseg(record: dict[str, Any]) -> dict[str, Any]:
     backbone, head = record["backbone"], record["head"]
     kind, jpu = record.get("fastfcn_segmentor", record["segmentor"]), head.get("jpu")
     ours = {"type": _type("backbone", backbone["type"], SSSEG_BACKBONES), **_numbers(backbone)}
-    if "depth" in ours:
-        ours["strides"], ours["dilations"] = STRIDES[backbone["outstride"]]
     own = {
         **_type("segmentor", kind, SSSEG_HEADS),
         **{key: head[key] for key in ("pool_scales", "dilations") if key in head},
-        "channels": head["feats_channels"],
+        "channels": head.get("scale_head_channels", head["feats_channels"]),
     }
-    auxiliary = {
-        "type": "fcn",
-        "in_index": 1 if jpu else 2,
-        "channels": record["auxiliary"]["out_channels"],
-        "num_convs": 1,
-        "concat_input": False,
-    }
-    architecture = {"backbone": ours, "num_classes": record["classes"]}
-    if kind in SSSEG_CASCADES:
-        return architecture | {"head": [{**auxiliary, "dropout": False}, own]}
-    return architecture | {"head": own, "auxiliary": auxiliary} | ({"neck": {"type": "jpu"}} if jpu else {})
+    if kind == "ICNet":
+        ours |= {"type": "icnet", "levels_first": False}
+    elif "depth" in ours:
+        ours["strides"], ours["dilations"] = STRIDES[backbone["outstride"]]
+    neck = {"type": "jpu"} if jpu else SSSEG_NECKS.get(kind)
+    architecture = {"backbone": ours, "num_classes": record["classes"]} | ({"neck": neck} if neck else {})
+    if kind == "PointRend":
+        first = {"type": "fpn", "channels": head["scale_head_channels"], "dropout": False}
+        return architecture | {"head": [first, {**own, "channels": head["feats_channels"]}]}
+    several = isinstance(record["auxiliary"], list)
+    auxiliaries = [
+        {
+            "type": "fcn",
+            "in_index": index if several else 1 if jpu else 2,
+            "channels": one["out_channels"],
+            "num_convs": 1,
+            "concat_input": False,
+        }
+        for index, one in enumerate(record["auxiliary"] if several else [record["auxiliary"] or {}])
+        if one
+    ]
+    if kind == "OCRNet":  # the auxiliary head is the first of two
+        return architecture | {"head": [{**auxiliaries[0], "dropout": False}, own]}
+    auxiliary = auxiliaries if several else next(iter(auxiliaries), None)
+    return architecture | {"head": own} | ({"auxiliary": auxiliary} if auxiliary else {})
