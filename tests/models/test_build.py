@@ -250,8 +250,8 @@ def test_a_new_head_is_a_file_and_nothing_else(tmp_path, monkeypatch):
             ),
         ),
         (
-            {"neck": {"type": "jpn"}},
-            f"neck: expected one of {', '.join(known_types('neck'))}; found jpn; did you mean jpu?",
+            {"neck": {"type": "jpv"}},
+            f"neck: expected one of {', '.join(known_types('neck'))}; found jpv; did you mean jpu?",
         ),
     ],
 )
