@@ -317,33 +317,41 @@ class ContextHead(Head):
     Args:
         in_channels: Channels of each feature map.
         num_classes: Channels of the scores.
+        contexts: A list of modules whose `forward` gives a map (N, channels, h, w) for each of them.
+        name: Under which it is kept.
         in_index: Which map is read.
         channels: Channels of each map of context and of the fusion.
-        levels: How many maps of context there are.
         activation: Of the fusion.
     """
+
+    layouts = MappingProxyType({"ssseg": (("bottleneck", "decoder"), ("conv_seg", "decoder.4"))})
 
     def __init__(
         self,
         in_channels: tuple[int, ...],
         num_classes: int,
+        contexts: nn.ModuleList,
+        name: str,
         *,
         in_index: int,
         channels: int,
-        levels: int,
         activation: Activation,
     ) -> None:
         super().__init__(channels, num_classes)
-        self.in_index = in_index
-        self.bottleneck = ConvModule(
-            in_channels[in_index] + levels * channels, channels, 3, activation=activation
-        )
+        self.in_index, self.contexts_name = in_index, name
+        self.add_module(name, contexts)
+        fused = in_channels[in_index] + len(contexts) * channels
+        self.bottleneck = ConvModule(fused, channels, 3, activation=activation)
 
     def fuse(self, features: tuple[Tensor, ...]) -> Tensor:
         """Feature maps (N, C_i, h_i, w_i) -> (N, channels, h, w) at the size of the one it reads."""
         x = features[self.in_index]
-        return self.bottleneck(torch.cat([x, *self.contexts(x)], 1))
+        return self.bottleneck(torch.cat([x, *self.get_submodule(self.contexts_name)(x)], 1))
 
-    def contexts(self, x: Tensor) -> list[Tensor]:
-        """(N, C, h, w) -> maps of context (N, channels, h, w)."""
-        raise NotImplementedError
+
+class Branches(nn.ModuleList):
+    """Modules that read the same map."""
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """(N, C, h, w) -> what each of them makes of it."""
+        return [branch(x) for branch in self]

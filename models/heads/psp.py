@@ -7,13 +7,7 @@ bit. Both fuse the map first and the levels behind it, from coarse to fine; each
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ..layers import Activation, ContextHead, Natural, PyramidPooling
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
 
 KEYS = {
     "ssseg": (
@@ -51,21 +45,18 @@ class PSPHead(ContextHead):
         pool_scales: tuple[int, ...] = (1, 2, 3, 6),
         activation: Activation = "relu",
     ) -> None:
+        levels = PyramidPooling(
+            in_channels[in_index], channels, pool_scales, align_corners=align_corners, activation=activation
+        )
         super().__init__(
             in_channels,
             num_classes,
+            levels,
+            "psp_modules",
             in_index=in_index,
             channels=channels,
-            levels=len(pool_scales),
             activation=activation,
         )
-        self.psp_modules = PyramidPooling(
-            in_channels[in_index], channels, pool_scales, align_corners=align_corners, activation=activation
-        )
-
-    def contexts(self, x: Tensor) -> list[Tensor]:
-        """(N, C, h, w) -> a map (N, channels, h, w) for each scale."""
-        return self.psp_modules(x)
 
 
 build = PSPHead

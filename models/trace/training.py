@@ -64,7 +64,7 @@ class TrainingRun:
             enter: Told the part that what follows belongs to, each time before it happens.
         """
         enter(BUCKET)
-        numbers = sum(parameter.numel() for parameter in self.model.parameters())
+        numbers = sum(one.numel() for one in self.model.parameters() if one.requires_grad)
         bucket = torch.zeros(numbers, device=self.device)
         with _AttentionWithScores():
             for _ in range(self.STEPS):

@@ -30,6 +30,12 @@ MMSEG_HEADS = {
     "GCHead": "gc",
     "CCHead": "cc",
     "DAHead": "da",
+    "ANNHead": "ann",
+    "APCHead": "apc",
+    "DMHead": "dm",
+    "EMAHead": "ema",
+    "EncHead": "enc",
+    "PSAHead": "psa",
     "UPerHead": "uper",
     "OCRHead": "ocr",
     "FPNHead": "fpn",
@@ -46,8 +52,8 @@ MMSEG_BACKBONES = {
     "ICNet": "icnet",
 }
 MMSEG_NECKS = {"JPU": "jpu", "FPN": "fpn", "ICNeck": "cff"}
-SEVERAL = {"uper", "fpn", "lraspp", "point"}
-"""Heads that read every map, or always the finest, so that no number says which."""
+SEVERAL = {"enc", "uper", "fpn", "lraspp", "point"}
+"""Heads that read every map, or always the same, so that no number says which."""
 SSSEG_HEADS: dict[str, dict[str, Any]] = {
     "FCN": {"type": "fcn", "concat_input": False},
     "PSPNet": {"type": "psp"},
@@ -58,6 +64,12 @@ SSSEG_HEADS: dict[str, dict[str, Any]] = {
     "GCNet": {"type": "gc"},
     "CCNet": {"type": "cc"},
     "DANet": {"type": "da", "pam_bias": False},
+    "ANNNet": {"type": "ann", "bias": False},
+    "APCNet": {"type": "apc"},
+    "DMNet": {"type": "dm"},
+    "EMANet": {"type": "ema"},
+    "ENCNet": {"type": "enc"},
+    "PSANet": {"type": "psa"},
     "UPerNet": {"type": "uper"},
     "OCRNet": {"type": "ocr", "out_kernel": 3, "dropout": False},
     "SemanticFPN": {"type": "fpn"},
@@ -87,7 +99,8 @@ RENAMED = {"kernel_size": "kernel", "arch": "size", "arch_type": "size"}
 NUMBERS = {
     "depth", "strides", "dilations", "multi_grid",
     "in_index", "channels", "num_convs", "concat_input", "dilation", "kernel_size", "pool_scales", "c1_channels", "isa_channels",
-    "reduction", "ratio", "recurrence", "pam_channels",
+    "reduction", "ratio", "recurrence", "pam_channels", "project_channels",
+    "key_pool_scales", "filter_sizes", "ema_channels", "num_bases", "num_codes", "mask_size", "shrink_factor",
     "ocr_channels", "arch", "arch_type",
 }  # fmt: skip
 """What of a configuration is a number of ours; the rest is the same for all, or training's."""
