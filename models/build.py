@@ -52,7 +52,7 @@ def build_model(builder: str | None = None, **numbers: Any) -> nn.Module:
     builders.require_unlike(builder)
     if builder in NAMED:
         return compose(**NAMED[builder](**_checked(builder, NAMED[builder], numbers))).eval()
-    return build_part("builder", {"type": builder, **numbers}, {}).eval()
+    return _part("builder", {"type": builder, **numbers}, {}).eval()
 
 
 def is_own(builder: str) -> bool:
@@ -95,13 +95,13 @@ def compose(
         ArchitectureError: No such type, or numbers that do not build it.
     """
     given: dict[str, Any] = {"num_classes": num_classes, "align_corners": align_corners}
-    trunk = build_part("backbone", backbone, given)
-    between = None if neck is None else build_part("neck", neck, {**given, "in_channels": trunk.channels})
+    trunk = _part("backbone", backbone, given)
+    between = None if neck is None else _part("neck", neck, {**given, "in_channels": trunk.channels})
     given["in_channels"] = (between or trunk).channels
     if head == []:
         raise ArchitectureError("head: expected a head, or several; found an empty list")
-    heads = [build_part("head", one, given) for one in _listed(head)]
-    auxiliaries = [build_part("auxiliary", one, given) for one in _listed(auxiliary)]
+    heads = [_part("head", one, given) for one in _listed(head)]
+    auxiliaries = [_part("auxiliary", one, given) for one in _listed(auxiliary)]
     return Segmentor(
         trunk,
         Cascade(heads) if isinstance(head, list) else heads[0],
@@ -123,7 +123,7 @@ def known_types(key: str) -> list[str]:
     return sorted(module.name for module in iter_modules(room.__path__))
 
 
-def build_part(key: str, record: object, given: Mapping[str, object]) -> Any:
+def _part(key: str, record: object, given: Mapping[str, object]) -> Any:
     """A part of a network.
 
     Args:
@@ -136,15 +136,19 @@ def build_part(key: str, record: object, given: Mapping[str, object]) -> Any:
     name = _choose(key, record["type"], known_types(key))
     build = import_module(f".{ROOMS[key]}.{name}", __package__).build
     told = {number: value for number, value in given.items() if number in inspect.signature(build).parameters}
-    numbers = {number: value for number, value in record.items() if number != "type"}
+    said = {number: value for number, value in record.items() if number != "type"}
+    within = _parts_within(build)
+    numbers = {
+        number: _part(key, value, given) if number in within else value for number, value in said.items()
+    }
     where = name if key == "builder" else f"{key} {name}"
     checked = _checked(where, build, numbers, told)
     try:
         return build(**told, **checked)
     except ArchitectureError:  # of a part within
         raise
-    except (IndexError, RuntimeError, TypeError, ValueError) as error:
-        raise ArchitectureError(f"{where}: cannot be built of {numbers}: {error}") from error
+    except (AssertionError, IndexError, RuntimeError, TypeError, ValueError) as error:  # torch asserts, too
+        raise ArchitectureError(f"{where}: cannot be built of {said}: {error}") from error
 
 
 def _choose(what: str, name: object, choices: Iterable[Any]) -> Any:
@@ -183,8 +187,19 @@ def _checked(
             f"{where}: expected {', '.join(parameters)}; "
             f"unknown: {', '.join(unknown) or 'none'}; missing: {', '.join(missing) or 'none'}"
         )
-    hints = get_type_hints(build.__init__ if inspect.isclass(build) else build, include_extras=True)
+    hints = _hints(build)
     return {name: _value(where, name, value, hints[name]) for name, value in numbers.items()}
+
+
+def _hints(build: Callable[..., Any]) -> dict[str, Any]:
+    return get_type_hints(build.__init__ if inspect.isclass(build) else build, include_extras=True)
+
+
+def _parts_within(build: Callable[..., Any]) -> set[str]:
+    """What of a part is a part of the same kind, as a record: K-Net's head holds another."""
+    return {
+        name for name, hint in _hints(build).items() if inspect.isclass(hint) and issubclass(hint, nn.Module)
+    }
 
 
 def _value(where: str, name: str, value: object, hint: Any) -> object:

@@ -7,13 +7,12 @@ The kernel update sees 256 channels at a time: a kernel of 512 is updated as two
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
-from ..build import build_part
-from ..layers import ConvModule
+from ..layers import ConvModule, Head
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -123,10 +122,7 @@ class KNetHead(nn.Module):
     """Features -> scores (N, num_classes, h, w) of the last round, at the stride of the map that is fused.
 
     Args:
-        in_channels: Channels of each feature map.
-        num_classes: Channels of the scores, and the number of kernels.
-        align_corners: Corner convention inside the generator.
-        generator: The head that gives features, first scores and first kernels, as a record.
+        generator: The head that gives features, first scores and first kernels.
         stages: Rounds.
         update_channels: As of `KernelUpdateHead`.
         attention_heads: As of `KernelUpdateHead`.
@@ -135,20 +131,18 @@ class KNetHead(nn.Module):
 
     def __init__(
         self,
-        in_channels: tuple[int, ...],
-        num_classes: int,
         *,
-        align_corners: bool,
-        generator: dict,
+        generator: Head,
         stages: int = 3,
         update_channels: int = 256,
         attention_heads: int = 8,
         hidden_channels: int = 2048,
     ) -> None:
         super().__init__()
-        given = {"in_channels": in_channels, "num_classes": num_classes, "align_corners": align_corners}
-        self.kernel_generate_head: Any = build_part("head", generator, given)
-        channels = self.kernel_generate_head.conv_seg.in_channels
+        self.kernel_generate_head = generator
+        channels = generator.conv_seg.in_channels
+        if channels % update_channels:
+            raise ValueError(f"kernels of {channels} channels are not updated {update_channels} at a time")
         self.kernel_update_head = nn.ModuleList(
             KernelUpdateHead(
                 channels,

@@ -250,6 +250,16 @@ def test_a_new_head_is_a_file_and_nothing_else(tmp_path, monkeypatch):
             ),
         ),
         (
+            {"head": {"type": "knet", "generator": {**FCN, "channels": 7}}},
+            (
+                "head knet: cannot be built of {'generator': FCNHead}: kernels of 7 channels are not updated 256 at a time"
+            ),
+        ),
+        (
+            {"head": {"type": "knet", "generator": 7}},
+            "head: expected a type and its numbers, {type: ...}; found 7",
+        ),
+        (
             {"neck": {"type": "jpv"}},
             f"neck: expected one of {', '.join(known_types('neck'))}; found jpv; did you mean jpu?",
         ),
