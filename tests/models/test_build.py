@@ -252,7 +252,8 @@ def test_a_new_head_is_a_file_and_nothing_else(tmp_path, monkeypatch):
         (
             {"head": {"type": "knet", "generator": {**FCN, "channels": 7}}},
             (
-                "head knet: cannot be built of {'generator': FCNHead}: kernels of 7 channels are not updated 256 at a time"
+                "head knet: cannot be built of {'generator': {'type': 'fcn', 'channels': 7}}: kernels of 7 channels are not "
+                "updated 256 at a time"
             ),
         ),
         (
