@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from .count.confusion import Matrix, Scores, accuracy_scores
+from .count.confusion import Matrix, Scores, accuracy_scores, averaged, by_rule
 from .data.datasets import DatasetError, ImageFault, content_sha256
 from .inference.counting import NoNumbersError
 from .inference.device import Kernel, in_precision
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from .data.datasets import Dataset, Sample
     from .evidence import EvidenceKey, EvidenceStore
     from .inference.counting import Counting
-    from .protocol import EvalProtocol
+    from .protocol import EvalProtocol, Void
 
 
 class Loading(msgspec.Struct, frozen=True, kw_only=True):
@@ -169,8 +169,10 @@ def _shape(one: Loaded) -> object:
 class Running:
     """mIoU of the images of a split whose counts are stored so far, for whoever watches."""
 
-    def __init__(self, store: EvidenceStore, key: EvidenceKey, contents: Mapping[str, str]) -> None:
-        self._store, self._key, self._contents = store, key, contents
+    def __init__(
+        self, store: EvidenceStore, key: EvidenceKey, contents: Mapping[str, str], void: Void | None = None
+    ) -> None:
+        self._store, self._key, self._contents, self._void = store, key, contents, void
         self._matrix: Matrix | None = None
 
     def with_image(self, image_id: str) -> float | None:
@@ -182,7 +184,9 @@ class Running:
             found = self._store.get(self._key, image)
             assert found is not None, "it was just stored"
             self._matrix += found
-        return accuracy_scores(self._matrix).miou_percent if self._matrix[:-1].any() else None
+        taking_part = by_rule(self._matrix, self._void)[:-1]
+        labelled = taking_part[averaged(self._key.num_classes, self._void)].any()
+        return accuracy_scores(self._matrix, self._void).miou_percent if labelled else None
 
     def _stored(self) -> Matrix:
         wanted = set(self._contents.items())
@@ -216,14 +220,16 @@ def counts_from_evidence(
     return (matrix for image, matrix in store.counts(key) if image in wanted)
 
 
-def scores_from_evidence(contents: Mapping[str, str], store: EvidenceStore, key: EvidenceKey) -> Scores:
-    """Data-set scores from the counts of exactly these images and contents.
+def scores_from_evidence(
+    contents: Mapping[str, str], store: EvidenceStore, key: EvidenceKey, void: Void | None = None
+) -> Scores:
+    """Data-set scores from the counts of exactly these images and contents, by a protocol's rule.
 
     Raises:
         LookupError: some of them have no counts.
         ValueError: not one labelled pixel among them.
     """
-    return accuracy_scores(matrix_from_evidence(contents, store, key))
+    return accuracy_scores(matrix_from_evidence(contents, store, key), void)
 
 
 def matrix_from_evidence(contents: Mapping[str, str], store: EvidenceStore, key: EvidenceKey) -> Matrix:

@@ -56,6 +56,20 @@ def view_size(size: Size, protocol: EvalProtocol, ratio: float) -> Size:
     return fitted_size(size, (width, height), keep_ratio=protocol.keep_ratio)
 
 
+def compared_size(size: Size, protocol: EvalProtocol) -> Size:
+    """The size (height, width) at which scores of an image of `size` meet its labels."""
+    return size if protocol.compared_at == "label size" else view_size(size, protocol, 1.0)
+
+
+def padded_size(size: Size, protocol: EvalProtocol) -> Size:
+    """The size (height, width) of the network's input for a view of `size`: sides are multiples of the divisor.
+
+    mmsegmentation 1.x `models/data_preprocessor.py` pads right and below (`utils/misc.py`, `stack_batch`).
+    """
+    height, width = (-(-side // protocol.size_divisor) * protocol.size_divisor for side in size)
+    return height, width
+
+
 def sliding_windows(size: Size, window: SlidingWindow) -> list[Window]:
     """The windows that cover an input of `size`, row by row from the top left.
 

@@ -21,6 +21,12 @@ LARGEST_SIDE = 32_767
 """Pixels: OpenCV counts places of a picture that it resamples in 16 bits with a sign."""
 LARGEST_RATIO = 16
 """Of a view to the image; 1.75 is the largest published."""
+MOST_PADDING = 4096
+"""Of the number that an input's sides are made multiples of; 32 and 64 are usual."""
+PADDED_ONE_STEP = (
+    "size_divisor pads the network's input, and one-step upsampling has no scores at that size to cut the padding off; "
+    "take upsampling: two-step, or a window"
+)
 MOST_IMAGES = 100_000_000
 """Of a split."""
 MOST_IN_BATCH = 65_536
@@ -127,6 +133,39 @@ def pair_breaches(pairs: Sequence[tuple[int, int]], classes: int | None = None) 
             yield Breach(position, f"class {pair[0]} cannot change places with itself")
         elif twice:
             yield Breach(position, f"class {twice[0]} stands in more than one pair")
+
+
+def void_breach(void: Sequence[int], classes: int | None = None) -> str:
+    """Why these classes cannot be left out of the means; empty where they can. `classes` of them are known, or none."""
+    if not void:
+        return "expected at least one class, found none"
+    for place, index in enumerate(void):
+        if index < 0 or (classes is not None and index >= classes):
+            known = f"0 to {classes - 1}" if classes is not None else "0 or more"
+            return f"{index} is no class, expected {known}"
+        if index in void[:place]:
+            return f"class {index} stands there more than once"
+    if classes is not None and len(void) >= classes:
+        return f"all of the {classes} classes are void: no mean is left"
+    return ""
+
+
+def channels_breach(channels: int, classes: int, void: Sequence[int], kept: int | None = None) -> str:
+    """Why a network's scores do not fit a data set's classes under a protocol; empty where they do.
+
+    Args:
+        channels: of the network's scores.
+        classes: of the data set.
+        void: its classes that no mean is taken over; a network need not know the last of them.
+        kept: how many first channels the protocol lets take part; None for all.
+    """
+    if kept is not None and kept > channels:
+        return f"score_channels is {kept}, but the network has {channels} channels"
+    found = min(channels, channels if kept is None else kept)
+    if found > classes or not set(range(found, classes)) <= set(void):
+        taken = f" of which {kept} take part" if kept is not None else ""
+        return f"num_classes is {channels}{taken}, but the data set has {classes} classes"
+    return ""
 
 
 def scale_breaches(scales: Sequence[float], base_scale: tuple[int, int] | None) -> Iterator[Breach]:

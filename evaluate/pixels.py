@@ -257,16 +257,37 @@ def resize(pixels: Pixels, size: Size, interpolation: str = "cv2 bilinear") -> P
     return np.asarray(cv2.resize(pixels, target, interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
 
 
+def resize_labels(labels: Labels, size: Size, rule: str) -> Labels:
+    """Resize H x W labels to `size` (height, width): each pixel is that of its place in the original, none is made up.
+
+    Args:
+        labels: class indices.
+        size: of the result.
+        rule: `pillow nearest` takes row floor((i + 0.5) * scale), `cv2 nearest` row floor(i * scale); columns likewise.
+    """
+    if labels.shape == size:
+        return labels
+    if rule == "cv2 nearest":
+        return cv2.resize(
+            labels.astype(np.float64), (size[1], size[0]), interpolation=cv2.INTER_NEAREST
+        ).astype(labels.dtype)
+    picture = Image.fromarray(labels.astype(np.int32)).resize((size[1], size[0]), Image.Resampling.NEAREST)
+    return np.asarray(picture).astype(labels.dtype)
+
+
 def normalise(pixels: Pixels, protocol: EvalProtocol, device: torch.device) -> torch.Tensor:
     """H x W x 3 BGR uint8 to a 1 x 3 x H x W float32 tensor, (value - mean) / std on the 0-255 scale.
 
-    Bit-identical to the publisher's own; scaling to [0, 1] first, or a float32 1/std, is not.
+    Bit-identical to the publisher's own; scaling to [0, 1] first, or a float32 1/std, is not. What a protocol divides
+    by afterwards (`value_divisor`) comes last.
     """
     ordered = pixels if protocol.channels == "BGR" else pixels[:, :, ::-1]
     values = torch.from_numpy(np.ascontiguousarray(ordered)).to(device)
     batch = values.permute(2, 0, 1).unsqueeze(0).float()
     centred = batch - torch.tensor(protocol.mean, device=device).view(1, 3, 1, 1)
     if protocol.normalisation == "float32 division":
-        return centred / torch.tensor(protocol.std, device=device).view(1, 3, 1, 1)
-    inverse = 1.0 / torch.tensor(protocol.std, device=device, dtype=torch.float64).view(1, 3, 1, 1)
-    return (centred.double() * inverse).float()
+        values = centred / torch.tensor(protocol.std, device=device).view(1, 3, 1, 1)
+    else:
+        inverse = 1.0 / torch.tensor(protocol.std, device=device, dtype=torch.float64).view(1, 3, 1, 1)
+        values = (centred.double() * inverse).float()
+    return values if protocol.value_divisor == 1 else values / protocol.value_divisor

@@ -13,13 +13,15 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from .limits import LARGEST_RATIO, LARGEST_SIDE
+from .limits import LARGEST_RATIO, LARGEST_SIDE, MOST_CLASSES, MOST_PADDING
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Side = Annotated[int, msgspec.Meta(ge=1, le=LARGEST_SIDE)]
 """Of a picture or a window, in pixels."""
 Ratio = Annotated[float, msgspec.Meta(gt=0, le=LARGEST_RATIO)]
 Divisor = Annotated[float, msgspec.Meta(gt=0)]
+Multiple = Annotated[int, msgspec.Meta(ge=1, le=MOST_PADDING)]
+Channels = Annotated[int, msgspec.Meta(ge=2, le=MOST_CLASSES)]
 
 
 class SlidingWindow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -29,6 +31,17 @@ class SlidingWindow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Window (height, width) in pixels. An image smaller than it is one window, not padded."""
     stride: tuple[Side, Side]
     """Steps (vertical, horizontal) in pixels; the last window is pulled back to the edge."""
+
+
+class Void(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Classes that no mean is taken over, and what becomes of their pixels; a rule of scoring, not of counting."""
+
+    classes: tuple[int, ...]
+    """Class indices; those that a data set lacks are passed over."""
+    pixels: Literal["counted", "labels ignored", "dropped"] = "counted"
+    """`counted`: as any class's, in the unions of all others (ESPNet on CamVid). `labels ignored`: pixels labelled so
+    count nowhere, those predicted so are misses of their label. `dropped`: pixels labelled or predicted so count
+    nowhere."""
 
 
 class EvalProtocol(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -75,12 +88,50 @@ class EvalProtocol(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     normalisation: Literal["float32 division", "float64 multiplication"] = "float32 division"
     """Arithmetic of that: (x - mean) / std in float32 (mmseg), or times 1 / std in float64, then rounded
     (ssseg). They differ in the last bit of 84 of the 768 values a pixel's channels can have."""
+    value_divisor: Divisor = 1.0
+    """Divides, in float32, what the normalisation has given: 255 where a network was trained so (ESPNet)."""
+    size_divisor: Multiple = 1
+    """The network's input is padded at its right and lower end, with the value 0 after normalisation, to sides that are
+    multiples of it; scores of the padding are cut off (mmsegmentation 1.x `size_divisor`)."""
+    score_channels: Channels | None = None
+    """Only so many first channels of the scores take part; None for all."""
+    compared_at: Literal["label size", "input size"] = "label size"
+    """Where scores meet labels: at the label's own size, or at the size to which the image is resized for ratio 1,
+    labels resized with it (torchvision's reference script)."""
+    label_resize: Literal["pillow nearest", "cv2 nearest"] = "pillow nearest"
+    """How labels are resized, where they are: Pillow takes the pixel below the centre, cv2 the one below the corner."""
+    void: Void | None = None
+    """Classes that count in the unions and in no mean; None where every class is like the others."""
 
     def digest(self) -> str:
         """SHA-256 (hex) over every field that can change a number; names and prose do not count."""
+        return scored_digest(self.counts_digest(), self.void)
+
+    def counts_digest(self) -> str:
+        """SHA-256 (hex) over every field that can change an image's counts: all but the rule by which they are scored.
+
+        A field that came after numbers were stored counts from its first other value on: old digests stay.
+        """
         fields = {
             key: value
             for key, value in msgspec.to_builtins(self).items()
-            if key not in ("name", "description")
+            if key not in _NOT_COUNTED and (key not in _ADDED or value != _ADDED[key])
         }
         return hashlib.sha256(msgspec.json.encode(fields, order="deterministic")).hexdigest()
+
+
+def scored_digest(counts_digest: str, void: Void | None) -> str:
+    """A protocol's digest from that of its counts and its rule of scoring; counts without a rule keep theirs."""
+    if void is None:
+        return counts_digest
+    rule = msgspec.json.encode([counts_digest, void], order="deterministic")
+    return hashlib.sha256(rule).hexdigest()
+
+
+_NOT_COUNTED = frozenset({"name", "description", "void"})
+_ADDED = {
+    field.name: field.default
+    for field in msgspec.structs.fields(EvalProtocol)
+    if field.name in {"value_divisor", "size_divisor", "score_channels", "compared_at", "label_resize"}
+}
+"""Fields that the first digests did not know -> their defaults."""

@@ -296,8 +296,10 @@ class RowVerifier:
         whole = self._part(subject)
         use = _use(claim, protocol, subject, whole, self.engine.environment())
         self.store.describe(key, use)
-        bounded = claim.metric in quantity_of("miou").metrics  # of no other score are bounds known
-        foresight = self._foresight(claim, key, subject) if self.options.until_sure and bounded else None
+        # Of no other score are bounds known, and they rest on labels of their own size.
+        bounded = claim.metric in quantity_of("miou").metrics and protocol.compared_at == "label size"
+        wanted = self.options.until_sure and bounded
+        foresight = self._foresight(claim, protocol, key, subject) if wanted else None
         new = self._count(claim, protocol, subject, _share(whole, self.options.shard), foresight)
         left = lacking(self.store, key, use.split)
         certain = foresight.verdict() if foresight and left else None
@@ -329,7 +331,7 @@ class RowVerifier:
         found = self.engine.count(subject, dataset, contents, protocol, self.store, key)
         if foresight:
             found = foresight.watch(found, lambda name: self.store.get(key, (name, contents[name])))
-        stored, running = len(samples) - new, Running(self.store, key, contents)
+        stored, running = len(samples) - new, Running(self.store, key, contents, protocol.void)
         watched = self.watcher.images(
             found, self.checkpoint, claim, total=len(samples), stored=stored, running=running
         )
@@ -342,7 +344,9 @@ class RowVerifier:
             raise NotMeasured(_faults_reason(faults, len(samples)))
         return new
 
-    def _foresight(self, claim: Claim, key: EvidenceKey, subject: Subject) -> Foresight:
+    def _foresight(
+        self, claim: Claim, protocol: EvalProtocol, key: EvidenceKey, subject: Subject
+    ) -> Foresight:
         contents = subject.contents
         try:
             areas = self._label_areas(subject)
@@ -354,7 +358,10 @@ class RowVerifier:
             if contents.get(name) == content
         }
         return Foresight(
-            areas, counted, lambda miou: foreseen(self.checkpoint, claim, miou, self.options.terms())
+            areas,
+            counted,
+            lambda miou: foreseen(self.checkpoint, claim, miou, self.options.terms()),
+            protocol.void,
         )
 
     def _part(self, subject: Subject) -> tuple[Sample, ...]:
@@ -380,7 +387,7 @@ class RowVerifier:
         """What counts of this row under a protocol are stored by."""
         return EvidenceKey(
             weights_sha256=subject.weights_sha256,
-            protocol_digest=protocol.digest(),
+            protocol_digest=protocol.counts_digest(),
             dataset_rules=subject.dataset.rules_digest(),
             precision=self.options.precision,
             device_kind=self.engine.device_kind(),
@@ -410,6 +417,7 @@ def _use(
         metric=claim.metric,
         protocol=protocol.name,
         environment=environment | code_facts(subject.checkpoint),
+        void=protocol.void,
         split=Split(
             fingerprint=dataset.fingerprint(contents),
             dataset=spec.name,

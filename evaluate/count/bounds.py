@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from .confusion import areas
+from .confusion import areas, averaged, by_rule
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from ..protocol import Void
     from .confusion import Matrix
 
 _HALVINGS = 100
@@ -29,28 +30,39 @@ class Bounds(NamedTuple):
     highest: float
 
 
-def miou_bounds(counted: Matrix, rest: NDArray[np.int64]) -> Bounds:
+def miou_bounds(counted: Matrix, rest: NDArray[np.int64], void: Void | None = None) -> Bounds:
     """Bounds of the mIoU (mmsegmentation's rule, as `confusion.accuracy_scores`) that the whole split will have.
 
     Args:
         counted: summed (C + 1) x C matrix of the images predicted so far.
         rest: summed (C + 1,) label areas of all others, pixels outside the classes last.
+        void: classes that the mean is not over. Where pixels predicted so are dropped, the bounds hold all the same: a
+            dropped pixel takes nothing from a class but a miss.
 
     Raises:
         ValueError: the split has not one labelled pixel.
     """
+    kept = averaged(counted.shape[1], void)
+    counted, rest = by_rule(counted, void), _counting(rest, kept, void)
     intersect, union, _, _ = areas(counted)
     denominator = (union + rest[:-1]).astype(np.float64)
-    present = denominator > 0
-    if not (counted[:-1].sum() + rest[:-1].sum()):
+    present = (denominator > 0) & kept
+    if not (counted[:-1][kept].sum() + rest[:-1][kept].sum()):
         raise ValueError("not one labelled pixel in the split")
     highest = float(np.mean((intersect + rest[:-1])[present] / denominator[present]))
     budget = int(rest.sum())
     others = (budget - rest[:-1])[present].astype(np.float64)
     worst = _least_sum(intersect[present].astype(np.float64), denominator[present], others, budget)
     # A class that nothing holds is left out of the mean until one wrong pixel makes it count as 0.
-    members = int(present.sum()) + min(int((~present).sum()), budget)
+    members = int(present.sum()) + min(int((~present & kept).sum()), budget)
     return _widened(worst / members, highest)
+
+
+def _counting(rest: NDArray[np.int64], kept: NDArray[np.bool_], void: Void | None) -> NDArray[np.int64]:
+    """The label areas (C + 1,) that take part: void ones do where their pixels are counted."""
+    if void is None or void.pixels == "counted":
+        return rest
+    return np.where(np.append(kept, True), rest, 0)
 
 
 def _widened(lowest: float, highest: float) -> Bounds:

@@ -4,6 +4,9 @@ A matrix is (C + 1) x C int64: row = label, column = prediction. Row C holds pix
 a class nor the ignore index: mmsegmentation drops those from the label area, yet their predictions still
 enlarge the union (mmseg 0.18 `core/evaluation/metrics.py`), so they must be counted to get its number.
 
+A protocol's void classes (`evaluate.protocol.Void`) are a rule of scoring: matrices are counted whole, `by_rule` takes
+out what the rule says, and means are over the other classes (`averaged`). So one count serves every rule.
+
 mIoU here is the data set's: areas are summed over all images, then divided, then averaged over classes.
 A class in neither prediction nor label is left out of the mean; one that is only predicted counts as 0
 (mmsegmentation and sssegmentation agree on both).
@@ -20,6 +23,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from ..pixels import Labels
+    from ..protocol import Void
 
 Matrix = NDArray[np.int64]
 MOST_CLASSES = 4096
@@ -32,12 +36,13 @@ class Scores(msgspec.Struct, frozen=True, kw_only=True):
     """What tables print, in percent; None where a class has no pixels to divide by."""
 
     miou_percent: float
-    """Mean over classes of intersection over union."""
+    """Mean over classes, void ones left out, of intersection over union."""
     macc_percent: float
-    """Mean over classes of the share of labelled pixels that were found."""
+    """Mean over the same classes of the share of labelled pixels that were found."""
     aacc_percent: float
-    """Share of labelled pixels that were found, all classes together."""
+    """Share of the pixels labelled as one of the same classes that were found, all classes together."""
     iou_percent: tuple[float | None, ...]
+    """Of every class, void ones included."""
     accuracy_percent: tuple[float | None, ...]
 
 
@@ -67,37 +72,65 @@ def _by(shape: tuple[int, ...]) -> str:
     return " x ".join(str(length) for length in shape)
 
 
-def accuracy_scores(matrix: Matrix) -> Scores:
+def averaged(classes: int, void: Void | None) -> NDArray[np.bool_]:
+    """(C,): which classes the means are over."""
+    kept = np.ones(classes, dtype=np.bool_)
+    if void is not None:
+        kept[[index for index in void.classes if index < classes]] = False
+    return kept
+
+
+def by_rule(matrix: Matrix, void: Void | None) -> Matrix:
+    """The counts that take part: of a (C + 1) x C matrix without the pixels that the rule does not count."""
+    if void is None or void.pixels == "counted":
+        return matrix
+    out = np.flatnonzero(~averaged(matrix.shape[1], void))
+    left = matrix.copy()
+    left[out] = 0
+    if void.pixels == "dropped":
+        left[:, out] = 0
+    return left
+
+
+def accuracy_scores(matrix: Matrix, void: Void | None = None) -> Scores:
     """IoU and accuracy of a summed matrix.
 
+    Args:
+        matrix: (C + 1) x C, as counted.
+        void: the protocol's classes that no mean is over.
+
     Raises:
-        ValueError: not one labelled pixel was counted.
+        ValueError: not one labelled pixel was counted, or none of a class that the means are over.
     """
-    intersect, union, _, label = areas(matrix)
-    if not label.sum():
+    intersect, union, _, label = areas(by_rule(matrix, void))
+    kept = averaged(len(label), void)
+    if not label[kept].sum():
         raise ValueError(
-            "no labelled pixel was counted: every label is the ignore index or outside the classes"
+            "no labelled pixel was counted: every label is the ignore index, void or outside the classes"
+            if void
+            else "no labelled pixel was counted: every label is the ignore index or outside the classes"
         )
     with np.errstate(divide="ignore", invalid="ignore"):
         iou = 100.0 * intersect / union
         accuracy = 100.0 * intersect / label
     return Scores(
-        miou_percent=float(np.nanmean(iou)),
-        macc_percent=float(np.nanmean(accuracy)),
-        aacc_percent=float(100.0 * intersect.sum() / label.sum()),
+        miou_percent=float(np.nanmean(iou[kept])),
+        macc_percent=float(np.nanmean(accuracy[kept])),
+        aacc_percent=float(100.0 * intersect[kept].sum() / label[kept].sum()),
         iou_percent=_optional(iou),
         accuracy_percent=_optional(accuracy),
     )
 
 
-def dice_percent(matrix: Matrix) -> NDArray[np.float64]:
-    """Dice of each class, (C,), in percent; NaN for a class in neither prediction nor label.
+def dice_percent(matrix: Matrix, void: Void | None = None) -> NDArray[np.float64]:
+    """Dice of each class, (C,), in percent; NaN for a class in neither prediction nor label, and for void ones.
 
     Twice the intersection over the sum of both areas (mmsegmentation 1.2 `evaluation/metrics/iou_metric.py`).
     """
-    intersect, _, prediction, label = areas(matrix)
+    intersect, _, prediction, label = areas(by_rule(matrix, void))
     with np.errstate(divide="ignore", invalid="ignore"):
-        return 200.0 * intersect / (prediction + label)
+        dice = 200.0 * intersect / (prediction + label)
+    return np.where(averaged(len(dice), void), dice, np.nan)
 
 
 def areas(matrix: Matrix) -> tuple[Matrix, Matrix, Matrix, Matrix]:

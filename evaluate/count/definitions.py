@@ -3,7 +3,7 @@
 On a whole validation set most rules agree; on a subset, or where classes are absent, they part by many
 points. A number from elsewhere that matches one of these was not measured wrongly but defined otherwise.
 Pixels whose label is no class are dropped here, as these libraries do or demand; only mmsegmentation's own
-rule (`evaluate.count.confusion`) lets their predictions count.
+rule (`evaluate.count.confusion`) lets their predictions count. A protocol's void classes are left out of every mean.
 """
 
 from __future__ import annotations
@@ -13,39 +13,43 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from .confusion import accuracy_scores
+from .confusion import accuracy_scores, averaged, by_rule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from ..protocol import Void
     from .confusion import Matrix
 
 Areas = tuple[NDArray[np.float64], NDArray[np.float64]]
-"""Intersection and union in pixels: (C,) of a data set, (N, C) of its images."""
+"""Intersection and union in pixels of the classes that are averaged: (C,) of a data set, (N, C) of its images."""
 
 
 class _Counts:
     """What the rules need of N images: the summed matrix and each image's areas, (N, C)."""
 
-    def __init__(self, images: Iterable[Matrix]) -> None:
+    def __init__(self, images: Iterable[Matrix], void: Void | None) -> None:
         total: Matrix | None = None
         intersections, unions = [], []
-        for matrix in images:
+        for whole in images:
+            matrix = by_rule(whole, void)
             total = matrix.copy() if total is None else total + matrix
-            intersect, union = _areas(matrix)
+            intersect, union = _areas(matrix, averaged(matrix.shape[1], void))
             intersections.append(intersect)
             unions.append(union)
         if total is None:
             raise ValueError("no image was counted")
+        self.void = void
         self.total: Matrix = total
-        self.dataset: Areas = _areas(total)
+        self.kept = averaged(total.shape[1], void)
+        self.dataset: Areas = _areas(total, self.kept)
         self.images: Areas = np.stack(intersections), np.stack(unions)
 
 
-def _areas(matrix: Matrix) -> Areas:
+def _areas(matrix: Matrix, kept: NDArray[np.bool_]) -> Areas:
     inside = matrix[: matrix.shape[1]].astype(np.float64)
-    intersect = np.diagonal(inside).copy()
-    return intersect, inside.sum(axis=0) + inside.sum(axis=1) - intersect
+    intersect = np.diagonal(inside)
+    return intersect[kept], (inside.sum(axis=0) + inside.sum(axis=1) - intersect)[kept]
 
 
 def _iou(areas: Areas, *, absent: float = np.nan) -> NDArray[np.float64]:
@@ -55,11 +59,11 @@ def _iou(areas: Areas, *, absent: float = np.nan) -> NDArray[np.float64]:
 
 
 def _mmsegmentation(counts: _Counts) -> float:
-    return accuracy_scores(counts.total).miou_percent / 100
+    return accuracy_scores(counts.total, counts.void).miou_percent / 100
 
 
 def _detectron2(counts: _Counts) -> float:
-    labelled = counts.total[:-1].sum(axis=1) > 0
+    labelled = counts.total[:-1][counts.kept].sum(axis=1) > 0
     return float(_iou(counts.dataset)[labelled].mean())
 
 
@@ -134,28 +138,34 @@ torchmetrics `segmentation/mean_iou.py`, segmentation_models.pytorch `metrics/fu
 
 
 def all_definitions(
-    images: Iterable[Matrix], categories: Mapping[str, Sequence[int]] | None = None
+    images: Iterable[Matrix],
+    categories: Mapping[str, Sequence[int]] | None = None,
+    void: Void | None = None,
 ) -> dict[str, float | None]:
     """Every definition's mIoU in percent, from per-image (C + 1) x C counts; None where a rule gives none.
 
     Args:
         images: one matrix an image, read once.
         categories: category -> its class indices, for the category mIoU; left out where there are none.
+        void: the protocol's classes that no mean is over.
 
     Raises:
         ValueError: no image, or not one labelled pixel.
     """
-    counts = _Counts(images)
+    counts = _Counts(images, void)
     values = {name: rule(counts) for name, (rule, _) in _RULES.items()}
     if categories:
-        values["Cityscapes category"] = _category_mean(counts.total, categories)
+        values["Cityscapes category"] = _category_mean(counts, categories)
     return {name: None if np.isnan(value) else 100 * value for name, value in values.items()}
 
 
-def _category_mean(matrix: Matrix, categories: Mapping[str, Sequence[int]]) -> float:
-    members = np.zeros((len(categories), matrix.shape[1]), dtype=np.int64)
+def _category_mean(counts: _Counts, categories: Mapping[str, Sequence[int]]) -> float:
+    """Void classes are one more category, which the mean is not over either."""
+    members = np.zeros((len(categories) + 1, counts.total.shape[1]), dtype=np.int64)
     for row, classes in enumerate(categories.values()):
         members[row, list(classes)] = 1
-    merged = members @ matrix[:-1] @ members.T
-    outside = np.zeros((1, len(categories)), dtype=np.int64)
-    return float(np.nanmean(_iou(_areas(np.concatenate([merged, outside])))))
+    members[:, ~counts.kept] = 0
+    members[-1, ~counts.kept] = 1
+    merged = members @ counts.total[:-1] @ members.T
+    kept = members[:-1].any(axis=1)
+    return float(np.nanmean(_iou(_areas(merged, np.append(kept, False)))))

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .confusion import areas, decode_cells, encode
+from .confusion import areas, averaged, by_rule, decode_cells, encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from numpy.typing import NDArray
 
+    from ..protocol import Void
     from .confusion import Matrix
 
 LIMITS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
@@ -70,32 +71,38 @@ class Closeness:
         """Labelled pixels whose margin is below each limit."""
         return np.cumsum(self.counts[:, [LOST, LEFT]].sum(axis=(1, 2)))
 
-    def miou_change(self, matrix: Matrix, limit: int) -> tuple[float, float]:
+    def miou_change(self, matrix: Matrix, limit: int, void: Void | None = None) -> tuple[float, float]:
         """The largest fall and rise of mIoU, in points, by swaps below `LIMITS[limit]`.
 
         `matrix` counts the same images. Each class is taken at its own worst and best, so the true change lies
-        within.
+        within. Which labels the close pixels have is not known: where a rule leaves void ones out, the pixels that a
+        class may gain or lose by it are all taken as its own.
         """
-        intersect, union, _, _ = areas(matrix)
+        kept = averaged(matrix.shape[1], void)
+        intersect, union, _, _ = areas(by_rule(matrix, void))
         lost, gained, left, joined = self.counts[: limit + 1].sum(axis=0)
+        if void is not None and void.pixels == "dropped":
+            # A pixel comes to count when it is void no more, and ceases to when it becomes void.
+            coming, going = (lost + left)[~kept].sum(), (gained + joined)[~kept].sum()
+            joined, left = joined + coming, left + going
         with np.errstate(divide="ignore", invalid="ignore"):
             now = intersect / union
-            low = (intersect - lost) / (union + joined)
-            high = np.where(union == left, 1.0, (intersect + gained) / (union - left))
-        met = union > 0
-        entering = int(((union == 0) & (joined > 0)).sum())  # a class of no pixel yet would count as 0
+            low = np.maximum(intersect - lost, 0) / (union + joined)
+            high = np.where(union <= left, 1.0, np.minimum((intersect + gained) / (union - left), 1.0))
+        met = kept & (union > 0)
+        entering = int((kept & (union == 0) & (joined > 0)).sum())  # a class of no pixel yet would count as 0
         lowest = low[met].sum() / (met.sum() + entering)
         return (
             float(100 * (now[met].mean() - lowest)),
             float(100 * (high[met].mean() - now[met].mean())),
         )
 
-    def summary(self, matrix: Matrix) -> list[dict[str, float]]:
-        """For a measurement's details, limit by limit; `matrix` counts the same images."""
+    def summary(self, matrix: Matrix, void: Void | None = None) -> list[dict[str, float]]:
+        """For a measurement's details, limit by limit; `matrix` counts the same images, whole."""
         total = max(int(matrix.sum()), 1)
         rows = []
         for index, (limit, close) in enumerate(zip(LIMITS, self.pixels().tolist(), strict=True)):
-            fall, rise = self.miou_change(matrix, index)
+            fall, rise = self.miou_change(matrix, index, void)
             rows.append(
                 {
                     "below": limit,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 MOST_VALUE_BYTES = 64 << 20
 """Of one value in the file: counts of an image take some kilobytes, a list of 100,000 images seven megabytes."""
 _SQLITE_LIMIT_LENGTH = 0
@@ -95,7 +95,24 @@ FROM series""",
     "DROP TABLE series",
     "ALTER TABLE series_with_code RENAME TO series",
 )
-_STEPS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
+_VERSION_5 = (
+    # The rule of scoring joins what a use is told apart by: SQLite changes no key in place.
+    """
+CREATE TABLE scored_uses (
+    series_id INTEGER NOT NULL REFERENCES series (id),
+    split_id INTEGER NOT NULL REFERENCES splits (id),
+    checkpoint TEXT NOT NULL,
+    metric TEXT NOT NULL,
+    protocol TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    void TEXT NOT NULL,
+    PRIMARY KEY (series_id, split_id, checkpoint, metric, void)
+) WITHOUT ROWID""",
+    "INSERT INTO scored_uses SELECT series_id, split_id, checkpoint, metric, protocol, environment, 'null' FROM uses",
+    "DROP TABLE uses",
+    "ALTER TABLE scored_uses RENAME TO uses",
+)
+_STEPS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5)
 """What makes format N of format N - 1, in order; an empty file has format 0."""
 
 

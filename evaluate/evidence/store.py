@@ -20,6 +20,8 @@ import numpy as np
 
 from ..count.confusion import MOST_CLASSES, Matrix, decode, encode
 from ..count.margins import Closeness
+from ..limits import void_breach
+from ..protocol import Void
 from .file import SCHEMA_VERSION, EvidenceError, connect, connect_read_only, errors, transaction
 
 if TYPE_CHECKING:
@@ -103,6 +105,8 @@ class Use(msgspec.Struct, frozen=True, kw_only=True):
     """Its name; the series knows its digest."""
     environment: dict[str, Any] = {}
     """Of the last run that had images to count."""
+    void: Void | None = None
+    """The protocol's rule of scoring, which the counts do not depend on."""
     split: Split
 
 
@@ -205,8 +209,9 @@ class EvidenceStore:
                 use.metric,
                 use.protocol,
                 json.dumps(use.environment),
+                _void_text(use.void),
             )
-            database.execute(f"{verb} INTO uses VALUES (?, ?, ?, ?, ?, ?)", row)
+            database.execute(f"{verb} INTO uses VALUES (?, ?, ?, ?, ?, ?, ?)", row)
 
     def series(self) -> list[EvidenceKey]:
         """Every series, in the order in which they were begun."""
@@ -228,9 +233,9 @@ class EvidenceStore:
         """What a series was measured for, by checkpoint and metric; nothing where format 1 wrote it."""
         with self._errors("read"):
             query = (
-                "SELECT checkpoint, metric, protocol, environment, fingerprint, dataset, subset, classes, "
+                "SELECT checkpoint, metric, protocol, environment, void, fingerprint, dataset, subset, classes, "
                 "categories, images FROM uses JOIN splits ON splits.id = split_id WHERE series_id = ? "
-                "ORDER BY checkpoint, metric, fingerprint"
+                "ORDER BY checkpoint, metric, fingerprint, void"
             )
             return [_use(row, key) for row in self._db.execute(query, (self._series(key),))]
 
@@ -271,8 +276,8 @@ class EvidenceStore:
                 self._complete(series, image, closeness)
         for use in uses:
             row = (series, self._split(use.split), use.checkpoint, use.metric, use.protocol)
-            environment = json.dumps(use.environment)
-            self._db.execute("INSERT OR IGNORE INTO uses VALUES (?, ?, ?, ?, ?, ?)", (*row, environment))
+            facts = json.dumps(use.environment), _void_text(use.void)
+            self._db.execute("INSERT OR IGNORE INTO uses VALUES (?, ?, ?, ?, ?, ?, ?)", (*row, *facts))
         return new
 
     def _complete(self, series: int, image: Image, closeness: bytes | None) -> None:
@@ -439,14 +444,23 @@ def _listed(classes: object, categories: object, images: object) -> _Listed:
 
 def _use(row: tuple[Any, ...], key: EvidenceKey) -> Use:
     """A `Use` from the columns that `EvidenceStore.uses` asks for, as it fits its series."""
-    checkpoint, metric, protocol, environment, fingerprint, dataset, subset, *listed = row
+    checkpoint, metric, protocol, environment, void, fingerprint, dataset, subset, *listed = row
     with _named(f"series {key.digest()[:12]}, {checkpoint!r}"):
         split = {"fingerprint": fingerprint, "dataset": dataset, "subset": subset} | _listed(
             *listed
         )._asdict()
         facts = msgspec.json.decode(msgspec.convert(environment, str), type=dict[str, Any])
-        named = {"checkpoint": checkpoint, "metric": metric, "protocol": protocol, "environment": facts}
+        rule = msgspec.json.decode(msgspec.convert(void, str), type=Void | None)
+        named = {
+            "checkpoint": checkpoint,
+            "metric": metric,
+            "protocol": protocol,
+            "environment": facts,
+            "void": rule,
+        }
         use = msgspec.convert(named | {"split": split}, Use)
+        if rule is not None and (breach := void_breach(rule.classes)):
+            raise ValueError(f"void classes: {breach}")
         if len(use.split.classes) != key.num_classes:
             raise ValueError(f"{len(use.split.classes)} names of {key.num_classes} classes")
         if (
@@ -455,6 +469,11 @@ def _use(row: tuple[Any, ...], key: EvidenceKey) -> Use:
         ):
             raise ValueError(f"a category has a class beyond the {key.num_classes} there are")
     return use
+
+
+def _void_text(void: Void | None) -> str:
+    """One text for one rule: it is part of what a use is told apart by."""
+    return msgspec.json.encode(void, order="deterministic").decode()
 
 
 def _conflict(path: Path, key: EvidenceKey, image: Image, ours: bytes, theirs: bytes) -> str:

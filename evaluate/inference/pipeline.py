@@ -16,7 +16,8 @@ import numpy as np
 import torch
 
 from ..data.datasets import DatasetError
-from ..pixels import read_image, read_label
+from ..geometry import compared_size
+from ..pixels import read_image, read_label, resize_labels
 from .plain import views
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Prepared(NamedTuple):
     truth: torch.Tensor
     """(H, W) int32 labels, likewise."""
     size: Size
-    """(H, W)."""
+    """(H, W), at which scores and labels are compared."""
 
 
 def prepare(sample: Sample, dataset: Dataset, protocol: EvalProtocol, *, pin: bool) -> Prepared:
@@ -61,10 +62,11 @@ def prepare(sample: Sample, dataset: Dataset, protocol: EvalProtocol, *, pin: bo
         )
     with torch.inference_mode():
         inputs = list(views(image, protocol, torch.device("cpu")))
-    truth = torch.from_numpy(label.astype(np.int32))
+    size = compared_size((label.shape[0], label.shape[1]), protocol)
+    truth = torch.from_numpy(resize_labels(label, size, protocol.label_resize).astype(np.int32))
     if pin:
         inputs, truth = [view.pin_memory() for view in inputs], truth.pin_memory()
-    return Prepared(inputs, truth, (label.shape[0], label.shape[1]))
+    return Prepared(inputs, truth, size)
 
 
 def ahead(

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ..geometry import sliding_windows, view_size
+from ..geometry import compared_size, padded_size, sliding_windows, view_size
+from ..limits import PADDED_ONE_STEP, channels_breach
 from ..pixels import normalise, resize
 
 if TYPE_CHECKING:
@@ -43,8 +44,9 @@ def predict(model: Any, image: Pixels, protocol: EvalProtocol) -> tuple[Labels, 
         protocol: how the published number was measured.
 
     Returns:
-        labels (H, W), uint8 up to 256 classes and int16 above, and scores (C, H, W) float32 at the image's size: probabilities or raw scores,
-        whichever the protocol averages.
+        labels (H, W), uint8 up to 256 classes and int16 above, and scores (C, H, W) float32: probabilities or raw scores,
+        whichever the protocol averages. H and W are the image's, or those at which the protocol compares; C is how many
+        channels take part.
 
     Raises:
         ValueError: the image is not H x W x 3 uint8.
@@ -58,7 +60,8 @@ def predict(model: Any, image: Pixels, protocol: EvalProtocol) -> tuple[Labels, 
 def predict_scores(model: Model, image: Pixels, protocol: EvalProtocol, device: torch.device) -> torch.Tensor:
     """Scores (C, H, W) on `device`: the plain mean over the protocol's views, in their order."""
     require_image(image)
-    model, size = checked(model), (image.shape[0], image.shape[1])
+    model = checked(model)
+    size = compared_size((image.shape[0], image.shape[1]), protocol)
     total: torch.Tensor | None = None
     for view in views(image, protocol, device):
         scores = view_scores(model, view, protocol, size)
@@ -75,12 +78,13 @@ class NetworkError(ValueError):
     """What a network gives is no scores for the classes asked for; the message says what it is."""
 
 
-def checked(model: Model, classes: int | None = None) -> Model:
+def checked(model: Model, classes: int | None = None, protocol: EvalProtocol | None = None) -> Model:
     """The model, whose scores are looked at before anything is made of them.
 
     Args:
         model: images (N, 3, H, W) -> scores (N, C, h, w).
-        classes: C; None for whatever it scores.
+        classes: C of the data set; None for whatever it scores.
+        protocol: says how many channels take part, and which classes a network need not know.
 
     Raises:
         NetworkError: by what is returned, where it gives anything else.
@@ -92,11 +96,18 @@ def checked(model: Model, classes: int | None = None) -> Model:
             raise NetworkError(f"expected scores (N, C, h, w); the network gave {_form(found)}")
         if len(found) != len(images):
             raise NetworkError(f"expected scores of {len(images)} images; the network gave {_form(found)}")
-        if classes is not None and found.shape[1] != classes:
+        if classes is not None and not _fits(found.shape[1], classes, protocol):
             raise NetworkError(f"the network scores {found.shape[1]} classes, the data set has {classes}")
         return found
 
     return scores
+
+
+def _fits(channels: int, classes: int, protocol: EvalProtocol | None) -> bool:
+    if protocol is None:
+        return channels == classes
+    void = protocol.void.classes if protocol.void else ()
+    return not channels_breach(channels, classes, void, protocol.score_channels)
 
 
 def _form(found: object) -> str:
@@ -130,19 +141,43 @@ def views(image: Pixels, protocol: EvalProtocol, device: torch.device) -> Iterat
 
 
 def view_scores(model: Model, view: torch.Tensor, protocol: EvalProtocol, size: Size) -> torch.Tensor:
-    """One view (N, 3, h, w) to scores or probabilities (N, C, H, W) at the image's `size`."""
+    """One view (N, 3, h, w) to scores or probabilities (N, C, H, W) at `size`, where labels are compared."""
+    network, whole = taking_part(model, protocol), padded(view, protocol)
     at_window = protocol.average == "probabilities" and protocol.softmax_at == "window"
     at_original = protocol.average == "probabilities" and protocol.softmax_at == "original size"
     if protocol.window is not None:
-        scores = _slide(model, view, protocol, softmax=at_window)
+        scores = _slide(network, whole, protocol, softmax=at_window)
     else:
-        scores = model(view)
+        scores = network(whole)
         if at_window:
             scores = scores.softmax(dim=1)
         if protocol.upsampling == "two-step":
-            scores = upsample(scores, (view.shape[2], view.shape[3]), protocol)
+            scores = upsample(scores, (whole.shape[2], whole.shape[3]), protocol)
+    if whole is not view:
+        scores = scores[:, :, : view.shape[2], : view.shape[3]]
     scores = upsample(scores, size, protocol)
     return scores.softmax(dim=1) if at_original else scores
+
+
+def padded(view: torch.Tensor, protocol: EvalProtocol) -> torch.Tensor:
+    """A view (N, 3, h, w) with zeros at its right and lower end, as the network gets it; itself where none are due.
+
+    Raises:
+        ValueError: scores could not be cut back: one-step upsampling never has them at the input's size.
+    """
+    height, width = view.shape[2], view.shape[3]
+    down, across = padded_size((height, width), protocol)
+    if (down, across) == (height, width):
+        return view
+    if protocol.window is None and protocol.upsampling == "one-step":
+        raise ValueError(f"{protocol.name}: {PADDED_ONE_STEP}")
+    return F.pad(view, (0, across - width, 0, down - height))
+
+
+def taking_part(model: Model, protocol: EvalProtocol) -> Model:
+    """The model with the channels of its scores that the protocol lets take part."""
+    kept = protocol.score_channels
+    return model if kept is None else lambda images: model(images)[:, :kept]
 
 
 def _slide(model: Model, view: torch.Tensor, protocol: EvalProtocol, *, softmax: bool) -> torch.Tensor:

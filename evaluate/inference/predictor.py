@@ -10,7 +10,7 @@ import torch
 from .counting import Counting
 from .device_trouble import Halving
 from .fused import LabelMaps
-from .plain import checked
+from .plain import checked, taking_part
 from .tiles import scored_views, tile_of
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Predictor:
         batch: int,
         label_maps: LabelMaps | None = None,
     ) -> None:
-        self._model = checked(model, len(dataset.spec.classes))
+        self._network = taking_part(checked(model, len(dataset.spec.classes), protocol), protocol)
         self._protocol = protocol
         self._device = device
         self._num_classes = len(dataset.spec.classes)
@@ -76,7 +76,7 @@ class Predictor:
     def _scores(self, inputs: torch.Tensor) -> torch.Tensor:
         if self._stopped.is_set():
             raise Stopped
-        return self._model(inputs)
+        return self._network(inputs)
 
     def _count(self, views: Sequence[View], image: Prepared) -> Counting:
         decision = self._tile_height.run(

@@ -21,9 +21,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 import torch
 
-from ..geometry import Size, Window, sliding_windows
+from ..geometry import Size, Window, compared_size, padded_size, sliding_windows
 from ..limits import MOST_CLASSES
-from .plain import checked, forward, label_type, model_device, require_image, unflip, upsample, views
+from .plain import (
+    checked,
+    forward,
+    label_type,
+    model_device,
+    padded,
+    require_image,
+    taking_part,
+    unflip,
+    upsample,
+    views,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -92,15 +103,25 @@ class Axis:
 
 @lru_cache(maxsize=128)
 def axis(
-    lengths: tuple[int, ...], protocol: EvalProtocol, device: torch.device, *, mirrored: bool = False
+    lengths: tuple[int, ...],
+    protocol: EvalProtocol,
+    device: torch.device,
+    *,
+    mirrored: bool = False,
+    kept: int | None = None,
 ) -> Axis:
     """The weights from the first to the last of `lengths`, by way of those between.
+
+    Before the last step all beyond `kept` is cut off: a padded input's padding, which is at the end of a mirrored view
+    too.
 
     The float32 source coordinates are torch's (at column 2000 they are rounded by 1e-4 of a pixel), so the weights
     are asked of torch and not computed again, and a mirrored view's are the mirror image.
     """
     weights = torch.eye(lengths[0], device=device)[None, None]
-    for length in lengths[1:]:
+    for place, length in enumerate(lengths[1:], 2):
+        if place == len(lengths) and kept is not None:
+            weights = weights[..., :kept]
         weights = upsample(weights, (lengths[0], length), protocol)
     matrix = weights[0, 0].T
     return Axis((matrix.flip(0, 1) if mirrored else matrix).contiguous())
@@ -209,11 +230,12 @@ def predict_labels(
         ValueError: the image is not H x W x 3 uint8, or there are more than `MOST_CLASSES`.
     """
     require_image(image)
-    size = (image.shape[0], image.shape[1])
+    size = compared_size((image.shape[0], image.shape[1]), protocol)
     device = model_device(model)
     with torch.inference_mode():
         inputs = list(views(image, protocol, device))
-        (found,) = scored_views(checked(model, classes), [inputs], size, protocol, batch)
+        network = taking_part(checked(model, classes, protocol), protocol)
+        (found,) = scored_views(network, [inputs], size, protocol, batch)
         return decide(found, size, protocol)
 
 
@@ -333,6 +355,7 @@ def scored_views(
 ) -> list[list[View]]:
     """Run the network over the unmirrored views (1, 3, h, w) of images of one size, views by images.
 
+    `size` is that at which labels are compared; `model` gives the channels that take part (`plain.taking_part`).
     Scores stay at the head's stride. Mirrored views follow their plain ones and are mirrored back. Up to `batch`
     network inputs of one size run at once: windows, mirrored views and neighbouring images.
     """
@@ -340,7 +363,8 @@ def scored_views(
     for same_view in zip(*images, strict=True):
         pixels = same_view[0]
         view: Size = (pixels.shape[2], pixels.shape[3])
-        windows = sliding_windows(view, protocol.window) if protocol.window else [_whole(view)]
+        whole = padded_size(view, protocol)
+        windows = sliding_windows(whole, protocol.window) if protocol.window else [_whole(whole)]
         crops = [crop for one in same_view for crop in _crops(one, windows, protocol)]
         scores = iter(list(forward(model, crops, batch)))
         with exact_float32(pixels.device):
@@ -352,7 +376,8 @@ def scored_views(
 def _crops(pixels: torch.Tensor, windows: Sequence[Window], protocol: EvalProtocol) -> list[torch.Tensor]:
     """The network inputs of one view: its windows, then those of its mirror image."""
     sides = (pixels, pixels.flip(3)) if protocol.flip else (pixels,)
-    return [side[:, :, top:bottom, left:right] for side in sides for top, left, bottom, right in windows]
+    whole = [padded(side, protocol) for side in sides]
+    return [side[:, :, top:bottom, left:right] for side in whole for top, left, bottom, right in windows]
 
 
 def _views(
@@ -362,7 +387,7 @@ def _views(
     yield _view(windows, _next(scores, len(windows)), view, size, protocol)
     if protocol.flip:
         back = [unflip(found, protocol.flip_pairs) for found in _next(scores, len(windows))]
-        places = [_mirrored(window, view) for window in windows]
+        places = [_mirrored(window, padded_size(view, protocol)) for window in windows]
         yield _view(places, back, view, size, protocol, mirrored=True)
 
 
@@ -387,14 +412,15 @@ def _view(
     *,
     mirrored: bool = False,
 ) -> View:
-    """Scores (1, C, h, w), one a window, as a view on its way to `size`."""
+    """Scores (1, C, h, w), one a window, as a view of the size `view` on its way to `size`."""
     device = scores[0].device
+    whole = padded_size(view, protocol)
 
-    def down(*lengths: int) -> Axis:
-        return axis(lengths, protocol, device)
+    def down(*lengths: int, kept: int | None = None) -> Axis:
+        return axis(lengths, protocol, device, kept=kept)
 
-    def across(*lengths: int) -> Axis:
-        return axis(lengths, protocol, device, mirrored=mirrored)
+    def across(*lengths: int, kept: int | None = None) -> Axis:
+        return axis(lengths, protocol, device, mirrored=mirrored, kept=kept)
 
     early = protocol.average == "probabilities" and protocol.softmax_at == "window"
     if protocol.window is not None:
@@ -407,12 +433,14 @@ def _view(
             )
             for window, found in zip(windows, scores, strict=True)
         ]
-        return View(Windowed(parts, softmax=early), down(view[0], size[0]), across(view[1], size[1]))
+        rows = down(whole[0], size[0], kept=view[0])
+        return View(Windowed(parts, softmax=early), rows, across(whole[1], size[1], kept=view[1]))
     found = scores[0].softmax(dim=1) if early else scores[0]
     height, width = found.shape[2:]
     if protocol.upsampling == "one-step":
         return View(Whole(found[0]), down(height, size[0]), across(width, size[1]))
-    return View(Whole(found[0]), down(height, view[0], size[0]), across(width, view[1], size[1]))
+    rows = down(height, whole[0], size[0], kept=view[0])
+    return View(Whole(found[0]), rows, across(width, whole[1], size[1], kept=view[1]))
 
 
 @contextmanager

@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 import torch
 
-from ..geometry import Size
+from ..geometry import Size, compared_size
 from ..inference.plain import predict_scores, view_scores, views
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def time_protocol(
     sizes: list[Size] = []
     differing = 0
     for index, image in enumerate(images):
-        size = (image.shape[0], image.shape[1])
+        size = compared_size((image.shape[0], image.shape[1]), protocol)
         view = _host_view(image, protocol, speed, device)
         span = clock.span(counted=index >= speed.warm_up)
         with _current(device), torch.inference_mode(), span, _autocast(device, speed):

@@ -16,15 +16,16 @@ import numpy as np
 import torch
 from scipy.stats import t as student_t
 
-from ..count.confusion import Matrix, accuracy_scores, confusion_matrix
+from ..count.confusion import Matrix, accuracy_scores, averaged, by_rule, confusion_matrix
 from ..inference.plain import model_device, predict_scores
-from ..pixels import read_image, read_label
+from ..pixels import read_image, read_label, resize_labels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from ..data.datasets import Sample
     from ..evidence import EvidenceKey, EvidenceStore
+    from ..protocol import Void
     from .known import Suspect
 
 FIRST_ROUND = 8
@@ -118,13 +119,15 @@ class Counter:
         network = _Remembering(self.model)
         predictions: dict[str, torch.Tensor] = {}
         for suspect in lacking:
-            digest = suspect.protocol.digest()
+            digest = suspect.protocol.counts_digest()
             if digest not in predictions:
                 with torch.inference_mode():
                     scores = predict_scores(network, pixels, suspect.protocol, self.device)
                     predictions[digest] = scores.argmax(dim=0).cpu()
+            predicted = predictions[digest].numpy()
             label = read_label(sample.label, suspect.labels, self.ignore_index, self.num_classes)
-            matrix = confusion_matrix(predictions[digest].numpy(), label, self.num_classes, self.ignore_index)
+            label = resize_labels(label, predicted.shape, suspect.protocol.label_resize)
+            matrix = confusion_matrix(predicted, label, self.num_classes, self.ignore_index)
             self.store.add(self.key_of(suspect), (sample.id, self.contents[sample.id]), matrix)
             self._counted(suspect)[sample.id] = matrix
 
@@ -185,7 +188,10 @@ def diagnose(
             taken = samples[:done]
             ours = counter.matrices(published, taken)
             predictions = {
-                one.name: predict_measurement(question, ours, counter.matrices(one, taken)) for one in alive
+                one.name: predict_measurement(
+                    question, ours, counter.matrices(one, taken), (published.protocol.void, one.protocol.void)
+                )
+                for one in alive
             }
             readings |= {one.name: reading(question, one, predictions[one.name], done) for one in alive}
             alive = [one for one in alive if _may_fit(question, predictions[one.name], done)]
@@ -206,8 +212,13 @@ class Prediction(NamedTuple):
     """Infinite from one image out of more."""
 
 
-def predict_measurement(question: Question, ours: Sequence[Matrix], theirs: Sequence[Matrix]) -> Prediction:
-    """Carry what a mistake does on a sample over to the whole data set.
+def predict_measurement(
+    question: Question,
+    ours: Sequence[Matrix],
+    theirs: Sequence[Matrix],
+    voids: tuple[Void | None, Void | None] = (None, None),
+) -> Prediction:
+    """Carry what a mistake does on a sample over to the whole data set; `voids` are our rule of scoring and theirs.
 
     The error is a jackknife over images with the finite population correction: nothing is uncertain once all
     `question.image_count` images are in.
@@ -215,19 +226,21 @@ def predict_measurement(question: Question, ours: Sequence[Matrix], theirs: Sequ
     count = len(ours)
     totals = sum(ours[1:], start=ours[0]), sum(theirs[1:], start=theirs[0])
     if count >= question.image_count:
-        return Prediction(_miou(totals[1]), 0.0)
-    value = _carried(question, *totals)
+        return Prediction(_miou(totals[1], voids[1]), 0.0)
+    value = _carried(question, totals, voids)
     if count == 1:
         return Prediction(value, float("inf"))
     pairs = zip(ours, theirs, strict=True)
-    left_out = np.array([_carried(question, totals[0] - a, totals[1] - b) for a, b in pairs])
+    left_out = np.array([_carried(question, (totals[0] - a, totals[1] - b), voids) for a, b in pairs])
     variance = (count - 1) / count * float(((left_out - left_out.mean()) ** 2).sum())
     return Prediction(value, float(np.sqrt(variance * (1 - count / question.image_count))))
 
 
-def _carried(question: Question, ours: Matrix, theirs: Matrix) -> float:
+def _carried(
+    question: Question, totals: tuple[Matrix, Matrix], voids: tuple[Void | None, Void | None]
+) -> float:
     """A loss carries over as a share of our number, a gain in points."""
-    before, after = _miou(ours), _miou(theirs)
+    before, after = map(_miou, totals, voids)
     if after < before:
         return question.measured_percent * after / before
     return question.measured_percent + after - before
@@ -268,7 +281,7 @@ def _half_interval(prediction: Prediction, images: int, confidence: float) -> fl
     return prediction.standard_error * float(student_t.ppf((1 + confidence) / 2, max(images - 1, 1)))
 
 
-def _miou(matrix: Matrix) -> float:
+def _miou(matrix: Matrix, void: Void | None) -> float:
     """In percent; 0 where no labelled pixel is left."""
-    labelled = matrix[: matrix.shape[1]].any()
-    return accuracy_scores(matrix).miou_percent if labelled else 0.0
+    labelled = by_rule(matrix, void)[:-1][averaged(matrix.shape[1], void)].any()
+    return accuracy_scores(matrix, void).miou_percent if labelled else 0.0

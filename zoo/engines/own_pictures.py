@@ -102,12 +102,14 @@ def predict_pictures(
 ) -> Iterator[Prediction]:
     """Write `out/labels/NAME.png` and `out/overlays/NAME.jpg` for each picture, yielding as each is done.
 
+    Label maps have the picture's own size, also where a protocol compares scores and labels at the network's.
     A picture that cannot be read is a prediction with a fault; the others go on.
 
     Raises:
         PredictError: an output cannot be written.
     """
     palette = spec.palette or colour_map(len(spec.classes))
+    protocol = msgspec.structs.replace(protocol, compared_at="label size")
     written: dict[str, str] = {}
     for path, name in pictures:
         try:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from ...evaluate.count.confusion import Matrix
     from ...evaluate.data.datasets import Sample
+    from ...evaluate.protocol import Void
 
 _JUDGED = (Status.REPRODUCED, Status.DRIFT, Status.REFUTED)
 
@@ -30,9 +31,11 @@ class Foresight:
         areas: Mapping[str, NDArray[np.int64]],
         counted: Mapping[str, Matrix],
         judge: Callable[[float], Verdict],
+        void: Void | None = None,
     ) -> None:
         """`areas`: (C + 1,) of every image of the split; `counted`: of those done; `judge`: the verdict on a mIoU."""
         self.judge = judge
+        self._void = void
         self.total = len(areas)
         self.done = 0
         self._areas = areas
@@ -50,7 +53,7 @@ class Foresight:
 
     def bounds(self) -> Bounds:
         """Between which the mIoU of the whole split will lie."""
-        return miou_bounds(self._matrix, self._rest)
+        return miou_bounds(self._matrix, self._rest, self._void)
 
     def verdict(self) -> Verdict | None:
         """The one verdict that every mIoU within the bounds gets, without a number; None where they differ."""

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ...evaluate.count.confusion import Matrix
+    from ...evaluate.protocol import Void
     from ..manifest import Checkpoint, Claim
     from ..measuring.bench import Bench
     from ..measuring.measurement import Measurement
@@ -26,9 +27,15 @@ class Counted(Quantity):
     needs = "weights and data set; any device (a CPU is slow but exact)"
 
     def __init__(
-        self, name: str, *, title: str, rank: int, score: Callable[[Matrix], float], decimals: int = 2
+        self,
+        name: str,
+        *,
+        title: str,
+        rank: int,
+        score: Callable[[Matrix, Void | None], float],
+        decimals: int = 2,
     ) -> None:
-        """`score`: percent from a (C + 1) x C matrix as of `evaluate.count.confusion`; ValueError where it has none."""
+        """`score`: percent from a (C + 1) x C matrix as of `evaluate.count.confusion`, whole, and a protocol's void classes; ValueError where it has none."""
         self.rank, self.score = rank, score
         self.metrics = {
             f"{name}_{view}" if view else name: Metric(

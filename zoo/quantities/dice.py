@@ -8,12 +8,13 @@ from .counted import Counted
 
 if TYPE_CHECKING:
     from ...evaluate.count.confusion import Matrix
+    from ...evaluate.protocol import Void
 
 
-def _score(matrix: Matrix) -> float:
+def _score(matrix: Matrix, void: Void | None) -> float:
     from ...evaluate.count.confusion import dice_percent  # noqa: PLC0415  (numpy, which `zoo list` need not pay)
 
-    values = dice_percent(matrix)
+    values = dice_percent(matrix, void)
     if len(values) != 2:
         raise ValueError(
             f"Dice is of the foreground of two classes, the data set has {len(values)}; claim mdice"

@@ -8,14 +8,15 @@ from .counted import Counted
 
 if TYPE_CHECKING:
     from ...evaluate.count.confusion import Matrix
+    from ...evaluate.protocol import Void
 
 
-def _score(matrix: Matrix) -> float:
+def _score(matrix: Matrix, void: Void | None) -> float:
     import numpy as np  # noqa: PLC0415  (which `zoo list` need not pay)
 
     from ...evaluate.count.confusion import dice_percent  # noqa: PLC0415
 
-    return float(np.nanmean(dice_percent(matrix)))
+    return float(np.nanmean(dice_percent(matrix, void)))
 
 
 QUANTITY = Counted("mdice", title="mDice", rank=40, score=_score)

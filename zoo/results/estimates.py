@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from ...evaluate.geometry import sliding_windows, view_size
+from ...evaluate.geometry import padded_size, sliding_windows, view_size
 from ..quantities import names
 from ..quantities.counted import Counted
 
@@ -72,6 +72,7 @@ def _pixels(size: Size, protocol: EvalProtocol, ratio: float) -> int:
     height, width = view_size(size, protocol, ratio)
     if protocol.views == "tensor":
         height, width = int(height * ratio), int(width * ratio)
+    height, width = padded_size((height, width), protocol)
     if protocol.window is None:
         return height * width
     windows = sliding_windows((height, width), protocol.window)

@@ -12,6 +12,7 @@ from ...evaluate.count.definitions import all_definitions
 from ...evaluate.count.margins import summed
 from ...evaluate.evidence import contents_of
 from ...evaluate.evidence.file import DamagedEvidenceError
+from ...evaluate.protocol import scored_digest
 from ..measuring.measurement import Measurement
 from ..measuring.rounding import DETAIL
 from ..quantities import names, quantity_of
@@ -35,17 +36,17 @@ def recount(
     """
     split, contents = use.split, contents_of(use.split)
     matrix = matrix_from_evidence(contents, store, key)
-    scores = accuracy_scores(matrix)
-    others = all_definitions(counts_from_evidence(contents, store, key), split.categories)
+    scores = accuracy_scores(matrix, use.void)
+    others = all_definitions(counts_from_evidence(contents, store, key), split.categories, use.void)
     return Measurement(
         checkpoint=use.checkpoint,
         metric=use.metric,
-        value=_score(use.metric, matrix),
-        details=_details(scores, split.classes)
+        value=_score(use, matrix),
+        details=_details(scores, split.classes, use)
         | {"definitions": others}
-        | _rounding(store, key, contents, matrix),
+        | _rounding(store, key, contents, matrix, use),
         protocol=use.protocol,
-        protocol_digest=key.protocol_digest,
+        protocol_digest=scored_digest(key.protocol_digest, use.void),
         weights_sha256=key.weights_sha256,
         dataset=f"{split.dataset} ({split.subset})" if split.subset else split.dataset,
         subset=split.subset,
@@ -64,10 +65,10 @@ def recount(
     )
 
 
-def _score(metric: str, matrix: Matrix) -> float:
-    if metric not in names(Counted):
-        raise ValueError(f"{metric} is nothing that this version computes from counts")
-    return cast("Counted", quantity_of(metric)).score(matrix)
+def _score(use: Use, matrix: Matrix) -> float:
+    if use.metric not in names(Counted):
+        raise ValueError(f"{use.metric} is nothing that this version computes from counts")
+    return cast("Counted", quantity_of(use.metric)).score(matrix, use.void)
 
 
 def finished(store: EvidenceStore) -> Iterator[Measurement | str]:
@@ -100,8 +101,13 @@ def lacking(store: EvidenceStore, key: EvidenceKey, split: Split) -> int:
     return len(set(split.images) - store.measured(key))
 
 
-def _details(scores: Scores, classes: tuple[str, ...]) -> dict[str, Any]:
-    return {
+def _details(scores: Scores, classes: tuple[str, ...], use: Use) -> dict[str, Any]:
+    void = (
+        {}
+        if use.void is None
+        else {"void_classes": [classes[index] for index in use.void.classes if index < len(classes)]}
+    )
+    return void | {
         "macc_percent": scores.macc_percent,
         "aacc_percent": scores.aacc_percent,
         "iou_percent": dict(zip(classes, scores.iou_percent, strict=True)),
@@ -109,12 +115,12 @@ def _details(scores: Scores, classes: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _rounding(
-    store: EvidenceStore, key: EvidenceKey, contents: Mapping[str, str], matrix: Matrix
+    store: EvidenceStore, key: EvidenceKey, contents: Mapping[str, str], matrix: Matrix, use: Use
 ) -> dict[str, Any]:
     """How far rounding could move the score; nothing where some image's close pixels were not kept."""
     wanted = set(contents.items())
     found = [closeness for image, closeness in store.closeness(key) if image in wanted]
-    return {DETAIL: summed(found).summary(matrix)} if len(found) == len(wanted) else {}
+    return {DETAIL: summed(found).summary(matrix, use.void)} if len(found) == len(wanted) else {}
 
 
 def _ids_sha256(split: Split) -> str:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ....evaluate.data.datasets import OWN_FOLDER, DatasetSpec
 from ....evaluate.limits import (
     DEFAULT_IGNORED,
+    PADDED_ONE_STEP,
     Breach,
+    channels_breach,
     class_breaches,
     colour_breaches,
     ignore_breach,
     pair_breaches,
     scale_breaches,
     value_map_breaches,
+    void_breach,
     window_breach,
 )
 from ....evaluate.protocol import EvalProtocol
@@ -24,7 +27,7 @@ from ....reports.tolerance import Tolerance
 from ..names import unknown
 from ..publisher import RULED, Publisher, Rule
 from ..records import CheckpointEntry, Claim, Listing, Source, Weights
-from .walk import BAD, nodes_of, place_from
+from .walk import BAD, ClassRules, nodes_of, place_from
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -129,8 +132,15 @@ def _check_protocol(reader: Reader, found: Found) -> None:
     if values.get("window") and (breach := window_breach(values["window"].crop, values["window"].stride)):
         reader.fault(f"{found.path}.window.stride", nodes_of(found.nodes["window"])["stride"], breach)
     pairs = values.get("flip_pairs", ())
-    reader.flip_pairs[found.path] = pairs
+    void = values["void"].classes if values.get("void") else ()
+    reader.class_rules[found.path] = ClassRules(pairs, void, values.get("score_channels"))
     _breaches_at(reader, found, "flip_pairs", pair_breaches(pairs))
+    _check_padding(reader, found)
+    if values.get("void") and (breach := void_breach(void)):
+        reader.fault(f"{found.path}.void.classes", nodes_of(found.nodes["void"])["classes"], breach)
+    if "label_resize" in found.nodes and values.get("compared_at", "label size") == "label size":
+        advice = "labels are resized with compared_at: input size only; add it or leave this out"
+        _fault_at(reader, found, "label_resize", advice)
     if pairs and not values.get("flip", "flip" in found.nodes):
         _fault_at(
             reader,
@@ -159,6 +169,14 @@ def _check_layout(reader: Reader, found: Found) -> None:
     layout = found.values.get("layout")
     if layout and layout not in LAYOUTS:
         _fault_at(reader, found, "layout", unknown("value", layout, LAYOUTS))
+
+
+def _check_padding(reader: Reader, found: Found) -> None:
+    """Padding is cut off scores of the padded size, which one-step upsampling of a whole view does not have."""
+    values = found.values
+    is_whole = values.get("window", None if "window" not in found.nodes else BAD) is None
+    if values.get("size_divisor", 1) > 1 and is_whole and values.get("upsampling") == "one-step":
+        _fault_at(reader, found, "size_divisor", PADDED_ONE_STEP)
 
 
 def _check_weights(reader: Reader, found: Found) -> None:
@@ -209,7 +227,7 @@ def _check_entry(reader: Reader, found: Found) -> None:
     _check_names(reader, found)
     _check_architecture(reader, found)
     _check_repeated_claims(reader, found)
-    _check_pairs(reader, found)
+    _check_class_rules(reader, found)
 
 
 def _check_names(reader: Reader, found: Found) -> None:
@@ -243,30 +261,55 @@ def _check_architecture(reader: Reader, found: Found) -> None:
         _fault_at(
             reader, found, "architecture", f"{key}: expected a whole number, found {value}; write {value:.0f}"
         )
-    outputs, dataset = read.get("num_classes"), found.values.get("dataset")
+    _check_outputs(reader, found, read.get("num_classes"))
+
+
+def _rules_of_claims(reader: Reader, found: Found) -> list[tuple[int, str, ClassRules]]:
+    """(position, protocol's name, what it says of classes) of every claim that has a protocol."""
+    claims = [(index, one) for index, one in enumerate(found.values.get("claims", ())) if one is not BAD]
+    return [
+        (index, claim.protocol, reader.class_rules.get(f"protocols.{claim.protocol}", ClassRules()))
+        for index, claim in claims
+        if claim.protocol
+    ]
+
+
+def _check_outputs(reader: Reader, found: Found, outputs: Any) -> None:
+    """The network's classes are the data set's, but for what each claim's protocol leaves out."""
+    dataset = found.values.get("dataset")
     classes = reader.class_counts.get(f"datasets.{dataset}")
-    if outputs is not None and classes is not None and (outputs != classes or isinstance(outputs, bool)):
-        _fault_at(
-            reader,
-            found,
-            "architecture",
-            f"num_classes is {outputs!r}, but data set {dataset!r} has {classes} classes",
-        )
+    if outputs is None or classes is None:
+        return
+    wrong = f"num_classes is {outputs!r}, but data set {dataset!r} has {classes} classes"
+    if isinstance(outputs, bool) or not isinstance(outputs, int):
+        _fault_at(reader, found, "architecture", wrong)
+        return
+    for index, name, rules in _rules_of_claims(reader, found) or [(0, "", ClassRules())]:
+        breach = channels_breach(outputs, classes, rules.void, rules.score_channels)
+        if breach and rules._replace(flip_pairs=()) == ClassRules():
+            _fault_at(reader, found, "architecture", wrong)
+            return
+        if breach:
+            _fault_of_protocol(reader, found, index, f"{name}: {breach}")
 
 
-def _check_pairs(reader: Reader, found: Found) -> None:
-    """The classes that a claim's protocol lets change places are classes of the data set."""
+def _fault_of_protocol(reader: Reader, found: Found, index: int, message: str) -> None:
+    """Put on record, at a claim's protocol, that it does not suit the row."""
+    claim_node = found.nodes["claims"].value[index]
+    path = f"{reader.place(claim_node, f'{found.path}.claims[{index}]')}.protocol"
+    reader.fault(path, nodes_of(claim_node)["protocol"], message)
+
+
+def _check_class_rules(reader: Reader, found: Found) -> None:
+    """The classes that a claim's protocol names are classes of the data set."""
     classes = reader.class_counts.get(f"datasets.{found.values.get('dataset')}")
-    for index, claim in enumerate(found.values.get("claims", ())):
-        pairs = () if claim is BAD else reader.flip_pairs.get(f"protocols.{claim.protocol}", ())
-        breach = next(pair_breaches(pairs, classes), None) if classes else None
-        if breach and max(map(max, pairs)) >= (classes or 0):
-            claim_node = found.nodes["claims"].value[index]
-            reader.fault(
-                f"{reader.place(claim_node, f'{found.path}.claims[{index}]')}.protocol",
-                nodes_of(claim_node)["protocol"],
-                f"{claim.protocol}: flip_pairs: {breach.message}",
-            )
+    for index, name, rules in _rules_of_claims(reader, found) if classes else ():
+        pairs = next(pair_breaches(rules.flip_pairs, classes), None)
+        if pairs and max(map(max, rules.flip_pairs)) >= (classes or 0):
+            _fault_of_protocol(reader, found, index, f"{name}: flip_pairs: {pairs.message}")
+        void = void_breach(rules.void, classes) if rules.void and not void_breach(rules.void) else ""
+        if void:
+            _fault_of_protocol(reader, found, index, f"{name}: void: {void}")
 
 
 def _check_repeated_claims(reader: Reader, found: Found) -> None:

@@ -23,6 +23,14 @@ BAD: Any = object()
 """Stands for a value that did not convert; its fault is on record."""
 
 
+class ClassRules(NamedTuple):
+    """What a protocol says of classes and channels."""
+
+    flip_pairs: tuple[tuple[int, int], ...] = ()
+    void: tuple[int, ...] = ()
+    score_channels: int | None = None
+
+
 class Found(NamedTuple):
     """The part of a record that converted, for the checks that types cannot express."""
 
@@ -56,8 +64,8 @@ class Reader:
         """Path of a mapping -> its keys, faulty values' included, so that one fault does not cause others."""
         self.class_counts: dict[str, int] = {}
         """Path of a data set -> its number of classes."""
-        self.flip_pairs: dict[str, tuple[tuple[int, int], ...]] = {}
-        """Path of a protocol -> the classes that change places in its mirrored views."""
+        self.class_rules: dict[str, ClassRules] = {}
+        """Path of a protocol -> what it says of classes, which are its rows' data sets'."""
         self.taken: dict[str, tuple[str, yaml.Node]] = {}
         """Checkpoint id or alias -> path and node of the entry that has it."""
         self.places: dict[int, str] = {}
