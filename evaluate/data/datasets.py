@@ -76,6 +76,8 @@ class DatasetSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Endings of files beside the labels that are none of these forms, and what they are."""
     withheld: tuple[str, ...] = ()
     """What ids of images begin with whose labels are not public: the cities of a test split."""
+    id_prefixes: tuple[str, ...] = ()
+    """What ids of the split begin with, where that tells them from those of other splits."""
     id_list: str = ""
     """File below the root that lists the split's ids in order, one a line; else all files, sorted."""
     classes: tuple[str, ...]
@@ -88,6 +90,8 @@ class DatasetSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Label value that counts nowhere."""
     has_void: bool = False
     """Whether nearly every published label has pixels that count nowhere; a sample without any is suspicious."""
+    void_class: str = ""
+    """The class that stands for what nobody labelled, where published labels have one; what it counts for, a protocol says."""
     homepage: str = ""
     """Official page it can be had from."""
     how_to_get: str = ""

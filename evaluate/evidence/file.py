@@ -96,19 +96,20 @@ FROM series""",
     "ALTER TABLE series_with_code RENAME TO series",
 )
 _VERSION_5 = (
-    # The rule of scoring joins what a use is told apart by: SQLite changes no key in place.
+    # The rule of scoring joins what a use is told apart by: SQLite changes no key in place, and its integrity check
+    # wants a key's columns first (3.40 finds NULL in others that hold none).
     """
 CREATE TABLE scored_uses (
     series_id INTEGER NOT NULL REFERENCES series (id),
     split_id INTEGER NOT NULL REFERENCES splits (id),
     checkpoint TEXT NOT NULL,
     metric TEXT NOT NULL,
+    void TEXT NOT NULL,
     protocol TEXT NOT NULL,
     environment TEXT NOT NULL,
-    void TEXT NOT NULL,
     PRIMARY KEY (series_id, split_id, checkpoint, metric, void)
 ) WITHOUT ROWID""",
-    "INSERT INTO scored_uses SELECT series_id, split_id, checkpoint, metric, protocol, environment, 'null' FROM uses",
+    "INSERT INTO scored_uses SELECT series_id, split_id, checkpoint, metric, 'null', protocol, environment FROM uses",
     "DROP TABLE uses",
     "ALTER TABLE scored_uses RENAME TO uses",
 )

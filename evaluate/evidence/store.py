@@ -207,9 +207,9 @@ class EvidenceStore:
                 self._split(use.split),
                 use.checkpoint,
                 use.metric,
+                _void_text(use.void),
                 use.protocol,
                 json.dumps(use.environment),
-                _void_text(use.void),
             )
             database.execute(f"{verb} INTO uses VALUES (?, ?, ?, ?, ?, ?, ?)", row)
 
@@ -275,8 +275,8 @@ class EvidenceStore:
             else:
                 self._complete(series, image, closeness)
         for use in uses:
-            row = (series, self._split(use.split), use.checkpoint, use.metric, use.protocol)
-            facts = json.dumps(use.environment), _void_text(use.void)
+            row = (series, self._split(use.split), use.checkpoint, use.metric, _void_text(use.void))
+            facts = use.protocol, json.dumps(use.environment)
             self._db.execute("INSERT OR IGNORE INTO uses VALUES (?, ?, ?, ?, ?, ?, ?)", (*row, *facts))
         return new
 

@@ -2,7 +2,7 @@
 
 Every suspect is data, a protocol and a reading of the label files, run by the same engine as the
 published protocol. Facts: mmsegmentation's and sssegmentation's differences from each other (mmseg 0.18, 1.2;
-ssseg 1.7.0), openseg.pytorch (BGR, std 1), and what users of these libraries reported (mmseg #855, #1509,
+ssseg 1.7.0), openseg.pytorch (BGR, std 1), ESPNet (`/ 255` after the normalisation, void a class), and what users of these libraries reported (mmseg #855, #1509,
 #2182, #2504).
 """
 
@@ -18,6 +18,7 @@ from ..protocol import EvalProtocol, SlidingWindow
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_USUAL_DIVISOR = 32
 Change = tuple[str, str, dict[str, Any]]
 """Name, description, the protocol's fields that differ."""
 
@@ -47,7 +48,13 @@ def suspects(
         crop: training crop (height, width): the window of somebody who slides where the publisher does not.
         num_classes: of the data set.
     """
-    changes = [*_pixel_mistakes(protocol), *_score_mistakes(protocol), *_view_mistakes(protocol, crop)]
+    changes = [
+        *_pixel_mistakes(protocol),
+        *_score_mistakes(protocol),
+        *_view_mistakes(protocol, crop),
+        *_comparison_mistakes(protocol, num_classes),
+        *_void_mistakes(protocol, num_classes),
+    ]
     candidates = [
         Suspect(
             name=name,
@@ -61,9 +68,14 @@ def suspects(
         for name, description, form in _label_mistakes(labels, num_classes)
     ]
     published = Suspect(name="", description="", protocol=protocol, labels=labels).identity()
-    distinct = {one.identity(): one for one in reversed(candidates)}
+    distinct = {one.identity(): one for one in reversed(candidates) if _is_possible(one.protocol)}
     distinct.pop(published, None)
     return list(reversed(distinct.values()))
+
+
+def _is_possible(protocol: EvalProtocol) -> bool:
+    """Whether the engine can do it: padding is cut off scores that one-step upsampling of a whole view never has."""
+    return protocol.size_divisor == 1 or protocol.window is not None or protocol.upsampling == "two-step"
 
 
 def _pixel_mistakes(protocol: EvalProtocol) -> Iterator[Change]:
@@ -86,6 +98,12 @@ def _pixel_mistakes(protocol: EvalProtocol) -> Iterator[Change]:
         "pixels are brought to [-1, 1] instead",
         {"mean": (127.5, 127.5, 127.5), "std": (127.5, 127.5, 127.5)},
     )
+    if protocol.value_divisor == 1:
+        words = "values are divided by 255 once more after the normalisation"
+        yield "divided by 255 again", words, {"value_divisor": 255.0}
+    else:
+        words = f"values are not divided by {protocol.value_divisor:g} after the normalisation"
+        yield "not divided afterwards", words, {"value_divisor": 1.0}
     yield (
         "antialiased resize",
         "images are resized by Pillow or torchvision, which smooth, not by cv2",
@@ -143,6 +161,12 @@ def _view_mistakes(protocol: EvalProtocol, crop: tuple[int, int]) -> Iterator[Ch
             f"windows of the training crop {crop[0]}x{crop[1]} slide over the image",
             {"window": SlidingWindow(crop=crop, stride=stride)},
         )
+    if protocol.size_divisor > 1:
+        words = f"the network's input is not padded to multiples of {protocol.size_divisor}"
+        yield "not padded", words, {"size_divisor": 1}
+    else:
+        words = f"the network's input is padded to multiples of {_USUAL_DIVISOR} (mmsegmentation 1.x size_divisor)"
+        yield f"padded to {_USUAL_DIVISOR}", words, {"size_divisor": _USUAL_DIVISOR}
     if protocol.flip:
         yield "no flip", "no mirrored views", {"flip": False, "flip_pairs": ()}
     if len(protocol.scales) > 1:
@@ -168,6 +192,51 @@ def _multi_scale_mistakes(protocol: EvalProtocol) -> Iterator[Change]:
     yield "single scale", "only the scale 1 is run", {"scales": (1.0,)}
     yield "five scales", "the largest scale is left out", {"scales": protocol.scales[:-1]}
     yield "seven scales", "a scale of 2 is added", {"scales": (*protocol.scales, 2.0)}
+
+
+def _comparison_mistakes(protocol: EvalProtocol, num_classes: int) -> Iterator[Change]:
+    if protocol.compared_at == "input size":
+        other = "cv2 nearest" if protocol.label_resize == "pillow nearest" else "pillow nearest"
+        yield f"labels by {other}", f"labels are resized by {other}", {"label_resize": other}
+        yield (
+            "compared at the label's size",
+            "scores are brought to the label's own size, and labels are not resized",
+            {"compared_at": "label size", "label_resize": "pillow nearest"},
+        )
+    elif protocol.base_scale is not None:
+        yield (
+            "compared at the input's size",
+            "labels are resized with the image, and compared at that size",
+            {"compared_at": "input size"},
+        )
+    if protocol.score_channels is not None and protocol.score_channels < num_classes:
+        words = f"all channels of the scores take part, not the first {protocol.score_channels}"
+        yield "all channels", words, {"score_channels": num_classes}
+
+
+def _void_mistakes(protocol: EvalProtocol, num_classes: int) -> Iterator[Change]:
+    if protocol.void is None:
+        return
+    yield "void averaged", "the mean is over all classes, void ones too", {"void": None}
+    for pixels, words in _VOID_PIXELS.items():
+        yield f"void {pixels}", words, {"void": msgspec.structs.replace(protocol.void, pixels=pixels)}
+    kept = num_classes - len(protocol.void.classes)
+    if min(protocol.void.classes) == kept >= 2 and protocol.score_channels is None:
+        yield (
+            "void channels removed",
+            "the channels of void classes are removed before the argmax, pixels labelled void are ignored",
+            {
+                "score_channels": kept,
+                "void": msgspec.structs.replace(protocol.void, pixels="labels ignored"),
+            },
+        )
+
+
+_VOID_PIXELS: dict[str, str] = {
+    "counted": "void is a class as any other in the unions",
+    "labels ignored": "pixels labelled void are ignored, those predicted as void are misses",
+    "dropped": "pixels labelled or predicted as void are dropped",
+}
 
 
 def _label_mistakes(labels: LabelFiles, num_classes: int) -> Iterator[tuple[str, str, LabelFiles]]:

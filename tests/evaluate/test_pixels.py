@@ -18,7 +18,7 @@ from segbench.evaluate import EvalProtocol, LabelFiles
 from segbench.evaluate.data.datasets import DatasetError
 from segbench.evaluate.geometry import fitted_size
 from segbench.evaluate.inference.plain import views
-from segbench.evaluate.pixels import map_values, normalise, read_image, read_label, resize
+from segbench.evaluate.pixels import map_values, normalise, read_image, read_label, resize, resize_labels
 from segbench.zoo.demo import STREETS
 
 MMSEG = EvalProtocol(base_scale=None)
@@ -269,3 +269,12 @@ def test_opencvs_log_is_silent_for_a_moment_only(tmp_path, capfd):
     with pytest.raises(DatasetError, match="not an image that cv2 can decode"):
         read_image(tmp_path / "a.tif")
     assert (capfd.readouterr().err, cv2.utils.logging.getLogLevel()) == ("", before)
+
+
+@pytest.mark.parametrize(("rule", "rows"), [("pillow nearest", [0, 2, 4, 6]), ("cv2 nearest", [0, 1, 3, 5])])
+def test_labels_are_resized_by_the_rule_asked_for(rule, rows):
+    """7 rows to 4: Pillow takes floor((i + 0.5) * 7 / 4), cv2 floor(i * 7 / 4); 16-bit values and 255 stay."""
+    labels = np.repeat(np.array([0, 1, 255, 3, 4, 300, 65_535])[:, None], 5, axis=1)
+    found = resize_labels(labels, (4, 5), rule)
+    assert found.dtype == labels.dtype
+    assert (found == labels[rows]).all()

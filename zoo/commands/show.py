@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ...evaluate.data.datasets import DatasetSpec
-    from ...evaluate.protocol import EvalProtocol
+    from ...evaluate.protocol import EvalProtocol, Void
     from ..manifest import Checkpoint, Claim, Cost
 
 
@@ -143,7 +143,8 @@ def _protocol_text(protocol: EvalProtocol) -> str:
         ("resize", f"{size}, {protocol.interpolation} on uint8"),
         (
             "normalise",
-            f"{protocol.channels}, minus {list(protocol.mean)}, by {list(protocol.std)} ({protocol.normalisation})",
+            f"{protocol.channels}, minus {list(protocol.mean)}, by {list(protocol.std)} ({protocol.normalisation})"
+            + (f", then by {protocol.value_divisor:g}" * (protocol.value_divisor != 1)),
         ),
         (
             "views",
@@ -155,17 +156,39 @@ def _protocol_text(protocol: EvalProtocol) -> str:
             "window",
             "whole image" if window is None else f"{by(window.crop)} (h x w), stride {by(window.stride)}",
         ),
+        (
+            "pad",
+            f"zeros at the right and lower end, to multiples of {protocol.size_divisor}"
+            * (protocol.size_divisor > 1),
+        ),
+        ("channels", f"the first {protocol.score_channels} take part" * bool(protocol.score_channels)),
         ("upsampling", f"{protocol.upsampling}, bilinear, align_corners={protocol.align_corners}"),
         (
             "average",
             protocol.average
             + (f", softmax at {protocol.softmax_at}" * (protocol.average == "probabilities")),
         ),
+        (
+            "compare",
+            f"at the network's input size, labels resized to it ({protocol.label_resize})"
+            * (protocol.compared_at == "input size"),
+        ),
+        ("void", _void_text(protocol.void) if protocol.void else ""),
         ("digest", protocol.digest()),
     ]
     table = tabulate([(name, text) for name, text in steps if text], tablefmt="plain", disable_numparse=True)
     title = f"{protocol.name}: {protocol.description}" if protocol.description else protocol.name
     return f"{title}\n{table}"
+
+
+def _void_text(void: Void) -> str:
+    words = {
+        "counted": "classes in the unions as any other",
+        "labels ignored": "ignored where labelled, misses where predicted",
+        "dropped": "dropped where labelled or predicted",
+    }
+    classes = ", ".join(map(str, void.classes))
+    return f"{classes}: {words[void.pixels]}; no mean is over {'it' if len(void.classes) == 1 else 'them'}"
 
 
 def _scale_text(protocol: EvalProtocol) -> str:

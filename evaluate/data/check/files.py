@@ -303,6 +303,7 @@ def _name_findings(inventory: Inventory, files: set[str], label_files: set[str])
         yield _no_labels(inventory, label_files)
         return
     partners = list(_partners(inventory))
+    yield from _of_other_splits(inventory)
     yield from [] if partners else _several_forms(inventory)  # which says that there is nothing to do
     yield from _counts(inventory)
     yield from partners
@@ -318,6 +319,21 @@ def _withheld(inventory: Inventory, withheld: list[str]) -> Finding:
         effect="their label files hold no class, so every pixel is ignored: no number, or one of the other images",
         remedy=f"put the {spec.split} images and labels there; only the data set's server scores the test split",
     )
+
+
+def _of_other_splits(inventory: Inventory) -> Iterator[Finding]:
+    """Images whose names are not of this split, where its names tell."""
+    spec = inventory.spec
+    other = [name for name in inventory.ids if not name.rpartition("/")[2].startswith(spec.id_prefixes)]
+    if spec.id_prefixes and other:
+        yield Finding(
+            kind="other split",
+            gravity="error",
+            what=f"{len(other)} of {len(inventory.ids)} images in {inventory.place.images} are not of {spec.split}, as their "
+            f"names tell: {some(other)}",
+            effect="splits are mixed: the number is of other images, and a network has seen those it was trained on",
+            remedy=f"keep the {spec.split} images alone in this folder, as the data set's archive has them",
+        )
 
 
 def _cased(suffix: str, files: Iterable[str]) -> list[str]:

@@ -44,7 +44,8 @@ def value_findings(tally: Tally, *, whole: bool) -> list[Finding]:
     fault = _wrong_labels(tally)
     if fault is not None:
         return [fault]  # explains whatever else is odd about the values
-    odd = [*drawn, *_ignored(tally), *_monotonous(tally)] or [*_numbered(tally), *_nothing_ignored(tally)]
+    odd = [*drawn, *_ignored(tally), *_void_as_ignored(tally), *_monotonous(tally)]
+    odd = odd or [*_numbered(tally), *_nothing_ignored(tally)]
     return odd or (list(_never_present(tally)) if whole else [])
 
 
@@ -256,9 +257,36 @@ def _ignored(tally: Tally) -> Iterator[Finding]:
     )
 
 
+def _void_as_ignored(tally: Tally) -> Iterator[Finding]:
+    """Labels whose void pixels were given to the ignore index, where the published ones have a class for them."""
+    spec = tally.spec
+    classes, ignored, _ = tally.class_pixels()
+    if not spec.void_class or not ignored:
+        return
+    index, left = spec.classes.index(spec.void_class), classes[spec.void_class]
+    files = [name for name, values in tally.files.items() if spec.ignore_index in values]
+    yield Finding(
+        kind="void as ignored",
+        gravity="error",
+        what=f"{len(files)} of {len(tally.files)} sampled labels hold {spec.ignore_index}, which the published ones never do, and "
+        f"{left} pixels are {spec.void_class!r} (class {index}): void was rewritten from {index} to {spec.ignore_index}; {some(files)}",
+        effect="pixels that a protocol may count as a class count nowhere: its number comes out higher",
+        remedy=f"use the label files of the data set's archive, in which void is {index}; a protocol says what it counts for",
+    )
+
+
 def _nothing_ignored(tally: Tally) -> Iterator[Finding]:
     """Labels without a single ignored pixel where nearly every published one has some."""
     classes, ignored, _ = tally.class_pixels()
+    void = tally.spec.void_class
+    if void and not classes[void] and len(tally.files) >= _MANY_FILES:
+        yield Finding(
+            kind="nothing ignored",
+            gravity="warning",
+            what=f"{len(tally.files)} sampled labels have no pixel of {void!r}, expected some in nearly every one",
+            effect="void pixels count as another class here, as in no published number",
+            remedy="use the label files of the data set's archive; a conversion has given void pixels to a class",
+        )
     if tally.spec.has_void and not ignored and any(classes.values()):
         yield Finding(
             kind="nothing ignored",

@@ -20,6 +20,7 @@ from segbench.evaluate.evidence import (
 )
 from segbench.evaluate.evidence.exchange import export, merge
 from segbench.evaluate.evidence.file import SCHEMA_VERSION
+from segbench.evaluate.protocol import Void
 
 KEY = EvidenceKey(
     weights_sha256="w",
@@ -103,7 +104,7 @@ def test_a_newer_file_is_refused(path):
     with pytest.raises(EvidenceError) as error:
         EvidenceStore(path)
     assert str(error.value) == (
-        f"{path}: evidence format 99 is newer than this segbench reads (4); "
+        f"{path}: evidence format 99 is newer than this segbench reads (5); "
         "update segbench or choose another file with --evidence"
     )
 
@@ -196,7 +197,56 @@ def test_the_first_format_is_brought_up_with_every_count(old):
         store.add(KEY, A, matrix(3))
         assert store.uses(KEY) == [USE]
         assert [found.image for found in store.encoded(KEY)] == [A, B]
-    assert version_of(old) == SCHEMA_VERSION == 4
+    assert version_of(old) == SCHEMA_VERSION == 5
+
+
+def test_uses_of_the_fourth_format_are_those_of_no_rule(path):
+    """What was described before protocols had rules of scoring is found again as it was."""
+    with EvidenceStore(path) as store:
+        store.describe(KEY, USE)
+        store.add(KEY, A, matrix(1))
+    database = sqlite3.connect(path, isolation_level=None)
+    database.executescript(
+        """
+        CREATE TABLE before (series_id INTEGER NOT NULL REFERENCES series (id), split_id INTEGER NOT NULL REFERENCES
+          splits (id), checkpoint TEXT NOT NULL, metric TEXT NOT NULL, protocol TEXT NOT NULL, environment TEXT NOT NULL,
+          PRIMARY KEY (series_id, split_id, checkpoint, metric)) WITHOUT ROWID;
+        INSERT INTO before SELECT series_id, split_id, checkpoint, metric, protocol, environment FROM uses;
+        DROP TABLE uses;
+        """
+    )
+    definition = """CREATE TABLE uses (
+    series_id INTEGER NOT NULL REFERENCES series (id),
+    split_id INTEGER NOT NULL REFERENCES splits (id),
+    checkpoint TEXT NOT NULL,
+    metric TEXT NOT NULL,
+    protocol TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    PRIMARY KEY (series_id, split_id, checkpoint, metric)
+) WITHOUT ROWID"""
+    database.executescript(
+        f"{definition}; INSERT INTO uses SELECT * FROM before; DROP TABLE before; PRAGMA user_version = 4;"
+    )
+    database.close()
+    with EvidenceStore(path, read_only=True) as store:
+        assert store.uses(KEY) == [USE]
+        store.check()
+    assert version_of(path) == 4
+    with EvidenceStore(path) as store:
+        assert store.uses(KEY) == [USE]
+    assert version_of(path) == SCHEMA_VERSION
+
+
+def test_one_series_serves_every_rule_of_scoring(path):
+    """The counts are the same; each rule is a use of its own, told again by its own words."""
+    rules = [None, Void(classes=(2,)), Void(classes=(2,), pixels="dropped")]
+    uses = [msgspec.structs.replace(USE, void=rule) for rule in rules]
+    with EvidenceStore(path) as store:
+        for use in uses:
+            store.describe(KEY, use)
+            store.describe(KEY, use)
+        assert sorted(store.uses(KEY), key=uses.index) == uses
+        store.check()
 
 
 def test_the_first_format_is_read_without_touching_it(old):

@@ -27,7 +27,7 @@ from segbench.evaluate.inference.fused import (
     shape_of,
     supports,
 )
-from segbench.evaluate.inference.plain import views
+from segbench.evaluate.inference.plain import taking_part, views
 from segbench.evaluate.inference.tiles import scored_views
 
 from .test_tiles import CPU, PROTOCOLS, ROUNDING, Noise, small
@@ -334,3 +334,15 @@ def test_taps_are_the_matrix_without_its_zeros(lengths, mirrored):
 def test_a_sliding_window_as_large_as_the_image_is_still_one():
     protocol = EvalProtocol(base_scale=(32, 32), window=SlidingWindow(crop=(64, 64), stride=(32, 32)))
     assert not supports(scored(protocol, (32, 32)), protocol)
+
+
+@pytest.mark.slow
+@needs_triton
+def test_padding_and_fewer_channels_are_the_kernels_own(by_kernel):
+    """A cut lies in the weights of an axis, and channels that take no part never reach it."""
+    padded = EvalProtocol(base_scale=(40, 30), scales=(0.5, 1.0), flip=True, size_divisor=16)
+    assert_agrees(by_kernel, padded)
+    inputs = list(views(np.zeros((7, 11, 3), np.uint8), padded, CPU))
+    kept = msgspec.structs.replace(padded, score_channels=5)
+    (found,) = scored_views(taking_part(Noise(19), kept), [inputs], (7, 11), kept)
+    assert by_kernel(found, (7, 11), kept).labels.max() < 5

@@ -211,3 +211,46 @@ def test_bgr_is_what_predict_takes(picture):
         predict(colour_model, cv2.cvtColor(red, cv2.COLOR_BGR2RGB), EvalProtocol(base_scale=None))[0].min()
         == 2
     )
+
+
+def test_padding_is_zeros_after_the_normalisation_and_is_cut_off_before_the_last_step():
+    """Right and below, as in mmsegmentation 1.x (`utils/misc.py`, `stack_batch`), cut at the padded size (`segmentors/base.py`)."""
+    image = np.random.default_rng(3).integers(0, 256, (37, 50, 3), dtype=np.uint8)
+    protocol = EvalProtocol(base_scale=None, size_divisor=32, average="scores", flip=True)
+    network = torch.nn.Conv2d(3, 4, 3, stride=4, padding=1).requires_grad_(False)
+    values = (image[:, :, ::-1].astype(np.float32) - np.float32(protocol.mean)) / np.float32(protocol.std)
+    total = 0
+    for mirrored in (False, True):
+        side = values[:, ::-1] if mirrored else values
+        whole = np.zeros((64, 64, 3), np.float32)
+        whole[:37, :50] = side
+        scores = network(torch.from_numpy(whole.transpose(2, 0, 1).copy())[None])
+        scores = torch.nn.functional.interpolate(scores, (64, 64), mode="bilinear", align_corners=False)
+        found = scores[0, :, :37, :50]
+        total = total + (found.flip(2) if mirrored else found)
+    _, scores = predict(network, image, protocol)
+    torch.testing.assert_close(torch.from_numpy(scores), total / 2, atol=1e-5, rtol=1e-5)
+
+
+def test_a_network_gets_values_divided_once_more():
+    """ESPNet's: (x - mean) / std in float32, then / 255."""
+    image = np.random.default_rng(4).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    protocol = EvalProtocol(base_scale=None, channels="BGR", value_divisor=255.0)
+    expected = (
+        (image.astype(np.float32) - np.float32(protocol.mean)) / np.float32(protocol.std) / np.float32(255)
+    )
+    (view,) = views(image, protocol, torch.device("cpu"))
+    assert (view[0].numpy() == expected.transpose(2, 0, 1)).all()
+
+
+def test_padding_that_could_not_be_cut_off_is_refused():
+    protocol = EvalProtocol(name="mine", base_scale=None, size_divisor=32, upsampling="one-step")
+    with pytest.raises(ValueError, match="mine: size_divisor pads the network's input, and one-step"):
+        predict(lambda images: images, np.zeros((8, 8, 3), np.uint8), protocol)
+
+
+def test_scores_come_at_the_size_of_comparison_with_the_channels_that_take_part():
+    protocol = EvalProtocol(base_scale=(60, 30), compared_at="input size", score_channels=2)
+    labels, scores = predict(lambda images: images, np.zeros((20, 30, 3), np.uint8), protocol)
+    assert labels.shape == (30, 45)
+    assert scores.shape == (2, 30, 45)

@@ -143,3 +143,32 @@ def test_what_a_label_map_cannot_hold_is_refused():
         predict_labels(Noise(4097), image, protocol)
     with pytest.raises(ValueError, match="H x W x 3"):
         predict_labels(Noise(2), image[:0], protocol)
+
+
+ADDED = {
+    "padded, two steps": {"size_divisor": 16},
+    "padded and mirrored": {"size_divisor": 16, "flip": True, "scales": (0.5, 1.0, 1.25)},
+    "padded windows": {"size_divisor": 32, "flip": True, "window": SlidingWindow(crop=(24, 24), stride=(16, 16))},
+    "padded windows, one step": {
+        "size_divisor": 32, "upsampling": "one-step", "window": SlidingWindow(crop=(24, 24), stride=(16, 16)),
+    },
+    "softmax before the padding is cut": {"size_divisor": 16, "softmax_at": "window", "flip": True},
+    "first channels": {"score_channels": 7, "flip": True},
+    "compared at the input's size": {"compared_at": "input size", "scales": (1.0, 1.5), "flip": True},
+    "all of it": {
+        "size_divisor": 16, "score_channels": 9, "compared_at": "input size", "value_divisor": 255.0, "flip": True,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [(61, 83), (47, 32)])
+@pytest.mark.parametrize("fields", ADDED.values(), ids=ADDED)
+def test_padding_channels_and_the_size_of_comparison(fields, size):
+    """Both paths cut the padding of mirrored views and windows off alike, and stop at the same size and class."""
+    protocol = EvalProtocol(base_scale=(70, 50), **fields)
+    image = np.random.RandomState(1).randint(0, 256, (*size, 3), dtype=np.uint8)
+    with torch.inference_mode():
+        plain = predict_scores(Noise(20), image, protocol, CPU)
+        decision = predict_labels(Noise(20), image, protocol)
+    assert_same_labels(plain, decision)
+    assert decision.labels.max() < protocol.score_channels if protocol.score_channels else len(plain) == 20

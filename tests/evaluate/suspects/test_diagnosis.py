@@ -7,6 +7,7 @@ import pytest
 from segbench.evaluate import EvalProtocol, LabelFiles, SlidingWindow
 from segbench.evaluate.count.confusion import accuracy_scores, confusion_matrix
 from segbench.evaluate.data.subsets import spread
+from segbench.evaluate.protocol import Void
 from segbench.evaluate.suspects.diagnosis import Question, predict_measurement
 from segbench.evaluate.suspects.known import suspects
 from segbench.zoo.manifest import load_manifest
@@ -26,6 +27,7 @@ def test_a_single_view_has_no_mistakes_of_averaging():
         "std left out",
         "scale mixed up",
         "mean and std of 0.5",
+        "divided by 255 again",
         "antialiased resize",
         "not resized",
         "stretched",
@@ -33,6 +35,8 @@ def test_a_single_view_has_no_mistakes_of_averaging():
         "one-step upsampling",
         "softmax at window",
         "slide for whole",
+        "padded to 32",
+        "compared at the input's size",
         "labels one too low",
         "labels one too high",
     ]
@@ -55,6 +59,27 @@ def test_each_kind_of_protocol_brings_its_own_mistakes():
 
 
 @pytest.mark.slow
+def test_what_a_protocol_says_of_values_sizes_channels_and_void_can_be_got_wrong():
+    """Each field brings the mistake that leaves it out; void brings every other rule, the mean over all, and the cut."""
+
+    def told(**fields):
+        found = set(names(msgspec.structs.replace(SINGLE, **fields)))
+        return found - set(names(SINGLE)), set(names(SINGLE)) - found
+
+    assert told(value_divisor=255.0) == ({"not divided afterwards"}, {"divided by 255 again"})
+    assert told(size_divisor=64) == ({"not padded"}, {"padded to 32", "one-step upsampling"})
+    assert told(upsampling="one-step") == ({"two-step upsampling"}, {"one-step upsampling", "padded to 32"})
+    assert told(compared_at="input size") == (
+        {"labels by cv2 nearest", "compared at the label's size"}, {"compared at the input's size"},
+    )  # fmt: skip
+    assert told(score_channels=7) == ({"all channels"}, set())
+    assert told(score_channels=8) == (set(), set())
+    void = {"void averaged", "void labels ignored", "void dropped"}
+    assert told(void=Void(classes=(7,))) == (void | {"void channels removed"}, set())
+    assert told(void=Void(classes=(0,))) == (void, set())
+    assert told(void=Void(classes=(7,)), score_channels=7) == (void | {"all channels"}, set())
+
+
 def test_every_row_has_suspects_and_none_is_the_published_protocol_itself():
     """All 34 rows and all their metrics; no two suspects of one are the same measurement."""
     for row in load_manifest():

@@ -82,6 +82,9 @@ def _check_dataset(reader: Reader, found: Found) -> None:
     _breaches_at(reader, found, "classes", class_breaches(classes))
     _breaches_at(reader, found, "palette", colour_breaches(found.values.get("palette", ()), len(classes)))
     _check_categories(reader, found, classes)
+    void = found.values.get("void_class")
+    if void and void not in classes:
+        _fault_at(reader, found, "void_class", unknown("class", void, classes, hinted=reader.hints()))
     ignore_index = found.values.get("ignore_index") if "ignore_index" in found.nodes else DEFAULT_IGNORED
     if ignore_index is not None:
         _check_label_values(reader, found, len(classes), ignore_index)

@@ -485,6 +485,43 @@ def remove_list(spec, root):
     (locate(spec, root).root / spec.id_list).unlink()
 
 
+def with_training_images(spec, root):
+    """All three splits in one folder, as a copy for training and testing on everything has them."""
+    found = locate(spec, root)
+    for number, stem in enumerate(("0016E5_00390", "0006R0_f00930"), 7):
+        trees.write_image(found.samples[0].image.with_name(f"{stem}.png"), number)
+        trees.write_index(
+            found.samples[0].label.with_name(f"{stem}.png"), trees.with_void(trees.truth(spec, number))
+        )
+
+
+def a_training_image_for_one_of_the_split(spec, root):
+    """As many images as there should be, and one of them is not of the split."""
+    sample = locate(spec, root).samples[0]
+    for path in (sample.image, sample.label):
+        path.rename(path.with_name("0001TP_006690.png"))
+
+
+def void_as_255(spec, root):
+    """What mmsegmentation and others are given, where void is to be ignored."""
+    for number, sample in enumerate(locate(spec, root).samples):
+        classes = trees.truth(spec, number)
+        trees.write_index(sample.label, np.where(classes == 11, 255, classes))
+
+
+def original_classes(spec, root):
+    """The 32 original classes as indices under the names of SegNet's files."""
+    for number, sample in enumerate(locate(spec, root).samples):
+        trees.write_index(sample.label, np.arange(32 * 64).reshape(32, 64) // 7 % 32 + 0 * number)
+
+
+def original_colours(spec, root):
+    """`NAME_L.png` in 32 colours, as the authors of CamVid publish the annotations."""
+    for number, sample in enumerate(locate(spec, root).samples):
+        trees.write_image(sample.label.with_name(f"{sample.id}_L.png"), number)
+        sample.label.unlink()
+
+
 def mmseg_conversion(spec, root):
     """What mmsegmentation's converter leaves where the original .mat files were deleted."""
     for number, sample in enumerate(locate(spec, root).samples):
@@ -579,6 +616,13 @@ FAULTS = [
     ("ade20k", upper_case_images, "suffix case"),
     ("voc", upper_case_images, "suffix case"),
     ("lip", upper_case_labels, "suffix case"),
+    ("camvid", remove_root, "not found"),
+    ("camvid", a_training_image_for_one_of_the_split, "other split"),
+    ("camvid", void_as_255, "void as ignored"),
+    ("camvid", original_classes, "values outside map"),
+    ("camvid", original_colours, "no labels"),
+    ("camvid by parts", resize_everything, "warning: unusual size"),
+    ("camvid", as_colours, "colour labels"),
     ("voc", remove_list, "id list"),
     ("voc", change_list(lambda data: data + data[:12]), "id list"),
     ("voc", change_list(lambda data: data.replace(b"\n", b".jpg\n")), "id list"),
@@ -604,6 +648,12 @@ def test_a_planted_fault_is_named_and_only_it(tmp_path, layout, plant, named):
     gravity, kind = named.split(": ") if ": " in named else ("error", named)
     assert kinds(report) == [(gravity, kind)]
     assert report.usable is (gravity != "error")
+
+
+def test_splits_in_one_folder_are_told_by_number_and_by_name(tmp_path):
+    spec = trees.camvid(tmp_path)
+    with_training_images(spec, tmp_path)
+    assert kinds(check(spec, tmp_path)) == [("error", "other split"), ("error", "wrong count")]
 
 
 @pytest.mark.parametrize(
