@@ -17,7 +17,7 @@ from .shared.rows import by, row_record, shown_urls
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from ...evaluate.data.datasets import DatasetSpec
     from ...evaluate.protocol import EvalProtocol, Void
@@ -132,58 +132,55 @@ def _claim_row(claim: Claim) -> list[str]:
 
 def _protocol_text(protocol: EvalProtocol) -> str:
     """A protocol in words, one step a line, with its digest."""
-    size = "the image's own size" if protocol.base_scale is None else _scale_text(protocol)
-    kinds = {
-        "base_scale": "the original image is resized again for each ratio of the base scale",
-        "image_scale": "the original image is resized by each ratio of its own size",
-        "tensor": "the resized and normalised image is interpolated by each ratio",
-    }
-    window = protocol.window
-    steps = [
-        ("resize", f"{size}, {protocol.interpolation} on uint8"),
-        (
-            "normalise",
-            f"{protocol.channels}, minus {list(protocol.mean)}, by {list(protocol.std)} ({protocol.normalisation})"
-            + (f", then by {protocol.value_divisor:g}" * (protocol.value_divisor != 1)),
-        ),
-        (
-            "views",
-            f"scales {', '.join(f'{ratio:g}' for ratio in protocol.scales)}{', each mirrored too' * protocol.flip}",
-        ),
-        ("made by", kinds[protocol.views] if len(protocol.scales) > 1 else ""),
-        ("swap on flip", ", ".join(f"{a}<->{b}" for a, b in protocol.flip_pairs)),
-        (
-            "window",
-            "whole image" if window is None else f"{by(window.crop)} (h x w), stride {by(window.stride)}",
-        ),
-        (
-            "pad",
-            f"zeros at the right and lower end, to multiples of {protocol.size_divisor}"
-            * (protocol.size_divisor > 1),
-        ),
-        ("channels", f"the first {protocol.score_channels} take part" * bool(protocol.score_channels)),
-        ("upsampling", f"{protocol.upsampling}, bilinear, align_corners={protocol.align_corners}"),
-        (
-            "average",
-            protocol.average
-            + (f", softmax at {protocol.softmax_at}" * (protocol.average == "probabilities")),
-        ),
-        (
-            "compare",
-            f"at the network's input size, labels resized to it ({protocol.label_resize})"
-            * (protocol.compared_at == "input size"),
-        ),
-        ("void", _void_text(protocol.void) if protocol.void else ""),
-        ("digest", protocol.digest()),
-    ]
+    steps = [*_input_steps(protocol), *_score_steps(protocol), ("digest", protocol.digest())]
     table = tabulate([(name, text) for name, text in steps if text], tablefmt="plain", disable_numparse=True)
     title = f"{protocol.name}: {protocol.description}" if protocol.description else protocol.name
     return f"{title}\n{table}"
 
 
+_VIEWS = {
+    "base_scale": "the original image is resized again for each ratio of the base scale",
+    "image_scale": "the original image is resized by each ratio of its own size",
+    "tensor": "the resized and normalised image is interpolated by each ratio",
+}
+
+
+def _input_steps(protocol: EvalProtocol) -> Iterator[tuple[str, str]]:
+    """From the image to the network; steps that are not taken have no words."""
+    size = "the image's own size" if protocol.base_scale is None else _scale_text(protocol)
+    window, once_more = protocol.window, f", then by {protocol.value_divisor:g}"
+    mirrored = ", each mirrored too" * protocol.flip
+    yield "resize", f"{size}, {protocol.interpolation} on uint8"
+    yield (
+        "normalise",
+        f"{protocol.channels}, minus {list(protocol.mean)}, by {list(protocol.std)} ({protocol.normalisation})"
+        + once_more * (protocol.value_divisor != 1),
+    )
+    yield "views", f"scales {', '.join(f'{ratio:g}' for ratio in protocol.scales)}{mirrored}"
+    yield "made by", _VIEWS[protocol.views] if len(protocol.scales) > 1 else ""
+    yield "swap on flip", ", ".join(f"{a}<->{b}" for a, b in protocol.flip_pairs)
+    padding = f"zeros at the right and lower end, to multiples of {protocol.size_divisor}"
+    yield "pad", padding * (protocol.size_divisor > 1)
+    yield (
+        "window",
+        "whole image" if window is None else f"{by(window.crop)} (h x w), stride {by(window.stride)}",
+    )
+
+
+def _score_steps(protocol: EvalProtocol) -> Iterator[tuple[str, str]]:
+    """From the network's scores to the number."""
+    yield "channels", f"the first {protocol.score_channels} take part" * bool(protocol.score_channels)
+    yield "upsampling", f"{protocol.upsampling}, bilinear, align_corners={protocol.align_corners}"
+    softmax = f", softmax at {protocol.softmax_at}" * (protocol.average == "probabilities")
+    yield "average", f"{protocol.average}{softmax}"
+    resized = f"at the network's input size, labels resized to it ({protocol.label_resize})"
+    yield "compare", resized * (protocol.compared_at == "input size")
+    yield "void", _void_text(protocol.void) if protocol.void else ""
+
+
 def _void_text(void: Void) -> str:
     words = {
-        "counted": "classes in the unions as any other",
+        "counted": "in the unions like any other class",
         "labels ignored": "ignored where labelled, misses where predicted",
         "dropped": "dropped where labelled or predicted",
     }
