@@ -437,34 +437,6 @@ def _share_done(shard: tuple[int, int] | None, total: int, left: int) -> Unfinis
     )
 
 
-def _use(
-    claim: Claim,
-    protocol: EvalProtocol,
-    subject: Subject,
-    part: tuple[Sample, ...],
-    environment: dict[str, Any],
-) -> Use:
-    """What counts of these images are taken for."""
-    dataset, spec = subject.dataset, subject.dataset.spec
-    contents = {sample.id: subject.contents[sample.id] for sample in part}
-    subset = "" if len(part) == len(dataset.samples) else f"{len(part)} of {len(dataset.samples)} images"
-    return Use(
-        checkpoint=subject.checkpoint.id,
-        metric=claim.metric,
-        protocol=protocol.name,
-        environment=environment | code_facts(subject.checkpoint),
-        void=protocol.void,
-        split=Split(
-            fingerprint=dataset.fingerprint(contents),
-            dataset=spec.name,
-            subset=subset,
-            classes=spec.classes,
-            categories=spec.category_indices(),
-            images=tuple(contents.items()),
-        ),
-    )
-
-
 def _faults_reason(faults: list[ImageFault], total: int) -> str:
     """Name every unusable image; the others' counts are kept."""
     shown = "; ".join(fault.message for fault in faults[:3])
