@@ -26,6 +26,14 @@ def verify(root, capsys, *more):
     return code, json.loads(out)[0] if out else None, err
 
 
+def in_the_cache(root, *rows):
+    """Lay weights where fetching would have."""
+    for row in rows:
+        folder = root / "home" / "weights" / row
+        folder.mkdir(parents=True)
+        torch.save(tiny_weights(), folder / f"{row}.pth")
+
+
 def test_a_file_of_builders_is_measured_and_written_down(tmp_path, capsys):
     own_zoo(tmp_path)
     code, verdict, err = verify(tmp_path, capsys, "--builders", tmp_path / "tiny.py")
@@ -125,9 +133,35 @@ def test_weights_are_examined_and_pictures_predicted(tmp_path, capsys):
     given = ["--manifest", str(tmp_path / "zoo.yaml"), "--builders", str(tmp_path / "tiny.py")]
     assert main(["check-weights", *given, "own", "--file", str(tmp_path / "own.pth")]) == 0
     assert "parameters  12" in capsys.readouterr().out
-    folder = tmp_path / "home" / "weights" / "own"
-    folder.mkdir(parents=True)
-    (tmp_path / "own.pth").rename(folder / "own.pth")
+    in_the_cache(tmp_path, "own")
     picture = str(tmp_path / "data" / "pictures" / "images" / "0.png")
     assert main(["predict", *given, "own", picture, "--out", str(tmp_path / "out"), "-q"]) == 0
     assert (tmp_path / "out" / "own" / "labels" / "0.png").is_file()
+
+
+def test_shards_share_the_work(tmp_path, capsys):
+    own_zoo(tmp_path)
+    named = ("--builders", tmp_path / "tiny.py", "--shard")
+    first, _, _ = verify(tmp_path, capsys, *named, "1/2")
+    second, verdict, _ = verify(tmp_path, capsys, *named, "2/2")
+    assert (first, second, verdict["status"], verdict["images"]) == (0, 0, "reproduced", 8)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.timeout(300)
+def test_workers_of_a_cluster_get_the_file(tmp_path, capsys):
+    """Even where it lies on the driver alone; and a network that fails there spoils its row, not the cluster."""
+    pytest.importorskip("ray", reason="ray is not installed (segbench[ray])")
+    own_zoo(tmp_path)
+    in_the_cache(tmp_path, "own")
+    arguments = [one for one in verify_arguments(tmp_path) if one not in ("--file", str(tmp_path / "own.pth"))]
+    named = [*arguments, "--engine", "ray", "--builders", str(tmp_path / "tiny.py"), "--json"]
+    assert main(named) == 0
+    verdict = json.loads(capsys.readouterr().out)[0]
+    assert (verdict["status"], verdict["images"]) == ("reproduced", 8)
+    failing = "\n\nclass Net(nn.Conv2d):\n    def forward(self, images):\n        return images.nothing\n"
+    text = TINY.replace("nn.Conv2d(3, num_classes", "Net(3, num_classes") + failing
+    (tmp_path / "tiny.py").write_text(text, encoding="utf-8")
+    assert main(named) == 3
+    assert "AttributeError: 'Tensor' object has no attribute 'nothing' (tiny.py:13)" in json.loads(capsys.readouterr().out)[0]["reason"]
