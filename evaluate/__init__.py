@@ -13,14 +13,19 @@ from .protocol import EvalProtocol, SlidingWindow
 
 if TYPE_CHECKING:
     from .inference.plain import predict
+    from .scoring import score
 
-__all__ = ["DatasetSpec", "EvalProtocol", "LabelFiles", "SlidingWindow", "predict"]
+__all__ = ["DatasetSpec", "EvalProtocol", "LabelFiles", "SlidingWindow", "predict", "score"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import `predict`, and with it torch, only when somebody asks for it: `zoo list` never does."""
+    """Import `predict` and `score`, and with them torch, only when somebody asks: `zoo list` never does."""
     if name == "predict":
         from .inference.plain import predict  # noqa: PLC0415
 
         return predict
+    if name == "score":
+        from .scoring import score  # noqa: PLC0415
+
+        return score
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

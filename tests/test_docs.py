@@ -26,6 +26,7 @@ from segbench.reports.tolerance import DEFAULT
 from segbench.zoo.cli import main
 from segbench.zoo.commands import build_parser
 from segbench.zoo.console.exit_codes import of_status
+from segbench.zoo.demo import STREETS
 from segbench.zoo.manifest import load_manifest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -428,6 +429,22 @@ def test_the_examples_of_the_api_page_run_on_the_demo(checkout, monkeypatch, cap
     assert names["scores"].shape == (8, 256, 512)
     assert "miou 76.63 reproduced 0.0" in capsys.readouterr().out
     assert "4 reproduced" in re.sub(r"<[^>]+>", "", names["page"])
+
+
+@pytest.mark.slow
+def test_the_readmes_ten_lines_score_the_demo(tmp_path, monkeypatch, capsys):
+    """The demo's ISANet on its scenes as a folder: the demo's number."""
+    streets = load_manifest(STREETS / "zoo.yaml")
+    folder = tmp_path / "data" / "streets"
+    shutil.copytree(STREETS / "images" / "val", folder / "images")
+    shutil.copytree(STREETS / "annotations" / "val", folder / "labels")
+    (folder / "classes.txt").write_text("\n".join(streets[DEMO_ROW].dataset_spec.classes), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    (block,) = (one for one in blocks(README) if one.language == "python")
+    names = {"network": streets[DEMO_ROW].load(next((STREETS / "weights").glob(f"{DEMO_ROW}*")))}
+    exec("\n".join(block.lines), names)
+    assert f"{names['scores'].miou_percent:.2f}" == "76.63"
+    assert "mIoU 76.63" in capsys.readouterr().out
 
 
 def test_every_name_of_the_api_pages_table_exists():

@@ -155,7 +155,9 @@ def test_workers_of_a_cluster_get_the_file(tmp_path, capsys):
     pytest.importorskip("ray", reason="ray is not installed (segbench[ray])")
     own_zoo(tmp_path)
     in_the_cache(tmp_path, "own")
-    arguments = [one for one in verify_arguments(tmp_path) if one not in ("--file", str(tmp_path / "own.pth"))]
+    arguments = [
+        one for one in verify_arguments(tmp_path) if one not in ("--file", str(tmp_path / "own.pth"))
+    ]
     named = [*arguments, "--engine", "ray", "--builders", str(tmp_path / "tiny.py"), "--json"]
     assert main(named) == 0
     verdict = json.loads(capsys.readouterr().out)[0]
@@ -164,4 +166,7 @@ def test_workers_of_a_cluster_get_the_file(tmp_path, capsys):
     text = TINY.replace("nn.Conv2d(3, num_classes", "Net(3, num_classes") + failing
     (tmp_path / "tiny.py").write_text(text, encoding="utf-8")
     assert main(named) == 3
-    assert "AttributeError: 'Tensor' object has no attribute 'nothing' (tiny.py:13)" in json.loads(capsys.readouterr().out)[0]["reason"]
+    assert (
+        "AttributeError: 'Tensor' object has no attribute 'nothing' (tiny.py:13)"
+        in json.loads(capsys.readouterr().out)[0]["reason"]
+    )
