@@ -80,18 +80,23 @@ def _decoded(path: Path, data: bytes) -> Pixels | None:
         raise DatasetError(f"{path}: cv2 cannot decode the image: {error.err or error}") from error
 
 
+_SILENT = 0
+"""OpenCV's LOG_LEVEL_SILENT."""
+
+
 @contextmanager
 def _quiet_decoder(data: bytes) -> Iterator[list[str]]:
     """Keep libpng's words on what it will complain of, and OpenCV's log, off stderr; the former are given.
 
     Only such files are decoded one after another: catching words takes the process's stderr for a moment.
     """
-    level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    set_level = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel  # OpenCV 4.8, and 5
+    level = set_level(_SILENT)
     try:
         with decoder_words("libpng") if _is_odd_png(data) else nullcontext([]) as said:
             yield said
     finally:
-        cv2.utils.logging.setLogLevel(level)
+        set_level(level)
 
 
 def _is_odd_png(data: bytes) -> bool:
