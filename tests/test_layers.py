@@ -183,6 +183,21 @@ def test_functions_and_classes_stay_small():
                 )
 
 
+def test_no_room_hides_a_name_of_its_door():
+    """What a package offers by name is never a module of it as well: whoever imports that first would get the module."""
+    for name, path in modules().items():
+        if path.name != "__init__.py":
+            continue
+        offered = {
+            element.value
+            for node in ast.walk(tree(path))
+            if isinstance(node, ast.Assign)
+            and any(getattr(one, "id", "") == "__all__" for one in node.targets)
+            for element in node.value.elts
+        }
+        assert not {one for one in offered if f"{name}.{one}" in modules()}, path.relative_to(ROOT)
+
+
 def test_a_command_is_one_file():
     """Its flags and its run; no command leans on another, and the help's order names none that is not there."""
     assert set(_READING_ORDER) <= set(command_names())
