@@ -40,12 +40,9 @@ class DynamicConvolution(nn.Module):
         kernels = self.filter_gen_conv(F.adaptive_avg_pool2d(x, self.kernel))  # (N, C, k, k)
         x = self.input_redu_conv(x)
         images, channels = x.shape[:2]
-        filtered = F.conv2d(
-            x.flatten(0, 1)[None],  # (1, N * C, h, w)
-            kernels.flatten(0, 1)[:, None],  # (N * C, 1, k, k)
-            padding=self.kernel // 2,
-            groups=images * channels,
-        )
+        # A padded map of its own, as both publishers make it, also for 1x1 kernels: training holds it.
+        padded = F.pad(x.flatten(0, 1)[None], [self.kernel // 2] * 4)  # (1, N * C, h + k - 1, w + k - 1)
+        filtered = F.conv2d(padded, kernels.flatten(0, 1)[:, None], groups=images * channels)
         return self.activate(self.norm(filtered.view_as(x)))
 
 

@@ -136,9 +136,14 @@ class SoftmaxKeepingItsInput(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        """The gradient of x, for which only the result is read."""
+        """The gradient of x, for which only the result is read.
+
+        Of a softmax itself CUDA multiplies both first, into a map that lives meanwhile (PyTorch 1.8,
+        aten/src/ATen/native/cuda/SoftMax.cu).
+        """
         x, result = ctx.saved_tensors
         aten = torch.ops.aten
+        product = None if ctx.logarithm else gradients[0] * result  # noqa: F841
         derivative = aten._log_softmax_backward_data if ctx.logarithm else aten._softmax_backward_data  # noqa: SLF001
         return derivative(*gradients, result, ctx.axis, x.dtype), None, None
 
