@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import resource
 import shutil
 import subprocess
@@ -18,7 +19,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from segbench.zoo.manifest import PACKAGED, load_manifest
+from segbench.zoo.manifest import load_manifest
 from segbench.zoo.measuring.measurement import Measurement
 
 COMMANDS = (
@@ -29,6 +30,26 @@ COMMANDS = (
     "report --ledger LEDGER --format md",
     "report --ledger LEDGER --out PAGE",
 )
+HEAD = """\
+version: 1
+include: ["segbench:datasets.yaml", "segbench:protocols.yaml"]
+documents:
+  page: {title: Page, publisher: me}
+sections:
+  - defaults:
+      publisher: me
+      method: ISANet
+      backbone: R-50-D8
+      dataset: cityscapes
+      crop: [512, 1024]
+      schedule: "40000"
+      source: {document: page, section: Streets}
+      aliases: ["{name}"]
+      architecture: {builder: isanet_mmseg, depth: 50, num_classes: 19}
+      weights: {layout: mmseg, urls: ["https://example.org/{id}_{time}-{hash}.pth"], sha256_prefix: "{hash}"}
+      figures: {miou: {protocol: mmseg-cityscapes-whole}}
+    rows:
+"""
 SCROLL = """async () => {
   const steps = [], height = document.documentElement.scrollHeight;
   scrollTo(0, height / 3);
@@ -57,6 +78,8 @@ def main() -> None:
         files = {count: make_files(Path(folder), count) for count in rows}
         print("| command | " + " | ".join(f"{count} rows, s" for count in rows) + " | growth |")
         print("| --- |" + " ---: |" * (len(rows) + 1))
+        cold = [run("list", *files[count], forget=True) for count in rows]
+        print("| list, nothing kept | " + " | ".join(f"{one:.2f}" for one in cold) + " | |")
         for command in COMMANDS:
             seconds = [run(command, *files[count]) for count in rows]
             power = math.log(seconds[-1] / seconds[0], rows[-1] / rows[0]) if len(rows) > 1 else math.nan
@@ -68,25 +91,16 @@ def main() -> None:
 def make_files(folder: Path, count: int) -> tuple[Path, Path, Path]:
     """A manifest of one table, its ledger, and the place of its page."""
     manifest, ledger, page = (folder / f"{count}{ending}" for ending in (".yaml", ".jsonl", ".html"))
-    head = PACKAGED.read_text(encoding="utf-8").partition("\ncheckpoints:\n")[0]
     figures = [40 + (number * 7919 % 4000) / 100 for number in range(count)]
-    entries = "".join(
+    rows = "".join(
         f"""\
-  - id: x{number}
-    publisher: me
-    method: ISANet
-    backbone: R-50-D8
-    dataset: cityscapes
-    crop: [512, 1024]
-    schedule: "40000"
-    architecture: {{builder: isanet_mmseg, depth: 50, num_classes: 19}}
-    weights: {{layout: mmseg, urls: ["https://example.org/x{number}.pth"]}}
-    claims:
-      - {{metric: miou, printed: "{figure:.2f}", protocol: mmseg-cityscapes-whole}}
+      - id: x{number}
+        parts: {{name: y{number}, time: "20210901_054739", hash: "{number:08x}"}}
+        figures: {{miou: "{figure:.2f}"}}
 """
         for number, figure in enumerate(figures)
     )
-    manifest.write_text(f"{head}\ncheckpoints:\n{entries}", encoding="utf-8")
+    manifest.write_text(HEAD + rows, encoding="utf-8")
     zoo = load_manifest(manifest)
     with ledger.open("wb") as file:
         for number, (one, figure) in enumerate(zip(zoo, figures, strict=True)):
@@ -104,13 +118,19 @@ def json_line(row: str, digest: str, value: float) -> bytes:
     return json.dumps({name: getattr(record, name) for name in record.__struct_fields__}).encode() + b"\n"
 
 
-def run(command: str, manifest: Path, ledger: Path, page: Path) -> float:
-    """CPU seconds of one command in a process of its own, Python's start included."""
+def run(command: str, manifest: Path, ledger: Path, page: Path, *, forget: bool = False) -> float:
+    """CPU seconds of one command in a process of its own, Python's start included.
+
+    The manifest's copy in the cache is used; `forget` gives the command an empty cache.
+    """
     words = command.replace("LEDGER", str(ledger)).replace("PAGE", str(page)).split()
     program = "import sys; from segbench.zoo.cli import main; sys.exit(main())"
     line = [sys.executable, "-c", program, *words, "--manifest", str(manifest)]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run(line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
+    own = {"ZOO_HOME": tempfile.mkdtemp(dir=manifest.parent)} if forget else {}
+    done = subprocess.run(
+        line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False, env=os.environ | own
+    )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode not in {0, 1}:
         sys.exit(f"{command}: exit {done.returncode}: {done.stderr}")

@@ -39,7 +39,10 @@ def rule_of(publisher: Publisher, row: SourceRow) -> Rule:
 
 
 def _over(earlier: Any, later: Any) -> Any:
-    return {**earlier, **later} if isinstance(later, dict) else later if later is not None else earlier
+    """A later rule's value on top of an earlier one's; mappings within are merged too."""
+    if isinstance(earlier, dict) and isinstance(later, dict):
+        return {**earlier, **{key: _over(earlier.get(key), value) for key, value in later.items()}}
+    return earlier if later is None else later
 
 
 def _text(row: SourceRow, field: str) -> str:

@@ -24,8 +24,9 @@ publishers:
     headings: {tiny: [The tiny set]}
     rules:
       - protocols: {miou: whole}
-      - {when: {method: PSPNet}, architecture: {builder: isanet_mmseg, depth: 50}}
-      - {when: {method: PSPNet, backbone: "*101"}, architecture: {depth: 101}}
+      - when: {method: PSPNet}
+        architecture: {backbone: {type: resnet, depth: 50}, head: {type: psp}}
+      - {when: {method: PSPNet, backbone: "*101"}, architecture: {backbone: {depth: 101}}}
 """
 PAGE = """\
 # The tiny set
@@ -52,8 +53,10 @@ def test_its_page_becomes_rows(imported):
         ("psp_r50", "PSPNet", "R50", "tiny", (4, 8), "100"),
         ("psp_r101", "PSPNet", "R101", "tiny", (4, 8), "100"),
     ]
-    assert [one.architecture["depth"] for one in rows] == [50, 101]
-    assert {one.architecture["num_classes"] for one in rows} == {2}
+    assert [one.architecture for one in rows] == [
+        {"backbone": {"type": "resnet", "depth": depth}, "head": {"type": "psp"}, "num_classes": 2}
+        for depth in (50, 101)
+    ]
     assert [(one.published[0].printed, one.published[0].protocol) for one in rows] == [
         ("71.5", "whole"),
         ("73.25", "whole"),
@@ -82,7 +85,7 @@ def test_its_own_documents_can_be_audited_against_its_rows(imported, tmp_path, c
     ("old", "new", "message"),
     [
         ("drift: 0.3", "drift: 0.1", "publishers.them.tolerance: expected 0 <= reproduced <= drift, both finite, found 0.2 and 0.1"),
-        ("{when: {method: PSPNet}", "{when: {methods: PSPNet}", "publishers.them.rules[1].when: unknown field 'methods', nearest is 'method'"),
+        ("- when: {method: PSPNet}", "- when: {methods: PSPNet}", "publishers.them.rules[1].when: unknown field 'methods', nearest is 'method'"),
         ("layout: mmseg\n    tables", "layout: tf\n    tables", "publishers.them.layout: unknown value 'tf'"),
         ("title: Steps", "titel: Steps", "publishers.them.tables[0].columns[2]: unknown key 'titel', nearest is 'title'"),
     ],
