@@ -4,12 +4,18 @@ import ast
 import builtins
 import importlib
 import re
+import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from re import _constants as codes  # pyright: ignore[reportAttributeAccessIssue]
-from re import _parser as parser  # pyright: ignore[reportAttributeAccessIssue]
 from typing import Any, NamedTuple
+
+if sys.version_info >= (3, 11):
+    from re import _constants as codes  # pyright: ignore[reportAttributeAccessIssue]
+    from re import _parser as parser  # pyright: ignore[reportAttributeAccessIssue]
+else:
+    import sre_constants as codes
+    import sre_parse as parser
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("models", "evaluate", "reports", "zoo")
