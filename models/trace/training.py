@@ -1,8 +1,10 @@
 """A training step as mmsegmentation took it in the summer of 2021, on one device of a distributed run, for any network.
 
-Three things of that time no longer happen by themselves and are done here on purpose: attention keeps its scores, a
-softmax keeps its input (PyTorch issues 49600 and 64000; pull request 65242 ended it in September 2021), and gradients
-are copied into a bucket of their own for the all-reduce (no `gradient_as_bucket_view`).
+What of that time no longer happens by itself is done here on purpose: attention keeps its scores, a softmax keeps its
+input (PyTorch issues 49600 and 64000; pull request 65242 ended it in September 2021), gradients are copied into a bucket
+of their own for the all-reduce (no `gradient_as_bucket_view`), ReLU6 in place keeps its result alone (PyTorch's
+tools/autograd/derivatives.yaml had a formula of its own for `hardtanh_`; today the input is copied), and a hard swish is a
+product of maps (mmcv's cnn/bricks/hswish.py below PyTorch 1.7).
 """
 
 from __future__ import annotations
@@ -66,7 +68,7 @@ class TrainingRun:
         enter(BUCKET)
         numbers = sum(one.numel() for one in self.model.parameters() if one.requires_grad)
         bucket = torch.zeros(numbers, device=self.device)
-        with _AttentionWithScores():
+        with OperatorsOfThen():
             for _ in range(self.STEPS):
                 self._one_step(enter)
         del bucket  # in use up to here, as it is for the whole run
@@ -148,8 +150,29 @@ class SoftmaxKeepingItsInput(torch.autograd.Function):
         return derivative(*gradients, result, ctx.axis, x.dtype), None, None
 
 
-class _AttentionWithScores(TorchFunctionMode):
-    """Attention step by step, as mmsegmentation's SelfAttentionBlock has it: every score map is kept, by any softmax."""
+class _ClippedInPlace(torch.autograd.Function):
+    """Values cut off at both ends; keeps the result alone, for the derivative is 0 where it is either end."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, low: float, high: float) -> Tensor:
+        """X itself."""
+        ctx.mark_dirty(x)
+        x.clamp_(low, high)
+        ctx.save_for_backward(x)
+        ctx.ends = low, high
+        return x
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        """The gradient of x."""
+        return torch.ops.aten.hardtanh_backward(*gradients, *ctx.saved_tensors, *ctx.ends), None, None
+
+
+class OperatorsOfThen(TorchFunctionMode):
+    """Operators as the publisher's program had them.
+
+    Attention goes step by step, as in mmsegmentation's SelfAttentionBlock: every score map is kept, by any softmax.
+    """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is Tensor.softmax:
@@ -158,4 +181,8 @@ class _AttentionWithScores(TorchFunctionMode):
             query, key, value = args[:3]
             scores = (query @ key.transpose(-2, -1)) * query.shape[-1] ** -0.5
             return SoftmaxKeepingItsInput.apply(scores, -1, False) @ value
+        if func is F.hardtanh:  # torch.nn.ReLU6 is one
+            return _ClippedInPlace.apply(args[0], kwargs["min_val"], kwargs["max_val"])
+        if func is F.hardswish:
+            return args[0] * _ClippedInPlace.apply(args[0] + 3, 0.0, 6.0) / 6
         return func(*args, **(kwargs or {}))

@@ -24,7 +24,13 @@ from segbench.models.trace.storage import (
     unfolded_bytes,
     winograd_bytes,
 )
-from segbench.models.trace.training import INPUT, SoftmaxKeepingItsInput, TrainingRun, TrainingStep
+from segbench.models.trace.training import (
+    INPUT,
+    OperatorsOfThen,
+    SoftmaxKeepingItsInput,
+    TrainingRun,
+    TrainingStep,
+)
 
 SMALL = {
     "builder": "isanet_mmseg",
@@ -289,6 +295,38 @@ def test_a_network_that_says_nothing_of_its_training_is_traced_by_its_scores_and
     assert (
         found.breakdown["encoder"] == 2 * kept + 512
     )  # and the dropout's mask, a number a channel and image
+
+
+class Activated(nn.Module):
+    """A convolution, a norm, an activation and a classifier, at the images' own size."""
+
+    def __init__(self, activation):
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 64, 1), nn.BatchNorm2d(64), activation)
+        self.classifier = nn.Conv2d(64, 2, 1)
+
+    def forward(self, images):
+        return self.classifier(self.body(images))
+
+
+def test_activations_keep_as_many_maps_as_they_did_in_2021():
+    """In place ReLU6 keeps its result like ReLU; a hard swish both factors of its product (at the peak that is gone itself)."""
+    kept = {
+        activation: predicted(lambda: Activated(activation(inplace=True)), STEP).breakdown["body"]  # noqa: B023
+        for activation in (nn.ReLU, nn.ReLU6, nn.Hardswish)
+    }
+    one_map = 2 * 64 * 64 * 96 * 4
+    assert kept[nn.ReLU6] == kept[nn.ReLU]
+    assert kept[nn.Hardswish] == kept[nn.ReLU] + one_map
+
+
+@pytest.mark.parametrize("activation", [nn.ReLU6, nn.Hardswish])
+def test_activations_of_2021_have_todays_values_and_gradients(activation):
+    x = torch.linspace(-8, 8, 101, dtype=torch.float64, requires_grad=True)
+    today = torch.stack([y := activation()(x), *torch.autograd.grad((y * y).sum(), x)])
+    with OperatorsOfThen():
+        then = torch.stack([y := activation(inplace=True)(x * 1), *torch.autograd.grad((y * y).sum(), x)])
+    torch.testing.assert_close(then, today)
 
 
 @pytest.mark.parametrize(
