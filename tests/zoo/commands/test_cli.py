@@ -10,6 +10,7 @@ import pytest
 
 from segbench.zoo.cli import main
 from segbench.zoo.demo import STREETS
+from segbench.zoo.manifest import load_manifest
 
 ROW = "isanet_r50-d8_512x1024_40k_cityscapes"
 DEMO = "isanet_r50-d8_w16_256x512_0.8k_streets"
