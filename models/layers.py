@@ -241,6 +241,7 @@ class SelfAttentionBlock(nn.Module):
         source_channels: Channels of the asked one.
         transform_channels: Channels of keys, queries and values.
         activation: Of every projection.
+        out_channels: Of the output; None for those of the asking map.
     """
 
     def __init__(
@@ -249,12 +250,15 @@ class SelfAttentionBlock(nn.Module):
         source_channels: int,
         transform_channels: int,
         activation: Activation = "relu",
+        *,
+        out_channels: int | None = None,
     ) -> None:
         super().__init__()
+        out_channels = out_channels or query_channels
         self.key_project = double_projection(source_channels, transform_channels, activation)
         self.query_project = double_projection(query_channels, transform_channels, activation)
         self.value_project = ConvModule(source_channels, transform_channels, activation=activation)
-        self.out_project = ConvModule(transform_channels, query_channels, activation=activation)
+        self.out_project = ConvModule(transform_channels, out_channels, activation=activation)
 
     def forward(self, features: Tensor, source: Tensor) -> Tensor:
         """Features (N, C, h, w) ask source (N, S, h', w') -> context (N, C, h, w)."""
@@ -280,7 +284,7 @@ class Classifier(nn.Module):
 
     Args:
         channels: Channels that the classifier reads.
-        num_classes: Channels of the scores.
+        num_classes: Channels of the scores; 0 for a head whose map another reads, without a classifier.
         dropout: Whether channels are dropped before the classifier.
 
     Attributes:
@@ -292,11 +296,36 @@ class Classifier(nn.Module):
     def __init__(self, channels: int, num_classes: int, *, dropout: bool = True) -> None:
         super().__init__()
         self.dropout = nn.Dropout2d(DROPOUT) if dropout else nn.Identity()
-        self.conv_seg = nn.Conv2d(channels, num_classes, 1)
+        self.num_classes = num_classes
+        if num_classes:
+            self.conv_seg = nn.Conv2d(channels, num_classes, 1)
 
     def classify(self, x: Tensor) -> Tensor:
-        """(N, channels, h, w) -> scores (N, num_classes, h, w)."""
-        return self.conv_seg(self.dropout(x))
+        """(N, channels, h, w) -> scores (N, num_classes, h, w); without a classifier the map itself."""
+        return self.conv_seg(self.dropout(x)) if self.num_classes else x
+
+
+class Decoder(ConvModule):
+    """A conv block, dropout and a classifier: how sssegmentation's heads of several stages end each.
+
+    Args:
+        in_channels: Channels of the input.
+        channels: Channels of the block.
+        num_classes: Channels of the scores.
+        kernel: As of `ConvModule`.
+        activation: Likewise.
+    """
+
+    def __init__(
+        self, in_channels: int, channels: int, num_classes: int, kernel: int = 1, *, activation: Activation
+    ) -> None:
+        super().__init__(in_channels, channels, kernel, activation=activation)
+        self.dropout = nn.Dropout2d(DROPOUT)
+        self.conv_seg = nn.Conv2d(channels, num_classes, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, in_channels, h, w) -> scores (N, num_classes, h, w)."""
+        return self.conv_seg(self.dropout(super().forward(x)))
 
 
 class Head(Classifier):

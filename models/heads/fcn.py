@@ -137,14 +137,16 @@ class AroundFCNHead(FCNHead):
         return self.convs[1](x)
 
 
-def sequential_rows(num_convs: int) -> tuple[tuple[str, str], ...]:
-    """The decoder of sssegmentation is one list: convolution, norm, activation of each block, dropout, classifier."""
+def sequential_rows(
+    num_convs: int, ours: str = "convs", theirs: str = "decoder", classifier: str = "conv_seg"
+) -> tuple[tuple[str, str], ...]:
+    """A decoder of sssegmentation is one list: convolution, norm, activation of each block, dropout, classifier."""
     blocks = (
-        (f"convs.{number}.{part}", f"decoder.{3 * number + place}")
+        (f"{ours}.{number}.{part}", f"{theirs}.{3 * number + place}")
         for number in range(num_convs)
         for place, part in enumerate(("conv", "bn"))
     )
-    return (*blocks, ("conv_seg", f"decoder.{3 * num_convs + 1}"))
+    return (*blocks, (classifier, f"{theirs}.{3 * num_convs + 1}"))
 
 
 build = FCNHead

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from ..layers import DROPOUT, Activation, ConvModule, Head, SelfAttentionBlock, resize
+from ..layers import Activation, ConvModule, Decoder, Head, SelfAttentionBlock, resize
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,15 +31,30 @@ def region_features(features: Tensor, scores: Tensor) -> Tensor:
     Returns:
         (N, D, h, w).
     """
-    winners = scores.argmax(1).flatten(1)  # (N, L), L = h * w
+    winners, means = region_means(features, scores)
+    return spread_over_regions(means, winners).view_as(features)
+
+
+def region_means(features: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
+    """Of each class the weighted mean feature of its region; arguments as of `region_features`.
+
+    Returns:
+        The winning class of each position (N, L), L = h * w, and the means (N, C, D), of which those of a class
+        without positions say nothing, but are finite.
+    """
+    winners = scores.argmax(1).flatten(1)
     classes = torch.arange(scores.shape[1], device=scores.device)
     member = winners[:, None] == classes[:, None]  # (N, C, L)
     # The lowest finite number instead of -inf: exp gives the same exact 0, and a class without positions
     # gets a harmless mean that nobody reads instead of NaN.
     own_scores = scores.flatten(2).masked_fill(~member, torch.finfo(scores.dtype).min)
-    means = own_scores.softmax(2) @ features.flatten(2).mT  # (N, C, L) @ (N, L, D) -> (N, C, D)
-    index = winners[:, :, None].expand(-1, -1, features.shape[1])  # (N, L, D)
-    return means.gather(1, index).mT.reshape(features.shape)
+    return winners, own_scores.softmax(2) @ features.flatten(2).mT  # (N, C, L) @ (N, L, D) -> (N, C, D)
+
+
+def spread_over_regions(vectors: Tensor, winners: Tensor) -> Tensor:
+    """A vector a class (N, C, D) and the winning class of each position (N, L) -> its vector, (N, D, L)."""
+    index = winners[:, :, None].expand(-1, -1, vectors.shape[2])  # (N, L, D)
+    return vectors.gather(1, index).mT
 
 
 class ContextModule(nn.Module):
@@ -55,19 +70,6 @@ class ContextModule(nn.Module):
     def forward(self, features: Tensor, source: Tensor, base: Tensor) -> Tensor:
         """Features and base (N, C, h, w), source (N, S, h, w) -> (N, C, h, w)."""
         return self.bottleneck(torch.cat([base, self.correlate_net(features, source)], 1))
-
-
-class CoarseDecoder(ConvModule):
-    """The first classifier: a 1x1 conv block and a 1x1 convolution to scores."""
-
-    def __init__(self, channels: int, num_classes: int, activation: Activation) -> None:
-        super().__init__(channels, channels, activation=activation)
-        self.dropout = nn.Dropout2d(DROPOUT)
-        self.conv_seg = nn.Conv2d(channels, num_classes, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, h, w) -> scores (N, num_classes, h, w)."""
-        return self.conv_seg(self.dropout(super().forward(x)))
 
 
 class ISNetHead(Head):
@@ -96,7 +98,7 @@ class ISNetHead(Head):
         self.bottleneck = ConvModule(in_channels[-1], channels, 3, activation=activation)
         self.ilc_net = ContextModule(channels, 2 * channels, transform_channels, activation)
         self.slc_net = ContextModule(channels, channels, transform_channels, activation)
-        self.decoder_stage1 = CoarseDecoder(channels, num_classes, activation)
+        self.decoder_stage1 = Decoder(channels, channels, num_classes, activation=activation)
         self.shortcut = self.decoder_stage2 = None
         if shortcut:
             self.shortcut = ConvModule(in_channels[0], SHORTCUT_CHANNELS, bias=True, activation=activation)

@@ -59,26 +59,57 @@ class UPerHead(PSPHead):
             activation=activation,
         )
         self.align_corners = align_corners
-        self.lateral_convs = nn.ModuleList(
-            ConvModule(incoming, channels, activation=activation, in_place=False)
-            for incoming in in_channels[:-1]
-        )
-        self.fpn_convs = nn.ModuleList(
-            ConvModule(channels, channels, 3, activation=activation, in_place=False) for _ in in_channels[:-1]
-        )
+        self.lateral_convs, self.fpn_convs = pyramid_convs(in_channels, channels, channels, activation)
         self.fpn_bottleneck = ConvModule(len(in_channels) * channels, channels, 3, activation=activation)
 
     def fuse(self, features: tuple[Tensor, ...]) -> Tensor:
         """Feature maps (N, C_i, h_i, w_i) -> (N, channels, h, w) at the size of c1."""
-        laterals = [lateral(x) for lateral, x in zip(self.lateral_convs, features[:-1], strict=True)]
-        *sums, top = add_top_down([*laterals, super().fuse(features)], self.enlarge)
-        finest, *others = (conv(x) for conv, x in zip(self.fpn_convs, sums, strict=True))
-        enlarged = [self.enlarge(x, finest.shape[2:]) for x in (*others, top)]
-        return self.fpn_bottleneck(torch.cat([finest, *enlarged], 1))
+        convs = self.lateral_convs, self.fpn_convs
+        levels = fuse_down(features, super().fuse(features), *convs, align_corners=self.align_corners)
+        return self.fpn_bottleneck(levels)
 
-    def enlarge(self, x: Tensor, size: Sequence[int]) -> Tensor:
-        """(N, C, h, w) -> (N, C, *size)."""
-        return resize(x, size, align_corners=self.align_corners)
+
+def pyramid_convs(
+    in_channels: Sequence[int], channels: int, out_channels: int, activation: Activation
+) -> tuple[nn.ModuleList, nn.ModuleList]:
+    """Of each map but the coarsest: the 1x1 block into the pyramid and the 3x3 block out of it."""
+    laterals = (
+        ConvModule(incoming, channels, activation=activation, in_place=False) for incoming in in_channels[:-1]
+    )
+    outputs = (
+        ConvModule(channels, out_channels, 3, activation=activation, in_place=False) for _ in in_channels[:-1]
+    )
+    return nn.ModuleList(laterals), nn.ModuleList(outputs)
+
+
+def fuse_down(
+    features: tuple[Tensor, ...],
+    top: Tensor,
+    lateral_convs: nn.ModuleList,
+    fpn_convs: nn.ModuleList,
+    *,
+    align_corners: bool,
+) -> Tensor:
+    """A feature pyramid down from a map, all its levels beside each other.
+
+    Args:
+        features: Maps (N, C_i, h_i, w_i), fine to coarse; of the coarsest nothing is read.
+        top: (N, channels, h, w), which stands in its place and gets no block behind.
+        lateral_convs: As of `pyramid_convs`.
+        fpn_convs: Likewise.
+        align_corners: Corner convention of every resize.
+
+    Returns:
+        (N, C, *size of the finest map).
+    """
+
+    def enlarge(x: Tensor, size: Sequence[int]) -> Tensor:
+        return resize(x, size, align_corners=align_corners)
+
+    laterals = [lateral(x) for lateral, x in zip(lateral_convs, features[:-1], strict=True)]
+    *sums, top = add_top_down([*laterals, top], enlarge)
+    finest, *others = (conv(x) for conv, x in zip(fpn_convs, sums, strict=True))
+    return torch.cat([finest, *(enlarge(x, finest.shape[2:]) for x in (*others, top))], 1)
 
 
 build = UPerHead

@@ -70,6 +70,10 @@ SSSEG_HEADS: dict[str, dict[str, Any]] = {
     "EMANet": {"type": "ema"},
     "ENCNet": {"type": "enc"},
     "PSANet": {"type": "psa"},
+    "CE2P": {"type": "ce2p"},
+    "MCIBI": {"type": "mcibi"},
+    "MCIBIPlusPlus": {"type": "mcibi_pp"},
+    "IDRNet": {"type": "idr"},
     "UPerNet": {"type": "uper"},
     "OCRNet": {"type": "ocr", "out_kernel": 3, "dropout": False},
     "SemanticFPN": {"type": "fpn"},
@@ -230,11 +234,15 @@ def _ssseg(record: dict[str, Any]) -> dict[str, Any]:
     backbone, head = record["backbone"], record["head"]
     kind, jpu = record.get("fastfcn_segmentor", record["segmentor"]), head.get("jpu")
     ours = {"type": _type("backbone", backbone["type"], SSSEG_BACKBONES), **_numbers(backbone)}
+    leaky = {"activation": "leaky_relu"} if record["act_cfg"]["type"] == "LeakyReLU" else {}  # of heads alone
     own = {
+        **leaky,
         **_type("segmentor", kind, SSSEG_HEADS),
         **{key: head[key] for key in ("pool_scales", "dilations") if key in head},
         "channels": head.get("scale_head_channels", head["feats_channels"]),
     }
+    if kind in {"MCIBI", "MCIBIPlusPlus", "IDRNet"}:
+        own |= _of_classes(record)
     if kind == "ICNet":
         ours |= {"type": "icnet", "levels_first": False}
     elif "depth" in ours:
@@ -252,6 +260,7 @@ def _ssseg(record: dict[str, Any]) -> dict[str, Any]:
             "channels": one["out_channels"],
             "num_convs": 1,
             "concat_input": False,
+            **leaky,
         }
         for index, one in enumerate(record["auxiliary"] if several else [record["auxiliary"] or {}])
         if one
@@ -260,3 +269,30 @@ def _ssseg(record: dict[str, Any]) -> dict[str, Any]:
         return architecture | {"head": [{**auxiliaries[0], "dropout": False}, own]}
     auxiliary = auxiliaries if several else next(iter(auxiliaries), None)
     return architecture | {"head": own} | ({"auxiliary": auxiliary} if auxiliary else {})
+
+
+def _of_classes(record: dict[str, Any]) -> dict[str, Any]:
+    """The numbers of heads that keep something of each class."""
+    head = record["head"]
+    if head.get("downsample_backbone", {"stride": 1})["stride"] > 1 or "norm_cfg" in head:
+        raise Unbuilt("a norm or a convolution between backbone and head of MCIBI")
+    context = head.get("context_within_image", {})
+    if record["segmentor"] == "MCIBI":
+        return {"dilations": context["cfg"]["dilations"]}
+    if record["segmentor"] == "MCIBIPlusPlus":
+        decoders = head["decoder"]
+        return {
+            "context": context["type"],
+            "attend_memory": context.get("use_self_attention", True),
+            "fpn_channels": head["fpn"]["out_channels"] if "fpn" in head else 0,
+            "kernel": decoders["cls"].get("kernel_size", 1),
+            "context_kernel": decoders["cwi"].get("kernel_size", 1),
+            "downsample": head["downsample_before_sa"],
+        }
+    refined = ("before", "after")
+    return {
+        "context": head.get("coarse_context", {}).get("type", "none"),
+        "refine": next((when for when in refined if head[f"use_sa_on_coarsecontext_{when}"]), "never"),
+        "fpn_channels": head["fpn"]["out_channels"] if "fpn" in head else 0,
+        "first_of_features": head["force_stage1_use_oripr"],
+    }
