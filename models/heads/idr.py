@@ -87,11 +87,7 @@ class IDRHead(Head):
         self.coarse_context_module = None
         if context != "none":
             self.coarse_context_module = image_context(
-                context,
-                channels,
-                coarse,
-                align_corners=align_corners,
-                activation=activation,
+                context, channels, coarse, align_corners=align_corners, activation=activation
             )
         self.coarsecontext_refiner_before, self.coarsecontext_refiner_after = (
             SelfAttentionBlock(coarse, coarse, transform_channels, activation) if refine == when else None
