@@ -222,3 +222,9 @@ def test_the_rows_in_short_that_the_page_shows_are_read(tmp_path):
         ("miou", "76.63", 1),
         ("fps", None, 1),
     ]
+
+
+def test_an_address_made_of_parts_is_bounded(tmp_path):
+    """2,000 characters, whatever each part has."""
+    long = SHORT.replace("name: first", f"name: {'f' * 2000}")
+    assert any("longer than 2000 characters with its parts" in one for one in faults(tmp_path, long))

@@ -75,3 +75,14 @@ def test_show_writes_a_row_out_as_a_manifest_of_its_own(tmp_path, capsys):
     assert {name: getattr(row, name) for name in row.__struct_fields__ if name != "manifest"} == {
         name: getattr(first, name) for name in first.__struct_fields__ if name != "manifest"
     }
+
+
+def test_a_manifest_has_a_bounded_number_of_files(tmp_path, monkeypatch):
+    monkeypatch.setattr("segbench.zoo.manifest.reading.source_files.MOST_FILES", 2)
+    rows = {f"rows__{name}": "" for name in "abc"}
+    path = write(
+        tmp_path,
+        zoo="version: 1\ninclude: [rows/*.yaml]\ndatasets: {}\nprotocols: {}\ncheckpoints: []\n",
+        **rows,
+    )
+    assert "zoo.yaml:2: include: more than 2 files are included" in fault(path)
