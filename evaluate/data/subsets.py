@@ -23,6 +23,11 @@ def spread(items: Sequence[T], count: int) -> list[T]:
     return [items[round(place * (len(items) - 1) / (count - 1))] for place in range(count)]
 
 
+def in_even_order(items: Sequence[T]) -> list[T]:
+    """The same items in bit-reversed order of their places: any number of first ones lies evenly among them."""
+    return [items[place] for place in _bit_reversed(len(items))]
+
+
 def slice_of(items: Sequence[T], index: int, count: int) -> list[T]:
     """Slice `index` of `count`, from 1: every `count`-th item, so that slices take equally long."""
     return list(items[index - 1 :: count])
@@ -46,7 +51,7 @@ def pinned_order(areas: Mapping[str, NDArray[np.int64]]) -> list[str]:
     covering = _covering(ids, np.stack([areas[name][:-1] for name in ids])) if ids else []
     chosen = {ids[place] for place in covering}
     rest = [name for name in ids if name not in chosen]
-    return [*(ids[place] for place in covering), *(rest[place] for place in _bit_reversed(len(rest)))]
+    return [*(ids[place] for place in covering), *in_even_order(rest)]
 
 
 def _covering(ids: Sequence[str], pixels: NDArray[np.int64]) -> list[int]:

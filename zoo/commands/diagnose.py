@@ -52,6 +52,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="try the mistakes on N images spread over the data set (default: 20)",
     )
+    flags.add_weights_file(parser)
     flags.add_offline(parser)
     flags.add_device(parser)
     flags.add_precision(parser)
@@ -87,7 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
     require_file_place("--out", arguments.out)
     as_json = _is_json(arguments)
     require_file_place("--ledger", arguments.ledger)
-    options = measuring_options(arguments)
+    options = measuring_options(arguments, weights_file=arguments.file)
     try:
         with EvidenceStore(options.evidence) as store, numerics(options.precision):
             shelf, device = DatasetShelf(options.data_root), resolve_device(options.device)

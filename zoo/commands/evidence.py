@@ -240,8 +240,9 @@ def _score_text(measurement: Measurement) -> str:
         (name, "–" if iou is None else f"{iou:.2f}", measurement.label_pixels[name])
         for name, iou in details["iou_percent"].items()
     ]
+    miou = details["definitions"]["mmsegmentation"]  # the measurement's own value may be of another quantity
     summary = (
-        f"mIoU {measurement.value:.4f}, mAcc {details['macc_percent']:.4f}, aAcc {details['aacc_percent']:.4f} "
+        f"mIoU {miou:.4f}, mAcc {details['macc_percent']:.4f}, aAcc {details['aacc_percent']:.4f} "
         f"over {measurement.image_count} images, each counted once"
     )
     return f"{summary}\n" + tabulate(classes, ["class", "IoU", "labelled pixels"], disable_numparse=True)

@@ -36,21 +36,12 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     flags.add_builders(parser)
     flags.add_offline(parser)
     flags.add_dry_run(parser)
-    _add_weights_file(parser)
+    flags.add_weights_file(parser)
     _add_measuring(parser)
     _add_parts(parser)
     add_tables(parser)
     _add_baseline(parser)
     flags.add_talk(parser)
-
-
-def _add_weights_file(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--file",
-        type=named_file,
-        metavar="FILE",
-        help="the chosen ID's weights, wherever they lie (default: the cache's)",
-    )
 
 
 def _add_measuring(command: argparse.ArgumentParser) -> None:

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from ...evaluate.accuracy import matrix_from_evidence
+from ...evaluate.count.confusion import accuracy_scores
 from ...evaluate.count.definitions import DEFINITIONS
 from ...evaluate.data.datasets import DatasetError
-from ...evaluate.data.subsets import spread
+from ...evaluate.data.subsets import in_even_order, spread
 from ...evaluate.suspects.diagnosis import (
     Counter,
     Prediction,
@@ -99,11 +101,18 @@ def diagnose_claim(
     protocol = verifier.checkpoint.protocol(claim.metric)
     published = Suspect(name="", description="", protocol=protocol, labels=dataset.label_files)
     tried = suspects(protocol, dataset.label_files, verifier.checkpoint.crop, len(dataset.spec.classes))
-    samples = spread(dataset.samples, image_limit)
-    defined = _definition_readings(question, published, measurement)
+    # The first images decide which mistakes are tried no further: they must not be all of one drive.
+    samples = in_even_order(spread(dataset.samples, image_limit))
+    counter = _counter(verifier, subject)
+    rescored = [one for one in tried if counter.key_of(one) == counter.key_of(published)]
+    others = [one for one in tried if one not in rescored]
+    known = [
+        *_definition_readings(question, published, measurement),
+        *_rule_readings(question, rescored, counter),
+    ]
     try:
-        for done, readings in diagnose(question, published, tried, samples, _counter(verifier, subject)):
-            found = nearest_first([*readings, *defined])
+        for done, readings in diagnose(question, published, others, samples, counter):
+            found = nearest_first([*readings, *known])
             yield done, len(samples), _diagnosis(measurement, value, question, done, found)
     except DatasetError as error:
         raise NotMeasured(str(error)) from error
@@ -141,6 +150,21 @@ def _definition_readings(question: Question, published: Suspect, measurement: Me
         for name, number in measurement.details.get("definitions", {}).items()
         if number is not None and abs(number - measurement.value) > NUMERICS_POINTS
     ]
+
+
+def _rule_readings(question: Question, rescored: list[Suspect], counter: Counter) -> list[Reading]:
+    """Other rules of scoring the published protocol's own counts: exact likewise, and no image is predicted again."""
+    if not rescored:
+        return []
+    total = matrix_from_evidence(counter.contents, counter.store, counter.key_of(rescored[0]))
+    found = []
+    for one in rescored:
+        try:
+            score = accuracy_scores(total, one.protocol.void).miou_percent
+        except ValueError:  # the rule leaves no labelled pixel
+            continue
+        found.append(reading(question, one, Prediction(score, 0.0), question.image_count))
+    return found
 
 
 def _counter(verifier: RowVerifier, subject: Subject) -> Counter:

@@ -6,7 +6,7 @@ import pytest
 
 from segbench.evaluate import EvalProtocol, LabelFiles, SlidingWindow
 from segbench.evaluate.count.confusion import accuracy_scores, confusion_matrix
-from segbench.evaluate.data.subsets import spread
+from segbench.evaluate.data.subsets import in_even_order, spread
 from segbench.evaluate.protocol import Void
 from segbench.evaluate.suspects.diagnosis import Question, predict_measurement
 from segbench.evaluate.suspects.known import suspects
@@ -139,6 +139,13 @@ def test_a_ruined_measurement_is_ruined_on_any_sample():
 def test_one_image_of_many_tells_nothing_for_certain():
     ours, theirs = matrices(0), matrices(1)
     assert predict_measurement(asked(images=6), ours[:1], theirs[:1]).standard_error == float("inf")
+
+
+def test_the_first_of_a_sample_stand_for_all_of_it():
+    """Images lie in the order of their drives: eight of thirty-two come from each quarter alike."""
+    order = in_even_order(spread(range(100), 32))
+    assert sorted(order) == spread(range(100), 32)
+    assert [sum(place // 25 == quarter for place in order[:8]) for quarter in range(4)] == [2, 2, 2, 2]
 
 
 def test_a_spread_sample_is_even_and_never_longer_than_the_set():

@@ -43,6 +43,16 @@ def add_builders(command: argparse.ArgumentParser) -> None:
     )
 
 
+def add_weights_file(command: argparse.ArgumentParser) -> None:
+    """`--file`, where one checkpoint is measured."""
+    command.add_argument(
+        "--file",
+        type=named_file,
+        metavar="FILE",
+        help="the chosen ID's weights, wherever they lie (default: the cache's)",
+    )
+
+
 def add_json(command: argparse.ArgumentParser) -> None:
     """`--json`."""
     command.add_argument("--json", action="store_true", help="print JSON")
