@@ -232,6 +232,76 @@ LIMITS = {
         "flip: true, flip_pairs: [[1, 1]],",
         "17: protocols.flipped.flip_pairs[0]: class 1 cannot change places with itself",
     ),
+    "void classes that are none": (
+        "description: Once.",
+        "void: {classes: []}",
+        "16: protocols.whole.void.classes: expected at least one class, found none",
+    ),
+    "a void class twice": (
+        "description: Once.",
+        "void: {classes: [1, 1]}",
+        "16: protocols.whole.void.classes: class 1 stands there more than once",
+    ),
+    "a void class below the first": (
+        "description: Once.",
+        "void: {classes: [-1]}",
+        "16: protocols.whole.void.classes: -1 is no class, expected 0 or more",
+    ),
+    "a void class that the data set lacks": (
+        "description: Once.",
+        "void: {classes: [2]}",
+        "30: checkpoints[0].claims[0].protocol: whole: void: 2 is no class, expected 0 to 1",
+    ),
+    "nothing but void": (
+        "description: Once.",
+        "void: {classes: [0, 1]}",
+        "30: checkpoints[0].claims[0].protocol: whole: void: all of the 2 classes are void: no mean is left",
+    ),
+    "void pixels of no rule": (
+        "description: Once.",
+        "void: {classes: [1], pixels: drop}",
+        "16: protocols.whole.void.pixels: unknown value 'drop', nearest is 'dropped'",
+    ),
+    "more channels than the network has": (
+        "description: Once.",
+        "score_channels: 3",
+        "30: checkpoints[0].claims[0].protocol: whole: score_channels is 3, but the network has 2 channels",
+    ),
+    "channels that leave no choice": (
+        "description: Once.",
+        "score_channels: 1",
+        "16: protocols.whole.score_channels: expected int >= 2, found 1",
+    ),
+    "padding beyond all": (
+        "description: Once.",
+        "size_divisor: 4097",
+        "16: protocols.whole.size_divisor: expected int <= 4096, found 4097",
+    ),
+    "padding that could not be cut off": (
+        "description: Once.",
+        "size_divisor: 32, upsampling: one-step",
+        (
+            "16: protocols.whole.size_divisor: size_divisor pads the network's input, and one-step upsampling has no scores at "
+            "that size to cut the padding off; take upsampling: two-step, or a window"
+        ),
+    ),
+    "labels that are not resized": (
+        "description: Once.",
+        "label_resize: cv2 nearest",
+        (
+            "16: protocols.whole.label_resize: labels are resized with compared_at: input size only; add it or leave this out"
+        ),
+    ),
+    "values divided by nothing": (
+        "description: Once.",
+        "value_divisor: 0",
+        "16: protocols.whole.value_divisor: expected float > 0.0, found 0",
+    ),
+    "a void class that is none of the data set's": (
+        "    classes: [a, b]",
+        "    void_class: c\n    classes: [a, b]",
+        "13: datasets.tiny.void_class: unknown class 'c', known are a, b",
+    ),
     "pairs without a mirror": (
         "flip: true,",
         "flip_pairs: [[0, 1]],",
@@ -327,6 +397,37 @@ def test_256_classes_with_the_usual_ignored_value_are_refused(tmp_path):
         "6: datasets.tiny.ignore_index: label value 255 cannot be ignored, it is one of the 256 classes; choose one from "
         "256 to 65535 and mark the labels with it"
     ) in faults(tmp_path, changed)
+
+
+@pytest.mark.parametrize(
+    ("classes", "outputs", "fields"),
+    [
+        (3, 2, "void: {classes: [2]}"),
+        (3, 3, "void: {classes: [0]}"),
+        (2, 3, "score_channels: 2"),
+        (3, 3, "score_channels: 2, void: {classes: [2]}"),
+    ],
+)
+def test_a_network_may_lack_void_classes_at_the_end_and_have_channels_that_take_no_part(
+    tmp_path, classes, outputs, fields
+):
+    """As eleven channels on CamVid's twelve classes, and 21 on a data set of 20: with one of the two fields alone."""
+    listed = ", ".join("abc"[:classes])
+    changed = SMALL.replace("classes: [a, b]", f"classes: [{listed}]").replace(
+        "palette: [[1, 2, 3], [4, 5, 6]]", ""
+    )
+    changed = changed.replace("num_classes: 2}", f"num_classes: {outputs}}}")
+    path = tmp_path / "zoo.yaml"
+    path.write_text(
+        changed.replace("description: Once.", fields).replace("flip: true,", f"flip: true, {fields},"),
+        "utf-8",
+    )
+    assert len(load_manifest(path)) == 2
+    if outputs != classes:
+        assert (
+            f"num_classes is {outputs}, but data set 'tiny' has {classes} classes"
+            in faults(tmp_path, changed)[0]
+        )
 
 
 def test_a_stride_as_long_as_the_window_and_the_packaged_zoo_are_accepted(tmp_path):
