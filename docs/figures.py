@@ -78,6 +78,20 @@ def average(protocol: EvalProtocol) -> str:
     return AVERAGES[protocol.average, protocol.softmax_at]
 
 
+def besides(protocol: EvalProtocol) -> str:
+    """What else a protocol says that most leave out; empty where it is nothing."""
+    void = protocol.void
+    told = {
+        f"values / {protocol.value_divisor:g}": protocol.value_divisor != 1,
+        f"padded to {protocol.size_divisor}": protocol.size_divisor > 1,
+        f"first {protocol.score_channels} channels": protocol.score_channels is not None,
+        f"compared at the input's size, labels by {protocol.label_resize}": protocol.compared_at
+        == "input size",
+        f"void {', '.join(map(str, void.classes))}: {void.pixels}" if void else "": void is not None,
+    }
+    return "; ".join(words for words, is_said in told.items() if is_said)
+
+
 def cells(protocol: EvalProtocol) -> tuple[str, ...]:
     """One text a step of the figure."""
     return (
@@ -86,7 +100,7 @@ def cells(protocol: EvalProtocol) -> tuple[str, ...]:
         f"normalised by {protocol.normalisation}; {window(protocol)} view",
         UPSAMPLING[protocol.upsampling],
         average(protocol),
-        "argmax",
+        "; ".join(filter(None, ("argmax", besides(protocol)))),
     )
 
 
@@ -104,13 +118,15 @@ def table(manifest: Manifest) -> str:
         "upsampling",
         "corners",
         "mean of",
+        "besides",
     )
     lines = ["| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads)]
     for name, protocol in manifest.protocols.items():
         used = sum(claim.protocol == name for row in manifest for claim in row.claims)
         corners = "aligned" if protocol.align_corners else "not"
         row = (f"`{name}`", str(used), resize(protocol), scales(protocol), window(protocol))
-        lines.append("| " + " | ".join((*row, protocol.upsampling, corners, mean_of(protocol))) + " |")
+        ends = (protocol.upsampling, corners, mean_of(protocol), besides(protocol) or "–")
+        lines.append("| " + " | ".join((*row, *ends)) + " |")
     return "\n".join(lines) + "\n"
 
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .data.datasets import DatasetSpec, LabelFiles
-from .protocol import EvalProtocol, SlidingWindow
+from .protocol import EvalProtocol, SlidingWindow, Void
 
 if TYPE_CHECKING:
     from .inference.plain import predict
     from .scoring import score
 
-__all__ = ["DatasetSpec", "EvalProtocol", "LabelFiles", "SlidingWindow", "predict", "score"]
+__all__ = ["DatasetSpec", "EvalProtocol", "LabelFiles", "SlidingWindow", "Void", "predict", "score"]
 
 
 def __getattr__(name: str) -> Any:

@@ -17,7 +17,7 @@ import torch
 from tqdm import tqdm
 
 from .accuracy import Loading, count_missing, matrix_from_evidence, missing
-from .count.confusion import Matrix, accuracy_scores, areas, dice_percent
+from .count.confusion import Matrix, accuracy_scores, areas, dice_percent, mdice_percent
 from .data.datasets import Dataset, DatasetError, ImageFault, locate
 from .data.folder import folder_spec
 from .evidence import EvidenceKey, EvidenceStore
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .inference.device import Precision
-    from .protocol import EvalProtocol
+    from .protocol import EvalProtocol, Void
 
 
 class ClassScores(NamedTuple):
@@ -50,7 +50,8 @@ class Scored(NamedTuple):
     macc_percent: float
     aacc_percent: float
     mdice_percent: float
-    """Means over classes that are in label or prediction; `aacc` is of all labelled pixels."""
+    """Means over classes that are in label or prediction; `aacc` is of all labelled pixels. The protocol's void classes
+    are left out of all four."""
     classes: dict[str, ClassScores]
     counts: Matrix
     """(C + 1, C) pixels: label by prediction; the last row holds labels that are no class."""
@@ -109,7 +110,7 @@ def score(
     contents = found.contents()
     key = EvidenceKey(
         weights_sha256=_identity(model, name),
-        protocol_digest=protocol.digest(),
+        protocol_digest=protocol.counts_digest(),
         dataset_rules=found.rules_digest(),
         precision=precision,
         device_kind=device_kind(model_device(model)),
@@ -122,21 +123,23 @@ def score(
         faults = [one for one in bar if isinstance(one, ImageFault)]
         if faults:
             raise DatasetError(_faults(faults, len(contents)))
-        return scored(matrix_from_evidence(contents, evidence, key), found.spec.classes, len(contents))
+        matrix = matrix_from_evidence(contents, evidence, key)
+        return scored(matrix, found.spec.classes, len(contents), protocol.void)
 
 
-def scored(matrix: Matrix, classes: tuple[str, ...], images: int) -> Scored:
+def scored(matrix: Matrix, classes: tuple[str, ...], images: int, void: Void | None = None) -> Scored:
     """All scores of summed counts.
 
     Args:
         matrix: (C + 1, C) as of `count.confusion`.
         classes: Their names, in order.
         images: How many were counted.
+        void: The protocol's classes that no mean is over.
 
     Raises:
         ValueError: Not one labelled pixel was counted.
     """
-    means, dice, labelled = accuracy_scores(matrix), dice_percent(matrix), areas(matrix)[3]
+    means, dice, labelled = accuracy_scores(matrix, void), dice_percent(matrix, void), areas(matrix)[3]
     rows = zip(means.iou_percent, means.accuracy_percent, dice, labelled, strict=True)
     each = [
         ClassScores(iou, accuracy, None if np.isnan(one) else float(one), int(pixels))
@@ -146,7 +149,7 @@ def scored(matrix: Matrix, classes: tuple[str, ...], images: int) -> Scored:
         means.miou_percent,
         means.macc_percent,
         means.aacc_percent,
-        float(np.nanmean(dice)),
+        mdice_percent(matrix, void),
         dict(zip(classes, each, strict=True)),
         matrix,
         images,

@@ -123,14 +123,19 @@ def accuracy_scores(matrix: Matrix, void: Void | None = None) -> Scores:
 
 
 def dice_percent(matrix: Matrix, void: Void | None = None) -> NDArray[np.float64]:
-    """Dice of each class, (C,), in percent; NaN for a class in neither prediction nor label, and for void ones.
+    """Dice of each class, void ones too, (C,), in percent; NaN for a class in neither prediction nor label.
 
     Twice the intersection over the sum of both areas (mmsegmentation 1.2 `evaluation/metrics/iou_metric.py`).
     """
     intersect, _, prediction, label = areas(by_rule(matrix, void))
     with np.errstate(divide="ignore", invalid="ignore"):
-        dice = 200.0 * intersect / (prediction + label)
-    return np.where(averaged(len(dice), void), dice, np.nan)
+        return 200.0 * intersect / (prediction + label)
+
+
+def mdice_percent(matrix: Matrix, void: Void | None = None) -> float:
+    """Mean of the Dice over the classes that the means are over."""
+    dice = dice_percent(matrix, void)
+    return float(np.nanmean(dice[averaged(len(dice), void)]))
 
 
 def areas(matrix: Matrix) -> tuple[Matrix, Matrix, Matrix, Matrix]:

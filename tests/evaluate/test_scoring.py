@@ -1,5 +1,6 @@
 """One call from a model and a folder to every score."""
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -9,6 +10,7 @@ from PIL import Image
 from segbench.evaluate import EvalProtocol, score
 from segbench.evaluate.data.datasets import DatasetError
 from segbench.evaluate.inference.plain import NetworkError
+from segbench.evaluate.protocol import Void
 
 PROTOCOL = EvalProtocol(base_scale=None)
 
@@ -114,3 +116,27 @@ def test_a_damaged_picture_is_named(folder):
     (folder / "images" / "3.png").write_bytes(b"no picture")
     with pytest.raises(DatasetError, match=r"1 of 8 images could not be used: .*3\.png"):
         score(colours, folder, PROTOCOL)
+
+
+def test_another_rule_for_void_predicts_no_image_again(folder, tmp_path):
+    """Lamps are void: floor and wall are averaged, and with void dropped nothing is wrong any more."""
+    store, asked = tmp_path / "kept.sqlite", []
+
+    def network(images):
+        asked.append(len(images))
+        return lamps_are_walls(images)
+
+    found = {}
+    for pixels in ("counted", "labels ignored"):
+        void = Void(classes=(2,), pixels=pixels)
+        protocol = msgspec.structs.replace(PROTOCOL, void=void)
+        found[pixels] = score(network, folder, protocol, store=store, name="lamps")
+    plain = score(network, folder, PROTOCOL, store=store, name="lamps")
+    assert sum(asked) == 8
+    wall = plain.classes["wall"]
+    counted, ignored = found["counted"], found["labels ignored"]
+    assert counted.miou_percent == pytest.approx((100 + wall.iou_percent) / 2)
+    assert counted.mdice_percent == pytest.approx((100 + wall.dice_percent) / 2)
+    assert counted.aacc_percent == counted.macc_percent == 100
+    assert (ignored.miou_percent, ignored.mdice_percent, ignored.aacc_percent) == (100, 100, 100)
+    assert list(ignored.classes) == list(CLASSES)

@@ -12,11 +12,9 @@ if TYPE_CHECKING:
 
 
 def _score(matrix: Matrix, void: Void | None) -> float:
-    import numpy as np  # noqa: PLC0415  (which `zoo list` need not pay)
+    from ...evaluate.count.confusion import mdice_percent  # noqa: PLC0415  (numpy, which `zoo list` need not pay)
 
-    from ...evaluate.count.confusion import dice_percent  # noqa: PLC0415
-
-    return float(np.nanmean(dice_percent(matrix, void)))
+    return mdice_percent(matrix, void)
 
 
 QUANTITY = Counted("mdice", title="mDice", rank=40, score=_score)

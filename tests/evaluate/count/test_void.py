@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from segbench.evaluate.count.bounds import miou_bounds
-from segbench.evaluate.count.confusion import accuracy_scores, by_rule, confusion_matrix, dice_percent
+from segbench.evaluate.count.confusion import accuracy_scores, by_rule, confusion_matrix, mdice_percent
 from segbench.evaluate.count.definitions import all_definitions
 from segbench.evaluate.count.margins import GAINED, JOINED, LEFT, LIMITS, LOST, Closeness
 from segbench.evaluate.evidence.label_areas import areas_of
@@ -68,7 +68,7 @@ def test_every_score_is_that_of_the_pixels_that_take_part(void):
         [miou, macc, aacc]
     )
     assert scores.iou_percent == pytest.approx(iou)
-    assert np.nanmean(dice_percent(matrix, void)) == pytest.approx(mdice)
+    assert mdice_percent(matrix, void) == pytest.approx(mdice)
     found = [quantity_of(name).score(matrix, void) for name in ("miou", "macc", "aacc", "mdice")]
     assert found == pytest.approx([miou, macc, aacc, mdice])
     assert (matrix == whole).all()  # counts stay as they were, for the next rule
