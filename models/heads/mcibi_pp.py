@@ -2,18 +2,18 @@
 
 sssegmentation eb1878c1, segmentors/mcibiplusplus/{mcibiplusplus,memoryv2}.py, under its names of modules with conv, bn and
 conv_seg for conv1, bn1 and conv2. The draws are the same every time: torch's CPU generator is seeded with the number of the
-class, so no other generator gives the published scores. It is the context within the image whose scores look them up.
+class, so no other generator gives the published scores. The scores of the context within the image look them up.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import nn
 
 from ..layers import Activation, ConvModule, Decoder, Head, Natural, SelfAttentionBlock, resize
-from .mcibi import ContextType, context_rows, image_context, look_up
+from .mcibi import context_rows, image_context, look_up
 from .uper import fuse_down, pyramid_convs
 
 if TYPE_CHECKING:
@@ -88,11 +88,13 @@ class MCIBIPlusPlusHead(Head):
         num_classes: Channels of the scores.
         align_corners: Corner convention of resizes within the context and the pyramid.
         channels: Of every map of the head.
-        context: Within the image: DeepLabV3's or PSPNet's.
+        context: Within the image: DeepLabV3's, PSPNet's or none.
         attend_memory: Whether the context asks what comes of the memory.
+        look_up_by_features: Whether the scores that look vectors up are those of the features although there is a context.
         fpn_channels: Of each finer map of the feature pyramid; 0 for no pyramid.
         kernel: Side of the last block's kernel.
         context_kernel: Side of the kernel of the block before the context's classifier.
+        features_kernel: The same of the features' classifier.
         downsample: As of `DrawnMemory`.
         transform_channels: Of keys, queries and values.
         activation: Of every block.
@@ -107,44 +109,47 @@ class MCIBIPlusPlusHead(Head):
         *,
         align_corners: bool,
         channels: int = 512,
-        context: ContextType = "aspp",
+        context: Literal["aspp", "ppm", "none"] = "aspp",
         attend_memory: bool = True,
+        look_up_by_features: bool = False,
         fpn_channels: Natural = 0,
         kernel: int = 3,
         context_kernel: int = 1,
+        features_kernel: int = 1,
         downsample: bool = False,
         transform_channels: int = 256,
         activation: Activation = "relu",
     ) -> None:
         super().__init__(channels, num_classes)
-        self.align_corners = align_corners
-        self.context_within_image_module = image_context(
-            context,
-            in_channels[-1],
-            channels,
-            align_corners=align_corners,
-            activation=activation,
-        )
-        self.self_attention = (
-            SelfAttentionBlock(channels, channels, channels // 2, activation) if attend_memory else None
-        )
+        self.align_corners, self.look_up_by_features = align_corners, look_up_by_features
+        self.context_within_image_module = self.self_attention = self.decoder_cwi = None
+        if context != "none":
+            self.context_within_image_module = image_context(
+                context, in_channels[-1], channels, align_corners=align_corners, activation=activation
+            )
+            self.decoder_cwi = Decoder(channels, channels, num_classes, context_kernel, activation=activation)
+            if attend_memory:
+                self.self_attention = SelfAttentionBlock(channels, channels, channels // 2, activation)
         self.bottleneck = ConvModule(in_channels[-1], channels, 3, activation=activation)
         self.memory_module = DrawnMemory(
             num_classes, channels, transform_channels, downsample=downsample, activation=activation
         )
         self.lateral_convs = self.fpn_convs = None
-        fused = 2 * channels
+        fused = channels if context == "none" else 2 * channels
         if fpn_channels:
             self.lateral_convs, self.fpn_convs = pyramid_convs(in_channels, fused, fpn_channels, activation)
             fused += (len(in_channels) - 1) * fpn_channels
-        self.decoder_pr = Decoder(channels, channels, num_classes, activation=activation)
-        self.decoder_cwi = Decoder(channels, channels, num_classes, context_kernel, activation=activation)
+        self.decoder_pr = Decoder(channels, channels, num_classes, features_kernel, activation=activation)
         self.decoder_cls = ConvModule(fused, channels, kernel, activation=activation)
 
     def fuse(self, features: tuple[Tensor, ...]) -> Tensor:
         """Feature maps (N, C_i, h_i, w_i) -> (N, channels, h, w)."""
+        x = self.bottleneck(features[-1])
+        if self.context_within_image_module is None or self.decoder_cwi is None:
+            return self.decoder_cls(self.memory_module(x, self.decoder_pr(x)))
         image = self.context_within_image_module(features[-1:])
-        memory = self.memory_module(self.bottleneck(features[-1]), self.decoder_cwi(image))
+        scores = self.decoder_pr(x) if self.look_up_by_features else self.decoder_cwi(image)
+        memory = self.memory_module(x, scores)
         if self.self_attention is not None:
             memory = self.self_attention(image, memory)
         both = torch.cat([memory, image], 1)

@@ -282,11 +282,13 @@ def _of_classes(record: dict[str, Any]) -> dict[str, Any]:
     if record["segmentor"] == "MCIBIPlusPlus":
         decoders = head["decoder"]
         return {
-            "context": context["type"],
+            "context": context["type"] if context["is_on"] else "none",
+            "look_up_by_features": head["force_use_preds_pr"],
             "attend_memory": context.get("use_self_attention", True),
             "fpn_channels": head["fpn"]["out_channels"] if "fpn" in head else 0,
             "kernel": decoders["cls"].get("kernel_size", 1),
             "context_kernel": decoders["cwi"].get("kernel_size", 1),
+            "features_kernel": decoders["pr"].get("kernel_size", 1),
             "downsample": head["downsample_before_sa"],
         }
     refined = ("before", "after")
