@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import full_zoo
 import msgspec
 import pytest
 
@@ -355,7 +356,7 @@ def test_verify_and_report_judge_memory_without_weights_data_or_gpu(capsys, tmp_
 def test_a_wrong_claim_is_refuted(capsys, tmp_path, monkeypatch):
     """The R-101 row with the R-50 row's figure, as a copied cell would have it."""
     monkeypatch.chdir(tmp_path)
-    text = (Path(__file__).resolve().parents[3] / "zoo.yaml").read_text(encoding="utf-8")
+    text = full_zoo.YAML
     (tmp_path / "zoo.yaml").write_text(text.replace('printed: "9.425"', 'printed: "5.869"'), encoding="utf-8")
     row = "isanet_r101-d8_512x1024_40k_cityscapes"
     code, out, _ = zoo(capsys, "memory", row, "--manifest", "zoo.yaml", "--json")
@@ -382,7 +383,7 @@ def test_a_wrong_claim_is_refuted(capsys, tmp_path, monkeypatch):
 def test_a_printed_nothing_has_no_percent_to_differ_by(capsys, tmp_path, monkeypatch, flag):
     """It is refuted as any other figure."""
     monkeypatch.chdir(tmp_path)
-    text = (Path(__file__).resolve().parents[3] / "zoo.yaml").read_text(encoding="utf-8")
+    text = full_zoo.YAML
     (tmp_path / "zoo.yaml").write_text(text.replace('printed: "9.425"', 'printed: "0"'), encoding="utf-8")
     row = "isanet_r101-d8_512x1024_40k_cityscapes"
     code, out, _ = zoo(capsys, "memory", row, "--manifest", "zoo.yaml", *flag)
