@@ -6,6 +6,7 @@ nothing and exits with 1 where one of them is out of date.
 
 from __future__ import annotations
 
+import re
 import sys
 from html import escape
 from pathlib import Path
@@ -108,10 +109,9 @@ def cells(protocol: EvalProtocol) -> tuple[str, ...]:
 
 
 def table(manifest: Manifest) -> str:
-    """Every protocol of the manifest as a Markdown table."""
+    """The protocols that the page names in its table, as Markdown; a name that is written in gets its row."""
     heads = (
         "protocol",
-        "claims",
         "resize (w x h)",
         "scales",
         "window (h x w)",
@@ -121,10 +121,10 @@ def table(manifest: Manifest) -> str:
         "besides",
     )
     lines = ["| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads)]
-    for name, protocol in manifest.protocols.items():
-        used = sum(claim.protocol == name for row in manifest for claim in row.claims)
+    shown = set(re.findall(r"^\| `(\S+)` \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE))
+    for name, protocol in ((name, one) for name, one in manifest.protocols.items() if name in shown):
         corners = "aligned" if protocol.align_corners else "not"
-        row = (f"`{name}`", str(used), resize(protocol), scales(protocol), window(protocol))
+        row = (f"`{name}`", resize(protocol), scales(protocol), window(protocol))
         ends = (protocol.upsampling, corners, mean_of(protocol), besides(protocol) or "–")
         lines.append("| " + " | ".join((*row, *ends)) + " |")
     return "\n".join(lines) + "\n"

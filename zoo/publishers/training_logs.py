@@ -12,7 +12,7 @@ import json
 import math
 import re
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Literal, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import msgspec
 
@@ -21,8 +21,6 @@ from ...evaluate.regular_files import read_document
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
-
-Form = Literal["mmsegmentation", "sssegmentation"]
 
 
 class LogError(Exception):
@@ -67,7 +65,6 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
 class TrainingLog(msgspec.Struct, frozen=True, kw_only=True):
     """What a training log says."""
 
-    form: Form
     evaluations: tuple[Evaluation, ...]
     """In the file's order."""
     memory_mib: int | None = None
@@ -140,7 +137,6 @@ def _parse_json_lines(lines: Iterable[tuple[int, str]]) -> TrainingLog:
     evaluations, bad = _json_evaluations(records)
     device, count = _devices(str(settings.get("env_info", "")))
     return TrainingLog(
-        form="mmsegmentation",
         evaluations=evaluations,
         memory_mib=max(
             (round(record["memory"]) for record in training if _is_number(record.get("memory"))), default=None
@@ -325,7 +321,6 @@ def _parse_text(lines: Iterable[tuple[int, str]]) -> TrainingLog:
     config = state.config
     policy = _text_after(r"'scheduler': \{[^{}]*?'type': ", config)
     return TrainingLog(
-        form="sssegmentation",
         evaluations=tuple(state.evaluations),
         last_iteration=state.counts.get("cur_iter"),
         last_epoch=state.counts.get("cur_epoch"),

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 
+import full_zoo
 import pytest
 from full_zoo import ZOO
 
@@ -105,14 +106,15 @@ def test_a_contradiction_is_told_with_figures_and_lines():
 
 
 def test_the_command_reads_the_cache_and_says_what_it_had(capsys):
-    assert main(["audit"]) == 0
+    arguments = ["audit", "--manifest", str(full_zoo.PATH)]
+    assert main(arguments) == 0
     without = capsys.readouterr().out
     assert (
         "34 rows compared with 0 documents and the training logs of 0 of 34 "
         "(name documents with --source, zoo fetch --with-logs brings logs)\n"
     ) in without
     cache(SOUND | {ROW.id: mmseg_log(last=0.7894)})
-    assert main(["audit", "--fail-on", "error"]) == 1
+    assert main([*arguments, "--fail-on", "error"]) == 1
     out = capsys.readouterr().out
     assert "34 rows compared with 0 documents and the training logs of 2 of 34" in out
     assert "error: log-accuracy" in out

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 
+import full_zoo
 import pytest
 
 from segbench.zoo.cli import main
@@ -77,7 +78,7 @@ def test_without_the_command_it_needs_it_prints_what_there_is(capsys, arguments,
 
 def test_list_json_has_every_row_and_claim(capsys):
     """34 rows; 34 + 25 + 3 + 16 + 16 published claims, and the nine revised figures on top."""
-    code, out, _ = zoo(capsys, "list", "--json")
+    code, out, _ = zoo(capsys, "list", "--json", "--manifest", full_zoo.PATH)
     rows = json.loads(out)
     claims = [claim for row in rows for claim in row["claims"] if claim["value"] is not None]
     revised = [claim for claim in claims if claim.get("supersedes")]
@@ -286,7 +287,7 @@ def test_schema_is_json_schema(capsys):
 
 
 def test_doctor_says_what_is_missing(capsys, tmp_path):
-    code, out, _ = zoo(capsys, "doctor", "--json", "--data-root", tmp_path)
+    code, out, _ = zoo(capsys, "doctor", "--json", "--data-root", tmp_path, "--manifest", full_zoo.PATH)
     findings = json.loads(out)
     assert code == 0
     assert findings["cache"] | {"free_gib": 0} == {

@@ -4,6 +4,7 @@ import csv
 import io
 from pathlib import Path
 
+import full_zoo
 import pytest
 import yaml
 from full_zoo import ZOO
@@ -43,7 +44,7 @@ def measured(tmp_path):
 
 
 def export(capsys, *arguments):
-    assert main(["export", *map(str, arguments)]) == 0
+    assert main(["export", "--manifest", str(full_zoo.PATH), *map(str, arguments)]) == 0
     return capsys.readouterr().out
 
 

@@ -5,10 +5,10 @@ import json
 import msgspec
 import pytest
 from faulty_server import unused_port
+from full_zoo import ZOO
 
 from segbench.zoo.fetch.download import Patience
 from segbench.zoo.fetch.links import Checked, Link, check_all, exit_code, link_records, links_text, to_check
-from segbench.zoo.manifest import load_manifest
 
 QUICK = Patience(connect_seconds=2, read_seconds=0.3, tries=2, backoff_seconds=0)
 
@@ -97,8 +97,7 @@ def test_a_page_in_place_of_weights_is_told_and_of_a_document_is_not(server):
 
 def test_the_whole_zoo_is_asked_for_once(server):
     """34 rows: weights, logs, configs; pages that many rows share count once."""
-    manifest = load_manifest()
-    links = to_check(manifest, manifest)
+    links = to_check(ZOO, ZOO)
     assert len({link.url for link in links}) == len(links)
     owners = {
         kind: {owner for link in links if link.kind == kind for owner in link.owners}
@@ -106,7 +105,7 @@ def test_the_whole_zoo_is_asked_for_once(server):
     }
     assert {kind: len(found) for kind, found in owners.items()} == {"weights": 34, "log": 34}
     documents = {link.owners[0] for link in links if link.kind == "document"}
-    assert documents == {name for name, document in manifest.documents.items() if document.url}
+    assert documents == {name for name, document in ZOO.documents.items() if document.url}
 
 
 def states(*found, kind="weights", owner="row"):

@@ -213,7 +213,7 @@ def test_the_rows_in_short_that_the_page_shows_are_read(tmp_path):
     """What docs/your-own.md says of sections, below the data set and protocol that it shows before."""
     page = Path(__file__).parents[3] / "docs" / "your-own.md"
     full, short = re.findall(
-        r"```yaml\n(version: 1.*?)```.*?```yaml\n(defaults:.*?)```", page.read_text("utf-8"), re.DOTALL
+        r"```yaml\n(version: 1.*?)```.*?```text\n(defaults:.*?)```", page.read_text("utf-8"), re.DOTALL
     )[0]
     documents = "documents:\n  my-readme: {title: README, publisher: me}\n"
     (row,) = load(tmp_path, full[: full.index("checkpoints:")] + documents + short)

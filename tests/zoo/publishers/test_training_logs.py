@@ -60,7 +60,6 @@ def test_a_log_of_mmsegmentation_tells_last_and_best_memory_and_schedule():
         mmseg(train(4000), val(0.7761), train(36000, 5871), val(0.7862), train(40000), val(0.7849))
     )
     assert log == TrainingLog(
-        form="mmsegmentation",
         evaluations=(
             Evaluation(miou_percent=77.61, iteration=4000, epoch=14, line=3),
             Evaluation(miou_percent=78.62, iteration=36000, epoch=14, line=5),
@@ -116,7 +115,6 @@ SSSEG_2021 = """\
 
 def test_a_training_log_of_2021_has_a_schedule_and_no_result():
     assert parse_log(SSSEG_2021) == TrainingLog(
-        form="sssegmentation",
         evaluations=(),
         last_iteration=109 * 562 + 550,
         last_epoch=110,
@@ -166,7 +164,6 @@ def test_a_log_of_today_tells_every_evaluation_with_its_epoch():
     )
     log = parse_log(text)
     assert log == TrainingLog(
-        form="sssegmentation",
         evaluations=(
             Evaluation(miou_percent=76.12, iteration=6610, epoch=10, line=5),
             Evaluation(miou_percent=76.99, iteration=39650, epoch=60, line=8),

@@ -184,6 +184,8 @@ class Reader:
         )
 
     def _leaf(self, node: yaml.Node, kind: Any, path: str) -> Any:
+        if kind is str and node.tag == _STR and isinstance(node, yaml.ScalarNode):
+            return node.value
         strange = next(_other_to_yaml(node, kind), None)
         if strange is not None:
             return self.fault(path, *strange)
