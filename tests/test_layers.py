@@ -22,6 +22,7 @@ ROOMS = {
         ["backbones", "heads", "necks", "nets"],
         ["named"],
         ["segmentor", "builders"],
+        ["adapters"],
         ["build"],
         ["trace"],
     ],

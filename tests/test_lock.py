@@ -65,7 +65,7 @@ def required(extras, machine):
 @pytest.mark.parametrize(
     ("name", "extras"),
     [
-        ("requirements.lock", ("ray", "nvml", "browser", "test", "dev")),
+        ("requirements.lock", ("ray", "onnx", "nvml", "browser", "test", "dev")),
         ("requirements-oldest.lock", ("test",)),
     ],
 )

@@ -30,7 +30,7 @@ from .manifest import Checkpoint, Claim
 from .measuring.bench import Options, Subject
 from .measuring.early import Foresight
 from .measuring.measurement import Measurement
-from .measuring.own_code import code_digest, code_facts, network_trouble_named
+from .measuring.own_code import code_digest, code_facts, network_trouble_named, require_precision
 from .measuring.terms import NotMeasured, Unfinished
 from .quantities import quantity_of
 from .results.judging import foreseen, verdict_on
@@ -269,12 +269,14 @@ class RowVerifier:
             given = self.options.weights_file
             path = given_weights(self.checkpoint, given, self.options.home) if given else self._fetched()
             sha256 = check_hash(path, self.checkpoint.weights)
+            require_precision(path, self.options.precision)
             return Subject(
                 checkpoint=self.checkpoint,
                 dataset=dataset,
                 contents=contents,
                 weights_sha256=sha256,
-                code=code_digest(self.checkpoint),
+                file=path,
+                code=code_digest(self.checkpoint, path),
                 model=self.engine.prepare(self.checkpoint, path, sha256),
             )
         except (IntegrityError, WeightsError) as error:
@@ -416,7 +418,7 @@ def _use(
         checkpoint=subject.checkpoint.id,
         metric=claim.metric,
         protocol=protocol.name,
-        environment=environment | code_facts(subject.checkpoint),
+        environment=environment | code_facts(subject.checkpoint, subject.file),
         void=protocol.void,
         split=Split(
             fingerprint=dataset.fingerprint(contents),

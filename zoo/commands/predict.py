@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ..console.exit_codes import ExitCode
-from ..fetch import fetch
+from ..fetch import check_hash, fetch, given_weights
 from ..files.named_files import named_path
 from ..manifest import load_manifest
 from .shared import flags
 from .shared.answer import CommandError, json_text, write
-from .shared.arguments import named_protocol
+from .shared.arguments import named_protocol, warn_of_program
 from .shared.progress import byte_bar, picture_bar
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     flags.add_quiet(parser)
     flags.add_manifest(parser)
     flags.add_builders(parser)
+    flags.add_weights_file(parser)
     flags.add_json(parser)
 
 
@@ -77,7 +78,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _loaded(row: Checkpoint, arguments: argparse.Namespace) -> nn.Module:
-    """The row's model with its published weights, fetched where they are not in the cache."""
+    """The row's model with the weights of a file, or its published ones, fetched where they are not in the cache."""
+    if arguments.file:
+        warn_of_program(arguments.file)
+        path = given_weights(row, arguments.file)
+        return row.load(path, sha256=check_hash(path, row.weights))
     with byte_bar(row.id, quiet=arguments.quiet) as progress:
         path = fetch(row, offline=arguments.offline or None, progress=progress)
     return row.load(path)

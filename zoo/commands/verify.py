@@ -10,14 +10,14 @@ from ...evaluate.data.datasets import DatasetError, locate
 from ...reports.media import tabulate
 from ...reports.metrics import METRICS
 from ..console.exit_codes import ExitCode
-from ..fetch import fetch_action
+from ..fetch import fetch_action, is_own_export
 from ..files.named_files import named_file
 from ..manifest import load_manifest
 from ..measuring.folder_rows import on_folder
 from ..results.baseline import BaselineError, State, differences_text, read_saved, read_state, write_state
 from .shared import flags
 from .shared.answer import CommandError, require_file_place, write
-from .shared.arguments import named_protocol, only_one, selected
+from .shared.arguments import named_protocol, only_one, selected, warn_of_program
 from .shared.tables import add_tables, format_name
 from .shared.verifying import measuring_options, print_outcomes, verified
 
@@ -145,8 +145,13 @@ def run(arguments: argparse.Namespace) -> int:
         return _plan(chosen, arguments)
     _require_metrics(chosen, arguments.metric)
     _require_parts_that_go_together(arguments)
+    not_comparable = (
+        f"measured on {arguments.folder}, not on the claim's data set" if arguments.folder else ""
+    )
     if arguments.file:
-        only_one(chosen, "--file belongs to one checkpoint")
+        row = only_one(chosen, "--file belongs to one checkpoint")
+        warn_of_program(arguments.file)
+        not_comparable = not_comparable or _origin_unknown(row, arguments.file)
     require_file_place("--out", arguments.out)
     format_name(arguments)
     require_file_place("--ledger", arguments.ledger)
@@ -156,9 +161,7 @@ def run(arguments: argparse.Namespace) -> int:
         metrics=tuple(arguments.metric),
         protocol=named_protocol(arguments),
         tolerance=arguments.tolerance,
-        not_comparable=f"measured on {arguments.folder}, not on the claim's data set"
-        if arguments.folder
-        else "",
+        not_comparable=not_comparable,
         weights_file=arguments.file,
         limit=arguments.limit,
         shard=arguments.shard,
@@ -209,6 +212,14 @@ def _require_metrics(chosen: Iterable[Checkpoint], metrics: Iterable[str]) -> No
     for metric in metrics:
         if metric not in claimed:
             raise CommandError(f"no chosen checkpoint claims {metric}", ExitCode.NOTHING_SELECTED)
+
+
+def _origin_unknown(row: Checkpoint, file: Path) -> str:
+    """Why an export's number says nothing of a claim: the published hash is not its own."""
+    weights = row.weights
+    if not is_own_export(file, weights) or not (weights.sha256 or weights.sha256_prefix):
+        return ""
+    return f"measured with {file.name}, an export that no published hash vouches for"
 
 
 def _plan(chosen: Iterable[Checkpoint], arguments: argparse.Namespace) -> int:

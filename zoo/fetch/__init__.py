@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
+from ...models.adapters import is_export
 from ..files import places
 from ..files.urls import shown_text, shown_url, without_parameters
 from ..manifest import Checkpoint, Weights
@@ -52,6 +53,7 @@ __all__ = [
     "fetch_action",
     "fetch_wanted",
     "file_sha256",
+    "is_own_export",
     "wanted_papers",
     "wanted_weights",
     "weights_path",
@@ -255,10 +257,13 @@ def given_weights(checkpoint: Checkpoint, path: Path, home: Path | None = None) 
 
     Raises:
         FetchError: no file lies there.
-        IntegrityError: its hash is not the one published or recorded, or it is no checkpoint.
+        IntegrityError: its hash is not the one published or recorded, or it is no checkpoint. An export of one's own
+            has no published hash.
     """
     if not path.exists():
         raise FetchError(f"{path}: no such file; leave --file out to take the cache's")
+    if is_own_export(path, checkpoint.weights):
+        return path
     wanted = wanted_weights(checkpoint, home)
     found = _sha256(path)
     if not found.startswith(wanted.expected):
@@ -276,12 +281,18 @@ def check_hash(path: Path, weights: Weights) -> str:
         IntegrityError: it does not agree.
     """
     found = _sha256(path)
-    expected = (weights.sha256 or weights.sha256_prefix or "").lower()
+    published = (weights.sha256 or weights.sha256_prefix or "").lower()
+    expected = "" if is_own_export(path, weights) else published
     if not found.startswith(expected):
         raise _disagreement(
             str(path), found, expected, "the published one", f"delete {path} and fetch it again"
         )
     return found
+
+
+def is_own_export(path: Path, weights: Weights) -> bool:
+    """Whether a file is an export where the publisher offers weights: nobody published its hash."""
+    return is_export(path) and not any(is_export(Path(_file_name(url))) for url in weights.urls)
 
 
 def _sha256(path: Path) -> str:

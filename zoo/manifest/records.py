@@ -255,16 +255,19 @@ class Checkpoint(CheckpointEntry, frozen=True, kw_only=True):
         What the file held otherwise than publishers do is told by a warning of the log.
 
         Args:
-            path: the weights file; `segbench.zoo.fetch.fetch` brings it, or finds it in the cache.
+            path: the weights file, or an export, which is the network by itself; `segbench.zoo.fetch.fetch` brings it, or finds it in the cache.
             sha256: what the file was when it was checked, held against the bytes loaded; empty for nothing.
 
         Raises:
-            ArchitectureError: see `build`.
+            ArchitectureError: see `build`; or an export cannot be run here.
             WeightsError: the file cannot be read, or its keys are not the architecture's.
         """
+        from ...models.adapters import is_export, load_export  # noqa: PLC0415
         from ...models.load.checkpoint_file import open_checkpoint  # noqa: PLC0415
         from ...models.load.weights import load_weights  # noqa: PLC0415
 
+        if is_export(Path(path)):
+            return load_export(Path(path), sha256=sha256)
         model = self.build()
         content = open_checkpoint(path, sha256=sha256)
         missing = load_weights(model, content.state, layout=self.weights.layout, source=str(path))

@@ -72,6 +72,8 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     contents: dict[str, str]
     model: Any
     weights_sha256: str
+    file: Path
+    """The weights, or the export that is the network by itself."""
     code: str = ""
     """Digest of the network's code and numbers where it is not ours."""
 

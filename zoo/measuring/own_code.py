@@ -6,11 +6,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ...evaluate.inference.plain import NetworkError
+from ...models.adapters import ExportError, is_export, runtime
 from ...models.builders import ArchitectureError, fault_in
 from .terms import NotMeasured
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from ..manifest import Checkpoint
 
@@ -32,17 +34,35 @@ def network_trouble_named(checkpoint: Checkpoint) -> Iterator[None]:
         raise
 
 
-def code_digest(checkpoint: Checkpoint) -> str:
+def code_digest(checkpoint: Checkpoint, file: Path | None = None) -> str:
     """What counts of a row depend on beside its weights where the code is not ours; empty where it is.
+
+    Args:
+        checkpoint: The row.
+        file: What is loaded; an export needs no builder, and what runs it counts.
 
     Raises:
         ArchitectureError: its builder cannot be had.
     """
+    if file is not None and is_export(file):
+        return runtime(file)
     code = checkpoint.code()
     return code.digest(checkpoint.architecture) if code else ""
 
 
-def code_facts(checkpoint: Checkpoint) -> dict[str, Any]:
-    """The same for a measurement's environment: builder, package, version and file hash."""
+def require_precision(file: Path, precision: str) -> None:
+    """Refuse to write down a precision that an export does not listen to.
+
+    Raises:
+        ArchitectureError: it is an export, and another precision than its own is asked for.
+    """
+    if is_export(file) and precision != "fp32":
+        raise ExportError(f"{file}: an export computes as it was exported; leave --precision {precision} out")
+
+
+def code_facts(checkpoint: Checkpoint, file: Path | None = None) -> dict[str, Any]:
+    """The same for a measurement's environment: builder, package, version and file hash; or the export."""
+    if file is not None and is_export(file):
+        return {"export": {"file": file.name, "runtime": runtime(file) or "torch"}}
     code = checkpoint.code()
     return {"builder": code._asdict()} if code else {}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 import torch
 
+from ...models.adapters import is_export, is_program, load_export
 from ...models.build import ArchitectureError
 from ...models.load.checkpoint_file import CheckpointFile, open_checkpoint
 from ...models.load.health import Finding, canary, content_digest, findings
@@ -45,7 +46,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     checkpoint: str
     path: str | None = None
     container: str | None = None
-    """zip, legacy pickle, or safetensors."""
+    """zip, legacy pickle, or safetensors; onnx or pt2 for an export."""
     sha256: str | None = None
     """Of the whole file, hex."""
     hash_state: HashState = "not read"
@@ -95,20 +96,10 @@ def check(
         return report.having(_absent(f"{path} cannot be read: {error.strerror or error}."))
     report = msgspec.structs.replace(report, path=str(path), sha256=sha256)
     others = [row for row in among if row.id != checkpoint.id]
-    try:
-        content = open_checkpoint(path, unsafe=unsafe, sha256=sha256)
-    except WeightsError as error:
-        report = _with_hash_state(report, checkpoint, sha256, others)
-        return report.having(_error("cannot be read", str(error).removeprefix(f"{path}: ")))
-    except Exception as error:  # noqa: BLE001  (whatever one file throws is that file's finding)
-        return report.having(_unforeseen(error))
-    report = msgspec.structs.replace(report, container=content.container)
-    report = _with_hash_state(report, checkpoint, sha256, others)
-    try:
-        report = _with_content(report, checkpoint, content, others)
-    except Exception as error:  # noqa: BLE001
-        return report.having(_unforeseen(error))
-    return report.having(*_against_lock(report, checkpoint, home))
+    if is_export(path):
+        return _with_export(report, path, sha256, unsafe=unsafe)
+    report = _with_weights(report, checkpoint, path, others, unsafe=unsafe)
+    return report.having(*_against_lock(report, checkpoint, home)) if report.content_digest else report
 
 
 def check_all(
@@ -264,6 +255,42 @@ def _against_lock(report: Report, checkpoint: Checkpoint, home: Path | None) -> 
     else:
         meaning = f"{differs}, and other tensors: delete it and fetch it again, with --update-lock if its publisher has changed it."
         yield _error("another file than recorded", meaning)
+
+
+def _with_weights(
+    report: Report, checkpoint: Checkpoint, path: Path, others: Sequence[Checkpoint], *, unsafe: bool
+) -> Report:
+    """The report with all that a weights file tells."""
+    sha256 = report.sha256 or ""
+    try:
+        content = open_checkpoint(path, unsafe=unsafe, sha256=sha256)
+    except WeightsError as error:
+        report = _with_hash_state(report, checkpoint, sha256, others)
+        return report.having(_error("cannot be read", str(error).removeprefix(f"{path}: ")))
+    except Exception as error:  # noqa: BLE001  (whatever one file throws is that file's finding)
+        return report.having(_unforeseen(error))
+    report = msgspec.structs.replace(report, container=content.container)
+    report = _with_hash_state(report, checkpoint, sha256, others)
+    try:
+        return _with_content(report, checkpoint, content, others)
+    except Exception as error:  # noqa: BLE001
+        return report.having(_unforeseen(error))
+
+
+def _with_export(report: Report, path: Path, sha256: str, *, unsafe: bool) -> Report:
+    """What can be told of a network that is a file by itself: whether it can be run, and nothing of a row's weights."""
+    report = msgspec.structs.replace(
+        report, container=path.suffix.removeprefix(".").lower(), hash_state="not comparable"
+    )
+    if is_program(path) and not unsafe:
+        meaning = "Reading a program of torch.export can run code: it was not read; --unsafe-load reads one that you trust."
+        return report.having(_warning("not examined", meaning))
+    try:
+        load_export(path, sha256=sha256)
+    except ArchitectureError as error:
+        return report.having(_error("cannot be run", str(error).removeprefix(f"{path}: ")))
+    meaning = "It is the network by itself: whether its weights are the row's, only a measurement or zoo compare tells."
+    return report.having(_warning("an export", meaning))
 
 
 def _only_hash(report: Report) -> bool:

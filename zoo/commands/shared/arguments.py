@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from ....models.adapters import is_program
 from ....reports import ledger
 from ....reports.metrics import METRICS
 from ...console.exit_codes import ExitCode
@@ -50,6 +51,15 @@ def only_one(chosen: Sequence[Checkpoint], rule: str) -> Checkpoint:
     if len(chosen) != 1:
         raise CommandError(f"{rule}; {len(chosen)} were selected")
     return chosen[0]
+
+
+def warn_of_program(file: Path) -> None:
+    """Say on stderr that a file named by the user is code."""
+    if is_program(file):
+        print(
+            f"zoo: warning: {file.name} is a program of torch.export: reading it can run code",
+            file=sys.stderr,
+        )
 
 
 def named_protocol(arguments: argparse.Namespace) -> EvalProtocol | None:

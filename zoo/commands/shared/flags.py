@@ -44,12 +44,12 @@ def add_builders(command: argparse.ArgumentParser) -> None:
 
 
 def add_weights_file(command: argparse.ArgumentParser) -> None:
-    """`--file`, where one checkpoint is measured."""
+    """`--file`, where one row is chosen."""
     command.add_argument(
         "--file",
         type=named_file,
         metavar="FILE",
-        help="the chosen ID's weights, wherever they lie (default: the cache's)",
+        help="the chosen ID's weights, wherever they lie (default: the cache's), or the network as .onnx or .pt2",
     )
 
 

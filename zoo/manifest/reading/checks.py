@@ -21,6 +21,7 @@ from ....evaluate.limits import (
     window_breach,
 )
 from ....evaluate.protocol import EvalProtocol
+from ....models.adapters import PROGRAM
 from ....models.load.layouts import LAYOUTS
 from ....reports.metrics import METRICS
 from ....reports.tolerance import Tolerance
@@ -182,6 +183,12 @@ def _check_padding(reader: Reader, found: Found) -> None:
         _fault_at(reader, found, "size_divisor", PADDED_ONE_STEP)
 
 
+_PROGRAM = (
+    "a program of torch.export can run code where it is read, which no manifest may bring about; publish the state dict "
+    "or an ONNX file, and measure the program with zoo verify --file"
+)
+
+
 def _check_weights(reader: Reader, found: Found) -> None:
     _check_layout(reader, found)
     urls, prefix = found.values.get("urls"), found.values.get("sha256_prefix")
@@ -189,6 +196,10 @@ def _check_weights(reader: Reader, found: Found) -> None:
         _fault_at(reader, found, "urls", "expected at least one URL, found none")
     if urls and prefix and not any(prefix in url for url in urls if url is not BAD):
         _fault_at(reader, found, "sha256_prefix", f"{prefix!r} stands in none of the URLs")
+    for number, url in enumerate(urls or ()):
+        if url is not BAD and PROGRAM in url.lower():
+            node = found.nodes["urls"].value[number]
+            reader.fault(f"{found.path}.urls[{number}]", node, _PROGRAM)
     full = found.values.get("sha256")
     if full and prefix and not full.lower().startswith(prefix.lower()):
         _fault_at(reader, found, "sha256", f"does not begin with the prefix {prefix!r}")

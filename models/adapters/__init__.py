@@ -1,0 +1,126 @@
+"""Networks that come as files of other libraries: an ONNX file, a program of `torch.export`.
+
+What is imported to run one is imported when one is loaded; neither torch nor an optional library is needed here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import contextmanager
+from importlib import import_module, metadata
+from typing import TYPE_CHECKING
+
+from ..builders import ArchitectureError
+from ..load.containers import opened
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from torch import Tensor, nn
+
+EXPORTS = {".onnx": "onnx_file", ".pt2": "exported_program"}
+"""How an export's file is called -> the module here whose `load` makes a network of its bytes."""
+PROGRAM = ".pt2"
+"""Reading one can run code: pickles lie in it, and expressions that torch evaluates."""
+MAX_EXPORT_BYTES = 4 * 2**30
+"""Of an export, which is read whole; protobuf ends at half of it."""
+
+
+SAID_CHARACTERS = 200
+"""Characters of a runtime's message: a guard of torch.export fills pages."""
+
+
+class ExportError(ArchitectureError):
+    """An export cannot be run here, or not by this protocol; the message says why and what to do."""
+
+
+def is_export(path: Path) -> bool:
+    """Whether a file is a network by itself and no weights for one; its name says so."""
+    return path.suffix.lower() in EXPORTS
+
+
+def is_program(path: Path) -> bool:
+    """Whether reading the file can run code."""
+    return path.suffix.lower() == PROGRAM
+
+
+def runtime(path: Path) -> str:
+    """What runs an export beside torch, with its version; empty for a program of torch's own."""
+    if path.suffix.lower() != ".onnx":
+        return ""
+    try:
+        return f"onnxruntime {metadata.version('onnxruntime')}"
+    except metadata.PackageNotFoundError:
+        return "onnxruntime"
+
+
+def load_export(path: Path, *, sha256: str = "") -> nn.Module:
+    """The network that an export is, in evaluation mode.
+
+    Args:
+        path: Its file, read once and whole. A program is run: only for files you trust.
+        sha256: What the file was when it was checked, held against the bytes loaded; empty for nothing.
+
+    Raises:
+        ExportError: It cannot be read, has changed, or needs a library that is not installed.
+    """
+    try:
+        with opened(path) as file:
+            data = file.read(MAX_EXPORT_BYTES + 1)
+    except OSError as error:
+        raise ExportError(f"{path}: cannot be read: {error.strerror or error}") from error
+    if len(data) > MAX_EXPORT_BYTES:
+        raise ExportError(f"{path}: expected at most {MAX_EXPORT_BYTES} bytes; use a smaller export")
+    if sha256 and hashlib.sha256(data).hexdigest() != sha256:
+        raise ExportError(
+            f"{path}: changed while it was in use: its bytes are not those that were checked before"
+        )
+    return import_module(f".{EXPORTS[path.suffix.lower()]}", __name__).load(data, str(path)).eval()
+
+
+@contextmanager
+def failure_named(source: str, images: Tensor) -> Iterator[None]:
+    """Turn what an export raises while it runs into a sentence.
+
+    Raises:
+        ExportError: It raised something, such as that it holds for other sizes only.
+    """
+    try:
+        yield
+    except Exception as error:
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ExportError(
+            f"{source} fails on images {tuple(images.shape)}: {said[:SAID_CHARACTERS]}{'...' * (len(said) > SAID_CHARACTERS)}; an export "
+            "may hold only for sizes like that of its example: compare it with the model it was made of"
+        ) from error
+
+
+def fitted(
+    run: Callable[[Tensor], Tensor], images: Tensor, takes: Sequence[int | None], source: str
+) -> Tensor:
+    """Scores of images by an export that may take one size or one image alone.
+
+    Args:
+        run: The export.
+        images: (N, 3, H, W).
+        takes: Its N, 3, H, W; None for a length that is open.
+        source: Names the export.
+
+    Raises:
+        ExportError: It takes another size.
+    """
+    given = tuple(images.shape)
+    if any(length not in (None, found) for length, found in zip(takes[1:], given[1:], strict=True)):
+        wanted = ", ".join("any" if length is None else str(length) for length in takes)
+        raise ExportError(
+            f"{source} takes images ({wanted}), the protocol gives {given}: its number is not comparable; export it with "
+            "height and width left open, or measure by a protocol that gives this size"
+        )
+    if takes[0] in (None, given[0]):
+        return run(images)
+    if takes[0] != 1:
+        raise ExportError(f"{source} takes {takes[0]} images at once; export it for one, or for any number")
+    from torch import cat  # noqa: PLC0415
+
+    return cat([run(image) for image in images.split(1)])

@@ -1,0 +1,190 @@
+"""A network that comes as a file of another library is a network like any other."""
+
+import json
+import re
+
+import pytest
+import torch
+from own_builders import MANIFEST, own_zoo, tiny_weights, verify_arguments
+
+from segbench.models import adapters
+from segbench.models.adapters import ExportError, is_export, load_export
+from segbench.zoo.cli import main
+from segbench.zoo.demo import STREETS
+from segbench.zoo.manifest import ManifestError, load_manifest
+
+DEMO_ROW = "isanet_r50-d8_w16_256x512_0.8k_streets"
+OPEN = torch.export.Dim.DYNAMIC
+NO_ONNX = "onnx and onnxruntime are not installed (segbench[onnx], and onnx to write a file)"
+
+
+def tiny(classes=3):
+    model = torch.nn.Conv2d(3, classes, 1).eval()
+    model.load_state_dict({name: value[:classes] for name, value in tiny_weights().items()})
+    return model
+
+
+def program(path, model, size=(8, 8), *, is_open=False):
+    shapes = ({2: OPEN, 3: OPEN},) if is_open else None
+    torch.export.save(torch.export.export(model, (torch.zeros(1, 3, *size),), dynamic_shapes=shapes), path)
+    return path
+
+
+def onnx(path, model, size=(8, 8), *, is_open=False):
+    for name in ("onnx", "onnxruntime", "onnxscript"):
+        pytest.importorskip(name, reason=NO_ONNX)
+    shapes = ({2: OPEN, 3: OPEN},) if is_open else None
+    images = (torch.zeros(1, 3, *size),)
+    torch.onnx.export(
+        model, images, path, dynamic_shapes=shapes, external_data=False, dynamo=True, verbose=False
+    )
+    return path
+
+
+@pytest.fixture(params=[program, onnx], ids=["pt2", "onnx"])
+def written(request, tmp_path):
+    """A function that exports a model into a file of either kind."""
+    suffix = {program: "pt2", onnx: "onnx"}[request.param]
+    return lambda model, **how: request.param(tmp_path / f"model.{suffix}", model, **how)
+
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # the exporters' own
+
+
+def test_an_export_gives_the_models_scores(written):
+    path, model, images = written(tiny(), is_open=True), tiny(), torch.randn(2, 3, 5, 7)
+    network = load_export(path)
+    with torch.inference_mode():
+        for one in images.split(1):
+            torch.testing.assert_close(network(one), model(one))
+        torch.testing.assert_close(network(images), model(images))
+    assert not network.training
+
+
+def test_a_fixed_size_is_met_or_refused(written):
+    path = written(tiny())
+    network = load_export(path)
+    assert network(torch.zeros(1, 3, 8, 8)).shape == (1, 3, 8, 8)
+    message = (
+        f"{path} takes images (1, 3, 8, 8), the protocol gives (1, 3, 8, 9): its number is not comparable"
+    )
+    with pytest.raises(ExportError, match=re.escape(message)):
+        network(torch.zeros(1, 3, 8, 9))
+
+
+def test_it_is_measured_where_a_weights_file_is_taken(written, tmp_path, capsys, monkeypatch):
+    """`zoo verify --file`: no builder is needed, and what ran it is written down."""
+    monkeypatch.setenv("ZOO_HOME", str(tmp_path / "home"))
+    own_zoo(tmp_path)
+    path = written(tiny())
+    arguments = [str(path) if one == str(tmp_path / "own.pth") else one for one in verify_arguments(tmp_path)]
+    assert main([*arguments, "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert (json.loads(out)[0]["status"], json.loads(out)[0]["measured"]) == ("reproduced", 100.0)
+    assert ("can run code" in err) is (path.suffix == ".pt2")
+    record = json.loads((tmp_path / "ledger.jsonl").read_text(encoding="utf-8"))
+    assert record["environment"]["export"]["file"] == path.name
+    assert main([*arguments, "--json", "--precision", "bf16"]) == 3
+    assert "leave --precision bf16 out" in json.loads(capsys.readouterr().out)[0]["reason"]
+
+
+def test_it_predicts(written, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("ZOO_HOME", str(tmp_path / "home"))
+    own_zoo(tmp_path)
+    path, picture = written(tiny()), tmp_path / "data" / "pictures" / "images" / "0.png"
+    given = ["--manifest", str(tmp_path / "zoo.yaml"), "--file", str(path), "--out", str(tmp_path / "out")]
+    assert main(["predict", *given, "own", str(picture), "-q"]) == 0
+    labels = tmp_path / "out" / "own" / "labels" / "0.png"
+    from PIL import Image, ImageChops
+
+    with Image.open(labels) as found, Image.open(picture.parents[1] / "labels" / "0.png") as truth:
+        assert not ImageChops.difference(found.convert("P"), truth.convert("P")).getbbox()
+
+
+def test_another_number_of_classes_is_told(written, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("ZOO_HOME", str(tmp_path / "home"))
+    own_zoo(tmp_path)
+    path = written(tiny(classes=2))
+    arguments = [str(path) if one == str(tmp_path / "own.pth") else one for one in verify_arguments(tmp_path)]
+    assert main([*arguments, "--json"]) == 3
+    assert (
+        "the network scores 2 classes, the data set has 3" in json.loads(capsys.readouterr().out)[0]["reason"]
+    )
+
+
+@pytest.mark.parametrize("name", ["broken.pt2", "broken.onnx"])
+def test_damaged_bytes_are_one_message(tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(b"no network at all")
+    with pytest.raises(ExportError, match=re.escape(str(path))):
+        load_export(path)
+
+
+def test_an_export_has_a_limit(tmp_path, monkeypatch):
+    path = tmp_path / "model.pt2"
+    path.write_bytes(b"0123456789")
+    monkeypatch.setattr(adapters, "MAX_EXPORT_BYTES", 9)
+    with pytest.raises(ExportError, match="expected at most 9 bytes"):
+        load_export(path)
+
+
+def test_a_replaced_file_is_noticed(tmp_path):
+    path = program(tmp_path / "model.pt2", tiny())
+    with pytest.raises(ExportError, match="changed while it was in use"):
+        load_export(path, sha256="0" * 64)
+
+
+def test_a_manifest_cannot_bring_a_program(tmp_path):
+    """Reading one can run code, which only its user may want."""
+    path = tmp_path / "zoo.yaml"
+    path.write_text(MANIFEST.replace("own.pth", "own.pt2"), encoding="utf-8")
+    with pytest.raises(
+        ManifestError, match="can run code where it is read, which no manifest may bring about"
+    ):
+        load_manifest(path)
+    path.write_text(MANIFEST.replace("own.pth", "own.onnx"), encoding="utf-8")
+    assert is_export(path.with_suffix(".onnx"))
+    assert len(load_manifest(path)) == 1
+
+
+def test_check_weights_reads_no_program_unasked(tmp_path, capsys):
+    own_zoo(tmp_path)
+    path = tmp_path / "model.pt2"
+    path.write_bytes(b"would run")
+    given = ["check-weights", "--manifest", str(tmp_path / "zoo.yaml"), "own", "--file", str(path)]
+    assert main(given) == 0
+    assert "it was not read" in capsys.readouterr().out
+    assert main([*given, "--unsafe-load"]) == 4
+
+
+def test_an_export_of_a_published_row_is_not_its_file(tmp_path, capsys, monkeypatch):
+    """The row prints a hash, which no export has: measured, and not held against the claim."""
+    monkeypatch.setenv("ZOO_HOME", str(tmp_path / "home"))
+    prefix = "    weights: {sha256_prefix: 01234567, urls: [https://example.org/own-01234567.pth]}\n"
+    own_zoo(
+        tmp_path,
+        manifest=re.sub(r"    weights: .*\n", prefix.replace("01234567,", '"01234567",', 1), MANIFEST),
+    )
+    path = program(tmp_path / "model.pt2", tiny())
+    arguments = [str(path) if one == str(tmp_path / "own.pth") else one for one in verify_arguments(tmp_path)]
+    assert main([*arguments, "--json"]) == 0
+    verdict = json.loads(capsys.readouterr().out)[0]
+    assert (verdict["status"], verdict["measured"]) == ("not comparable", 100.0)
+    assert verdict["reason"] == "measured with model.pt2, an export that no published hash vouches for"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["pt2", "onnx"])
+def test_the_demos_isanet_keeps_its_number(tmp_path, capsys, monkeypatch, kind):
+    """Exported with its sizes left open, since the scenes have several: 76.63 as from the publisher's file."""
+    monkeypatch.setenv("ZOO_HOME", str(tmp_path / "home"))
+    row = load_manifest(STREETS / "zoo.yaml")[DEMO_ROW]
+    model = row.load(next((STREETS / "weights").glob(f"{DEMO_ROW}*")))
+    path = {"pt2": program, "onnx": onnx}[kind](
+        tmp_path / f"isanet.{kind}", model, size=(197, 396), is_open=True
+    )
+    places = ["--evidence", str(tmp_path / "e.sqlite"), "--ledger", str(tmp_path / "l.jsonl")]
+    given = ["--manifest", str(STREETS / "zoo.yaml"), "--data-root", str(STREETS), "--file", str(path)]
+    assert main(["verify", *given, *places, DEMO_ROW, "--metric", "miou", "-q", "--json"]) == 0
+    verdict = json.loads(capsys.readouterr().out)[0]
+    assert (verdict["rounded"], verdict["status"], verdict["images"]) == (76.63, "not comparable", 12)
