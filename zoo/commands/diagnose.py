@@ -17,6 +17,7 @@ from ..manifest import load_manifest
 from ..quantities import quantity_of
 from .shared import flags
 from .shared.answer import CommandError, json_text, require_file_place, write_out
+from .shared.arguments import warn_of_program
 from .shared.progress import Bars, diagnosis_bar
 from .shared.tables import format_name
 from .shared.verifying import measuring_options
@@ -88,6 +89,8 @@ def run(arguments: argparse.Namespace) -> int:
     require_file_place("--out", arguments.out)
     as_json = _is_json(arguments)
     require_file_place("--ledger", arguments.ledger)
+    if arguments.file:
+        warn_of_program(arguments.file)
     options = measuring_options(arguments, weights_file=arguments.file)
     try:
         with EvidenceStore(options.evidence) as store, numerics(options.precision):
