@@ -1,8 +1,12 @@
 """Whatever the engine cannot do, or YAML reads otherwise than people, is refused with its line when the manifest is read."""
 
+import json
+
+import msgspec
 import pytest
 from small_manifest import SMALL
 
+from segbench.evaluate import EvalProtocol
 from segbench.evaluate.limits import ignore_breach
 from segbench.zoo.manifest import ManifestError, load_manifest
 
@@ -428,6 +432,15 @@ def test_a_network_may_lack_void_classes_at_the_end_and_have_channels_that_take_
             f"num_classes is {outputs}, but data set 'tiny' has {classes} classes"
             in faults(tmp_path, changed)[0]
         )
+
+
+def test_a_protocol_may_be_written_out_in_full(tmp_path):
+    """With every field at its default it is the short one."""
+    fields = msgspec.to_builtins(EvalProtocol(base_scale=(8, 4)))
+    full = json.dumps({key: value for key, value in fields.items() if key != "name"})
+    path = tmp_path / "zoo.yaml"
+    path.write_text(SMALL.replace("{base_scale: [8, 4], description: Once.}", full), encoding="utf-8")
+    assert load_manifest(path).protocols["whole"].digest() == EvalProtocol(base_scale=(8, 4)).digest()
 
 
 def test_a_stride_as_long_as_the_window_and_the_packaged_zoo_are_accepted(tmp_path):

@@ -142,7 +142,8 @@ def _check_protocol(reader: Reader, found: Found) -> None:
     _check_padding(reader, found)
     if values.get("void") and (breach := void_breach(void)):
         reader.fault(f"{found.path}.void.classes", nodes_of(found.nodes["void"])["classes"], breach)
-    if "label_resize" in found.nodes and values.get("compared_at", "label size") == "label size":
+    resizes = values.get("label_resize", "pillow nearest") != "pillow nearest"
+    if resizes and values.get("compared_at", "label size") == "label size":
         advice = "labels are resized with compared_at: input size only; add it or leave this out"
         _fault_at(reader, found, "label_resize", advice)
     if pairs and not values.get("flip", "flip" in found.nodes):
