@@ -185,6 +185,27 @@ def class_plot(figures: Sequence[ClassFigures], name: str) -> str:
     return _svg(draw, name, (_NARROW_INCHES, 1 + _ROW_INCHES * (len(classes) + len(figures))))
 
 
+def difference_plot(classes: Sequence[Mapping[str, Any]], name: str) -> str:
+    """Differences in points, each over its interval: `name`, `points`, and `interval` (low, high) or None."""
+
+    def draw(axes: Axes) -> None:
+        for place, one in enumerate(classes):
+            if one["interval"]:
+                axes.plot(one["interval"], [place, place], color=FAINT, linewidth=4, solid_capstyle="butt")
+        axes.plot(
+            [one["points"] for one in classes],
+            range(len(classes)),
+            color=_SERIES[0],
+            marker="o",
+            linestyle="none",
+        )
+        axes.axvline(0, color=INK, linewidth=0.8)
+        _name_rows(axes, [plot_text(one["name"], _NARROW_CHARACTERS) for one in classes])
+        axes.set_xlabel("difference in points")
+
+    return _svg(draw, name, (_NARROW_INCHES, 1 + _ROW_INCHES * len(classes)))
+
+
 def claim_name(verdict: Verdict) -> str:
     """A claim in one line: its row, its metric, and its date where there are several."""
     date = f" ({verdict.date})" if verdict.date else ""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _READING_ORDER = (
-    "list", "show", "fetch", "verify", "memory", "speed", "report", "plan", "evidence", "predict", "diagnose", "demo",
+    "list", "show", "fetch", "verify", "memory", "speed", "report", "compare", "plan", "evidence", "predict", "diagnose", "demo",
     "doctor", "data", "check-weights", "convert", "audit", "import", "export", "schema",
 )  # fmt: skip
 """In `zoo --help`; what is not named here comes after, by its name."""
