@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin,
 from torch import nn
 
 from . import builders
+from .adapters import LIBRARIES
 from .builders import ArchitectureError, BuilderError
 from .named import NAMED
 from .segmentor import Cascade, Segmentor
@@ -50,6 +51,9 @@ def build_model(builder: str | None = None, **numbers: Any) -> nn.Module:
     if not is_own(builder):
         return _of_others(builder, numbers)
     builders.require_unlike(builder)
+    if builder in LIBRARIES:
+        library = import_module(f".adapters.{LIBRARIES[builder]}", __package__)
+        return library.build(**_checked(builder, library.build, numbers)).eval()
     if builder in NAMED:
         return compose(**NAMED[builder](**_checked(builder, NAMED[builder], numbers))).eval()
     return _part("builder", {"type": builder, **numbers}, {}).eval()
@@ -57,13 +61,17 @@ def build_model(builder: str | None = None, **numbers: Any) -> nn.Module:
 
 def is_own(builder: str) -> bool:
     """Whether a builder of this name is one of ours."""
-    return builder in NAMED or builder in known_types("builder")
+    return builder in _own_builders()
+
+
+def _own_builders() -> list[str]:
+    return sorted({*NAMED, *LIBRARIES, *known_types("builder")})
 
 
 def _of_others(name: str, numbers: Mapping[str, object]) -> nn.Module:
     found = builders.find(name)
     if found is None:
-        raise builders.missing(name, sorted({*NAMED, *known_types("builder")}))
+        raise builders.missing(name, _own_builders())
     network = builders.build(found, numbers)
     if not isinstance(network, nn.Module):
         raise BuilderError(

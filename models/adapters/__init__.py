@@ -1,4 +1,4 @@
-"""Networks that come as files of other libraries: an ONNX file, a program of `torch.export`.
+"""Networks of other libraries, by name or as files: torchvision's, an ONNX file, a program of `torch.export`.
 
 What is imported to run one is imported when one is loaded; neither torch nor an optional library is needed here.
 """
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from importlib import import_module, metadata
 from typing import TYPE_CHECKING
 
-from ..builders import ArchitectureError
+from ..builders import ArchitectureError, Code
 from ..load.containers import opened
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 EXPORTS = {".onnx": "onnx_file", ".pt2": "exported_program"}
 """How an export's file is called -> the module here whose `load` makes a network of its bytes."""
+LIBRARIES = {"torchvision": "torchvision_models"}
+"""Library whose networks are built by its name -> the module here whose `build` does it."""
 PROGRAM = ".pt2"
 """Reading one can run code: pickles lie in it, and expressions that torch evaluates."""
 MAX_EXPORT_BYTES = 4 * 2**30
@@ -33,6 +35,14 @@ SAID_CHARACTERS = 200
 
 class ExportError(ArchitectureError):
     """An export cannot be run here, or not by this protocol; the message says why and what to do."""
+
+
+def library_code(builder: str) -> Code | None:
+    """What a library's network is, for evidence: the library in its version; None for any other builder."""
+    if builder not in LIBRARIES:
+        return None
+    version = metadata.version(builder)
+    return Code(builder, "segbench", builder, version, "", {builder: f"{builder} {version}"})
 
 
 def is_export(path: Path) -> bool:

@@ -243,11 +243,14 @@ class Checkpoint(CheckpointEntry, frozen=True, kw_only=True):
         Raises:
             ArchitectureError: the builder cannot be had.
         """
+        from ...models.adapters import library_code  # noqa: PLC0415
         from ...models.build import is_own  # noqa: PLC0415
         from ...models.builders import code_of  # noqa: PLC0415
 
         name = self.architecture.get("builder")
-        return None if name is None or is_own(str(name)) else code_of(str(name))
+        if name is None:
+            return None
+        return library_code(str(name)) if is_own(str(name)) else code_of(str(name))
 
     def load(self, path: str | Path, *, sha256: str = "") -> nn.Module:
         """The model with its published weights, in evaluation mode on the CPU.
