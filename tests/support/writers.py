@@ -162,7 +162,8 @@ def predicting(folder):
     for name in ("labels/x.png", "overlays/x.jpg"):
         (folder / "out" / name).parent.mkdir(parents=True)
         (folder / "out" / name).write_bytes(b"the earlier picture")
-    spec = load_manifest(STREETS / "zoo.yaml").datasets["streets"]
+    streets = load_manifest(STREETS / "zoo.yaml")
+    spec, protocol = streets.datasets["streets"], streets.protocols["mmseg-streets-whole"]
     labels = torch.arange(2048).reshape(32, 64) % len(spec.classes)
     decided = SimpleNamespace(labels=labels.to(torch.uint8))
 
@@ -170,7 +171,7 @@ def predicting(folder):
         with mock.patch.object(own_pictures, "predict_labels", return_value=decided):
             list(
                 own_pictures.predict_pictures(
-                    None, [own_pictures.Picture(picture, "x")], spec, None, folder / "out"
+                    None, [own_pictures.Picture(picture, "x")], spec, protocol, folder / "out"
                 )
             )
 

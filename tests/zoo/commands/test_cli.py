@@ -11,7 +11,6 @@ import pytest
 
 from segbench.zoo.cli import main
 from segbench.zoo.demo import STREETS
-from segbench.zoo.manifest import load_manifest
 
 ROW = "isanet_r50-d8_512x1024_40k_cityscapes"
 DEMO = "isanet_r50-d8_w16_256x512_0.8k_streets"
@@ -291,10 +290,10 @@ def test_doctor_says_what_is_missing(capsys, tmp_path):
     findings = json.loads(out)
     assert code == 0
     assert findings["cache"] | {"free_gib": 0} == {
-        "folder": str(tmp_path / "zoo-home"), "writable": True, "free_gib": 0, "fetched": 0, "of": len(load_manifest()),
+        "folder": str(tmp_path / "zoo-home"), "writable": True, "free_gib": 0, "fetched": 0, "of": len(full_zoo.ZOO),
     }  # fmt: skip
     assert {name: found["found"] for name, found in findings["datasets"].items()} == dict.fromkeys(
-        load_manifest().datasets, False
+        full_zoo.ZOO.datasets, False
     )
     assert f"not found under {tmp_path}" in findings["datasets"]["cityscapes"]["missing"]
 
