@@ -17,6 +17,7 @@ OF_OUR_OWN = {
     "evaluate.inference.pipeline.MOST_IMAGES_ON_CORES": "how much is computed at once",
     "models.trace.caching_allocator.SMALL_LIMIT": "a rule of torch's allocator",
     "models.load.health.LARGEST_VARIANCE": "what is doubted in a network's numbers; nothing is refused",
+    "zoo.commands.compare.MOST_IMAGES": "how many of the changed images are shown, which is said",
     "zoo.engines.ray_cluster.LARGEST_SLICE": "how much work one task has",
     "zoo.measuring.speed.LARGEST_BATCH": "where a sweep over batch sizes ends",
 }
