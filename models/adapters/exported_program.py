@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -43,6 +44,8 @@ def load(data: bytes, source: str) -> ExportedProgram:
     Raises:
         ExportError: torch cannot read it, or it takes something else than images.
     """
+    log = logging.getLogger("torch.export")
+    was, log.disabled = log.disabled, True  # it would print its traceback beside our message
     try:
         program = torch.export.load(io.BytesIO(data))
     except Exception as error:  # whatever the bytes happen to be
@@ -51,6 +54,8 @@ def load(data: bytes, source: str) -> ExportedProgram:
             f"{source}: torch {torch.__version__} cannot read it as a program of torch.export: "
             f"{reason[0] if reason else type(error).__name__}; save it with torch.export.save of the same version"
         ) from error
+    finally:
+        log.disabled = was
     return ExportedProgram(program, source)
 
 

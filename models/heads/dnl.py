@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from ..layers import Activation, Natural, attend_maps, softmax_mean
-from .fcn import AroundFCNHead, BlockNames
-from .nl import NonLocalBlock
+from ..layers import attend_maps, softmax_mean
+from .fcn import BlockNames
+from .nl import NonLocalBlock, build_with
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,32 +46,4 @@ def whitened(x: Tensor) -> Tensor:
 
 NAMES = BlockNames(ours="dnl_block", ssseg="dnl_block", around="dnl")
 
-
-def build(
-    in_channels: tuple[int, ...],
-    num_classes: int,
-    *,
-    in_index: Natural = -1,
-    channels: int = 512,
-    reduction: int = 2,
-    activation: Activation = "relu",
-) -> AroundFCNHead:
-    """Features -> scores (N, num_classes, h, w) at the stride of the map it reads.
-
-    Args:
-        in_channels: Channels of each feature map.
-        num_classes: Channels of the scores.
-        in_index: Which map is read.
-        channels: Of the head.
-        reduction: As of `NonLocalBlock`.
-        activation: Of the convolutions around the block.
-    """
-    return AroundFCNHead(
-        in_channels,
-        num_classes,
-        DisentangledBlock(channels, reduction),
-        NAMES,
-        in_index=in_index,
-        channels=channels,
-        activation=activation,
-    )
+build = build_with(DisentangledBlock, NAMES)

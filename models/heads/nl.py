@@ -15,6 +15,8 @@ from ..layers import Activation, ConvModule, Natural, attend_maps
 from .fcn import AroundFCNHead, BlockNames
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
 
@@ -46,31 +48,39 @@ class NonLocalBlock(nn.Module):
 NAMES = BlockNames(ours="nl_block", ssseg="nl_block", around="nl")
 
 
-def build(
-    in_channels: tuple[int, ...],
-    num_classes: int,
-    *,
-    in_index: Natural = -1,
-    channels: int = 512,
-    reduction: int = 2,
-    activation: Activation = "relu",
-) -> AroundFCNHead:
-    """Features -> scores (N, num_classes, h, w) at the stride of the map it reads.
+def build_with(block: type[NonLocalBlock], names: BlockNames) -> Callable[..., AroundFCNHead]:
+    """The `build` of a head around such a block."""
 
-    Args:
-        in_channels: Channels of each feature map.
-        num_classes: Channels of the scores.
-        in_index: Which map is read.
-        channels: Of the head.
-        reduction: As of `NonLocalBlock`.
-        activation: Of the convolutions around the block.
-    """
-    return AroundFCNHead(
-        in_channels,
-        num_classes,
-        NonLocalBlock(channels, reduction),
-        NAMES,
-        in_index=in_index,
-        channels=channels,
-        activation=activation,
-    )
+    def build(
+        in_channels: tuple[int, ...],
+        num_classes: int,
+        *,
+        in_index: Natural = -1,
+        channels: int = 512,
+        reduction: int = 2,
+        activation: Activation = "relu",
+    ) -> AroundFCNHead:
+        """Features -> scores (N, num_classes, h, w) at the stride of the map it reads.
+
+        Args:
+            in_channels: Channels of each feature map.
+            num_classes: Channels of the scores.
+            in_index: Which map is read.
+            channels: Of the head.
+            reduction: As of `NonLocalBlock`.
+            activation: Of the convolutions around the block.
+        """
+        return AroundFCNHead(
+            in_channels,
+            num_classes,
+            block(channels, reduction),
+            names,
+            in_index=in_index,
+            channels=channels,
+            activation=activation,
+        )
+
+    return build
+
+
+build = build_with(NonLocalBlock, NAMES)

@@ -113,11 +113,12 @@ def test_another_number_of_classes_is_told(written, tmp_path, capsys, monkeypatc
 
 
 @pytest.mark.parametrize("name", ["broken.pt2", "broken.onnx"])
-def test_damaged_bytes_are_one_message(tmp_path, name):
+def test_damaged_bytes_are_one_message(tmp_path, capfd, name):
     path = tmp_path / name
     path.write_bytes(b"no network at all")
     with pytest.raises(ExportError, match=re.escape(str(path))):
         load_export(path)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_an_export_has_a_limit(tmp_path, monkeypatch):
