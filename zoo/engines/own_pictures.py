@@ -1,4 +1,4 @@
-"""`zoo predict`: a published checkpoint's label maps for one's own pictures, by a published protocol."""
+"""A published checkpoint's label maps for one's own pictures, by a published protocol."""
 
 from __future__ import annotations
 

@@ -32,6 +32,7 @@ _MOST_COPIES = 200
 _ROOT = Path(__file__).resolve().parents[2]
 _CODE = (
     "zoo/manifest/*.py",
+    "zoo/files/*.py",
     "zoo/quantities/*.py",
     "reports/*.py",
     "models/load/layouts.py",

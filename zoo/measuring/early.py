@@ -1,4 +1,4 @@
-"""`zoo verify --until-sure`: no image more than a claim's verdict needs."""
+"""No image more than a claim's verdict needs: when every score that is still possible gets the same one."""
 
 from __future__ import annotations
 
