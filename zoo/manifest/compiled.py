@@ -31,13 +31,15 @@ _MOST_COPIES = 200
 """In the cache, above which all are removed: a manifest in a temporary folder leaves its copy behind."""
 _ROOT = Path(__file__).resolve().parents[2]
 _CODE = (
-    "zoo/manifest/*.py",
+    "zoo/manifest/**/*.py",
     "zoo/files/*.py",
     "zoo/quantities/*.py",
     "reports/*.py",
-    "models/load/layouts.py",
+    "models/builders.py",
+    "models/adapters/__init__.py",
+    "models/load/*.py",
     "evaluate/*.py",
-    "evaluate/data/datasets.py",
+    "evaluate/data/*.py",
 )
 """What says how a manifest is read, and may change in a checkout whose version stays."""
 

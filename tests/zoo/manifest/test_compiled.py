@@ -1,6 +1,8 @@
 """The copy of a manifest in the cache: taken where nothing changed, never where something is wrong with it."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 from full_zoo import YAML, ZOO
@@ -76,3 +78,24 @@ def test_a_cache_that_cannot_be_written_is_done_without(manifest, tmp_path, monk
     assert len(load_manifest(manifest)) == len(load_manifest(manifest)) == len(ZOO)
     monkeypatch.setenv("ZOO_HOME", os.devnull)
     assert len(load_manifest(manifest)) == len(ZOO)
+
+
+SAYS_NOTHING_OF_MANIFESTS = {
+    "segbench.evaluate.speed.speed_protocol",  # how speed is timed
+    "segbench.zoo.console.exit_codes",
+    "segbench.zoo.measuring.terms",
+}
+
+
+def test_a_change_of_the_code_that_reads_is_seen():
+    """Whatever module the reading of a manifest imports is part of what a copy is kept for."""
+    program = (
+        "import sys; from pathlib import Path; import segbench.zoo.manifest.reading;"
+        "from segbench.zoo.manifest import compiled;"
+        "known = {path for pattern in compiled._CODE for path in compiled._ROOT.glob(pattern)};"
+        "files = {name: Path(one.__file__) for name, one in sys.modules.items()"
+        " if name.startswith('segbench.') and one.__file__};"
+        "print(*(name for name, path in files.items() if path not in known and path.name != '__init__.py'))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) == SAYS_NOTHING_OF_MANIFESTS
