@@ -52,7 +52,7 @@ ROOMS = {
 }
 """Folder -> its rooms and lone modules from the ground up; those of one floor know nothing of each other."""
 ONE_FILE_A_THING = {"zoo/commands", "models/heads", "models/backbones", "models/necks", "models/nets"}
-MOST_FLAT = {"zoo": 4, "models": 8, "evaluate": 8, "reports": 15}
+MOST_FLAT = {"zoo": 4, "models": 8, "evaluate": 8, "reports": 14}
 """Modules beside the folders, `__init__.py` not counted."""
 MOST_MODULES = 14
 MOST_FUNCTION_LINES = 45

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from ...evaluate.regular_files import read_text
-from ...reports.records import format_records
+from ...reports.formats import format_records
 from ...reports.verdict import Status
 from ..console.exit_codes import ExitCode
 from ..files.named_files import named_file
