@@ -124,6 +124,7 @@ def test_a_command_over_four_times_the_rows_is_four_times_the_work(tmp_path, com
     def run(rows):
         path, table, ledger = made[rows]
         shutil.copy(path, into := tmp_path / "into.yaml")
+        shutil.rmtree(tmp_path / "into", ignore_errors=True)  # what was imported the last time
         names = {
             "TABLE": table,
             "LEDGER": ledger,
