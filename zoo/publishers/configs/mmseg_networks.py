@@ -1,0 +1,93 @@
+"""mmsegmentation's networks in our words: what a configuration calls parts and their numbers, and what we do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .parts import known_type, numbers_of
+
+MMSEG_HEADS = {
+    "FCNHead": "fcn",
+    "PSPHead": "psp",
+    "ASPPHead": "aspp",
+    "DepthwiseSeparableASPPHead": "sep_aspp",
+    "ISAHead": "isa",
+    "NLHead": "nl",
+    "DNLHead": "dnl",
+    "GCHead": "gc",
+    "CCHead": "cc",
+    "DAHead": "da",
+    "ANNHead": "ann",
+    "APCHead": "apc",
+    "DMHead": "dm",
+    "EMAHead": "ema",
+    "EncHead": "enc",
+    "PSAHead": "psa",
+    "UPerHead": "uper",
+    "OCRHead": "ocr",
+    "FPNHead": "fpn",
+    "PointHead": "point",
+    "LRASPPHead": "lraspp",
+    "IterativeDecodeHead": "knet",
+}
+MMSEG_BACKBONES = {
+    "ResNet": "resnet",
+    "ResNetV1c": "resnet",
+    "ResNeSt": "resnest",
+    "MobileNetV2": "mobilenet_v2",
+    "MobileNetV3": "mobilenet_v3",
+    "ICNet": "icnet",
+}
+MMSEG_NECKS = {"JPU": "jpu", "FPN": "fpn", "ICNeck": "cff"}
+SEVERAL = {"enc", "uper", "fpn", "lraspp", "point"}
+"""Heads that read every map, or always the same, so that no number says which."""
+
+
+def mmseg_network(record: dict[str, Any]) -> dict[str, Any]:
+    """The architecture that a configuration describes.
+
+    Args:
+        record: `backbone`, `neck`, `decode_head`, `auxiliary_head`, `num_classes` and `align_corners` of its `model`.
+
+    Raises:
+        Unbuilt: a part is not there yet.
+    """
+    backbone, neck = record["backbone"] or {}, record["neck"]
+    ours = {
+        "type": known_type("backbone", backbone.get("type"), MMSEG_BACKBONES),
+        **numbers_of(
+            backbone.get("backbone_cfg", backbone)
+        ),  # ICNet's ResNet, of the strides that are ours anyway
+    }
+    if backbone.get("type") == "ResNet":
+        ours["stem"] = "plain"
+    if "backbone_cfg" in backbone:
+        ours = {key: ours[key] for key in ("type", "depth")}
+
+    def heads(some: Any) -> Any:
+        return [_mmseg_head(one) for one in some] if isinstance(some, list) else _mmseg_head(some or {})
+
+    architecture = {
+        "backbone": ours,
+        "head": heads(record["decode_head"]),
+        "num_classes": record["num_classes"] or record["decode_head"]["kernel_generate_head"]["num_classes"],
+        "align_corners": record["align_corners"],
+    }
+    if neck:
+        architecture["neck"] = {"type": known_type("neck", neck["type"], MMSEG_NECKS), **numbers_of(neck)}
+    return architecture | ({"auxiliary": heads(record["auxiliary_head"])} if record["auxiliary_head"] else {})
+
+
+def _mmseg_head(one: dict[str, Any]) -> dict[str, Any]:
+    kind = known_type("head", one.get("type"), MMSEG_HEADS)
+    if kind == "knet":
+        return {
+            "type": kind,
+            "stages": one["num_stages"],
+            "generator": _mmseg_head(one["kernel_generate_head"]),
+        }
+    numbers = {
+        key: value for key, value in numbers_of(one).items() if key != "in_index" or kind not in SEVERAL
+    }
+    undropped = one.get("dropout_ratio", 0.1) <= 0 and kind != "point"
+    return {"type": kind, **numbers, **({"dropout": False} if undropped else {})}

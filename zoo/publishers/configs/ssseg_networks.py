@@ -1,0 +1,130 @@
+"""sssegmentation's networks in our words: what a configuration calls parts and their numbers, and what we do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .parts import Unbuilt, known_type, numbers_of
+
+SSSEG_HEADS: dict[str, dict[str, Any]] = {
+    "FCN": {"type": "fcn", "concat_input": False},
+    "PSPNet": {"type": "psp"},
+    "Deeplabv3": {"type": "aspp", "pool_last": True},
+    "Deeplabv3Plus": {"type": "sep_aspp", "pool_last": True},
+    "NonLocalNet": {"type": "nl"},
+    "DNLNet": {"type": "dnl"},
+    "GCNet": {"type": "gc"},
+    "CCNet": {"type": "cc"},
+    "DANet": {"type": "da", "pam_bias": False},
+    "ANNNet": {"type": "ann", "bias": False},
+    "APCNet": {"type": "apc"},
+    "DMNet": {"type": "dm"},
+    "EMANet": {"type": "ema"},
+    "ENCNet": {"type": "enc"},
+    "PSANet": {"type": "psa"},
+    "CE2P": {"type": "ce2p"},
+    "MCIBI": {"type": "mcibi"},
+    "MCIBIPlusPlus": {"type": "mcibi_pp"},
+    "IDRNet": {"type": "idr"},
+    "UPerNet": {"type": "uper"},
+    "OCRNet": {"type": "ocr", "out_kernel": 3, "dropout": False},
+    "SemanticFPN": {"type": "fpn"},
+    "PointRend": {"type": "point", "norm": True},
+    "LRASPPNet": {"type": "lraspp", "gate_norm": True},
+    "ICNet": {"type": "fcn", "num_convs": 1, "concat_input": False},
+}
+SSSEG_BACKBONES = {
+    "ResNet": "resnet",
+    "ResNeSt": "resnest",
+    "MobileNetV2": "mobilenet_v2",
+    "MobileNetV3": "mobilenet_v3",
+}
+SSSEG_NECKS: dict[str, dict[str, Any]] = {
+    "SemanticFPN": {"type": "fpn", "norm": True},
+    "PointRend": {"type": "fpn", "norm": True},
+    "ICNet": {"type": "cff"},
+}
+STRIDES = {
+    8: ([1, 2, 1, 1], [1, 1, 2, 4]),
+    16: ([1, 2, 2, 1], [1, 1, 1, 2]),
+    32: ([1, 2, 2, 2], [1, 1, 1, 1]),
+}
+"""Output stride -> strides and dilations of the stages, in sssegmentation's ResNet; those of its other backbones are ours."""
+
+
+def ssseg_network(record: dict[str, Any]) -> dict[str, Any]:
+    """The architecture that a configuration describes.
+
+    Args:
+        record: its `segmentor`, `backbone`, `head`, `auxiliary`, `act_cfg` and `classes`.
+
+    Raises:
+        Unbuilt: a part is not there yet.
+    """
+    backbone, head = record["backbone"], record["head"]
+    kind, jpu = record.get("fastfcn_segmentor", record["segmentor"]), head.get("jpu")
+    ours = {"type": known_type("backbone", backbone["type"], SSSEG_BACKBONES), **numbers_of(backbone)}
+    leaky = {"activation": "leaky_relu"} if record["act_cfg"]["type"] == "LeakyReLU" else {}  # of heads alone
+    own = {
+        **leaky,
+        **known_type("segmentor", kind, SSSEG_HEADS),
+        **{key: head[key] for key in ("pool_scales", "dilations") if key in head},
+        "channels": head.get("scale_head_channels", head["feats_channels"]),
+    }
+    if kind in {"MCIBI", "MCIBIPlusPlus", "IDRNet"}:
+        own |= _of_classes(record)
+    if kind == "ICNet":
+        ours |= {"type": "icnet", "levels_first": False}
+    elif "depth" in ours:
+        ours["strides"], ours["dilations"] = STRIDES[backbone["outstride"]]
+    neck = {"type": "jpu"} if jpu else SSSEG_NECKS.get(kind)
+    architecture = {"backbone": ours, "num_classes": record["classes"]} | ({"neck": neck} if neck else {})
+    if kind == "PointRend":
+        first = {"type": "fpn", "channels": head["scale_head_channels"], "dropout": False}
+        return architecture | {"head": [first, {**own, "channels": head["feats_channels"]}]}
+    several = isinstance(record["auxiliary"], list)
+    auxiliaries = [
+        {
+            "type": "fcn",
+            "in_index": index if several else 1 if jpu else 2,
+            "channels": one["out_channels"],
+            "num_convs": 1,
+            "concat_input": False,
+            **leaky,
+        }
+        for index, one in enumerate(record["auxiliary"] if several else [record["auxiliary"] or {}])
+        if one
+    ]
+    if kind == "OCRNet":  # the auxiliary head is the first of two
+        return architecture | {"head": [{**auxiliaries[0], "dropout": False}, own]}
+    auxiliary = auxiliaries if several else next(iter(auxiliaries), None)
+    return architecture | {"head": own} | ({"auxiliary": auxiliary} if auxiliary else {})
+
+
+def _of_classes(record: dict[str, Any]) -> dict[str, Any]:
+    """The numbers of heads that keep something of each class."""
+    head = record["head"]
+    if head.get("downsample_backbone", {"stride": 1})["stride"] > 1 or "norm_cfg" in head:
+        raise Unbuilt("a norm or a convolution between backbone and head of MCIBI")
+    context = head.get("context_within_image", {})
+    if record["segmentor"] == "MCIBI":
+        return {"dilations": context["cfg"]["dilations"]}
+    if record["segmentor"] == "MCIBIPlusPlus":
+        decoders = head["decoder"]
+        return {
+            "context": context["type"] if context["is_on"] else "none",
+            "look_up_by_features": head["force_use_preds_pr"],
+            "attend_memory": context.get("use_self_attention", True),
+            "fpn_channels": head["fpn"]["out_channels"] if "fpn" in head else 0,
+            "kernel": decoders["cls"].get("kernel_size", 1),
+            "context_kernel": decoders["cwi"].get("kernel_size", 1),
+            "features_kernel": decoders["pr"].get("kernel_size", 1),
+            "downsample": head["downsample_before_sa"],
+        }
+    refined = ("before", "after")
+    return {
+        "context": head.get("coarse_context", {}).get("type", "none"),
+        "refine": next((when for when in refined if head[f"use_sa_on_coarsecontext_{when}"]), "never"),
+        "fpn_channels": head["fpn"]["out_channels"] if "fpn" in head else 0,
+        "first_of_features": head["force_stage1_use_oripr"],
+    }
