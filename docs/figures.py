@@ -83,6 +83,7 @@ def besides(protocol: EvalProtocol) -> str:
     """What else a protocol says that most leave out; empty where it is nothing."""
     void = protocol.void
     told = {
+        "other side cut, not rounded": protocol.side_rounding == "down",
         f"values / {protocol.value_divisor:g}": protocol.value_divisor != 1,
         f"padded to {protocol.size_divisor}": protocol.size_divisor > 1,
         f"first {protocol.score_channels} channels": protocol.score_channels is not None,

@@ -25,17 +25,34 @@ class Window(NamedTuple):
     right: int
 
 
-def fitted_size(size: Size, scale: tuple[int, int], *, keep_ratio: bool = True) -> Size:
+def fitted_size(
+    size: Size, scale: tuple[int, int], *, keep_ratio: bool = True, rounding: str = "nearest"
+) -> Size:
     """The size (height, width) an image of `size` is resized to for a `scale` of (width, height).
 
     With `keep_ratio` the long edge is fitted into the longer and the short edge into the shorter number
     of `scale`, whichever binds first; small images are enlarged. Without, the result is the scale itself.
+    `rounding` is a protocol's `side_rounding`.
     """
     if not keep_ratio:
         return scale[1], scale[0]
     height, width = size
+    if rounding == "down":
+        return _cut_size(size, scale)
     factor = min(max(scale) / max(height, width), min(scale) / min(height, width))
     return int(height * factor + 0.5), int(width * factor + 0.5)
+
+
+def _cut_size(size: Size, scale: tuple[int, int]) -> Size:
+    """The edge that binds gets its number, the other one is cut to a whole number.
+
+    torchvision 0.24 `transforms/functional.py`, `_compute_resized_output_size`: `int(520 * long / short)`.
+    """
+    short, long = min(size), max(size)
+    fitted = min(scale), int(min(scale) * long / short)
+    if fitted[1] > max(scale):
+        fitted = int(max(scale) * fitted[0] / fitted[1]), max(scale)
+    return fitted if size[0] == short else (fitted[1], fitted[0])
 
 
 def view_size(size: Size, protocol: EvalProtocol, ratio: float) -> Size:
@@ -53,7 +70,9 @@ def view_size(size: Size, protocol: EvalProtocol, ratio: float) -> Size:
     if protocol.views == "base_scale":
         # mmseg 0.18 `pipelines/test_time_aug.py`: int(), not rounding, of the scaled base scale.
         width, height = int(width * ratio), int(height * ratio)
-    return fitted_size(size, (width, height), keep_ratio=protocol.keep_ratio)
+    return fitted_size(
+        size, (width, height), keep_ratio=protocol.keep_ratio, rounding=protocol.side_rounding
+    )
 
 
 def compared_size(size: Size, protocol: EvalProtocol) -> Size:

@@ -55,6 +55,8 @@ class EvalProtocol(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """(width, height) in pixels that the image is fitted into; None keeps the image's own size."""
     keep_ratio: bool = True
     """True fits the image inside `base_scale`; False stretches it to exactly that size."""
+    side_rounding: Literal["nearest", "down"] = "nearest"
+    """How the side that `base_scale` leaves open becomes whole: `int(side + 0.5)` (mmcv), or `int(side)` (torchvision)."""
     scales: tuple[Ratio, ...] = (1.0,)
     """Ratios of the multi-scale views, in order of accumulation."""
     flip: bool = False
@@ -132,6 +134,7 @@ _NOT_COUNTED = frozenset({"name", "description", "void"})
 _ADDED = {
     field.name: field.default
     for field in msgspec.structs.fields(EvalProtocol)
-    if field.name in {"value_divisor", "size_divisor", "score_channels", "compared_at", "label_resize"}
+    if field.name
+    in {"value_divisor", "size_divisor", "score_channels", "compared_at", "label_resize", "side_rounding"}
 }
 """Fields that the first digests did not know -> their defaults."""

@@ -1,6 +1,8 @@
 """Sizes and windows against mmsegmentation's own figures and against what must hold for any size."""
 
 import pytest
+import torch
+from torchvision.transforms import functional
 
 from segbench.evaluate import EvalProtocol, SlidingWindow
 from segbench.evaluate.geometry import fitted_size, sliding_windows, view_size
@@ -35,6 +37,19 @@ def test_half_a_pixel_rounds_up():
 def test_stretching_ignores_the_ratio():
     """LIP's images are stretched to the scale itself."""
     assert fitted_size((200, 50), (473, 470), keep_ratio=False) == (470, 473)
+
+
+def test_a_cut_side_is_torchvisions():
+    """Short side 520, with and without a limit of the long one, of 9,000 sizes."""
+    found, theirs = set(), set()
+    for size in [(short, long) for short in range(40, 640, 20) for long in range(60, 900, 3)]:
+        picture = torch.empty(1, *size, device="meta")
+        for limit in (None, 900):
+            if limit is None or max(size) > min(size):
+                resized = functional.resize(picture, [520], max_size=limit, antialias=True)
+                theirs.add((size, limit, tuple(resized.shape[1:])))
+                found.add((size, limit, fitted_size(size, (limit or 32767, 520), rounding="down")))
+    assert found == theirs
 
 
 def test_a_769_view_of_cityscapes_has_eight_windows():

@@ -34,6 +34,7 @@ COUNTING = {
     "score_channels": 11,
     "compared_at": "input size",
     "label_resize": "cv2 nearest",
+    "side_rounding": "down",
 }
 
 

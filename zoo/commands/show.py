@@ -191,4 +191,5 @@ def _void_text(void: Void) -> str:
 def _scale_text(protocol: EvalProtocol) -> str:
     assert protocol.base_scale is not None
     width, height = protocol.base_scale
-    return f"{'fit into' if protocol.keep_ratio else 'stretch to'} {width}x{height} (w x h)"
+    cut = ", the other side cut to a whole number" * (protocol.side_rounding == "down")
+    return f"{'fit into' if protocol.keep_ratio else 'stretch to'} {width}x{height} (w x h){cut}"
