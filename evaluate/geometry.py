@@ -70,9 +70,7 @@ def view_size(size: Size, protocol: EvalProtocol, ratio: float) -> Size:
     if protocol.views == "base_scale":
         # mmseg 0.18 `pipelines/test_time_aug.py`: int(), not rounding, of the scaled base scale.
         width, height = int(width * ratio), int(height * ratio)
-    return fitted_size(
-        size, (width, height), keep_ratio=protocol.keep_ratio, rounding=protocol.side_rounding
-    )
+    return fitted_size(size, (width, height), keep_ratio=protocol.keep_ratio, rounding=protocol.side_rounding)
 
 
 def compared_size(size: Size, protocol: EvalProtocol) -> Size:

@@ -49,6 +49,15 @@ class LabelFiles(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """File value -> class index; where given, every value it does not name is ignored."""
 
 
+class InstanceLabels(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Outlines of objects in COCO's form, of which `zoo data NAME --make-labels` makes the label files."""
+
+    annotations: str
+    """JSON file below the data set's root."""
+    categories: dict[int, int]
+    """COCO's category -> class index; objects of others are background, 0, and several at one place count nowhere."""
+
+
 class DatasetSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a data set is: classes, files of the evaluated split, and the meaning of label values."""
 
@@ -72,6 +81,8 @@ class DatasetSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """What an image file's name ends with; the sample's id is its path below `images` without it."""
     labels: tuple[LabelFiles, ...]
     """Accepted label forms; the one that labels most of the split is used, the first of equals."""
+    made_of: InstanceLabels | None = None
+    """What label files of the first form are made of, where the data set comes without any."""
     lookalikes: dict[str, str] = {}
     """Endings of files beside the labels that are none of these forms, and what they are."""
     withheld: tuple[str, ...] = ()
@@ -191,7 +202,7 @@ def locate(spec: DatasetSpec, data_root: Path | None) -> Dataset:
         DatasetError: no root given, nothing there, no labels in any accepted form, or another number of
             images than the split has.
     """
-    place = _find_place(spec, data_root)
+    place = find_place(spec, data_root)
     ids = _ids(spec, place)
     dataset = Dataset(
         spec=spec,
@@ -243,7 +254,12 @@ def _is_folder(path: Path) -> bool:
         return False
 
 
-def _find_place(spec: DatasetSpec, data_root: Path | None) -> Place:
+def find_place(spec: DatasetSpec, data_root: Path | None) -> Place:
+    """Where a data set lies below `data_root`, or at it.
+
+    Raises:
+        DatasetError: no root given, or it is not there.
+    """
     if data_root is None:
         raise DatasetError(f"{spec.title}: no data root; set --data-root or ZOO_DATA_ROOT{_advice(spec)}")
     found = next(places(spec, data_root), None)

@@ -117,7 +117,11 @@ def _pixel_mistakes(protocol: EvalProtocol) -> Iterator[Change]:
             {"keep_ratio": not protocol.keep_ratio},
         )
     if protocol.side_rounding == "down":
-        yield "side rounded", "the other side is rounded to the nearest, not cut", {"side_rounding": "nearest"}
+        yield (
+            "side rounded",
+            "the other side is rounded to the nearest, not cut",
+            {"side_rounding": "nearest"},
+        )
 
 
 def _times(values: tuple[float, float, float], factor: float) -> tuple[float, ...]:

@@ -10,6 +10,7 @@ import msgspec
 from ...evaluate.data.folder import folder_spec
 from ...reports.media import tabulate
 from ..console.exit_codes import ExitCode
+from ..files.writing import replacing
 from ..manifest import load_manifest
 from ..manifest.selection import select_datasets
 from .shared import flags
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
+
+    from PIL import Image
 
     from ...evaluate.data.check.findings import Finding, Fingerprint, Report
     from ...evaluate.data.datasets import DatasetSpec, Sample
@@ -36,6 +39,11 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     flags.add_manifest(parser)
     flags.add_data_root(parser)
     flags.add_folder(parser)
+    parser.add_argument(
+        "--make-labels",
+        action="store_true",
+        help="first draw the label files of data sets whose annotations are outlines (COCO); what is there stays",
+    )
     parser.add_argument("--full", action="store_true", help="read every pixel instead of a sample's")
     flags.add_quiet(parser)
     flags.add_json(parser)
@@ -50,6 +58,9 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         specs = select_datasets(load_manifest(arguments.manifest), arguments.names)
         root = arguments.data_root
+    if arguments.make_labels:
+        for spec in [one for one in specs if arguments.names or one.made_of]:
+            _make_labels(spec, root, quiet=arguments.quiet)
     reports = list(examine(specs, root, full=arguments.full, quiet=arguments.quiet))
     write(json_text(_records(reports)) if arguments.json else data_text(reports))
     return exit_code(reports, named=bool(arguments.names or arguments.folder))
@@ -64,6 +75,21 @@ def examine(
     for spec in specs:
         sample, headers = (spec.image_count, spec.image_count) if full else (SAMPLE, HEADERS)
         yield check(spec, data_root, sample=sample, headers=headers, watch=_Bar(spec.name, quiet=quiet))
+
+
+def _make_labels(spec: DatasetSpec, data_root: Path | None, *, quiet: bool) -> None:
+    from ...evaluate.data import instance_labels
+    from ...evaluate.data.datasets import find_place
+
+    root = find_place(spec, data_root).root
+    missing = instance_labels.missing_labels(spec, root)
+    bar = Bar(missing, desc=f"{spec.name} labels", unit="img", disable=quiet or None)
+    instance_labels.make_labels(spec, root, bar, _write_picture)
+
+
+def _write_picture(path: Path, picture: Image.Image) -> None:
+    with replacing(path, sync=False) as fresh:
+        picture.save(fresh, format="PNG")
 
 
 class _Bar:

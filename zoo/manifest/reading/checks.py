@@ -125,6 +125,12 @@ def _check_label_values(reader: Reader, found: Found, classes: int, ignore_index
         lines = {key.value: key for key, _ in nodes_of(node)["value_map"].value} if form.value_map else {}
         for value, message in value_map_breaches(form.value_map, classes, ignore_index):
             reader.fault(f"{path}.value_map", lines.get(str(value), node), message)
+    source = found.values.get("made_of")
+    if source and source is not BAD:
+        path, node = f"{found.path}.made_of.categories", nodes_of(found.nodes["made_of"])["categories"]
+        lines = {key.value: key for key, _ in node.value}
+        for value, message in value_map_breaches(source.categories, classes, ignore_index):
+            reader.fault(path, lines.get(str(value), node), message)
 
 
 def _check_protocol(reader: Reader, found: Found) -> None:
