@@ -46,6 +46,13 @@ def resize(x: Tensor, size: Sequence[int], *, align_corners: bool) -> Tensor:
     return F.interpolate(x, tuple(size), mode="bilinear", align_corners=align_corners)
 
 
+def join_maps(maps: Sequence[Tensor], *, align_corners: bool) -> Tensor:
+    """Maps (N, C_i, h_i, w_i), the finest first -> (N, sum of C_i, h_0, w_0), beside each other."""
+    finest, *others = maps
+    size = finest.shape[2:]
+    return torch.cat([finest, *(resize(x, size, align_corners=align_corners) for x in others)], 1)
+
+
 class ConvModule(nn.Module):
     """Convolution, batch norm, activation; keys `conv.*` and `bn.*` as in mmcv.
 
@@ -131,6 +138,21 @@ class DepthwiseSeparableConvModule(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, in_channels, h, w) -> (N, out_channels, h, w)."""
         return self.pointwise_conv(self.depthwise_conv(x))
+
+
+def in_sequence(module: nn.Module) -> KeyRows:
+    """Rows of names for a part of sssegmentation's whose blocks are each a sequence: 0 and 1 for `conv` and `bn`."""
+    rows: list[tuple[str, str]] = []
+    for name, block in module.named_modules():
+        if isinstance(block, DepthwiseSeparableConvModule):
+            rows += (
+                (f"{name}.{half}_conv.{ours}", f"{name}.{half}_{ours}")
+                for half in ("depthwise", "pointwise")
+                for ours in ("conv", "bn")
+            )
+        elif isinstance(block, ConvModule):
+            rows += ((f"{name}.conv", f"{name}.0"), (f"{name}.bn", f"{name}.1"))
+    return tuple(rows)
 
 
 class PyramidPooling(nn.ModuleList):

@@ -48,7 +48,10 @@ def exchange(source: int, target: int, channels: Sequence[int]) -> nn.Module:
     if source > target:
         enlarge = nn.Upsample(scale_factor=2 ** (source - target), mode="bilinear", align_corners=False)
         return nn.Sequential(*block(channels[source], channels[target], 1), enlarge)
-    before = (block(channels[source], channels[source], stride=2, relu=nn.ReLU()) for _ in range(target - source - 1))
+    before = (
+        block(channels[source], channels[source], stride=2, relu=nn.ReLU())
+        for _ in range(target - source - 1)
+    )
     return nn.Sequential(*before, block(channels[source], channels[target], stride=2))
 
 
@@ -78,7 +81,7 @@ class HRModule(nn.Module):
         for target, layers in enumerate(self.fuse_layers):
             size = maps[target].shape[2:]
             total = 0
-            for source, (layer, x) in enumerate(zip(layers, maps, strict=True)):
+            for source, (layer, x) in enumerate(zip(layers.children(), maps, strict=True)):
                 moved = layer(x)
                 if source > target:  # a second resize, for sizes that are no multiple of the coarser one's
                     moved = resize(moved, size, align_corners=False)

@@ -7,6 +7,7 @@ up by bilinear resize and a 1x1 block in place of transposed convolutions. Sides
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import torch
@@ -65,7 +66,7 @@ class UNet(nn.Module):
         widths = [base_channels * 2**index for index in range(STAGES)]
         self.encoder = nn.ModuleList([nn.Sequential(TwoConvs(3, base_channels))])
         self.decoder = nn.ModuleList()
-        for fine, coarse in zip(widths, widths[1:], strict=False):
+        for fine, coarse in pairwise(widths):
             self.encoder.append(nn.Sequential(nn.MaxPool2d(2), TwoConvs(fine, coarse)))
             self.decoder.append(Up(coarse, fine))
         self.channels = tuple(reversed(widths))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import nn
 
-from ..layers import Activation, ConvModule, Head, Natural
+from ..layers import Activation, ConvModule, Head, Natural, join_maps
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,7 +24,9 @@ class FCNHead(Head):
     Args:
         in_channels: Channels of each feature map.
         num_classes: Channels of the scores.
+        align_corners: Corner convention of the resizes where maps are joined.
         in_index: Which map is read.
+        joined: Whether all maps are, at the finest's size and beside each other: HRNet's.
         channels: Channels of the blocks.
         num_convs: How many blocks; with none the classifier reads the map itself.
         kernel: Side of their kernels.
@@ -39,7 +41,9 @@ class FCNHead(Head):
         in_channels: tuple[int, ...],
         num_classes: int,
         *,
+        align_corners: bool = False,
         in_index: Natural = -1,
+        joined: bool = False,
         channels: int = 512,
         num_convs: Natural = 2,
         kernel: int = 3,
@@ -48,9 +52,9 @@ class FCNHead(Head):
         activation: Activation = "relu",
         dropout: bool = True,
     ) -> None:
-        incoming = in_channels[in_index]
+        incoming = sum(in_channels) if joined else in_channels[in_index]
         super().__init__(channels if num_convs else incoming, num_classes, dropout=dropout)
-        self.in_index = in_index
+        self.align_corners, self.in_index, self.joined = align_corners, in_index, joined
         self.convs = nn.Sequential(
             *(
                 ConvModule(
@@ -70,7 +74,7 @@ class FCNHead(Head):
 
     def fuse(self, features: tuple[Tensor, ...]) -> Tensor:
         """Feature maps (N, C_i, h_i, w_i) -> (N, channels, h, w) at the size of the one it reads."""
-        x = features[self.in_index]
+        x = join_maps(features, align_corners=self.align_corners) if self.joined else features[self.in_index]
         deep = self.deepen(x)
         return deep if self.conv_cat is None else self.conv_cat(torch.cat([x, deep], 1))
 

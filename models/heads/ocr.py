@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ..layers import Activation, Classifier, ConvModule, Natural, SelfAttentionBlock, softmax_mean
+from ..layers import (
+    Activation,
+    Classifier,
+    ConvModule,
+    Natural,
+    SelfAttentionBlock,
+    join_maps,
+    softmax_mean,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,7 +47,9 @@ class OCRHead(Classifier):
     Args:
         in_channels: Channels of each feature map.
         num_classes: Channels of the scores.
+        align_corners: Corner convention of the resizes where maps are joined.
         in_index: Which map is read.
+        joined: Whether all maps are, at the finest's size and beside each other: HRNet's.
         channels: Channels of the head.
         ocr_channels: Channels of keys, queries and values.
         out_kernel: Kernel side of the fusion: 1 for mmsegmentation, 3 for sssegmentation.
@@ -54,7 +64,9 @@ class OCRHead(Classifier):
         in_channels: tuple[int, ...],
         num_classes: int,
         *,
+        align_corners: bool = False,
         in_index: Natural = -1,
+        joined: bool = False,
         channels: int = 512,
         ocr_channels: int = 256,
         out_kernel: int = 1,
@@ -62,13 +74,15 @@ class OCRHead(Classifier):
         dropout: bool = True,
     ) -> None:
         super().__init__(channels, num_classes, dropout=dropout)
-        self.in_index = in_index
-        self.bottleneck = ConvModule(in_channels[in_index], channels, 3, activation=activation)
+        self.align_corners, self.in_index, self.joined = align_corners, in_index, joined
+        incoming = sum(in_channels) if joined else in_channels[in_index]
+        self.bottleneck = ConvModule(incoming, channels, 3, activation=activation)
         self.object_context_block = ObjectContextBlock(channels, ocr_channels, out_kernel, activation)
 
     def forward(self, features: tuple[Tensor, ...], scores: Tensor) -> Tensor:
         """Feature maps (N, C_i, h_i, w_i), scores (N, num_classes, h, w) of the head before -> scores."""
-        x = self.bottleneck(features[self.in_index])
+        x = join_maps(features, align_corners=self.align_corners) if self.joined else features[self.in_index]
+        x = self.bottleneck(x)
         return self.classify(self.object_context_block(x, softmax_mean(x, scores)))
 
 

@@ -37,6 +37,8 @@ MMSEG_BACKBONES = {
     "MobileNetV2": "mobilenet_v2",
     "MobileNetV3": "mobilenet_v3",
     "ICNet": "icnet",
+    "HRNet": "hrnet",
+    "UNet": "unet",
 }
 MMSEG_NECKS = {"JPU": "jpu", "FPN": "fpn", "ICNeck": "cff"}
 SEVERAL = {"enc", "uper", "fpn", "lraspp", "point"}
@@ -53,16 +55,7 @@ def mmseg_network(record: dict[str, Any]) -> dict[str, Any]:
         Unbuilt: a part is not there yet.
     """
     backbone, neck = record["backbone"] or {}, record["neck"]
-    ours = {
-        "type": known_type("backbone", backbone.get("type"), MMSEG_BACKBONES),
-        **numbers_of(
-            backbone.get("backbone_cfg", backbone)
-        ),  # ICNet's ResNet, of the strides that are ours anyway
-    }
-    if backbone.get("type") == "ResNet":
-        ours["stem"] = "plain"
-    if "backbone_cfg" in backbone:
-        ours = {key: ours[key] for key in ("type", "depth")}
+    ours = _mmseg_backbone(backbone)
 
     def heads(some: Any) -> Any:
         return [_mmseg_head(one) for one in some] if isinstance(some, list) else _mmseg_head(some or {})
@@ -78,6 +71,19 @@ def mmseg_network(record: dict[str, Any]) -> dict[str, Any]:
     return architecture | ({"auxiliary": heads(record["auxiliary_head"])} if record["auxiliary_head"] else {})
 
 
+def _mmseg_backbone(backbone: dict[str, Any]) -> dict[str, Any]:
+    name = backbone.get("type")
+    kind = known_type("backbone", name, MMSEG_BACKBONES)
+    if kind == "icnet":  # the strides of its ResNet are ours anyway
+        return {"type": kind, "depth": backbone["backbone_cfg"]["depth"]}
+    if kind == "hrnet":
+        last = backbone["extra"]["stage4"]
+        return {"type": kind, "width": last["num_channels"][0], "small": last["num_blocks"][0] == 2}
+    if kind == "unet":
+        return {"type": kind, "base_channels": backbone["base_channels"]}
+    return {"type": kind, **numbers_of(backbone)} | ({"stem": "plain"} if name == "ResNet" else {})
+
+
 def _mmseg_head(one: dict[str, Any]) -> dict[str, Any]:
     kind = known_type("head", one.get("type"), MMSEG_HEADS)
     if kind == "knet":
@@ -89,5 +95,7 @@ def _mmseg_head(one: dict[str, Any]) -> dict[str, Any]:
     numbers = {
         key: value for key, value in numbers_of(one).items() if key != "in_index" or kind not in SEVERAL
     }
+    if one.get("input_transform") == "resize_concat":
+        numbers["joined"] = bool(numbers.pop("in_index"))
     undropped = one.get("dropout_ratio", 0.1) <= 0 and kind != "point"
     return {"type": kind, **numbers, **({"dropout": False} if undropped else {})}

@@ -38,6 +38,8 @@ SSSEG_BACKBONES = {
     "ResNeSt": "resnest",
     "MobileNetV2": "mobilenet_v2",
     "MobileNetV3": "mobilenet_v3",
+    "HRNet": "hrnet",
+    "UNet": "unet",
 }
 SSSEG_NECKS: dict[str, dict[str, Any]] = {
     "SemanticFPN": {"type": "fpn", "norm": True},
@@ -52,6 +54,10 @@ STRIDES = {
 """Output stride -> strides and dilations of the stages, in sssegmentation's ResNet; those of its other backbones are ours."""
 
 
+AUXILIARY_MAP = {"hrnet": 0, "unet": 3}
+"""Number of the map that the one auxiliary head reads, where it is not the third; beside a JPU it is the second of two."""
+
+
 def ssseg_network(record: dict[str, Any]) -> dict[str, Any]:
     """The architecture that a configuration describes.
 
@@ -63,7 +69,7 @@ def ssseg_network(record: dict[str, Any]) -> dict[str, Any]:
     """
     backbone, head = record["backbone"], record["head"]
     kind, jpu = record.get("fastfcn_segmentor", record["segmentor"]), head.get("jpu")
-    ours = {"type": known_type("backbone", backbone["type"], SSSEG_BACKBONES), **numbers_of(backbone)}
+    ours = _ssseg_backbone(backbone)
     leaky = {"activation": "leaky_relu"} if record["act_cfg"]["type"] == "LeakyReLU" else {}  # of heads alone
     own = {
         **leaky,
@@ -74,10 +80,10 @@ def ssseg_network(record: dict[str, Any]) -> dict[str, Any]:
     if kind in {"MCIBI", "MCIBIPlusPlus", "IDRNet"}:
         own |= _of_classes(record)
     if kind == "ICNet":
-        ours |= {"type": "icnet", "levels_first": False}
-    elif "depth" in ours:
-        ours["strides"], ours["dilations"] = STRIDES[backbone["outstride"]]
+        ours = {"type": "icnet", "depth": ours["depth"], "levels_first": False}
     neck = {"type": "jpu"} if jpu else SSSEG_NECKS.get(kind)
+    if head.get("downsample_backbone", {"stride": 1})["stride"] > 1:
+        neck = {"type": "strided"}
     architecture = {"backbone": ours, "num_classes": record["classes"]} | ({"neck": neck} if neck else {})
     if kind == "PointRend":
         first = {"type": "fpn", "channels": head["scale_head_channels"], "dropout": False}
@@ -86,7 +92,7 @@ def ssseg_network(record: dict[str, Any]) -> dict[str, Any]:
     auxiliaries = [
         {
             "type": "fcn",
-            "in_index": index if several else 1 if jpu else 2,
+            "in_index": index if several else AUXILIARY_MAP.get(ours["type"], 1 if jpu else 2),
             "channels": one["out_channels"],
             "num_convs": 1,
             "concat_input": False,
@@ -101,11 +107,23 @@ def ssseg_network(record: dict[str, Any]) -> dict[str, Any]:
     return architecture | {"head": own} | ({"auxiliary": auxiliary} if auxiliary else {})
 
 
+def _ssseg_backbone(backbone: dict[str, Any]) -> dict[str, Any]:
+    kind = known_type("backbone", backbone["type"], SSSEG_BACKBONES)
+    if kind == "hrnet":
+        width, _, small = backbone["arch"].removeprefix("hrnetv2_w").partition("_")
+        stem = {"stem_relu": False} if backbone.get("mcibi_version") else {}
+        return {"type": kind, "width": int(width), "small": bool(small), "joined": True, **stem}
+    ours = {"type": kind, **numbers_of(backbone)}
+    if "depth" in ours:
+        ours["strides"], ours["dilations"] = STRIDES[backbone["outstride"]]
+    return ours
+
+
 def _of_classes(record: dict[str, Any]) -> dict[str, Any]:
     """The numbers of heads that keep something of each class."""
     head = record["head"]
-    if head.get("downsample_backbone", {"stride": 1})["stride"] > 1 or "norm_cfg" in head:
-        raise Unbuilt("a norm or a convolution between backbone and head of MCIBI")
+    if "norm_cfg" in head:
+        raise Unbuilt("a norm between backbone and head of MCIBI")
     context = head.get("context_within_image", {})
     if record["segmentor"] == "MCIBI":
         return {"dilations": context["cfg"]["dilations"]}
