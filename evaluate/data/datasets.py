@@ -85,12 +85,19 @@ class DatasetSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """What label files of the first form are made of, where the data set comes without any."""
     lookalikes: dict[str, str] = {}
     """Endings of files beside the labels that are none of these forms, and what they are."""
+    stray_values: dict[int, str] = {}
+    """Values that no label of the data set has -> what labels are that hold them: the largest value up to the
+    smallest stray one tells."""
+    label_folders: dict[str, str] = {}
+    """Names of folders on an image's path below `images` -> their names on its label's: `origin: mask`."""
     withheld: tuple[str, ...] = ()
     """What ids of images begin with whose labels are not public: the cities of a test split."""
     id_prefixes: tuple[str, ...] = ()
     """What ids of the split begin with, where that tells them from those of other splits."""
     id_list: str = ""
     """File below the root that lists the split's ids in order, one a line; else all files, sorted."""
+    id_list_names: Literal["images", "folders"] = "images"
+    """What a line of `id_list` names: an image, or a folder below `images` all of whose images belong to the split."""
     classes: tuple[str, ...]
     """Class names; the position is the class index."""
     palette: tuple[Colour, ...] = ()
@@ -103,6 +110,8 @@ class DatasetSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Whether nearly every published label has pixels that count nowhere; a sample without any is suspicious."""
     void_class: str = ""
     """The class that stands for what nobody labelled, where published labels have one; what it counts for, a protocol says."""
+    unscored: str = ""
+    """Why nothing can be scored on it here, such as labels that are not public; empty where it can."""
     homepage: str = ""
     """Official page it can be had from."""
     how_to_get: str = ""
@@ -199,9 +208,11 @@ def locate(spec: DatasetSpec, data_root: Path | None) -> Dataset:
     A sample whose label file is missing is listed all the same: it is named when it is evaluated.
 
     Raises:
-        DatasetError: no root given, nothing there, no labels in any accepted form, or another number of
-            images than the split has.
+        DatasetError: nothing is scored on it, no root given, nothing there, no labels in any accepted form, or
+            another number of images than the split has.
     """
+    if spec.unscored:
+        raise DatasetError(f"{spec.title} {spec.split}: {spec.unscored}")
     place = find_place(spec, data_root)
     ids = _ids(spec, place)
     dataset = Dataset(
@@ -227,10 +238,18 @@ def samples(dataset: Dataset, images: Path, ids: Iterable[str]) -> tuple[Sample,
         Sample(
             id=name,
             image=existing_form(images / f"{name}{spec.image_suffix}"),
-            label=existing_form(labels / f"{name}{form.suffix}"),
+            label=existing_form(labels / f"{_exchanged(name, spec.label_folders)}{form.suffix}"),
         )
         for name in ids
     )
+
+
+def _exchanged(name: str, folders: dict[str, str]) -> str:
+    """An id whose folders have the names that `folders` gives them."""
+    if not folders:
+        return name
+    *above, last = name.split("/")
+    return "/".join([*(folders.get(folder, folder) for folder in above), last])
 
 
 def places(spec: DatasetSpec, data_root: Path) -> Iterator[Place]:
@@ -327,7 +346,9 @@ def ids_with(suffix: str, files: Iterable[str]) -> set[str]:
 def label_ids(spec: DatasetSpec, form: LabelFiles, files: Iterable[str]) -> set[str]:
     """The ids that have a label file of this form; files that only look like one do not count."""
     others = tuple(spec.lookalikes)
-    return ids_with(form.suffix, (name for name in files if not (others and name.endswith(others))))
+    found = ids_with(form.suffix, (name for name in files if not (others and name.endswith(others))))
+    back = {theirs: ours for ours, theirs in spec.label_folders.items()}
+    return {_exchanged(name, back) for name in found} if back else found
 
 
 def choose_labels(spec: DatasetSpec, root: Path, ids: Iterable[str]) -> LabelFiles | None:
@@ -351,12 +372,27 @@ def _ids(spec: DatasetSpec, place: Place) -> list[str]:
         ids = listed_ids(place.root / spec.id_list)
         if len(set(ids)) < len(ids):
             raise DatasetError(f"{place.root / spec.id_list}: ids stand there more than once; see zoo data")
+        if spec.id_list_names == "folders":
+            return images_in(ids, ids_with(spec.image_suffix, files_below(place.images)))
         return ids
     ids = sorted(ids_with(spec.image_suffix, files_below(place.images)))
     strange = next((name for name in ids if not _is_unicode(name)), None)
     if strange is not None:
         raise DatasetError(f"{place.images}: the file name {strange!a} is not UTF-8; rename it")
     return ids
+
+
+def images_in(folders: Iterable[str], ids: Iterable[str]) -> list[str]:
+    """The ids of the images in each folder, in the folders' order and by name; a folder without any stands for itself."""
+    within: dict[str, list[str]] = {folder.rstrip("/"): [] for folder in folders}
+    for name in sorted(ids):
+        parts = name.split("/")
+        above = ("/".join(parts[:depth]) for depth in range(1, len(parts)))
+        for folder in above:
+            if folder in within:
+                within[folder].append(name)
+                break
+    return [name for folder, names in within.items() for name in names or [folder]]
 
 
 def _is_unicode(name: str) -> bool:

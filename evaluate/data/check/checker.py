@@ -59,7 +59,7 @@ def check(
     """
     started = time.monotonic()
     try:
-        inventory = take_inventory(spec, data_root)
+        inventory = _unscored(spec) if spec.unscored else take_inventory(spec, data_root)
     except DatasetError as error:
         inventory = _unlisted(error)
     if isinstance(inventory, Finding):
@@ -72,6 +72,16 @@ def check(
 def _report(spec: DatasetSpec) -> Report:
     """A report before anything was found."""
     return Report(dataset=spec.name, title=spec.title, split=spec.split, expected_images=spec.image_count)
+
+
+def _unscored(spec: DatasetSpec) -> Finding:
+    return Finding(
+        kind="not scored",
+        gravity="error",
+        what=f"{spec.title} {spec.split}: {spec.unscored}",
+        effect="no number can be measured on it",
+        remedy="nothing to do here",
+    )
 
 
 def _unlisted(error: DatasetError) -> Finding:

@@ -20,6 +20,7 @@ from ..datasets import (
     choose_labels,
     files_below,
     ids_with,
+    images_in,
     label_ids,
     listed_ids,
     places,
@@ -213,6 +214,9 @@ def _split_ids(spec: DatasetSpec, place: Place, images: set[str]) -> tuple[list[
         listed = listed_ids(path)
     except DatasetError as error:
         return [], [_list_unreadable(path, str(error))]
+    if spec.id_list_names == "folders":
+        twice = _listed_twice(path, listed)
+        return images_in(listed, images), [*twice, *_list_bytes(path)]
     plain = [_plain_id(name, spec, images) for name in listed]
     return plain, [*_list_form(path, listed, plain), *_list_bytes(path)]
 
@@ -250,7 +254,11 @@ def _list_form(path: Path, listed: list[str], plain: list[str]) -> Iterator[Find
             effect=f"images named {odd[0]!r} do not exist; {_REFUSED}",
             remedy="keep one id a line, without folders, file endings and further columns",
         )
-    twice = [name for name, count in Counter(plain).items() if count > 1]
+    yield from _listed_twice(path, plain)
+
+
+def _listed_twice(path: Path, listed: Iterable[str]) -> Iterator[Finding]:
+    twice = [name for name, count in Counter(listed).items() if count > 1]
     if twice:
         yield Finding(
             kind="id list",
@@ -300,7 +308,7 @@ def _name_findings(inventory: Inventory, files: set[str], label_files: set[str])
     if cased:
         return  # the same files would be named again as missing
     if inventory.form is None:
-        yield _no_labels(inventory, label_files)
+        yield _no_labels(inventory, label_files, files)
         return
     partners = list(_partners(inventory))
     yield from _of_other_splits(inventory)
@@ -367,22 +375,22 @@ def _case_of(
         )
 
 
-def _no_labels(inventory: Inventory, label_files: set[str]) -> Finding:
+def _no_labels(inventory: Inventory, label_files: set[str], files: set[str]) -> Finding:
     spec, root = inventory.spec, inventory.place.root
     wanted = " or ".join(f"{form.folder}/**/*{form.suffix}" for form in spec.labels)
     return Finding(
         kind="no labels",
         gravity="error",
-        what=f"no label files in {root}, expected {wanted}{_instead(spec, label_files)}",
+        what=f"no label files in {root}, expected {wanted}{_instead(spec, label_files, files)}",
         effect=f"nothing to compare predictions with; {_REFUSED}",
         remedy=spec.how_to_get or "put the labels there",
     )
 
 
-def _instead(spec: DatasetSpec, label_files: set[str]) -> str:
-    """What lies in the label folder instead of labels."""
+def _instead(spec: DatasetSpec, label_files: set[str], files: set[str]) -> str:
+    """What lies in the label folder, or beside the images, instead of labels."""
     for ending, meaning in spec.lookalikes.items():
-        count = sum(name.endswith(ending) for name in label_files)
+        count = sum(name.endswith(ending) for name in label_files | files)
         if count:
             return f"; its {count} files *{ending} are {meaning}"
     return f"; found {some(label_files)}" if label_files else ""
@@ -425,10 +433,11 @@ def _is_blank(path: Path) -> bool:
 def _wrong_list(inventory: Inventory, lost: set[str]) -> Finding:
     spec = inventory.spec
     unknown = f"; {len(lost)} of them have neither image nor label: {some(lost)}" if lost else ""
+    listed = "names folders with" if spec.id_list_names == "folders" else "lists"
     return Finding(
         kind="id list",
         gravity="error",
-        what=f"{inventory.place.root / spec.id_list} lists {len(set(inventory.ids))} ids, expected {spec.image_count} "
+        what=f"{inventory.place.root / spec.id_list} {listed} {len(set(inventory.ids))} ids, expected {spec.image_count} "
         f"({spec.split}){unknown}",
         effect=f"a number over other images is another number; {_REFUSED}",
         remedy=f"take the list of {spec.split} from the data set's archive",

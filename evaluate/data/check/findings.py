@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 Kind = Literal[
+    "not scored",
     "not found",
     "several roots",
     "several label forms",

@@ -202,8 +202,8 @@ def _outside(tally: Tally) -> Finding | None:
     spec, form = tally.spec, tally.form
     expected = _expected_values(spec, form)
     past = len(spec.classes)
-    hint = ""
-    if stray == {past} and not form.value_map and not form.reduce_zero:
+    hint = _known_stray(spec, min(stray))
+    if not hint and stray == {past} and not form.value_map and not form.reduce_zero:
         hint = f"; if {past} marks unlabelled pixels, it is the ignore index and must be given as that"
     files = [name for name, values in tally.files.items() if stray & values.keys()]
     return Finding(
@@ -216,6 +216,12 @@ def _outside(tally: Tally) -> Finding | None:
         if spec.is_own
         else "use the label files of the data set's archive; labels of another release or another class list do not fit",
     )
+
+
+def _known_stray(spec: DatasetSpec, value: int) -> str:
+    """What labels with this value are, where the data set's own description knows."""
+    known = max((one for one in spec.stray_values if one <= value), default=None)
+    return "" if known is None else f": these are {spec.stray_values[known]}"
 
 
 def _expected_values(spec: DatasetSpec, form: LabelFiles) -> str:

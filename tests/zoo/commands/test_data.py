@@ -184,10 +184,10 @@ def test_without_names_only_what_is_there_must_be_right(capsys, tmp_path, manife
 
 
 def test_an_unknown_name_has_the_nearest_ones(capsys):
-    code, out, err = zoo(capsys, "data", "cityscape")
+    code, out, err = zoo(capsys, "data", "loveDB")
     known = ", ".join(load_manifest().datasets)
     assert (code, out) == (2, "")
-    assert err == f"zoo: unknown data set 'cityscape', nearest are cityscapes; there are {known}\n"
+    assert err == f"zoo: unknown data set 'loveDB', nearest are loveda; there are {known}\n"
 
 
 def test_no_data_root_is_told_once_a_data_set(capsys):

@@ -80,7 +80,8 @@ def _check_dataset(reader: Reader, found: Found) -> None:
     if classes is None:
         return
     reader.class_counts[found.path] = len(classes)
-    _breaches_at(reader, found, "classes", class_breaches(classes))
+    if not found.values.get("unscored"):  # whose labels may be no classes
+        _breaches_at(reader, found, "classes", class_breaches(classes))
     _breaches_at(reader, found, "palette", colour_breaches(found.values.get("palette", ()), len(classes)))
     _check_categories(reader, found, classes)
     void = found.values.get("void_class")
@@ -299,7 +300,7 @@ def _check_outputs(reader: Reader, found: Found, outputs: Any) -> None:
     """The network's classes are the data set's, but for what each claim's protocol leaves out."""
     dataset = found.values.get("dataset")
     classes = reader.class_counts.get(f"datasets.{dataset}")
-    if outputs is None or classes is None:
+    if outputs is None or not classes:  # a data set that is never scored may have none
         return
     wrong = f"num_classes is {outputs!r}, but data set {dataset!r} has {classes} classes"
     if isinstance(outputs, bool) or not isinstance(outputs, int):
