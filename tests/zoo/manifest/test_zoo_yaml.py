@@ -397,6 +397,7 @@ def test_data_sets_have_the_sizes_of_their_splits(zoo):
         "dark_zurich": ("val", 50, 19),
         "night_driving": ("test", 50, 19),
         "nyu": ("test", 654, 0),
+        "coco-val2017-voc": ("val2017", 5000, 21),
     }
     found = {
         name: (spec.split, spec.image_count, len(spec.classes))
