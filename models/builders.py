@@ -324,19 +324,20 @@ def told(error: BaseException, root: Path | None = None) -> str:
     return f"{type(error).__name__}: {lines[0] if lines else 'without a word'}{place}"
 
 
-def fault_in(name: object, error: BaseException) -> str:
-    """What to say of an error while a network ran; empty where the builder is ours, or the network took no part.
+def fault_of(found: Builder | None, error: BaseException) -> str:
+    """What to say of an error while a network ran; empty where it took no part.
 
     Args:
-        name: Of the builder.
+        found: Whose network it is; None where it is ours.
         error: With its traceback.
     """
-    found = find(name) if isinstance(name, str) else None
     if found is None:
         return ""
     root, frames = _root(found), traceback.extract_tb(error.__traceback__)
     ran = any(frame.name == "_call_impl" or (root and _is_below(frame.filename, root)) for frame in frames)
-    return f"the network of builder {name!r} of {found.origin} raised {told(error, root)}" if ran else ""
+    return (
+        f"the network of builder {found.name!r} of {found.origin} raised {told(error, root)}" if ran else ""
+    )
 
 
 def _root(found: Builder) -> Path | None:

@@ -6,22 +6,27 @@ What is imported to run one is imported when one is loaded; neither torch nor an
 from __future__ import annotations
 
 import hashlib
+import sys
 from contextlib import contextmanager
 from importlib import import_module, metadata
 from typing import TYPE_CHECKING
 
-from ..builders import ArchitectureError, Code
+from ..builders import ArchitectureError, Builder, Code
 from ..load.containers import opened
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from torch import Tensor, nn
 
 EXPORTS = {".onnx": "onnx_file", ".pt2": "exported_program"}
 """How an export's file is called -> the module here whose `load` makes a network of its bytes."""
-LIBRARIES = {"torchvision": "torchvision_models"}
+LIBRARIES = {
+    "torchvision": "torchvision_models",
+    "transformers": "transformers_models",
+    "segmentation_models_pytorch": "smp_models",
+}
 """Library whose networks are built by its name -> the module here whose `build` does it."""
 PROGRAM = ".pt2"
 """Reading one can run code: pickles lie in it, and expressions that torch evaluates."""
@@ -33,16 +38,49 @@ SAID_CHARACTERS = 200
 """Characters of a runtime's message: a guard of torch.export fills pages."""
 
 
+class AdapterError(ArchitectureError):
+    """A library's network cannot be had here; the message says what is missing and what to do."""
+
+
 class ExportError(ArchitectureError):
     """An export cannot be run here, or not by this protocol; the message says why and what to do."""
 
 
-def library_code(builder: str) -> Code | None:
-    """What a library's network is, for evidence: the library in its version; None for any other builder."""
+def library_builder(name: str) -> Builder | None:
+    """The builder of a library's networks; None for any other name.
+
+    Raises:
+        AdapterError: The library is not installed.
+    """
+    if name not in LIBRARIES:
+        return None
+    code = library_code(name, {})
+    assert code is not None
+    build = import_module(f".{LIBRARIES[name]}", __name__).build
+    return Builder(name, build, f"{name} {code.version}", sys.modules.get(name), name, code.version)
+
+
+def library_code(builder: str, numbers: Mapping[str, object]) -> Code | None:
+    """What a library's network is, for evidence: the library in its version, and files that its numbers name.
+
+    None for any other builder.
+
+    Raises:
+        AdapterError: The library is not installed.
+    """
     if builder not in LIBRARIES:
         return None
-    version = metadata.version(builder)
-    return Code(builder, "segbench", builder, version, "", {builder: f"{builder} {version}"})
+    try:
+        version = metadata.version(builder)
+    except metadata.PackageNotFoundError:
+        raise AdapterError(f"{builder}: the library is not installed here") from None
+    files = getattr(import_module(f".{LIBRARIES[builder]}", __name__), "files", None)
+    digest = hashlib.sha256()
+    for path in files(numbers) if files else ():
+        content = path.read_bytes()
+        digest.update(path.name.encode() + len(content).to_bytes(8, "little") + content)
+    sha256 = digest.hexdigest() if files else ""
+    return Code(builder, "segbench", builder, version, sha256, {builder: f"{builder} {version}"})
 
 
 def is_export(path: Path) -> bool:

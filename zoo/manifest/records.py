@@ -250,7 +250,7 @@ class Checkpoint(CheckpointEntry, frozen=True, kw_only=True):
         name = self.architecture.get("builder")
         if name is None:
             return None
-        return library_code(str(name)) if is_own(str(name)) else code_of(str(name))
+        return library_code(str(name), self.architecture) if is_own(str(name)) else code_of(str(name))
 
     def load(self, path: str | Path, *, sha256: str = "") -> nn.Module:
         """The model with its published weights, in evaluation mode on the CPU.

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ...evaluate.inference.plain import NetworkError
-from ...models.adapters import ExportError, is_export, runtime
-from ...models.builders import ArchitectureError, fault_in
+from ...models.adapters import ExportError, is_export, library_builder, runtime
+from ...models.builders import ArchitectureError, fault_of, find
 from .terms import NotMeasured
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ def network_trouble_named(checkpoint: Checkpoint) -> Iterator[None]:
     except (ArchitectureError, NetworkError) as error:
         raise NotMeasured(str(error)) from error
     except Exception as error:
-        if reason := fault_in(checkpoint.architecture.get("builder"), error):
+        name = str(checkpoint.architecture.get("builder", ""))
+        if reason := fault_of(library_builder(name) or find(name), error):
             raise NotMeasured(reason) from error
         raise
 
