@@ -48,6 +48,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     dataset: str
     """The data set's title."""
     method: str
+    segmentor: str = ""
+    """Where the method is a backbone's, or goes with several."""
     backbone: str
     crop: str
     """Training crop, `height x width` in pixels: `512x1024`."""

@@ -143,7 +143,8 @@ def full_manifest():
         "homepage": "h", "how_to_get": "g", "lookalikes": {"a": "b"}, "other_images": ["o"], "withheld": ["w"],
         "categories": {"c": ["road"]}, "id_list": "ids.txt",
     }  # fmt: skip
-    row |= {"aliases": ["alias"], "pretrain": "p", "train_eval_set": "t", "log_urls": ["https://a.org/l.log"]}
+    row |= {"aliases": ["alias"], "segmentor": "s", "pretrain": "p", "train_eval_set": "t"}
+    row |= {"log_urls": ["https://a.org/l.log"]}
     row |= {
         "config_urls": ["https://a.org/c.py"],
         "listed_in": [{"document": "streets", "section": "s", "row": 1}],

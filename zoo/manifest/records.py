@@ -162,6 +162,8 @@ class CheckpointEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     aliases: tuple[Identifier, ...] = ()
     publisher: str
     method: str
+    segmentor: str = ""
+    """As printed, where the method is a backbone's, or goes with several segmentors; empty where nothing is."""
     backbone: str
     """As printed: `R-50-D8`."""
     dataset: str

@@ -38,6 +38,7 @@ FIELDS: dict[str, Callable[[Checkpoint], Iterable[str]]] = {
     "id": lambda checkpoint: (checkpoint.id, *checkpoint.aliases),
     "publisher": lambda checkpoint: (checkpoint.publisher,),
     "method": lambda checkpoint: (checkpoint.method,),
+    "segmentor": lambda checkpoint: (checkpoint.segmentor,),
     # `R-50` means `R-50-D8`: every row here has output stride 8.
     "backbone": lambda checkpoint: (checkpoint.backbone, re.sub(r"-D\d+\Z", "", checkpoint.backbone)),
     "dataset": lambda checkpoint: (checkpoint.dataset,),

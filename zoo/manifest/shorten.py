@@ -18,7 +18,7 @@ Fields = dict[str, Any]
 _OWN = ("id", "row", "parts")
 """What no two rows share."""
 _ORDER = (
-    "id", "parts", "aliases", "publisher", "method", "backbone", "dataset", "crop", "schedule", "pretrain",
+    "id", "parts", "aliases", "publisher", "method", "segmentor", "backbone", "dataset", "crop", "schedule", "pretrain",
     "train_eval_set", "source", "row", "architecture", "parameters", "cost", "weights", "log_urls", "config_urls", "training",
     "figures", "claims", "listed_in",
 )  # fmt: skip

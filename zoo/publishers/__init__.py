@@ -87,4 +87,4 @@ def _parsed(path: str, text: str, publishers: Mapping[str, Publisher]) -> list[S
         found = [read_page(path, text, publishers)]
     else:
         found = [read_markdown(path, text, publishers)]
-    return [msgspec.structs.replace(one, rows=named(one.rows, publishers)) for one in found]
+    return [msgspec.structs.replace(one, rows=named(one, publishers)) for one in found]

@@ -144,6 +144,7 @@ def _entry(
         aliases=tuple(names[1:]),
         publisher=document.publisher,
         method=row.method,
+        segmentor=row.segmentor,
         backbone=row.backbone,
         dataset=row.dataset,
         crop=row.crop,

@@ -60,6 +60,8 @@ class SourceRow(msgspec.Struct, frozen=True, kw_only=True):
     row: int
     """Counted from 1 within the section."""
     method: str = ""
+    segmentor: str = ""
+    """Of a page about backbones, or about what goes with several segmentors."""
     backbone: str = ""
     dataset: str = ""
     """The manifest's name of the section's data set; empty where the heading names none."""

@@ -6,6 +6,8 @@ import itertools
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from .file_names import stem
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -22,7 +24,7 @@ class RowFinder:
         for one in checkpoints:
             self._named |= dict.fromkeys((one.id, *one.aliases), one)
             for crop, dataset in itertools.product((one.crop, None), (one.dataset, "")):
-                key = (one.publisher, one.method, one.backbone, one.schedule, crop, dataset)
+                key = (one.publisher, one.method, one.segmentor, one.backbone, one.schedule, crop, dataset)
                 self._alike[key].append(one)
 
     def find(self, publisher: str, row: SourceRow) -> Checkpoint | None:
@@ -32,6 +34,8 @@ class RowFinder:
         """
         if row.name and row.name in self._named:
             return self._named[row.name]
-        key = (publisher, row.method, row.backbone, row.schedule, row.crop, row.dataset)
+        key = (publisher, row.method, row.segmentor, row.backbone, row.schedule, row.crop, row.dataset)
         alike = self._alike.get(key, [])
+        if len(alike) > 1:  # trained with other losses, or on more: their files tell them apart
+            alike = [one for one in alike if stem(row.weights_url) in (one.id, *one.aliases)]
         return alike[0] if len(alike) == 1 else None

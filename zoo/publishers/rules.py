@@ -92,17 +92,18 @@ def absence(document: SourceDocument, row: SourceRow, rule: Rule, metric: str) -
     return f"{whose} {words.get(metric, 'such figure')} for any row"
 
 
-def named(rows: tuple[SourceRow, ...], publishers: Mapping[str, Publisher]) -> tuple[SourceRow, ...]:
-    """Rows with the data sets and methods that their headings and file names mean."""
+def named(document: SourceDocument, publishers: Mapping[str, Publisher]) -> tuple[SourceRow, ...]:
+    """A document's rows with the data sets and methods that their headings and file names mean to its publisher."""
     headings = known_headings(publishers)
-    methods = {word: name for publisher in publishers.values() for word, name in publisher.methods.items()}
+    own = publishers.get(document.inventor)
+    methods = own.methods if own else {}
     return tuple(
         msgspec.structs.replace(
             row,
             dataset=dataset_of(row.section, headings),
             method=methods.get(row.method.casefold(), row.method),
         )
-        for row in rows
+        for row in document.rows
     )
 
 

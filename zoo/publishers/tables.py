@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ..manifest.publisher import Publisher
     from .records import Form
 
-_FACTS = {"method", "backbone", "crop size", "schedule", "device", "config", "download"}
+_FACTS = {"method", "segmentor", "backbone", "crop size", "schedule", "device", "config", "download"}
 _UNUSED = {"pretrain", "train/eval set"}
 _LINK = re.compile(r"\[([^\[\]()]{1,40})\]\(([^\s)\[]+)\)")
 HEADER_OF_A_PAGE = "Method |"
@@ -43,7 +43,7 @@ def read_markdown(path: str, text: str, publishers: Mapping[str, Publisher]) -> 
     tables = [table for table in _tables(path, text, wording_of(publishers)) if table.is_results]
     if not tables:
         raise SourceError(
-            f"{path}: expected a results table (with Backbone and mIoU columns) or a metafile with Models, found neither"
+            f"{path}: expected a results table (with Backbone and accuracy columns) or a metafile with Models, found neither"
         )
     return _document(path, "readme", tables, publishers)
 
@@ -79,7 +79,7 @@ class _Table:
         self.lines_a_cell = lines_a_cell
         """1 where each cell has a line of its own, 0 where a row has one."""
         self.titles = [re.sub(r"\s+", " ", name).casefold() for name in header]
-        self.header = [wording.columns.get(title, title) for title in self.titles]
+        self.header = [_in_words_of_ours(wording.columns.get(title, title)) for title in self.titles]
         """The titles in the words of this module."""
         self._links = wording.links
         self.body: list[tuple[int, list[str]]] = []
@@ -90,7 +90,7 @@ class _Table:
 
     @property
     def is_results(self) -> bool:
-        return "backbone" in self.header and any(name.startswith("miou") for name in self.header)
+        return "backbone" in self.header and any(_is_accuracy(name) for name in self.header)
 
     def rows(self) -> Iterator[SourceRow]:
         self.faults = [
@@ -133,7 +133,8 @@ class _Table:
             line=line,
             section=self.section,
             row=number,
-            method=cells.get("method", "") or _method_of(links.get("weights", "")),
+            method=cells.get("method", "") or _method_of(links),
+            segmentor=cells.get("segmentor", ""),
             backbone=cells.get("backbone", ""),
             crop=self._read(line, "crop size", size_of, cells.get("crop size", ""), instead=None),
             schedule=cells.get("schedule", ""),
@@ -143,7 +144,7 @@ class _Table:
             weights_url=links.get("weights", ""),
             log_url=links.get("log", ""),
             config=links.get("config", ""),
-            stated={STATED[name]: cells[name] for name in _UNUSED & cells.keys() if cells[name]},
+            stated={STATED[name]: cells[name] for name in _UNUSED & cells.keys() if cells[name] not in BLANK},
             lines=self._lines(line) if self.lines_a_cell else {},
         )
 
@@ -166,6 +167,17 @@ def _metrics() -> dict[str, str]:
     return {metric.title.casefold(): name for name, metric in METRICS.items()}
 
 
+def _in_words_of_ours(column: str) -> str:
+    """A heading of metrics as ours are written: `miou/miou (ms+flip)` has a space more."""
+    close = column.replace(" (", "(")
+    return close if not _is_known(column) and _is_known(close) else column
+
+
+def _is_accuracy(column: str) -> bool:
+    names = [_metrics().get(part, "") for part in column.split("/")]
+    return all(name and METRICS[name].unit == "%" for name in names)
+
+
 def _fields_of(column: str) -> list[str]:
     """What `SourceRow.line_of` calls the contents of a column."""
     if column in _FACTS:
@@ -181,7 +193,7 @@ def _is_known(column: str) -> bool:
 
 def _fits(column: str, cell: str) -> bool:
     """Whether a cell looks like one of its column: figures are numbers, devices and backbones begin with a letter."""
-    if column in {"method", "backbone", "device"}:
+    if column in {"method", "segmentor", "backbone", "device"}:
         return cell[:1].isalpha()
     if column == "schedule":
         return (
@@ -244,9 +256,10 @@ def _plain(cell: str) -> str:
     return re.sub(r"\*\*|__|</?(?:b|i|em|strong)>|[*†‡]", "", unmarked).strip()
 
 
-def _method_of(url: str) -> str:
-    """Method of a file whose name begins with it, as sssegmentation's do."""
-    return url.rsplit("/", 1)[-1].split("_", 1)[0]
+def _method_of(links: Mapping[str, str]) -> str:
+    """Method of a page that has no column for it: the configuration's folder, else what the weights' name begins with."""
+    folder = re.search(r"/configs/([^/]+)/[^/]+$", links.get("config", ""))
+    return folder[1] if folder else links.get("weights", "").rsplit("/", 1)[-1].split("_", 1)[0]
 
 
 # --- a README as documentation renders it ----------------------------------------------------------

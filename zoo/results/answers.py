@@ -29,6 +29,7 @@ def report_row(checkpoint: Checkpoint, verdicts: Iterable[Verdict]) -> Row:
         publisher=checkpoint.publisher,
         dataset=checkpoint.dataset_spec.title,
         method=checkpoint.method,
+        segmentor=checkpoint.segmentor,
         backbone=checkpoint.backbone,
         crop=f"{checkpoint.crop[0]}x{checkpoint.crop[1]}",
         schedule=checkpoint.schedule,

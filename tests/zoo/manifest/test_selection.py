@@ -104,7 +104,7 @@ def test_patterns_and_conditions_restrict_each_other(zoo):
         ),
         (
             "x=1",
-            "--where: unknown field 'x'; fields are id, publisher, method, backbone, dataset, crop, schedule, metric",
+            "--where: unknown field 'x'; fields are id, publisher, method, segmentor, backbone, dataset, crop, schedule, metric",
         ),
         ("ade20k", "--where: expected field=value or field!=value, found 'ade20k'"),
         ("dataset = ade20k", "--where: expected field=value or field!=value, found 'dataset'"),

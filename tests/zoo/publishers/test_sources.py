@@ -91,6 +91,36 @@ def test_two_figures_in_one_column_are_told_apart(tmp_path):
     assert {row.method for row in rows} == {"ISNet"}
 
 
+@pytest.mark.parametrize(
+    ("column", "cell", "figures"),
+    [
+        ("mIoU/mIoU (flip)/mIoU (ms+flip)", "60.53%/60.83%/61.17%", ("60.53", "60.83", "61.17")),
+        ("mIoU (ms+flip)", "79.90%", {"miou_ms_flip": "79.90"}),
+        ("mIoU (EMA)", "", {"miou": None}),
+        ("mDice | Dice", "88.92% | 79.57%", {"mdice": "88.92", "dice": "79.57"}),
+    ],
+)
+def test_a_page_of_several_segmentors_says_which(tmp_path, column, cell, figures):
+    """The columns of sssegmentation's pages about backbones; the method is the folder of the configuration."""
+    link = "https://example.org/ssseg/configs/mobilevitv2/deeplabv3_mobilevitv2050_voc.py"
+    text = (
+        f"# PASCAL-VOC\n\n| Segmentor | Pretrain | Backbone | Crop Size | Schedule | {column} | Download |\n"
+        f"| :-: |\n| DeepLabV3 | - | MobileViTV2-0.50 | 512x512 | 0.0005/cosine/64/50 | {cell} | "
+        f"[cfg]({link}) &#124; [model](https://example.org/fcn_x.pth) |\n"
+    )
+    document = read(tmp_path, text)
+    (row,) = document.rows
+    assert (document.publisher, row.method, row.segmentor, row.backbone, row.dataset, row.stated) == (
+        "sssegmentation", "MobileViTV2", "DeepLabV3", "MobileViTV2-0.50", "voc2012aug", {},
+    )  # fmt: skip
+    expected = (
+        figures
+        if isinstance(figures, dict)
+        else dict(zip(("miou", "miou_flip", "miou_ms_flip"), figures, strict=True))
+    )
+    assert row.figures == expected
+
+
 def test_a_rendered_page_is_read_without_headings_and_links(tmp_path):
     (row,) = read(tmp_path, PAGE).rows
     assert (row.section, row.dataset, row.weights_url, row.line) == ("", "", "", 8)
@@ -226,7 +256,7 @@ def test_a_dropped_cell_of_a_rendered_page_is_told_at_its_line_and_costs_one_row
     [
         (
             "no table here\n",
-            "expected a results table (with Backbone and mIoU columns) or a metafile with Models",
+            "expected a results table (with Backbone and accuracy columns) or a metafile with Models",
         ),
         ("Models: [\n", "page:2: not valid YAML"),
         ("Models: 3\n", "expected a list of Models"),
