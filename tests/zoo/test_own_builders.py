@@ -1,6 +1,8 @@
 """A network that is not ours is measured like any other, and its code is part of what was measured."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -170,3 +172,41 @@ def test_workers_of_a_cluster_get_the_file(tmp_path, capsys):
         "AttributeError: 'Tensor' object has no attribute 'nothing' (tiny.py:13)"
         in json.loads(capsys.readouterr().out)[0]["reason"]
     )
+
+
+PYPROJECT = """\
+[build-system]
+requires = ["setuptools"]
+build-backend = "setuptools.build_meta"
+[project]
+name = "third-party-nets"
+version = "3.1"
+[project.entry-points."segbench.builders"]
+tiny = "third_party_nets:tiny"
+[tool.setuptools]
+py-modules = ["third_party_nets"]
+"""
+
+
+@pytest.mark.slow
+def test_a_package_that_pip_installed_brings_its_builder_and_its_absence_is_told(
+    tmp_path, capsys, monkeypatch
+):
+    own_zoo(tmp_path)
+    package, site = tmp_path / "package", tmp_path / "site"
+    package.mkdir()
+    (package / "pyproject.toml").write_text(PYPROJECT, encoding="utf-8")
+    (package / "third_party_nets.py").write_text(TINY, encoding="utf-8")
+    code, verdict, _ = verify(tmp_path, capsys)
+    assert (code, verdict["status"]) == (3, "not measured")
+    assert "an installed one by its package's entry point in segbench.builders" in verdict["reason"]
+    offline = ["--no-index", "--no-deps", "--no-build-isolation", "--disable-pip-version-check"]
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "-q", *offline, "--target", site, package], check=True
+    )
+    monkeypatch.syspath_prepend(site)
+    code, verdict, _ = verify(tmp_path, capsys)
+    assert (code, verdict["status"], verdict["measured"]) == (0, "reproduced", 100.0)
+    record = json.loads((tmp_path / "ledger.jsonl").read_text(encoding="utf-8").splitlines()[-1])
+    told = record["environment"]["builder"]
+    assert (told["builder"], told["package"], told["version"]) == ("tiny", "third-party-nets", "3.1")
