@@ -196,7 +196,9 @@ def double_projection(in_channels: int, out_channels: int, activation: Activatio
     )
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor, scale: float | None = None) -> Tensor:
+def attend(
+    query: Tensor, key: Tensor, value: Tensor, scale: float | None = None, bias: Tensor | None = None
+) -> Tensor:
     """Softmax attention over tokens; the score matrix is never kept whole.
 
     Args:
@@ -204,14 +206,14 @@ def attend(query: Tensor, key: Tensor, value: Tensor, scale: float | None = None
         key: (N, groups, S, K).
         value: (N, groups, S, C).
         scale: Of the scores; None for 1 / sqrt(K).
+        bias: Added to the scores, of a shape that broadcasts to (N, groups, L, S); of bools, where scores count.
 
     Returns:
         (N, groups, L, C).
     """
     # Channels must lie next to each other, or torch's CPU kernel falls back to the form that keeps all scores.
-    return F.scaled_dot_product_attention(
-        query.contiguous(), key.contiguous(), value.contiguous(), scale=scale
-    )
+    query, key, value = (x if x.stride(-1) == 1 else x.contiguous() for x in (query, key, value))
+    return F.scaled_dot_product_attention(query, key, value, attn_mask=bias, scale=scale)
 
 
 def attend_maps(query: Tensor, key: Tensor, value: Tensor, scale: float | None = None) -> Tensor:

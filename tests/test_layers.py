@@ -19,6 +19,7 @@ ROOMS = {
     "models": [
         ["load"],
         ["layers"],
+        ["transformer"],
         ["backbones", "heads", "necks", "nets"],
         ["named"],
         ["segmentor", "builders"],

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from ..layers import ConvModule, Head
+from ..transformer import FeedForward, MultiheadAttention
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,34 +52,6 @@ class KernelUpdator(nn.Module):
         return self.fc_norm(self.fc_layer(mixed)).relu()
 
 
-class KernelAttention(nn.Module):
-    """The kernels of an image among themselves, with a shortcut; keys `attn.*` as in mmcv."""
-
-    def __init__(self, channels: int, heads: int) -> None:
-        super().__init__()
-        self.attn = nn.MultiheadAttention(channels, heads)
-
-    def forward(self, kernels: Tensor) -> Tensor:
-        """(N, K, C) -> (N, K, C)."""
-        x = kernels.transpose(0, 1)  # torch's layer has the image second
-        return kernels + self.attn(x, x, x, need_weights=False)[0].transpose(0, 1)
-
-
-class FeedForward(nn.Module):
-    """Two linear layers with a shortcut; keys `layers.0.0.*` and `layers.1.*` as in mmcv."""
-
-    def __init__(self, channels: int, hidden_channels: int) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(
-            nn.Sequential(nn.Linear(channels, hidden_channels), nn.ReLU(inplace=True)),
-            nn.Linear(hidden_channels, channels),
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(..., C) -> (..., C)."""
-        return x + self.layers(x)
-
-
 class KernelUpdateHead(nn.Module):
     """One round: kernels updated by what their masks gather, and new scores by them.
 
@@ -94,11 +67,11 @@ class KernelUpdateHead(nn.Module):
     ) -> None:
         super().__init__()
         self.update_channels = update_channels
-        self.attention = KernelAttention(channels, attention_heads)
+        self.attention = MultiheadAttention(channels, attention_heads)
         self.attention_norm = nn.LayerNorm(channels)
         self.kernel_update_conv = KernelUpdator(update_channels)
         self.feat_transform = ConvModule(channels, channels, norm=False, activation=None)
-        self.ffn = FeedForward(channels, hidden_channels)
+        self.ffn = FeedForward(channels, hidden_channels, nn.ReLU(inplace=True))
         self.ffn_norm = nn.LayerNorm(channels)
         self.mask_fcs = nn.Sequential(
             nn.Linear(channels, channels, bias=False), nn.LayerNorm(channels), nn.ReLU(inplace=True)
@@ -113,7 +86,8 @@ class KernelUpdateHead(nn.Module):
         kernels = self.kernel_update_conv(gathered.unflatten(2, parts), kernels.unflatten(2, parts)).flatten(
             2
         )
-        kernels = self.ffn_norm(self.ffn(self.attention_norm(self.attention(kernels))))
+        kernels = self.attention_norm(kernels + self.attention(kernels))
+        kernels = self.ffn_norm(kernels + self.ffn(kernels))
         masks = self.fc_mask(self.mask_fcs(kernels))
         return (masks @ x.flatten(2)).unflatten(2, x.shape[2:]), kernels
 

@@ -180,6 +180,9 @@ class OperatorsOfThen(TorchFunctionMode):
         if func is F.scaled_dot_product_attention:
             query, key, value = args[:3]
             scores = (query @ key.transpose(-2, -1)) * query.shape[-1] ** -0.5
+            bias = (kwargs or {}).get("attn_mask")
+            if bias is not None:
+                scores = scores.masked_fill(~bias, -torch.inf) if bias.dtype == torch.bool else scores + bias
             return SoftmaxKeepingItsInput.apply(scores, -1, False) @ value
         if func is F.hardtanh:  # torch.nn.ReLU6 is one
             return _ClippedInPlace.apply(args[0], kwargs["min_val"], kwargs["max_val"])

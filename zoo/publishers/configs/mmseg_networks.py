@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .parts import known_type, numbers_of
+from .transformers import transformer
 
 MMSEG_HEADS = {
     "FCNHead": "fcn",
@@ -29,6 +30,7 @@ MMSEG_HEADS = {
     "PointHead": "point",
     "LRASPPHead": "lraspp",
     "IterativeDecodeHead": "knet",
+    "SegformerHead": "segformer",
 }
 MMSEG_BACKBONES = {
     "ResNet": "resnet",
@@ -41,7 +43,7 @@ MMSEG_BACKBONES = {
     "UNet": "unet",
 }
 MMSEG_NECKS = {"JPU": "jpu", "FPN": "fpn", "ICNeck": "cff"}
-SEVERAL = {"enc", "uper", "fpn", "lraspp", "point"}
+SEVERAL = {"enc", "uper", "fpn", "lraspp", "point", "segformer"}
 """Heads that read every map, or always the same, so that no number says which."""
 
 
@@ -55,7 +57,7 @@ def mmseg_network(record: dict[str, Any]) -> dict[str, Any]:
         Unbuilt: a part is not there yet.
     """
     backbone, neck = record["backbone"] or {}, record["neck"]
-    ours = _mmseg_backbone(backbone)
+    ours = transformer(backbone) or _mmseg_backbone(backbone)
 
     def heads(some: Any) -> Any:
         return [_mmseg_head(one) for one in some] if isinstance(some, list) else _mmseg_head(some or {})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .parts import Unbuilt, known_type, numbers_of
+from .transformers import transformer
 
 SSSEG_HEADS: dict[str, dict[str, Any]] = {
     "FCN": {"type": "fcn", "concat_input": False},
@@ -27,6 +28,7 @@ SSSEG_HEADS: dict[str, dict[str, Any]] = {
     "MCIBIPlusPlus": {"type": "mcibi_pp"},
     "IDRNet": {"type": "idr"},
     "UPerNet": {"type": "uper"},
+    "Segformer": {"type": "segformer"},
     "OCRNet": {"type": "ocr", "out_kernel": 3, "dropout": False},
     "SemanticFPN": {"type": "fpn"},
     "PointRend": {"type": "point", "norm": True},
@@ -69,7 +71,7 @@ def ssseg_network(record: dict[str, Any]) -> dict[str, Any]:
     """
     backbone, head = record["backbone"], record["head"]
     kind, jpu = record.get("fastfcn_segmentor", record["segmentor"]), head.get("jpu")
-    ours = _ssseg_backbone(backbone)
+    ours = transformer(backbone) or _ssseg_backbone(backbone)
     leaky = {"activation": "leaky_relu"} if record["act_cfg"]["type"] == "LeakyReLU" else {}  # of heads alone
     own = {
         **leaky,
