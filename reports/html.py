@@ -76,13 +76,21 @@ class Cell(NamedTuple):
     """Word and address."""
 
 
+class PageRow(NamedTuple):
+    """One line of a table, with what the page's reader may choose rows by."""
+
+    checkpoint: str
+    facts: dict[str, str]
+    """A row's `data-` attributes: name -> text; verdicts are parted by `|`."""
+    cells: tuple[Cell, ...]
+
+
 class PageTable(NamedTuple):
     """One table of the page."""
 
     heading: str
     titles: tuple[str, ...]
-    rows: tuple[tuple[str, tuple[Cell, ...]], ...]
-    """Checkpoint and cells."""
+    rows: tuple[PageRow, ...]
     lines: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -124,6 +132,7 @@ def format_html(rows: Sequence[Row], background: Background = NO_BACKGROUND) -> 
         title=background.title or "Published tables, measured again",
         summary=summary(rows),
         counts=_counts(rows),
+        choices=_choices(rows),
         tables=[_page_table(table) for table in tables(rows)],
         plots=_plots(rows, background),
         legend=legend(rows, background),
@@ -137,6 +146,41 @@ def _counts(rows: Sequence[Row]) -> list[tuple[str, int]]:
     return [(s.value, found.count(s)) for s in Status if s in ALWAYS_COUNTED or s in found]
 
 
+CHOICES = {
+    "publisher": "publisher",
+    "method": "method",
+    "dataset": "data set",
+    "backbone": "backbone",
+    "verdict": "verdict",
+}
+"""What rows are chosen by -> its word."""
+
+
+def _choices(rows: Sequence[Row]) -> list[tuple[str, str, list[str]]]:
+    """Name, word and values of each choice; none where there is nothing to choose."""
+    facts = [_facts(row) for row in rows]
+    found = [
+        (name, word, sorted({value for one in facts for value in one[name].split("|") if value}))
+        for name, word in CHOICES.items()
+    ]
+    return [one for one in found if len(one[2]) > 1] if len(rows) > 1 else []
+
+
+def _facts(row: Row) -> dict[str, str]:
+    accuracy = [verdict for verdict in row.verdicts if verdict.metric == "miou"]
+    known = {
+        "publisher": row.publisher,
+        "method": row.method,
+        "dataset": row.dataset,
+        "backbone": row.backbone,
+        "verdict": "|".join(dict.fromkeys(verdict.status.value for verdict in row.verdicts)),
+        "miou": _sort_key(accuracy[-1:]),
+        "gflops": f"{row.gflops:.1f}" if row.gflops else "",
+        "parameters": f"{row.parameters / 1e6:.2f}" if row.parameters else "",
+    }
+    return {name: text for name, text in known.items() if text or name in CHOICES}
+
+
 # --- tables -------------------------------------------------------------------------------------------
 
 
@@ -144,7 +188,8 @@ def _page_table(table: Table) -> PageTable:
     notes = Footnotes()
     columns = shown_columns(table)
     rows = tuple(
-        (row.checkpoint, tuple(_cell(row, column, notes) for column in columns)) for row in table.rows
+        PageRow(row.checkpoint, _facts(row), tuple(_cell(row, column, notes) for column in columns))
+        for row in table.rows
     )
     lines = (*without_column(table, notes), *left_out(table))
     return PageTable(

@@ -61,6 +61,9 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     """What speed and memory were published for; empty where nothing was."""
     section: str = ""
     """The data set's heading in the publisher's document, where that is known."""
+    parameters: int | None = None
+    gflops: float | None = None
+    """Of one forward pass of the data set's typical image, or of one window."""
     links: dict[str, str] = {}
     """`weights`, `log` and `config` -> address, as far as known."""
     form: Form = DEFAULT_FORM

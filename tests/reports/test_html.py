@@ -54,7 +54,7 @@ def jpeg(colour):
 
 
 ROWS = [
-    row("r0", 76.63, 9.001), row("r1", 76.50, 9.2), row("r2", 75.0, 8.0), row("r3", None, None, dataset="ADE20K"),
+    row("r0", 76.63, 9.001, parameters=37_707_398, gflops=402.9), row("r1", 76.50, 9.2, parameters=4e7, gflops=612.1), row("r2", 75.0, 8.0), row("r3", None, None, dataset="ADE20K"),
     row("r4", 76.65, 9.0),
 ]  # fmt: skip
 BACKGROUND = Background(
@@ -316,10 +316,50 @@ def test_headings_sort_by_keyboard(open_page):
     tab.keyboard.press("Enter")
     assert tab.evaluate(names) == ["r2", "r4", "r0", "r1"]
     assert tab.evaluate(f"{heads}[{column}].ariaSort") == "ascending"
-    assert tab.locator("[aria-live]").text_content() == "Sorted by Mem (GB), ascending"
+    assert tab.locator("#said").text_content() == "Sorted by Mem (GB), ascending"
     tab.keyboard.press("Space")
     assert tab.evaluate(names) == ["r1", "r0", "r4", "r2"]
     assert tab.evaluate(f"{heads}[{column}].ariaSort") == "descending"
+    assert said == []
+
+
+CHOSEN = "[...document.querySelectorAll('tbody tr[id]')].filter((row) => row.checkVisibility()).map((row) => row.id)"
+
+
+@pytest.mark.slow
+def test_rows_are_chosen_by_what_they_are_and_the_address_keeps_it(open_page):
+    tab, said = open_page(1280, "light")
+    everything = tab.evaluate(CHOSEN)
+    assert everything == [f"row-r{number}" for number in (0, 1, 2, 4, 3)]
+    tab.get_by_label("verdict").select_option("refuted")
+    refuted = tab.evaluate(CHOSEN)
+    assert refuted == ["row-r2"]
+    assert tab.locator("#chosen").text_content() == "1 of 5 rows"
+    assert tab.locator("main > section:visible:has(table.cards)").count() == 1
+    address = tab.url
+    tab.get_by_label("name has").fill("R4")
+    assert tab.evaluate(CHOSEN) == []
+    tab.get_by_role("button", name="all rows").click()
+    tab.wait_for_function("document.getElementById('chosen').textContent === '5 of 5 rows'")
+    assert tab.evaluate(CHOSEN) == everything
+    tab.goto("about:blank")
+    tab.goto(address)
+    assert tab.evaluate(CHOSEN) == refuted
+    assert said == []
+
+
+@pytest.mark.slow
+def test_accuracy_is_drawn_over_what_it_takes_of_the_chosen_rows(open_page):
+    """A mark for each row with both figures; it leads to the row."""
+    tab, said = open_page(1280, "light")
+    marks = "[...document.querySelectorAll('#scatter a')].map((mark) => mark.getAttribute('href'))"
+    assert tab.evaluate(marks) == ["#row-r0", "#row-r1"]
+    title = "document.querySelector('#scatter title').textContent"
+    assert tab.evaluate(title) == "row-r0: 76.63 %, 402.9"
+    tab.locator("select[name=axis]").select_option("parameters")
+    assert tab.evaluate(title) == "row-r0: 76.63 %, 37.71"
+    tab.get_by_label("name has").fill("r1")
+    assert tab.evaluate(marks) == ["#row-r1"]
     assert said == []
 
 

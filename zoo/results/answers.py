@@ -37,6 +37,8 @@ def report_row(checkpoint: Checkpoint, verdicts: Iterable[Verdict]) -> Row:
         train_eval_set=checkpoint.train_eval_set,
         device=devices[0] if devices else "",
         section=sections[0] if sections else "",
+        parameters=checkpoint.parameters,
+        gflops=checkpoint.cost.gflops if checkpoint.cost else None,
         links=_links(checkpoint),
         form=checkpoint.publisher_data.form(checkpoint.method),
         verdicts=tuple(verdicts),
