@@ -25,12 +25,15 @@ _ORDER = (
 
 
 def sections(entries: Iterable[CheckpointEntry]) -> Fields:
-    """`defaults` and `sections` of these entries: a section for rows of one table and crop, in their order."""
-    made = []
-    for (source, _), group in groupby(entries, key=lambda entry: (_table(entry), entry.crop)):
-        rows = [_row(entry, source) for entry in group]
-        _share_urls(rows)
-        made.append(_section(rows))
+    """`defaults` and `sections` of these entries: a section for rows of one table, method and crop, in their order."""
+    groups = [
+        [_row(entry, source) for entry in group]
+        for (source, *_), group in groupby(
+            entries, key=lambda entry: (_table(entry), entry.method, entry.crop)
+        )
+    ]
+    _share_urls(groups)
+    made = [_section(rows) for rows in groups]
     shared = _shared([section["defaults"] for section in made]) if len(made) > 1 else {}
     for section in made:
         section["defaults"] = _ordered(_rest(section["defaults"], shared))
@@ -185,22 +188,28 @@ def _ordered(fields: Fields) -> Fields:
 # --- URLs of parts --------------------------------------------------------------------------------------
 
 
-def _share_urls(rows: list[Fields]) -> None:
-    """Write links and names with `{id}` and parts, where all rows' are then the same."""
-    patterns = [_with_parts(row) for row in rows]
+def _share_urls(groups: Sequence[Sequence[Fields]]) -> None:
+    """Write links and names with `{id}` and parts, where those of all rows, or of all of a group, are then the same."""
+    patterns = [[_with_parts(row) for row in rows] for rows in groups]
     for key in ("aliases", "log_urls", "config_urls", "weights.urls", "weights.sha256_prefix"):
-        values = [pattern.get(key) for pattern, _ in patterns]
-        if len(rows) < 2 or values[0] is None or any(value != values[0] for value in values):
-            continue
-        for row, (pattern, parts) in zip(rows, patterns, strict=True):
-            outer, _, inner = key.partition(".")
-            if inner:
-                row[outer] = row[outer] | {inner: pattern[key]}
-            else:
-                row[outer] = pattern[key]
-            used = {name: text for name, text in parts.items() if f"{{{name}}}" in str(pattern[key])}
-            if used:
-                row["parts"] = row.get("parts", {}) | used
+        of_all = _are_alike([pair for group in patterns for pair in group], key)
+        for rows, group in zip(groups, patterns, strict=True):
+            if of_all or _are_alike(group, key):
+                for row, (pattern, parts) in zip(rows, group, strict=True):
+                    _write_pattern(row, key, pattern[key], parts)
+
+
+def _are_alike(patterns: Sequence[tuple[Fields, dict[str, str]]], key: str) -> bool:
+    """Whether several rows have the same pattern."""
+    values = [pattern.get(key) for pattern, _ in patterns]
+    return len(values) > 1 and values[0] is not None and all(value == values[0] for value in values)
+
+
+def _write_pattern(row: Fields, key: str, pattern: Any, parts: dict[str, str]) -> None:
+    outer, _, inner = key.partition(".")
+    row[outer] = row[outer] | {inner: pattern} if inner else pattern
+    if used := {name: text for name, text in parts.items() if f"{{{name}}}" in str(pattern)}:
+        row["parts"] = row.get("parts", {}) | used
 
 
 def _with_parts(row: Fields) -> tuple[Fields, dict[str, str]]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from full_zoo import ZOO
 from small_manifest import SMALL
 
 from segbench.zoo.manifest import ManifestError, load_manifest
@@ -228,3 +229,12 @@ def test_an_address_made_of_parts_is_bounded(tmp_path):
     """2,000 characters, whatever each part has."""
     long = SHORT.replace("name: first", f"name: {'f' * 2000}")
     assert any("longer than 2000 characters with its parts" in one for one in faults(tmp_path, long))
+
+
+def test_links_alike_in_sections_of_one_row_stand_once():
+    ids = ("isanet_resnet50os8_voc", "isanet_resnet50os8_ade20k")
+    short = sections([ZOO[name] for name in ids])
+    assert short["defaults"]["log_urls"] == [
+        "https://github.com/SegmentationBLWX/modelstore/releases/download/ssseg_isanet/{id}.log"
+    ]
+    assert [row["id"] for section in short["sections"] for row in section["rows"]] == list(ids)
