@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from torch import Tensor
 
@@ -110,9 +110,12 @@ class DepthwiseSeparableConvModule(nn.Module):
     Args:
         in_channels: Channels of the input.
         out_channels: Channels of the output.
+        stride: Of the 3x3 kernel.
         dilation: Of the 3x3 kernel.
-        activation: Behind both norms.
+        activation: Behind both norms; None for none.
         between: Whether there is one behind the first.
+        pointwise_norm: Whether there is a norm behind the second.
+        pointwise_bias: Whether the second carries a bias; None for where it has no norm.
     """
 
     def __init__(
@@ -120,39 +123,63 @@ class DepthwiseSeparableConvModule(nn.Module):
         in_channels: int,
         out_channels: int,
         *,
+        stride: int = 1,
         dilation: int = 1,
-        activation: Activation = "relu",
+        activation: Activation | None = "relu",
         between: bool = True,
+        pointwise_norm: bool = True,
+        pointwise_bias: bool | None = None,
     ) -> None:
         super().__init__()
         self.depthwise_conv = ConvModule(
             in_channels,
             in_channels,
             3,
+            stride=stride,
             dilation=dilation,
             groups=in_channels,
             activation=activation if between else None,
         )
-        self.pointwise_conv = ConvModule(in_channels, out_channels, activation=activation)
+        self.pointwise_conv = ConvModule(
+            in_channels, out_channels, bias=pointwise_bias, norm=pointwise_norm, activation=activation
+        )
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, in_channels, h, w) -> (N, out_channels, h, w)."""
+        """(N, in_channels, h, w) -> (N, out_channels, ceil(h / stride), ceil(w / stride))."""
         return self.pointwise_conv(self.depthwise_conv(x))
 
 
-def in_sequence(module: nn.Module) -> KeyRows:
-    """Rows of names for a part of sssegmentation's whose blocks are each a sequence: 0 and 1 for `conv` and `bn`."""
+def in_sequence(module: nn.Module, *, flat: bool = False) -> KeyRows:
+    """Rows of names for a part of sssegmentation's whose blocks are sequences: 0 and 1 for `conv` and `bn`.
+
+    Args:
+        module: The part.
+        flat: Whether blocks within a sequence are no sequences of their own but counted on in it.
+    """
     rows: list[tuple[str, str]] = []
     for name, block in module.named_modules():
-        if isinstance(block, DepthwiseSeparableConvModule):
+        if flat and type(block) is nn.Sequential:
+            rows += _counted_on(name, block)
+        elif isinstance(block, DepthwiseSeparableConvModule):
             rows += (
-                (f"{name}.{half}_conv.{ours}", f"{name}.{half}_{ours}")
+                (f"{name}.{half}_conv.{part}", f"{name}.{half}_{part}")
                 for half in ("depthwise", "pointwise")
-                for ours in ("conv", "bn")
+                for part in ("conv", "bn")
             )
         elif isinstance(block, ConvModule):
             rows += ((f"{name}.conv", f"{name}.0"), (f"{name}.bn", f"{name}.1"))
     return tuple(rows)
+
+
+def _counted_on(name: str, blocks: nn.Sequential) -> Iterator[tuple[str, str]]:
+    """Rows of the blocks of a sequence, each as the modules that it is of."""
+    place = 0
+    for number, block in enumerate(blocks):
+        inside = list(block.named_children()) if isinstance(block, ConvModule) else [("", block)]
+        for part, module in inside:
+            if part in {"conv", "bn"}:
+                yield f"{name}.{number}.{part}", f"{name}.{place}"
+            place += not (part and isinstance(module, nn.Identity))
 
 
 class PyramidPooling(nn.ModuleList):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from ..layers import ConvModule
+from ..layers import AnyActivation, ConvModule
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,18 +34,26 @@ class InvertedResidual(nn.Module):
         expansion: Channels inside over those of the input; 1 for no convolution that widens.
         stride: Of the depthwise convolution.
         dilation: Of it.
+        activation: Of all but the last; the paper's is ReLU6.
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, *, expansion: int, stride: int, dilation: int
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        expansion: int,
+        stride: int,
+        dilation: int = 1,
+        activation: AnyActivation = "relu6",
     ) -> None:
         super().__init__()
         inside = in_channels * expansion
-        widen = [ConvModule(in_channels, inside, activation="relu6")] if expansion > 1 else []
+        widen = [ConvModule(in_channels, inside, activation=activation)] if expansion > 1 else []
         self.conv = nn.Sequential(
             *widen,
             ConvModule(
-                inside, inside, 3, stride=stride, dilation=dilation, groups=inside, activation="relu6"
+                inside, inside, 3, stride=stride, dilation=dilation, groups=inside, activation=activation
             ),
             ConvModule(inside, out_channels, activation=None),
         )

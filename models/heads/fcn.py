@@ -55,22 +55,21 @@ class FCNHead(Head):
         incoming = sum(in_channels) if joined else in_channels[in_index]
         super().__init__(channels if num_convs else incoming, num_classes, dropout=dropout)
         self.align_corners, self.in_index, self.joined = align_corners, in_index, joined
+        self.kernel, self.dilation = kernel, dilation
+        self.activation: Activation = activation
         self.convs = nn.Sequential(
-            *(
-                ConvModule(
-                    channels if number else incoming,
-                    channels,
-                    kernel,
-                    dilation=dilation,
-                    activation=activation,
-                )
-                for number in range(num_convs)
-            )
+            *(self.block(channels if number else incoming, channels) for number in range(num_convs))
         )
         self.conv_cat = (
             ConvModule(incoming + channels, channels, kernel, activation=activation) if concat_input else None
         )
         self.layouts = {"ssseg": sequential_rows(num_convs)}
+
+    def block(self, in_channels: int, channels: int) -> nn.Module:
+        """(N, in_channels, h, w) -> (N, channels, h, w)."""
+        return ConvModule(
+            in_channels, channels, self.kernel, dilation=self.dilation, activation=self.activation
+        )
 
     def fuse(self, features: tuple[Tensor, ...]) -> Tensor:
         """Feature maps (N, C_i, h_i, w_i) -> (N, channels, h, w) at the size of the one it reads."""

@@ -44,10 +44,16 @@ def filled(architecture, layout, multipliers=()):
     """A network with the weights that the rule gives the publisher's names, loaded as a file of theirs would be."""
     with torch.device("meta"):
         model = build_model(**architecture)
+    forms = their_forms(model, layout)
     state = {
         name: weights_rule.tensor_for(name, tuple(shape))
-        for name, (shape, _) in their_forms(model, layout).items()
+        for name, (shape, _) in forms.items()
+        if not name.endswith(weights_rule.STRUCTURAL)
     }
+    if len(state) < len(forms):
+        built = build_model(**architecture)
+        kept = publisher_names(built, layout)
+        state |= {kept[key]: value for key, value in built.state_dict().items() if kept[key] not in state}
     for pattern, factor in multipliers:
         state |= {
             name: value * factor

@@ -31,6 +31,8 @@ MMSEG_HEADS = {
     "LRASPPHead": "lraspp",
     "IterativeDecodeHead": "knet",
     "SegformerHead": "segformer",
+    "DepthwiseSeparableFCNHead": "sep_fcn",
+    "STDCHead": "stdc",
 }
 MMSEG_BACKBONES = {
     "ResNet": "resnet",
@@ -41,6 +43,10 @@ MMSEG_BACKBONES = {
     "ICNet": "icnet",
     "HRNet": "hrnet",
     "UNet": "unet",
+    "BiSeNetV1": "bisenet_v1",
+    "BiSeNetV2": "bisenet_v2",
+    "STDCContextPathNet": "stdc",
+    "FastSCNN": "fast_scnn",
 }
 MMSEG_NECKS = {"JPU": "jpu", "FPN": "fpn", "ICNeck": "cff"}
 SEVERAL = {"enc", "uper", "fpn", "lraspp", "point", "segformer"}
@@ -76,8 +82,13 @@ def mmseg_network(record: dict[str, Any]) -> dict[str, Any]:
 def _mmseg_backbone(backbone: dict[str, Any]) -> dict[str, Any]:
     name = backbone.get("type")
     kind = known_type("backbone", name, MMSEG_BACKBONES)
-    if kind == "icnet":  # the strides of its ResNet are ours anyway
-        return {"type": kind, "depth": backbone["backbone_cfg"]["depth"]}
+    within = backbone.get("backbone_cfg", {})
+    if kind in {"icnet", "bisenet_v1"}:  # the strides of its ResNet are ours anyway
+        return {"type": kind, "depth": within["depth"]}
+    if kind == "stdc":
+        return {"type": kind, "number": int(within["stdc_type"].removeprefix("STDCNet"))}
+    if kind in {"bisenet_v2", "fast_scnn"}:
+        return {"type": kind}
     if kind == "hrnet":
         last = backbone["extra"]["stage4"]
         return {"type": kind, "width": last["num_channels"][0], "small": last["num_blocks"][0] == 2}
@@ -99,5 +110,9 @@ def _mmseg_head(one: dict[str, Any]) -> dict[str, Any]:
     }
     if one.get("input_transform") == "resize_concat":
         numbers["joined"] = bool(numbers.pop("in_index"))
+    if numbers.get("in_index", 0) < 0:  # Fast-SCNN, of three maps
+        numbers["in_index"] %= 3
+    if kind in {"sep_fcn", "stdc"}:
+        del numbers["concat_input"]
     undropped = one.get("dropout_ratio", 0.1) <= 0 and kind != "point"
     return {"type": kind, **numbers, **({"dropout": False} if undropped else {})}

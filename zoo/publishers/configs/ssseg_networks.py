@@ -34,6 +34,7 @@ SSSEG_HEADS: dict[str, dict[str, Any]] = {
     "PointRend": {"type": "point", "norm": True},
     "LRASPPNet": {"type": "lraspp", "gate_norm": True},
     "ICNet": {"type": "fcn", "num_convs": 1, "concat_input": False},
+    "DepthwiseSeparableFCN": {"type": "sep_fcn", "between": True},
 }
 SSSEG_BACKBONES = {
     "ResNet": "resnet",
@@ -42,6 +43,9 @@ SSSEG_BACKBONES = {
     "MobileNetV3": "mobilenet_v3",
     "HRNet": "hrnet",
     "UNet": "unet",
+    "BiSeNetV1": "bisenet_v1",
+    "BiSeNetV2": "bisenet_v2",
+    "FastSCNN": "fast_scnn",
 }
 SSSEG_NECKS: dict[str, dict[str, Any]] = {
     "SemanticFPN": {"type": "fpn", "norm": True},
@@ -58,6 +62,9 @@ STRIDES = {
 
 AUXILIARY_MAP = {"hrnet": 0, "unet": 3}
 """Number of the map that the one auxiliary head reads, where it is not the third; beside a JPU it is the second of two."""
+
+FUSION_FIRST = {"bisenet_v1", "bisenet_v2"}
+"""Backbones whose first map is the decode head's, where sssegmentation has it last."""
 
 
 def ssseg_network(record: dict[str, Any]) -> dict[str, Any]:
@@ -76,7 +83,7 @@ def ssseg_network(record: dict[str, Any]) -> dict[str, Any]:
     own = {
         **leaky,
         **known_type("segmentor", kind, SSSEG_HEADS),
-        **{key: head[key] for key in ("pool_scales", "dilations") if key in head},
+        **{key: head[key] for key in ("pool_scales", "dilations", "num_convs") if key in head},
         "channels": head.get("scale_head_channels", head["feats_channels"]),
     }
     if kind in {"MCIBI", "MCIBIPlusPlus", "IDRNet"}:
@@ -90,13 +97,16 @@ def ssseg_network(record: dict[str, Any]) -> dict[str, Any]:
     if kind == "PointRend":
         first = {"type": "fpn", "channels": head["scale_head_channels"], "dropout": False}
         return architecture | {"head": [first, {**own, "channels": head["feats_channels"]}]}
+    first = int(ours["type"] in FUSION_FIRST)
+    if first:
+        own["in_index"] = 0
     several = isinstance(record["auxiliary"], list)
     auxiliaries = [
         {
             "type": "fcn",
-            "in_index": index if several else AUXILIARY_MAP.get(ours["type"], 1 if jpu else 2),
+            "in_index": index + first if several else AUXILIARY_MAP.get(ours["type"], 1 if jpu else 2),
             "channels": one["out_channels"],
-            "num_convs": 1,
+            "num_convs": one.get("num_convs", 1),
             "concat_input": False,
             **leaky,
         }
@@ -115,6 +125,12 @@ def _ssseg_backbone(backbone: dict[str, Any]) -> dict[str, Any]:
         width, _, small = backbone["arch"].removeprefix("hrnetv2_w").partition("_")
         stem = {"stem_relu": False} if backbone.get("mcibi_version") else {}
         return {"type": kind, "width": int(width), "small": bool(small), "joined": True, **stem}
+    if kind == "bisenet_v1":
+        return {"type": kind, "depth": backbone["backbone_cfg"]["depth"], "stem": "deep"}
+    if kind == "bisenet_v2":
+        return {"type": kind, "bias": False}
+    if kind == "fast_scnn":
+        return {"type": kind, "between": True}
     ours = {"type": kind, **numbers_of(backbone)}
     if "depth" in ours:
         ours["strides"], ours["dilations"] = STRIDES[backbone["outstride"]]
