@@ -512,6 +512,13 @@ def test_the_examples_of_what_rounding_explains_are_real(printed, kept_demo, tmp
     assert example in " ".join((DOCS / "verdicts.md").read_text(encoding="utf-8").split())
 
 
+def test_every_packaged_data_set_is_on_the_data_page():
+    table = (DOCS / "data.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([a-z0-9_-]+)`", table))
+    named |= {f"camvid{part}" for part in named if part.startswith("-")}
+    assert set(load_manifest().datasets) <= named
+
+
 def test_the_fields_of_a_protocol_are_all_explained():
     """Each field of `EvalProtocol` that can change a number, with the value it has where nothing is said."""
     cells = [row[0] for row in markdown_table(DOCS / "protocols.md", "field")]

@@ -5,6 +5,8 @@ and returns the manifest's own spec with the tree's image count and size.
 """
 
 import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -33,6 +35,8 @@ def truth(spec, number):
     """H x W class indices: all classes in bands, the first rows ignored."""
     height, width = SIZE
     classes = (np.arange(height * width).reshape(SIZE) // 5 + number) % len(spec.classes)
+    if len(spec.classes) == 2:
+        classes[-1, : 3 * number] = 0  # no two masks have equally many pixels
     classes[:IGNORED_ROWS] = spec.ignore_index
     return classes.astype(np.uint8)
 
@@ -158,6 +162,203 @@ def with_void(classes):
     return np.where(classes == 255, 11, classes).astype(np.uint8)
 
 
+# --- data sets as the publishers' preparation leaves them ----------------------------------------------
+
+
+class Prepared(NamedTuple):
+    """Where a prepared data set's files lie and how its labels are stored; `{}` stands for an id."""
+
+    images: str
+    labels: str
+    ids: tuple[str, ...]
+    stored: Callable[[Any, Any], Any]
+    """(class indices, spec) -> file values."""
+    listed: str = ""
+    """File that lists the split."""
+    lines: tuple[str, ...] = ()
+    """What it lists, where that is not the ids."""
+    image_format: str | None = None
+    """Of the image files, where their names do not say it."""
+
+    def __call__(self, root, name):
+        spec = small(name)
+        for number, one in enumerate(self.ids):
+            image = root / self.images.format(one)
+            write_image(image, number, format=self.image_format)
+            write = write_mat if self.labels.endswith(".mat") else write_index
+            write(
+                root / self.labels.format(one.replace("origin", "mask")),
+                self.stored(truth(spec, number), spec),
+            )
+        if self.listed:
+            write_list(root / self.listed, self.lines or self.ids)
+        return spec
+
+
+def as_they_are(classes, spec):
+    del spec
+    return classes
+
+
+def without_void(classes, spec):
+    return np.where(classes == spec.ignore_index, 0, classes).astype(np.uint8)
+
+
+def as_raw_coco(first):
+    """COCO-Stuff's ids of its 171 annotated classes, by their names in the list of all 182, `first` for the first."""
+
+    def stored(classes, spec):
+        names = packaged_spec("cocostuff10k").classes
+        ids = np.array([names.index(name) + first for name in spec.classes])
+        unlabelled = 0 if first else 255
+        return np.where(classes == 255, unlabelled, ids[np.minimum(classes, 170)]).astype(np.uint8)
+
+    return stored
+
+
+def as_city_ids(classes, spec):
+    return to_label_ids(classes, spec)
+
+
+def _numbered(form, numbers=range(COUNT)):
+    return tuple(form.format(number) for number in numbers)
+
+
+_VIDEOS = ("1001_5z_ijQjUf_0", "1002_QXQ_QoswLOs")
+_CONTEXT = Prepared(
+    "VOCdevkit/VOC2010/JPEGImages/{}.jpg",
+    "VOCdevkit/VOC2010/SegmentationClassContext/{}.png",
+    _numbered("2008_{:06d}"),
+    raised,
+    "VOCdevkit/VOC2010/ImageSets/SegmentationContext/val.txt",
+)
+_COCO_LISTED = ("COCO_train2014_{:012d}", "coco_stuff10k/imageLists/test.txt")
+PREPARED = {
+    "pascal_context": _CONTEXT._replace(stored=without_void),
+    "pascal_context_59": _CONTEXT,
+    "cocostuff10k_171": Prepared(
+        "coco_stuff10k/images/test2014/{}.jpg",
+        "coco_stuff10k/annotations/test2014/{}_labelTrainIds.png",
+        _numbered(_COCO_LISTED[0]),
+        raised,
+        _COCO_LISTED[1],
+    ),
+    "cocostuff10k_171 as downloaded": Prepared(
+        "coco_stuff10k/images/{}.jpg",
+        "coco_stuff10k/annotations/{}.mat",
+        _numbered(_COCO_LISTED[0]),
+        as_raw_coco(1),
+        _COCO_LISTED[1],
+    ),
+    "cocostuff164k": Prepared(
+        "coco_stuff164k/images/val2017/{}.jpg",
+        "coco_stuff164k/annotations/val2017/{}_labelTrainIds.png",
+        _numbered("{:012d}"),
+        as_they_are,
+    ),
+    "cocostuff164k as downloaded": Prepared(
+        "coco_stuff164k/images/val2017/{}.jpg",
+        "coco_stuff164k/annotations/val2017/{}.png",
+        _numbered("{:012d}"),
+        as_raw_coco(0),
+    ),
+    "cihp": Prepared(
+        "CIHP/Validation/Images/{}.jpg",
+        "CIHP/Validation/Category_ids/{}.png",
+        _numbered("{:07d}"),
+        without_void,
+    ),
+    "atr": Prepared(
+        "ATR/JPEGImages/{}.jpg",
+        "ATR/SegmentationClassAug/{}.png",
+        _numbered("{}", (997, 1015, 2500, 3508)),
+        without_void,
+        "ATR/val_id.txt",
+    ),
+    "vspw": Prepared(
+        "VSPW_480p/data/{}.jpg",
+        "VSPW_480p/data/{}.png",
+        tuple(f"{video}/origin/{frame:08d}" for video in _VIDEOS for frame in (12, 13)),
+        raised,
+        "VSPW_480p/val.txt",
+        _VIDEOS,
+    ),
+    "loveda": Prepared(
+        "loveDA/img_dir/val/{}.png", "loveDA/ann_dir/val/{}.png", _numbered("{}", range(2522, 2526)), raised
+    ),
+    "potsdam": Prepared(
+        "potsdam/img_dir/val/{}.png",
+        "potsdam/ann_dir/val/{}.png",
+        ("2_13_0_0_512_512", "4_15_512_0_1024_512", "6_14_5488_5488_6000_6000", "7_13_0_512_512_1024"),
+        raised,
+    ),
+    "vaihingen": Prepared(
+        "vaihingen/img_dir/val/{}.png",
+        "vaihingen/ann_dir/val/{}.png",
+        ("area10_0_0_512_512", "area2_0_0_512_512", "area38_0_512_512_1024", "area6_512_0_1024_512"),
+        raised,
+    ),
+    "isaid": Prepared(
+        "iSAID/img_dir/val/{}.png",
+        "iSAID/ann_dir/val/{}_instance_color_RGB.png",
+        ("P0003_0_896_0_896", "P0003_0_896_333_1229", "P0004_0_896_0_896", "P0007_512_1408_0_896"),
+        as_they_are,
+        image_format="BMP",
+    ),
+    "drive": Prepared(
+        "DRIVE/images/validation/{}.png",
+        "DRIVE/annotations/validation/{}_manual1.png",
+        ("01", "09", "10", "20"),
+        without_void,
+    ),
+    "stare": Prepared(
+        "STARE/images/validation/{}.png",
+        "STARE/annotations/validation/{}.ah.png",
+        ("im0162", "im0163", "im0291", "im0324"),
+        without_void,
+    ),
+    "chase_db1": Prepared(
+        "CHASE_DB1/images/validation/{}.png",
+        "CHASE_DB1/annotations/validation/{}_1stHO.png",
+        ("Image_11L", "Image_11R", "Image_14L", "Image_14R"),
+        without_void,
+    ),
+    "hrf": Prepared(
+        "HRF/images/validation/{}.png",
+        "HRF/annotations/validation/{}.png",
+        ("06_dr", "06_g", "10_h", "15_h"),
+        without_void,
+    ),
+    "mapillary_vistas": Prepared(
+        "mapillary/validation/images/{}.jpg",
+        "mapillary/validation/v1.2/labels/{}.png",
+        _numbered("{:022d}"),
+        as_they_are,
+    ),
+    "dark_zurich": Prepared(
+        "dark_zurich/rgb_anon/val/night/GOPR0356/{}_rgb_anon.png",
+        "dark_zurich/gt/val/night/GOPR0356/{}_gt_labelTrainIds.png",
+        _numbered("GOPR0356_frame_{:06d}"),
+        as_they_are,
+    ),
+    "dark_zurich labelIds": Prepared(
+        "dark_zurich/rgb_anon/val/night/GOPR0356/{}_rgb_anon.png",
+        "dark_zurich/gt/val/night/GOPR0356/{}_gt_labelIds.png",
+        _numbered("GOPR0356_frame_{:06d}"),
+        as_city_ids,
+    ),
+    "night_driving": Prepared(
+        "NighttimeDrivingTest/leftImg8bit/test/night/{}_leftImg8bit.png",
+        "NighttimeDrivingTest/gtCoarse_daytime_trainvaltest/test/night/{}_gtCoarse_labelTrainIds.png",
+        _numbered("0_frame_{:04d}"),
+        as_they_are,
+    ),
+}
+"""A data set, and where several forms are read a word more -> its files: as mmsegmentation 1.2.2's guide to preparing data
+sets draws them and its `tools/dataset_converters` write them; CIHP, ATR and VSPW as sssegmentation eb1878c1's
+`modules/datasets` read them."""
+
+
 def write_list(path, names):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(f"{name}\n" for name in names))
@@ -195,5 +396,6 @@ LAYOUTS = {
     "camvid by parts": functools.partial(
         camvid, folder="camvid", images="images/test", labels="annotations/test"
     ),
+    **{name: functools.partial(build, name=name.split()[0]) for name, build in PREPARED.items()},
 }
 """Name -> builder, for every layout that is read as it lies."""

@@ -81,8 +81,9 @@ def take_inventory(spec: DatasetSpec, data_root: Path | None) -> Inventory | Fin
 
 
 def _distinct(found: Iterable[Place]) -> list[Place]:
-    """Places that are not another name of an earlier one."""
-    return list({place.images.resolve(): place for place in reversed(list(found))}.values())[::-1]
+    """Places that are not another name of an earlier one, nor a folder around the first."""
+    once = list({place.images.resolve(): place for place in reversed(list(found))}.values())[::-1]
+    return [place for place in once if place.images not in once[0].images.parents]
 
 
 def _several_roots(found: list[Place]) -> Iterator[Finding]:

@@ -52,6 +52,10 @@ class Tally(msgspec.Struct, kw_only=True):
 
     def stray(self) -> set[int]:
         """Stored values that mean neither a class nor the ignore index."""
+        if (
+            self.spec.ignore_index in self.form.value_map.values()
+        ):  # it names what is void: all values there are
+            return self.pixels.keys() - self.form.value_map.keys()
         if self.form.value_map:  # its other values are void by design; beyond its largest there are none
             return {value for value in self.pixels if value > max(self.form.value_map) or value < -1}
         return {

@@ -79,7 +79,7 @@ def _label_ids_unmapped(tally: Tally) -> Finding | None:
             f"{some(files)}",
             effect=_misread(tally, form, files),
             remedy=f"delete the *{tally.form.suffix} where *{form.suffix} lie beside them, else rename them to that: raw ids are "
-            "converted while reading; or make them again with cityscapesScripts (csCreateTrainIdLabelImgs)",
+            "converted while reading; or make them again by the data set's own preparation",
         )
     return None
 
@@ -105,6 +105,8 @@ def _holding_indices(tally: Tally) -> tuple[list[str], str]:
     """The files that hold class indices, and what shows it: the ignore index, or in all of them small values."""
     ignore, last = tally.spec.ignore_index, len(tally.spec.classes) - 1
     indices = set(range(last + 1))
+    if ignore in tally.form.value_map:
+        return [], ""  # raw ids have it too
     marked = [name for name, values in tally.files.items() if {ignore} <= values.keys() <= indices | {ignore}]
     if marked:
         return marked, f"value {ignore}, which raw ids never have, and none above {last}"
@@ -225,6 +227,8 @@ def _known_stray(spec: DatasetSpec, value: int) -> str:
 
 
 def _expected_values(spec: DatasetSpec, form: LabelFiles) -> str:
+    if spec.ignore_index in form.value_map.values():
+        return f"the {len(form.value_map)} ids of its map"
     if form.value_map:
         return f"ids up to {max(form.value_map)}"
     if form.reduce_zero:

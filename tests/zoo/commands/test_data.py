@@ -130,8 +130,8 @@ def test_a_faulty_data_set_is_told_and_ends_with_3(capsys, tmp_path, manifest):
         "  effect road is read as traffic sign; a model right in every pixel would score 0.0% mIoU on the\n"
         "         sample\n"
         "  remedy delete the *_gtFine_labelTrainIds.png where *_gtFine_labelIds.png lie beside them, else\n"
-        "         rename them to that: raw ids are converted while reading; or make them again with\n"
-        "         cityscapesScripts (csCreateTrainIdLabelImgs)\n"
+        "         rename them to that: raw ids are converted while reading; or make them again by the data\n"
+        "         set's own preparation\n"
     )
 
 

@@ -1,6 +1,7 @@
 """The data-set doctor: silent on right trees, and each planted fault is named, and only it."""
 
 import os
+import re
 import shutil
 
 import cv2
@@ -15,7 +16,7 @@ from segbench.evaluate.data.check.checker import check, spread
 from segbench.evaluate.data.check.contents import decoder_complaints
 from segbench.evaluate.data.check.tally import Tally
 from segbench.evaluate.data.check.values import faultless_miou
-from segbench.evaluate.data.datasets import locate
+from segbench.evaluate.data.datasets import DatasetError, locate
 from segbench.evaluate.pixels import read_label
 
 
@@ -85,6 +86,20 @@ def test_the_other_data_sets_read_to_the_classes_meant(tmp_path, layout):
     for number, sample in enumerate(found.samples):
         expected = trees.truth(spec, number)
         expected = trees.without_ignored(expected) if layout == "lip" else expected
+        assert (read_label(sample.label, found.label_files, spec.ignore_index) == expected).all()
+
+
+@pytest.mark.parametrize("layout", trees.PREPARED)
+def test_prepared_data_sets_read_to_the_classes_meant(tmp_path, layout):
+    """What was unlabelled counts nowhere, or is background where the data set has nothing unlabelled."""
+    spec = trees.LAYOUTS[layout](tmp_path)
+    found = locate(spec, tmp_path)
+    tree = trees.PREPARED[layout]
+    assert [sample.id.rpartition("night/GOPR0356/")[2] for sample in found.samples] == list(tree.ids)
+    for number, sample in enumerate(found.samples):
+        expected = trees.truth(spec, number)
+        if tree.stored is trees.without_void:
+            expected = trees.without_void(expected, spec)
         assert (read_label(sample.label, found.label_files, spec.ignore_index) == expected).all()
 
 
@@ -532,6 +547,111 @@ def mmseg_conversion(spec, root):
         path.unlink()
 
 
+def full_ade20k(spec, root):
+    """The full ADE20K: pictures by scene, and labels in colours beside them."""
+    found = locate(spec, root)
+    for number, sample in enumerate(found.samples):
+        place = sample.image.parent / "a/abbey"
+        place.mkdir(parents=True, exist_ok=True)
+        sample.image.rename(place / sample.image.name)
+        trees.write_image(place / f"{sample.id}_seg.png", number)
+    shutil.rmtree(found.root / "annotations")
+
+
+def in_colours(spec, root):
+    """Labels as the authors publish them, in the colours of their classes."""
+    colours = np.array([*spec.palette, (0, 0, 0)], np.uint8)
+    for number, sample in enumerate(locate(spec, root).samples):
+        classes = np.minimum(trees.truth(spec, number), len(spec.classes))
+        Image.fromarray(colours[classes]).save(sample.label)
+
+
+def whole_tiles(spec, root):
+    """The pictures before they are cut into pieces, under names that begin like the pieces'."""
+    found = locate(spec, root)
+    for sample in found.samples[2:]:
+        sample.image.unlink()
+        sample.label.unlink()
+    for number, sample in enumerate(found.samples[:2]):
+        trees.write_image(sample.image, number, size=(256, 512))
+        trees.write_index(sample.label, np.tile(values_of(sample.label), (8, 8)))
+
+
+def of_another_split(to):
+    """A pair of the training split in the place of one of this one."""
+
+    def plant(spec, root):
+        form = locate(spec, root).label_files
+        sample = first(spec, root)
+        sample.image.rename(sample.image.with_name(to + spec.image_suffix))
+        sample.label.rename(sample.label.with_name(to + form.suffix))
+
+    plant.__name__ = f"of_another_split_{to}"
+    return plant
+
+
+def as_downloaded(spec, root):
+    """Masks of 0 and 255, which both publishers' preparation divides by 128."""
+    change_labels(spec, root, lambda values: values * np.uint8(255))
+
+
+def of_the_second_observer(ending):
+    def plant(spec, root):
+        found = locate(spec, root)
+        for sample in found.samples:
+            sample.label.rename(sample.label.with_name(f"{sample.id}{ending}"))
+
+    plant.__name__ = f"of_the_second_observer_{ending}"
+    return plant
+
+
+def with_values_up_to(most):
+    """Labels of another list of classes, or numbers of objects."""
+
+    def plant(spec, root):
+        area = np.arange(trees.SIZE[0] * trees.SIZE[1]).reshape(trees.SIZE)
+        for number, sample in enumerate(locate(spec, root).samples):
+            trees.write_index(sample.label, (area // 3 + number) % (most + 1))
+
+    plant.__name__ = f"with_values_up_to_{most}"
+    return plant
+
+
+def of_full_size(spec, root):
+    """The release from which a smaller one was made."""
+    for number, sample in enumerate(locate(spec, root).samples):
+        trees.write_image(sample.image, number, size=(64, 128))
+        trees.write_index(sample.label, values_of(sample.label).repeat(2, 0).repeat(2, 1))
+
+
+def as_stuff_pixelmaps(spec, root):
+    """COCO's maps of stuff alone, from 92 on, in which things are one value more."""
+    area = np.arange(trees.SIZE[0] * trees.SIZE[1]).reshape(trees.SIZE)
+    for number, sample in enumerate(locate(spec, root).samples):
+        trees.write_index(sample.label, 92 + (area // 3 + number) % 92)
+
+
+def raw_under_converted_names(spec, root):
+    """COCO's ids in files named as the 171 classes'."""
+    stored = trees.as_raw_coco(0)
+    for number, sample in enumerate(locate(spec, root).samples):
+        trees.write_index(sample.label, stored(trees.truth(spec, number), spec))
+
+
+def of_the_59_classes_alone(spec, root):
+    """Background 255, classes from 0 on, as some converters write them."""
+    change_labels(spec, root, lambda values: values - np.uint8(1))
+
+
+def without_a_video(spec, root):
+    shutil.rmtree(locate(spec, root).root / "data/1002_QXQ_QoswLOs")
+
+
+def with_a_video_twice(spec, root):
+    path = locate(spec, root).root / "val.txt"
+    path.write_text(path.read_text() + "1001_5z_ijQjUf_0\n")
+
+
 FAULTS = [
     ("ade20k", remove_root, "not found"),
     ("ade20k", one_level_down, "not found"),
@@ -634,6 +754,54 @@ FAULTS = [
     ("voc", change_list(lambda data: data.replace(b"\n", b"\r\n")), "note: id list"),
     ("voc", change_list(lambda data: b"\xff\xfe" + data), "id list"),
 ]
+FAULTS += [
+    ("ade20k", full_ade20k, "no labels"),
+    ("pascal_context", remove_root, "not found"),
+    ("pascal_context", with_values_up_to(200), "values outside map"),
+    ("pascal_context_59", with_values_up_to(200), "values outside map"),
+    ("pascal_context", of_the_59_classes_alone, "values outside map"),
+    ("pascal_context_59", of_the_59_classes_alone, "labels reduced twice"),
+    ("pascal_context_59", as_colours, "colour labels"),
+    ("cocostuff10k_171", reduce_labels, "labels reduced twice"),
+    ("cocostuff10k_171", with_values_up_to(182), "values outside map"),
+    ("cocostuff10k_171 as downloaded", remove_labels, "no labels"),
+    ("cocostuff164k", raw_under_converted_names, "labelIds as trainIds"),
+    ("cocostuff164k as downloaded", as_stuff_pixelmaps, "values outside map"),
+    ("cihp", with_values_up_to(30), "values outside map"),
+    ("cihp", remove_label, "no partner"),
+    ("atr", change_list(lambda data: data.replace(b"\n", b".jpg\n")), "id list"),
+    ("atr", same_labels, "identical labels"),
+    ("vspw", without_a_video, "id list"),
+    ("vspw", with_a_video_twice, "id list"),
+    ("vspw", remove_label, "no partner"),
+    ("vspw", of_full_size, "warning: unusual size"),
+    ("vspw", with_values_up_to(130), "values outside map"),
+    ("loveda", in_colours, "colour labels"),
+    ("loveda", reduce_labels, "labels reduced twice"),
+    ("potsdam", in_colours, "colour labels"),
+    ("potsdam", of_another_split("2_10_0_0_512_512"), "other split"),
+    ("vaihingen", in_colours, "colour labels"),
+    ("vaihingen", of_another_split("area30_0_0_512_512"), "other split"),
+    ("vaihingen", reduce_labels, "labels reduced twice"),
+    ("isaid", in_colours, "colour labels"),
+    ("isaid", of_the_second_observer("_instance_id_RGB.png"), "no labels"),
+    ("drive", as_downloaded, "values outside map"),
+    ("drive", of_the_second_observer("_manual2.png"), "no labels"),
+    ("drive", of_another_split("21"), "other split"),
+    ("stare", as_downloaded, "values outside map"),
+    ("stare", of_the_second_observer(".vk.png"), "no labels"),
+    ("stare", of_another_split("im0139"), "other split"),
+    ("chase_db1", as_downloaded, "values outside map"),
+    ("chase_db1", of_the_second_observer("_2ndHO.png"), "no labels"),
+    ("chase_db1", of_another_split("Image_10R"), "other split"),
+    ("hrf", as_downloaded, "values outside map"),
+    ("hrf", of_another_split("05_h"), "other split"),
+    ("mapillary_vistas", with_values_up_to(123), "values outside map"),
+    ("dark_zurich", as_label_ids, "labelIds as trainIds"),
+    ("dark_zurich labelIds", as_train_ids, "trainIds as labelIds"),
+    ("night_driving", as_label_ids, "labelIds as trainIds"),
+    ("night_driving", void_as_background, "warning: nothing ignored"),
+]
 FAULTS = [fault for fault in FAULTS if fault[2]]
 
 
@@ -648,6 +816,52 @@ def test_a_planted_fault_is_named_and_only_it(tmp_path, layout, plant, named):
     gravity, kind = named.split(": ") if ": " in named else ("error", named)
     assert kinds(report) == [(gravity, kind)]
     assert report.usable is (gravity != "error")
+
+
+HINTS = {
+    ("drive", as_downloaded): "these are vessels of the masks as downloaded, 0 and 255",
+    ("stare", of_the_second_observer(".vk.png")): "its 4 files *.vk.png are the second observer's",
+    ("mapillary_vistas", with_values_up_to(123)): "these are of version 2.0, which has 124 classes",
+    ("cocostuff164k as downloaded", as_stuff_pixelmaps): "these are of stuff_pixelmaps",
+    ("cihp", with_values_up_to(30)): "Instance_ids or Human_ids number persons",
+    ("pascal_context", with_values_up_to(200)): "these are of the full list of 459 classes",
+    ("pascal_context", of_the_59_classes_alone): "these are of the 59 classes alone",
+    ("ade20k", full_ade20k): "its 4 files *_seg.png are the full ADE20K's",
+    (
+        "vspw",
+        without_a_video,
+    ): "names folders with 3 ids, expected 4 (val); 1 of them have neither image nor label: 1002_QXQ",
+    (
+        "isaid",
+        of_the_second_observer("_instance_id_RGB.png"),
+    ): "are instance masks, a colour an object, not classes",
+}
+
+
+@pytest.mark.parametrize(
+    ("layout", "plant"), HINTS, ids=[f"{layout}-{plant.__name__}" for layout, plant in HINTS]
+)
+def test_known_mistakes_are_called_by_name(tmp_path, layout, plant):
+    """A description of a data set says what it is mistaken for; the check quotes it."""
+    spec = trees.LAYOUTS[layout](tmp_path)
+    plant(spec, tmp_path)
+    assert HINTS[layout, plant] in only(check(spec, tmp_path)).what
+
+
+def test_tiles_that_were_not_cut_are_too_few_and_too_large(tmp_path):
+    spec = trees.LAYOUTS["potsdam"](tmp_path)
+    whole_tiles(spec, tmp_path)
+    assert kinds(check(spec, tmp_path)) == [("error", "wrong count"), ("warning", "unusual size")]
+
+
+@pytest.mark.parametrize("name", ["cityscapes_test", "nyu"])
+def test_what_is_never_scored_says_why(tmp_path, name):
+    spec = trees.small(name)
+    report = check(spec, tmp_path)
+    assert (only(report).kind, report.usable) == ("not scored", False)
+    assert only(report).what == f"{spec.title} {spec.split}: {spec.unscored}"
+    with pytest.raises(DatasetError, match=re.escape(spec.unscored)):
+        locate(spec, tmp_path)
 
 
 def test_splits_in_one_folder_are_told_by_number_and_by_name(tmp_path):
@@ -743,7 +957,7 @@ def test_label_ids_for_train_ids_in_full(tmp_path):
         "24, 25, 26 ..., expected 0 to 18 and 255; frankfurt/frankfurt_000000_000019",
         "effect": "road is read as traffic sign; a model right in every pixel would score 70.2% mIoU on the sample",
         "remedy": "delete the *_gtFine_labelTrainIds.png where *_gtFine_labelIds.png lie beside them, else rename them to "
-        "that: raw ids are converted while reading; or make them again with cityscapesScripts (csCreateTrainIdLabelImgs)",
+        "that: raw ids are converted while reading; or make them again by the data set's own preparation",
     }
 
 
