@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..console.exit_codes import ExitCode
 from ..files.named_files import named_file, named_path
+from ..publishers.configs import Configs, read_configs
 from ..publishers.import_file import Request, import_file
 from .shared.answer import Data, require_file_place, write, write_file
 
@@ -24,6 +25,15 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         type=named_file,
         metavar="FILE",
         help="add to this manifest, or begin it, instead of printing YAML",
+    )
+    parser.add_argument(
+        "--configs",
+        type=named_path,
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="its publisher's configurations, a folder or what was kept of one: networks, protocols and batches come from "
+        "them; may be repeated, the oldest release first",
     )
     parser.add_argument("--document", default="", metavar="KEY", help="name of FILE among the documents")
     parser.add_argument(
@@ -56,7 +66,8 @@ def run(arguments: argparse.Namespace) -> int:
         only=tuple(arguments.only),
     )
     require_file_place("--into", arguments.into)
-    result = import_file(arguments.file, request, arguments.into)
+    configs = Configs([read_configs(path) for path in arguments.configs])
+    result = import_file(arguments.file, request, arguments.into, configs)
     if arguments.into is None:
         write(Data(result.text))
     else:

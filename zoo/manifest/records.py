@@ -151,8 +151,8 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 Number = bool | int | float | str
-Part = dict[str, Number | list[int]]
-"""A part of a network: its `type` and its numbers."""
+Part = dict[str, Number | list[int] | dict[str, Number | list[int]]]
+"""A part of a network: its `type` and its numbers, of which one may be a part within it."""
 
 
 class CheckpointEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

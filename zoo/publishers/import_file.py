@@ -11,9 +11,12 @@ import msgspec
 from ..files.urls import shown_url
 from ..manifest import Manifest, load_manifest
 from . import SourceDocument, SourceError, read_source
+from .configs.protocol_names import ProtocolNames
+from .configs.published_config import NO_CONFIGS, Configs
 from .file_names import stem
 from .import_rows import files_to_write, rows_text
 from .import_table import Merged, Provenance, import_rows, provenance
+from .row_facts import Known
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,12 +45,15 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True):
     """Fields of new entries that have to be filled in by hand or stay empty."""
 
 
-def import_file(path: Path, request: Request, into: Path | None = None) -> Imported:
+def import_file(
+    path: Path, request: Request, into: Path | None = None, configs: Configs = NO_CONFIGS
+) -> Imported:
     """Read a document and make YAML of it; nothing is written.
 
     Args:
         path: a README with result tables, or a metafile.
         request: how to call the document, and which rows to take.
+        configs: its publisher's configurations, where they are at hand; rows without one follow the publisher's rules.
         into: the manifest to add to; a new one includes the packaged data sets and protocols. None only makes the
             text of a file of rows.
 
@@ -67,14 +73,16 @@ def import_file(path: Path, request: Request, into: Path | None = None) -> Impor
         date=_day(request.date),
         listed=_day(request.listed),
     )
-    datasets = known.datasets
-    merged = import_rows(document, origin, before, datasets)
+    names = ProtocolNames(known.protocols)
+    more = Known(datasets=known.datasets, configs=configs, names=names)
+    entries, documents = (before or (), before.documents if before else {})
+    merged = import_rows(document, origin, entries, documents, more)
     if before is not None and _replaces_figures(merged):
         origin = _dated(document, origin, before, chosen=bool(request.key))
-        merged = import_rows(document, origin, before, datasets)
+        merged = import_rows(document, origin, entries, documents, more)
     is_new = before is None or origin.key not in before.documents
     changes = any(one.before != one.after for one in merged)
-    text = rows_text({origin.key: origin.document} if is_new else {}, merged)
+    text = rows_text({origin.key: origin.document} if is_new else {}, names.added, merged)
     files = {}
     if into is not None and (changes or before is None):
         files = files_to_write(into, text, origin.key, merged=merged, before=before)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from ...evaluate.protocol import EvalProtocol
     from ..manifest import Claim, Document, Manifest
     from .import_table import Merged
 
@@ -32,16 +33,27 @@ class EditError(Exception):
     """The manifest cannot include another file, or would not mean what it should."""
 
 
-def rows_text(documents: Mapping[str, Document], merged: Sequence[Merged]) -> str:
-    """A file of new documents and rows, and of what known rows gain."""
-    content: dict[str, Any] = (
-        {"documents": {key: plain(one) for key, one in documents.items()}} if documents else {}
-    )
+def rows_text(
+    documents: Mapping[str, Document], protocols: Mapping[str, EvalProtocol], merged: Sequence[Merged]
+) -> str:
+    """A file of new documents, protocols and rows, and of what known rows gain."""
+    content = tables_of(documents, protocols)
     if new := [one.after for one in merged if one.before is None]:
         content |= sections(new)
     if additions := [_addition(one) for one in merged if one.before not in (None, one.after)]:
         content.setdefault("sections", []).append({"additions": additions})
     return yaml_text(content)
+
+
+def tables_of(documents: Mapping[str, Document], protocols: Mapping[str, EvalProtocol]) -> dict[str, Any]:
+    """What a file begins with: documents and protocols by name."""
+    content: dict[str, Any] = {}
+    for key, records in (("documents", documents), ("protocols", protocols)):
+        if records:
+            content[key] = {name: plain(one) for name, one in records.items()}
+            for fields in content[key].values():
+                fields.pop("name", None)  # the key says it
+    return content
 
 
 def _addition(one: Merged) -> dict[str, Any]:

@@ -6,8 +6,9 @@ superseding claim where the figure changed. What no table says follows from the 
 
 from __future__ import annotations
 
+from collections import Counter
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -25,13 +26,12 @@ from ..manifest.publisher import UNKNOWN_PUBLISHER, Publisher, Rule
 from . import SourceError, rules
 from .file_names import stem, undated
 from .records import quoted
+from .row_facts import Known, RowFacts, facts_of
 from .row_finder import RowFinder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from ...evaluate.data.datasets import DatasetSpec
-    from ..manifest import Checkpoint, Manifest
     from . import SourceDocument, SourceRow
 
 
@@ -87,30 +87,32 @@ def provenance(
 def import_rows(
     document: SourceDocument,
     origin: Provenance,
-    manifest: Manifest | None,
-    datasets: Mapping[str, DatasetSpec],
+    entries: Iterable[CheckpointEntry],
+    documents: Mapping[str, Document],
+    known: Known,
 ) -> list[Merged]:
     """What a document's rows make of a manifest, in the document's order.
 
     Args:
         document: the parsed table or metafile.
         origin: how the manifest calls the document.
-        manifest: the zoo to add to; None where there is none yet.
-        datasets: the zoo's data sets, whose classes give a network's outputs.
+        entries: the zoo to add to.
+        documents: those that the zoo cites.
+        known: data sets, protocols and configurations.
 
     Raises:
         SourceError: a row lacks what an entry needs, or nothing is known of its method or data set.
     """
     merged = []
     lines: dict[str, int] = {}
-    finder = RowFinder(manifest or ())
+    finder = RowFinder(entries, {row.weights_url for row in document.rows})
+    shared = _names_of_several(document)
     for row in document.rows:
-        known = _known(finder.find(document.publisher, row))
-        if known is None:
-            merged.append(Merged(before=None, after=_entry(document, row, origin, datasets)))
-        else:
-            documents = manifest.documents if manifest else {}
-            merged.append(Merged(before=known, after=_extended(known, document, row, origin, documents)))
+        facts = facts_of(document, row, origin.publisher, known)
+        before = _known(finder.find(document.publisher, row))
+        new = _New(document, facts, origin, shared)
+        after = new.entry() if before is None else _extended(before, new, documents)
+        merged.append(Merged(before=before, after=after))
         name = merged[-1].after.id
         if name in lines:
             raise SourceError(
@@ -120,73 +122,119 @@ def import_rows(
     return merged
 
 
-def _known(found: Checkpoint | None) -> CheckpointEntry | None:
+def _known(found: CheckpointEntry | None) -> CheckpointEntry | None:
     """The entry behind a checkpoint, as the file has it."""
     return found and CheckpointEntry(
         **{name: getattr(found, name) for name in CheckpointEntry.__struct_fields__}
     )
 
 
+def _names_of_several(document: SourceDocument) -> set[str]:
+    """Names that several rows of a document have, which are so no row's own."""
+    counts = Counter(name for row in document.rows for name in {row.name, stem(row.config)} if name)
+    return {name for name, count in counts.items() if count > 1}
+
+
 # --- new entries ------------------------------------------------------------------------------------
 
 
-def _entry(
-    document: SourceDocument, row: SourceRow, origin: Provenance, datasets: Mapping[str, DatasetSpec]
-) -> CheckpointEntry:
-    _require(document, row, datasets)
-    assert row.crop
-    names = _names(row)
-    rule = rules.rule_of(origin.publisher, row)
-    training = rules.images_per_gpu(origin.publisher, rule, row.config or row.name)
-    layout = origin.publisher.layout
-    return CheckpointEntry(
-        id=names[0],
-        aliases=tuple(names[1:]),
-        publisher=document.publisher,
-        method=row.method,
-        segmentor=row.segmentor,
-        backbone=row.backbone,
-        dataset=row.dataset,
-        crop=row.crop,
-        schedule=row.schedule,
-        pretrain=row.stated.get("pretraining", ""),
-        train_eval_set=row.stated.get("train/eval set", ""),
-        architecture=rules.architecture(document, row, rule, len(datasets[row.dataset].classes)),
-        weights=Weights(urls=(row.weights_url,), sha256_prefix=_prefix(row.weights_url), layout=layout),
-        log_urls=(row.log_url,) if row.log_url else (),
-        config_urls=(row.config,) if row.config.startswith("http") else (),
-        training=Training(gpus=training[0], batch_per_gpu=training[1]) if training else None,
-        claims=tuple(_claims(document, row, origin, training)),
-    )
+class _New(NamedTuple):
+    """A row on its way to an entry."""
 
+    document: SourceDocument
+    facts: RowFacts
+    origin: Provenance
+    shared: set[str]
+    """Names that are other rows' too."""
 
-def _require(document: SourceDocument, row: SourceRow, datasets: Mapping[str, DatasetSpec]) -> None:
-    """Refuse a row that cannot become an entry, with what is missing."""
-    place = f"{document.path}:{row.line}"
-    if row.dataset not in datasets:
-        known = ", ".join(datasets)
-        raise SourceError(
-            f"{place}: no data set is known by the heading {quoted(row.section)}; known are {known}"
+    @property
+    def row(self) -> SourceRow:
+        return self.facts.row
+
+    @property
+    def rule(self) -> Rule:
+        return rules.rule_of(self.origin.publisher, self.row)
+
+    @property
+    def config_url(self) -> str:
+        """The configuration's address: of a path within a repository, beside the document's own."""
+        own = self.origin.document.url or ""
+        repository, folder, _ = own.partition("/configs/")
+        is_path = bool(folder) and self.row.config.startswith("configs/")
+        config = f"{repository}/{self.row.config}" if is_path else self.row.config
+        return config if config.startswith("http") else ""
+
+    def entry(self) -> CheckpointEntry:
+        """As a document says it that is the first to have the row.
+
+        Raises:
+            SourceError: it lacks what an entry needs.
+        """
+        row, facts = self.row, self.facts
+        self._require()
+        assert row.crop
+        assert facts.architecture
+        names = self.names()
+        return CheckpointEntry(
+            id=names[0],
+            aliases=tuple(names[1:]),
+            publisher=self.document.publisher,
+            method=row.method,
+            segmentor=row.segmentor,
+            backbone=row.backbone,
+            dataset=row.dataset,
+            crop=row.crop,
+            schedule=row.schedule,
+            pretrain=row.stated.get("pretraining", ""),
+            train_eval_set=row.stated.get("train/eval set", ""),
+            architecture=facts.architecture,
+            weights=self.weights,
+            log_urls=(row.log_url,) if row.log_url else (),
+            config_urls=(self.config_url,) if self.config_url else (),
+            training=Training(gpus=facts.training[0], batch_per_gpu=facts.training[1])
+            if facts.training
+            else None,
+            claims=tuple(_claims(self)),
         )
-    wanted = {
-        "weights link": row.weights_url,
-        "backbone": row.backbone,
-        "crop size": row.crop,
-        "schedule": row.schedule,
-    }
-    missing = [name for name, value in wanted.items() if not value]
-    if missing:
-        raise SourceError(
-            f"{place}: a new entry needs {' and '.join(missing)}, which the row has not; import a document that has "
-            "it first, then this one as another listing of the same rows"
-        )
 
+    @property
+    def weights(self) -> Weights:
+        url = self.row.weights_url
+        return Weights(urls=(url,), sha256_prefix=_prefix(url), layout=self.origin.publisher.layout)
 
-def _names(row: SourceRow) -> list[str]:
-    """Id and aliases: the files' name without time, hash and the `_train` of 2021, then every other name."""
-    file = undated(row.weights_url)
-    config = stem(row.config) if row.config else row.name
-    return list(dict.fromkeys(name for name in (file.removesuffix("_train"), file, config, row.name) if name))
+    def _require(self) -> None:
+        """Refuse a row that cannot become an entry, with what is missing."""
+        row, place = self.row, f"{self.document.path}:{self.row.line}"
+        if not row.dataset:
+            known = ", ".join(self.origin.publisher.headings)
+            raise SourceError(
+                f"{place}: no data set is known by the heading {quoted(row.section)}; known are {known}"
+            )
+        wanted = {
+            "weights link": row.weights_url,
+            "backbone": row.backbone,
+            "crop size": row.crop,
+            "schedule": row.schedule,
+        }
+        missing = [name for name, value in wanted.items() if not value]
+        if missing:
+            raise SourceError(
+                f"{place}: a new entry needs {' and '.join(missing)}, which the row has not; import a document that has "
+                "it first, then this one as another listing of the same rows"
+            )
+        if self.facts.architecture is None:
+            raise SourceError(
+                f"{place}: no rule gives a network for {row.method:.60} {row.backbone:.60} of {self.document.publisher}; "
+                f"give its configurations with --configs, or add a rule to those of {self.document.inventor or 'its publisher'}"
+            )
+
+    def names(self) -> list[str]:
+        """Id and aliases: the files' name without time, hash and the `_train` of 2021, then every other name."""
+        row = self.row
+        file = undated(row.weights_url)
+        others = [stem(row.config) if row.config else row.name, row.name]
+        own = [name for name in others if name not in self.shared]
+        return list(dict.fromkeys(name for name in (file.removesuffix("_train"), file, *own) if name))
 
 
 def _prefix(url: str) -> str | None:
@@ -194,34 +242,41 @@ def _prefix(url: str) -> str | None:
     return tail[1:] if tail[:1] == "-" and all(digit in "0123456789abcdef" for digit in tail[1:]) else None
 
 
-def _claims(
-    document: SourceDocument, row: SourceRow, origin: Provenance, training: tuple[int, int] | None
-) -> Iterable[Claim]:
+def _claims(new: _New) -> Iterable[Claim]:
     """Every metric once, printed or not, in the order of the tables."""
-    rule = rules.rule_of(origin.publisher, row)
-    figures = _figures(row, rule)
-    metrics = [name for name in METRICS if name in figures]
-    wanted = {"miou", "train_memory", "fps"} | ({"miou_ms_flip"} if "miou_flip" not in figures else set())
-    for metric in [name for name in METRICS if name in wanted.union(metrics)]:
-        printed = figures.get(metric)
-        memory = metric == "train_memory" and printed is not None
-        yield Claim(
-            metric=metric,  # type: ignore[arg-type]
-            printed=printed,
-            protocol=rule.protocols.get(metric) if printed else None,
-            device=row.device or None if printed and metric in {"train_memory", "fps"} else None,
-            batch=training[1] if memory and training else None,
-            crop=row.crop if memory else None,
-            source=Source(document=origin.key, section=row.section, row=row.row),
-            note=_note(row, rule, metric) if printed else rules.absence(document, row, rule, metric),
-        )
+    figures = _figures(new.row, new.rule)
+    wanted = {"train_memory", "fps"}
+    if not any(metric.startswith("mdice") for metric in figures):
+        wanted |= {"miou"} | ({"miou_ms_flip"} if "miou_flip" not in figures else set())
+    for metric in [name for name in METRICS if name in wanted.union(figures)]:
+        yield _claim(new, metric, figures.get(metric))
 
 
-def _note(row: SourceRow, rule: Rule, metric: str) -> str | None:
+def _claim(new: _New, metric: str, printed: str | None) -> Claim:
+    """A metric's claim; with the reason where nothing is printed."""
+    row, training = new.row, new.facts.training
+    memory = metric == "train_memory" and printed is not None
+    note = _note(new, metric) if printed else rules.absence(new.document, row, new.rule, metric)
+    return Claim(
+        metric=metric,
+        printed=printed,
+        protocol=new.facts.protocols.get(metric) if printed else None,
+        device=row.device or None if printed and metric in {"train_memory", "fps"} else None,
+        batch=training[1] if memory and training else None,
+        crop=row.crop if memory else None,
+        source=Source(document=new.origin.key, section=row.section, row=row.row),
+        note=note,
+    )
+
+
+def _note(new: _New, metric: str) -> str | None:
     """What a reader must know of a printed figure."""
+    row, rule = new.row, new.rule
     if metric not in row.figures and metric in rule.notes:
         return rule.notes[metric]
-    return rules.FROM_MS if metric == "fps" and "fps" not in row.figures else None
+    if new.facts.unmet and "protocol" in METRICS[metric].claim_needs:
+        return f"no protocol: {new.facts.unmet}"
+    return f"{row.milliseconds} ms an image" if metric == "fps" and "fps" not in row.figures else None
 
 
 def _figures(row: SourceRow, rule: Rule) -> dict[str, str | None]:
@@ -246,22 +301,19 @@ def _images_a_second(milliseconds: str) -> str | None:
 # --- entries that are there -------------------------------------------------------------------------
 
 
-def _extended(
-    entry: CheckpointEntry,
-    document: SourceDocument,
-    row: SourceRow,
-    origin: Provenance,
-    documents: Mapping[str, Document],
-) -> CheckpointEntry:
+def _extended(before: CheckpointEntry, new: _New, documents: Mapping[str, Document]) -> CheckpointEntry:
     """An entry with what the row adds: names, links, superseding claims, a listing."""
-    names = [name for name in (_names(row) if row.weights_url else [row.name]) if name]
+    row, origin = new.row, new.origin
+    hashes = {_prefix(row.weights_url), before.weights.sha256_prefix} - {None}
+    entry = _replaced(before, new) if len(hashes) > 1 else before
+    names = [name for name in (new.names() if row.weights_url else [row.name]) if name]
     # A page that lost its headings keeps the order of its tables: the section is the one the claims cite.
     own = next((claim.source.section for claim in entry.claims if claim.source), "")
     place = Listing(
         document=origin.key,
         section=row.section or own,
         row=row.row,
-        blank=tuple(name for name in METRICS if name in row.figures and row.figures[name] is None),  # type: ignore[misc]
+        blank=tuple(name for name in METRICS if name in row.figures and row.figures[name] is None),
     )
     cited = {claim.source.document for claim in entry.claims[:1] if claim.source}
     listed = {(listing.document, listing.section, listing.row) for listing in entry.listed_in}
@@ -272,10 +324,23 @@ def _extended(
         aliases=(*entry.aliases, *(name for name in names if name not in (entry.id, *entry.aliases))),
         weights=weights,
         log_urls=_with(row.log_url, entry.log_urls),
-        config_urls=_with(row.config if row.config.startswith("http") else "", entry.config_urls),
-        claims=tuple(_revised(entry, document, row, origin, documents)),
+        config_urls=_with(new.config_url, entry.config_urls),
+        claims=tuple(_revised(entry, new, documents)),
         listed_in=(*entry.listed_in, place) if is_new else entry.listed_in,
     )
+
+
+def _replaced(before: CheckpointEntry, new: _New) -> CheckpointEntry:
+    """An entry whose row has another file now: the file's, with the earlier one's figures as such."""
+    own = new.entry()
+    file = before.weights.urls[0].rpartition("/")[2]
+    protocols = {claim.metric: claim.protocol for claim in own.claims}
+    claims = [
+        msgspec.structs.replace(claim, note=f"of {file}, which stood here then") if claim.printed else claim
+        for claim in before.claims
+        if claim.printed is None or claim.protocol == protocols.get(claim.metric, claim.protocol)
+    ]
+    return msgspec.structs.replace(own, claims=tuple(claims), listed_in=before.listed_in)
 
 
 def _with(url: str, urls: tuple[str, ...]) -> tuple[str, ...]:
@@ -283,30 +348,29 @@ def _with(url: str, urls: tuple[str, ...]) -> tuple[str, ...]:
     return urls if not url or url in urls else (url, *urls)
 
 
-def _revised(
-    entry: CheckpointEntry,
-    document: SourceDocument,
-    row: SourceRow,
-    origin: Provenance,
-    documents: Mapping[str, Document],
-) -> Iterable[Claim]:
-    figures = _figures(row, rules.rule_of(origin.publisher, row))
-    last = {claim.metric: index for index, claim in enumerate(entry.claims) if claim.printed is not None}
+def _revised(entry: CheckpointEntry, new: _New, documents: Mapping[str, Document]) -> Iterable[Claim]:
+    """The entry's claims and those that the row supersedes or adds, in the order of the tables."""
+    row, origin = new.row, new.origin
+    figures = _figures(row, new.rule)
+    last = {claim.metric: index for index, claim in enumerate(entry.claims)}
+    found = [_claim(new, metric, text) for metric, text in figures.items() if text and metric not in last]
     for index, claim in enumerate(entry.claims):
         text = figures.get(claim.metric)
         printed = {one.printed for one in entry.claims if one.metric == claim.metric}
-        if text is None or last.get(claim.metric) != index or text in printed or _same(text, claim.printed):
-            yield claim
+        if text is None or last[claim.metric] != index or text in printed or _same(text, claim.printed):
+            found.append(claim)
+            continue
+        if claim.printed is None:
+            found.append(_claim(new, claim.metric, text))
             continue
         cited = documents.get(claim.source.document) if claim.source else None
         earlier = _superseded(claim, origin.publisher, cited.date if cited else None)
         if earlier.date and origin.date and origin.date < earlier.date:
             raise SourceError(
-                f"{document.path}:{row.line}: {entry.id} has a figure of {earlier.date}, this document is of "
+                f"{new.document.path}:{row.line}: {entry.id} has a figure of {earlier.date}, this document is of "
                 f"{origin.date}; import documents from the oldest to the newest"
             )
-        yield earlier
-        yield msgspec.structs.replace(
+        later = msgspec.structs.replace(
             claim,
             printed=text,
             supersedes=claim.printed,
@@ -314,6 +378,9 @@ def _revised(
             date=origin.date,
             note=None,
         )
+        found += [earlier, later]
+    order = list(METRICS)
+    return sorted(found, key=lambda claim: order.index(claim.metric))
 
 
 def _same(text: str, printed: str | None) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from ...reports.metrics import METRICS
 from ..files.whole_number import DIGITS
 from ..files.yaml_nodes import YamlLimitError, compose
 from .records import (
@@ -139,8 +140,7 @@ def _model(model: _Node, counts: dict[str, int], faults: list[SourceFault]) -> S
     meta, result = model.need("Metadata").mapping(), model.need("Results").first()
     section, metrics = result.need("Dataset").text, result.need("Metrics")
     found: dict[str, _Node | None] = {
-        "miou": metrics.get("mIoU"),
-        "miou_ms_flip": metrics.get("mIoU(ms+flip)"),
+        **{metric: metrics.get(one.title) for metric, one in METRICS.items() if metrics.get(one.title)},
         "train_memory": meta.get(*_MEMORY_FIELDS),
     }
     name = model.need("Name")
@@ -212,9 +212,9 @@ def _own_lines(model: _Node, meta: _Node, result: _Node) -> dict[str, _Node | No
 
 def _named_crop_and_schedule(name: str) -> tuple[tuple[int, int] | None, str]:
     """What an mmsegmentation configuration's name says: 512x1024 and 40k, in either scheme."""
-    crop = re.search(rf"[_-]({DIGITS})x({DIGITS})(?:[_-]|$)", name)
+    crops = re.findall(rf"(?<=[_-])({DIGITS})x({DIGITS})(?=[_-]|$)", name)  # 384x384-pre is the backbone's
     schedule = re.search(r"[_-](\d+)k[_-]", name)
-    return (int(crop[1]), int(crop[2])) if crop else None, f"{schedule[1]}000" if schedule else ""
+    return (int(crops[-1][0]), int(crops[-1][1])) if crops else None, f"{schedule[1]}000" if schedule else ""
 
 
 def _device(resources: str) -> str:

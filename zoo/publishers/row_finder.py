@@ -4,34 +4,43 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
+from ..manifest import CheckpointEntry
 from .file_names import stem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
-    from ..manifest import Checkpoint
     from . import SourceRow
 
+Row = TypeVar("Row", bound=CheckpointEntry)
 
-class RowFinder:
-    """Finds the checkpoint that a row is about: by its name in a metafile, else by what its columns say."""
 
-    def __init__(self, checkpoints: Iterable[Checkpoint]) -> None:
-        self._named: dict[str, Checkpoint] = {}
-        self._alike: dict[tuple[object, ...], list[Checkpoint]] = defaultdict(list)
+class RowFinder(Generic[Row]):
+    """Finds the checkpoint that a row is about: by its file or its name in a metafile, else by what its columns say."""
+
+    def __init__(self, checkpoints: Iterable[Row], linked: Collection[str] = ()) -> None:
+        """`linked`: files by which the document's rows are found; what has one of them is no other row's."""
+        self._named: dict[str, Row] = {}
+        self._files: dict[str, Row] = {}
+        self._alike: dict[tuple[object, ...], list[Row]] = defaultdict(list)
         for one in checkpoints:
+            if files := dict.fromkeys(set(one.weights.urls).intersection(linked), one):
+                self._files |= files
+                continue
             self._named |= dict.fromkeys((one.id, *one.aliases), one)
             for crop, dataset in itertools.product((one.crop, None), (one.dataset, "")):
                 key = (one.publisher, one.method, one.segmentor, one.backbone, one.schedule, crop, dataset)
                 self._alike[key].append(one)
 
-    def find(self, publisher: str, row: SourceRow) -> Checkpoint | None:
+    def find(self, publisher: str, row: SourceRow) -> Row | None:
         """The checkpoint; None where none is meant, or more than one may be.
 
         A page without headings leaves the data set open: backbone, crop and schedule have to suffice.
         """
+        if row.weights_url in self._files:
+            return self._files[row.weights_url]
         if row.name and row.name in self._named:
             return self._named[row.name]
         key = (publisher, row.method, row.segmentor, row.backbone, row.schedule, row.crop, row.dataset)

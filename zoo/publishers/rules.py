@@ -11,15 +11,12 @@ import msgspec
 from ...reports.metrics import metric_of
 from ..files.whole_number import DIGITS
 from ..manifest.publisher import UNKNOWN_PUBLISHER, Rule
-from .records import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..manifest.publisher import Publisher
     from .records import SourceDocument, SourceRow
-
-FROM_MS = "the metafile gives it in ms an image"
 
 
 def publisher_of(document: SourceDocument, publishers: Mapping[str, Publisher]) -> Publisher:
@@ -51,17 +48,10 @@ def _text(row: SourceRow, field: str) -> str:
     return getattr(row, field)
 
 
-def architecture(document: SourceDocument, row: SourceRow, rule: Rule, classes: int) -> dict[str, Any]:
-    """The network's composition, or a builder and its numbers.
-
-    Raises:
-        SourceError: no rule gives one.
-    """
+def architecture(rule: Rule, classes: int) -> dict[str, Any] | None:
+    """The network's composition, or a builder and its numbers; None where the rules give none."""
     if not {"builder", "head"} & rule.architecture.keys():
-        raise SourceError(
-            f"{document.path}:{row.line}: no rule gives a network for {row.method:.60} {row.backbone:.60} of "
-            f"{document.publisher}; add one to the rules of {document.inventor or 'its publisher'}"
-        )
+        return None
     return {**rule.architecture, "num_classes": classes}
 
 
@@ -81,21 +71,24 @@ def figures_of(row: SourceRow, rule: Rule) -> dict[str, str | None]:
 def absence(document: SourceDocument, row: SourceRow, rule: Rule, metric: str) -> str:
     """Why a figure is not printed."""
     if row.milliseconds and metric == "fps":
-        return f"{FROM_MS}, too few digits for a figure in fps"
+        return f"{row.milliseconds} ms an image are too few digits for a figure in fps"
     if metric in row.figures:
         return "the cell is blank"
     if metric in rule.absent:
         words = {"{publisher}": document.publisher, "{method}": row.method}
         return re.sub(r"\{[a-z]+\}", lambda match: words.get(match[0], match[0]), rule.absent[metric])
     words = {"train_memory": "memory", "fps": "speed"}
+    others = any(one.milliseconds if metric == "fps" else one.figures.get(metric) for one in document.rows)
+    if document.is_metafile and others:
+        return "nothing is printed for this row"
     whose = "the metafile has no" if document.is_metafile else f"{document.publisher} prints no"
     return f"{whose} {words.get(metric, 'such figure')} for any row"
 
 
 def named(document: SourceDocument, publishers: Mapping[str, Publisher]) -> tuple[SourceRow, ...]:
     """A document's rows with the data sets and methods that their headings and file names mean to its publisher."""
-    headings = known_headings(publishers)
     own = publishers.get(document.inventor)
+    headings = known_headings(publishers) | (known_headings({document.inventor: own}) if own else {})
     methods = own.methods if own else {}
     return tuple(
         msgspec.structs.replace(

@@ -297,7 +297,7 @@ def test_ms_that_leave_the_fps_open_are_not_made_a_figure(tmp_path):
     run("import", write(tmp_path, page, "isanet.yml"), "--into", into)
     speeds = [claim for claim in next(iter(load_manifest(into))).claims if claim.metric == "fps"]
     assert [(claim.printed, claim.note) for claim in speeds] == [
-        (None, "the metafile gives it in ms an image, too few digits for a figure in fps")
+        (None, "3.4 ms an image are too few digits for a figure in fps")
     ]
 
 

@@ -237,10 +237,13 @@ def _check_claim(reader: Reader, found: Found) -> None:
             _fault_at(reader, found, "printed", "null needs a reason in 'note'")
         return
     needed = METRICS[metric].claim_needs if metric in METRICS else ()
-    if not set(needed) <= found.nodes.keys():
+    if not set(needed) <= found.nodes.keys() and not (needed == ("protocol",) and values.get("note")):
         what = " and ".join(repr(field) for field in needed)
+        reason = ", or the reason in 'note'" if needed == ("protocol",) else ""
         reader.fault(
-            found.path, found.node, f"a printed {metric} needs {'a ' if len(needed) == 1 else ''}{what}"
+            found.path,
+            found.node,
+            f"a printed {metric} needs {'a ' if len(needed) == 1 else ''}{what}{reason}",
         )
 
 

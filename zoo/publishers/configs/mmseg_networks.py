@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .parts import known_type, numbers_of
+from .parts import known_type, numbers_of, types_alone
 from .transformers import transformer
 
 MMSEG_HEADS = {
@@ -110,9 +110,25 @@ def _mmseg_head(one: dict[str, Any]) -> dict[str, Any]:
     }
     if one.get("input_transform") == "resize_concat":
         numbers["joined"] = bool(numbers.pop("in_index"))
-    if numbers.get("in_index", 0) < 0:  # Fast-SCNN, of three maps
-        numbers["in_index"] %= 3
+    if numbers.get("in_index") == -1:  # Fast-SCNN, of three maps
+        numbers["in_index"] = 2
     if kind in {"sep_fcn", "stdc"}:
-        del numbers["concat_input"]
+        numbers.pop("concat_input", None)
     undropped = one.get("dropout_ratio", 0.1) <= 0 and kind != "point"
     return {"type": kind, **numbers, **({"dropout": False} if undropped else {})}
+
+
+def mmseg_types(record: dict[str, Any]) -> dict[str, Any]:
+    """What is known of a network that is not built yet: see `parts.types_alone`."""
+    head = record["decode_head"]
+    last = head[-1] if isinstance(head, list) else head or {}
+    parts = {"backbone": record["backbone"] or {}, "neck": record["neck"], "head": last}
+    theirs = {
+        key: str(one.get("type", record.get("segmentor", "")))
+        for key, one in parts.items()
+        if one is not None
+    }
+    known = {"backbone": MMSEG_BACKBONES, "neck": MMSEG_NECKS, "head": MMSEG_HEADS}
+    ours = {key: known[key][name] for key, name in theirs.items() if name in known[key]}
+    ours |= {"backbone": one["type"]} if (one := transformer(parts["backbone"])) else {}
+    return {**types_alone(theirs, ours), "num_classes": record["num_classes"]}

@@ -33,3 +33,15 @@ def known_type(kind: str, name: str | None, known: dict[str, Any]) -> Any:
 def numbers_of(record: dict[str, Any]) -> dict[str, Any]:
     """A part's own numbers, by our names."""
     return {RENAMED.get(key, key): value for key, value in record.items() if key in NUMBERS}
+
+
+def types_alone(theirs: dict[str, str], ours: dict[str, str]) -> dict[str, Any]:
+    """Parts without their numbers: what is known of a network that is not built yet.
+
+    Args:
+        theirs: `backbone`, `neck` and `head` -> the publisher's name of the part.
+        ours: The same keys -> our name; without those that are not built.
+    """
+    if theirs.keys() == ours.keys():  # every type is there, this variant of the head is not
+        ours = {key: name for key, name in ours.items() if key != "head"}
+    return {key: {"type": ours.get(key, name)} for key, name in theirs.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .parts import Unbuilt, known_type, numbers_of
+from .parts import Unbuilt, known_type, numbers_of, types_alone
 from .transformers import transformer
 
 SSSEG_HEADS: dict[str, dict[str, Any]] = {
@@ -164,3 +164,15 @@ def _of_classes(record: dict[str, Any]) -> dict[str, Any]:
         "fpn_channels": head["fpn"]["out_channels"] if "fpn" in head else 0,
         "first_of_features": head["force_stage1_use_oripr"],
     }
+
+
+def ssseg_types(record: dict[str, Any]) -> dict[str, Any]:
+    """What is known of a network that is not built yet: see `parts.types_alone`."""
+    theirs = {
+        "backbone": record["backbone"]["type"],
+        "head": record.get("fastfcn_segmentor", record["segmentor"]),
+    }
+    known = {"backbone": SSSEG_BACKBONES, "head": {name: one["type"] for name, one in SSSEG_HEADS.items()}}
+    ours = {key: known[key][name] for key, name in theirs.items() if name in known[key]}
+    ours |= {"backbone": one["type"]} if (one := transformer(record["backbone"])) else {}
+    return {**types_alone(theirs, ours), "num_classes": record["classes"]}
