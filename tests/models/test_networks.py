@@ -11,12 +11,15 @@ import json
 import re
 
 import golden_files
+import numpy as np
 import pytest
 import torch
 import weights_rule
 import zoo_index
 from torch import nn
 
+from segbench.evaluate import EvalProtocol, SlidingWindow, predict
+from segbench.evaluate.inference.tiles import predict_labels
 from segbench.models import build_model, load_weights
 from segbench.models.load.layouts import publisher_names
 from segbench.models.segmentor import Cascade
@@ -138,3 +141,44 @@ def test_every_recorded_network_has_its_publishers_keys_and_scores(entry):
         found = off(thinned(scores, strides), recorded)
         print(f"{entry.layout}/{entry.name} {name} {found:.1e}")
         assert found < BAR
+
+
+def whole_predictions():
+    """Network and view of each recorded label map; none where the recordings are not beside the repository."""
+    path = zoo_index.REFERENCE / "golden/mmseg_zoo/predictions_meta.json"
+    names = json.loads(path.read_text()) if path.exists() else {}
+    return [(name, view) for name in names for view in ("single", "msflip")]
+
+
+@pytest.mark.golden
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "view"), whole_predictions())
+def test_a_photograph_through_the_whole_protocol_gets_mmsegmentations_labels(name, view):
+    """Equal wherever the margin decides, by the plain engine and in tiles; probabilities too."""
+    folder = zoo_index.REFERENCE / "golden/mmseg_zoo"
+    said = json.loads((folder / "predictions_meta.json").read_text())[name]
+    recorded = json.loads((folder / "index.json").read_text())["rows"][name]["entry"]
+    (entry,) = [one for one in zoo_index.entries() if (one.layout, one.name) == ("mmseg", recorded)]
+    slide = said["test_cfg"]
+    protocol = EvalProtocol(
+        base_scale=tuple(said["base_scale"]),
+        window=slide and SlidingWindow(crop=tuple(slide["crop_size"]), stride=tuple(slide["stride"])),
+        align_corners=said["align_corners"],
+        scales=tuple(said["ratios"]) if view == "msflip" else (1.0,),
+        flip=view == "msflip",
+    )
+    with np.load(folder / "predictions.npz") as arrays:
+        image = arrays["img_b"]
+        expected, margin, sampled = (
+            arrays[f"{name}|b|{view}|{part}"] for part in ("pred", "margin", "score_s8")
+        )
+    architecture = entry.architecture() | {"num_classes": len(sampled)}
+    model = filled(architecture, "mmseg", entry.record["multipliers"])
+    weights_rule.tensor_for.cache_clear()
+    labels, scores = predict(model, image, protocol)
+    tiled = predict_labels(model, image, protocol, classes=len(scores)).labels.numpy()
+    decided = margin > 2e-3
+    assert decided.mean() > 0.5
+    assert (labels == expected)[decided].all()
+    assert (tiled == expected)[decided].all()
+    np.testing.assert_allclose(scores[:, ::8, ::8], sampled, atol=1e-3)
