@@ -80,6 +80,26 @@ def mmsegmentation(folder: Path) -> dict[Path, str]:
     return files
 
 
+def sssegmentation(folder: Path) -> dict[Path, str]:
+    """Path below `zoo/published` -> text."""
+    known = known_of([folder / "configs.json"])
+    publishers = load_manifest(folder / "base.yaml").publishers
+    files = {}
+    for path in sorted(folder.glob("*.md")):
+        document = read_source(path, publishers)
+        record = {
+            "title": f"{' and '.join(dict.fromkeys(row.method for row in document.rows))} model zoo page of sssegmentation",
+            "publisher": "sssegmentation",
+            "url": f"https://github.com/SegmentationBLWX/sssegmentation/blob/eb1878c1/docs/modelzoo/{path.stem}/README.md",
+            "revision": "eb1878c1",
+            "date": "2025-11-08",
+        }
+        states = [(document, origin(f"ssseg-{path.stem}-readme", record, publishers["sssegmentation"]))]
+        files[Path("sssegmentation") / f"{path.stem}.yaml"] = file_text(states, entries_of(states, known))
+    files[Path("sssegmentation") / "protocols.yaml"] = yaml_text(tables_of({}, known.names.added))
+    return files
+
+
 def origin(key: str, record: dict[str, Any], publisher: Any) -> Provenance:
     """How the manifest calls a document."""
     from segbench.zoo.manifest import Document

@@ -74,7 +74,7 @@ def _text(checkpoint: Checkpoint) -> str:
     facts = [
         ("also called", ", ".join(checkpoint.aliases)),
         ("publisher", checkpoint.publisher),
-        ("model", f"{checkpoint.method}, {checkpoint.backbone}"),
+        ("model", ", ".join(filter(None, (checkpoint.method, checkpoint.segmentor, checkpoint.backbone)))),
         ("parameters", f"{checkpoint.parameters:,}" if checkpoint.parameters else ""),
         ("cost", _cost_text(checkpoint.cost)),
         ("data set", _dataset_text(checkpoint.dataset_spec)),

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def stem(url: str) -> str:
     """Name of a linked file without its endings and without mmsegmentation's hash."""
-    name = re.sub(r"(\.pth|\.log\.json|\.log|\.py)\Z", "", url.rsplit("/", 1)[-1])
+    name = re.sub(r"(\.pth|\.zip|\.log\.json|\.log|\.py)\Z", "", url.rsplit("/", 1)[-1])
     return re.sub(r"-[0-9a-f]{8}\Z", "", name)
 
 

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from .records import SourceDocument, SourceRow
 
 
+_TESTS = {"miou_flip": "mirrored", "miou_ms_flip": "second"}
+"""Metric -> the test of a configuration that it is printed for, where that is not the one of a single view."""
+
+
 class Known(NamedTuple):
     """What an import knows besides documents."""
 
@@ -81,11 +85,11 @@ def _by_configuration(
 
 
 def _protocols(row: SourceRow, found: Found, prefix: str, names: ProtocolNames) -> dict[str, str]:
-    """Metric -> protocol of the row's accuracies: a column that says of several views means the second test."""
+    """Metric -> protocol of the row's accuracies, each by the test that its column means."""
     protocols = {}
     for metric in (name for name, text in row.figures.items() if text):
         one = METRICS[metric]
-        test = found.config.single if one.base == one.title else found.config.second
+        test = getattr(found.config, _TESTS.get(metric, "single"))
         if "protocol" in one.claim_needs and test:
             description = described(test, f"{found.release.publisher} {found.release.age}".strip())
             protocols[metric] = names.name(test, prefix, description)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..records import SourceError
-from . import mmsegmentation
+from . import mmsegmentation, sssegmentation
 from .published_config import Configs, Found, PublishedConfig, Release, read_release, release_bytes
 
 if TYPE_CHECKING:
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Configs", "Found", "PublishedConfig", "Release", "read_configs", "release_bytes"]
 
-_READERS = {"_base_/models": mmsegmentation.read_folder}
+_READERS = {
+    "_base_/models": mmsegmentation.read_folder,
+    "_base_/segmentors": sssegmentation.read_folder,
+}
 """Folder that a publisher's configurations have -> what reads them."""
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _USUAL = EvalProtocol(base_scale=None)
+_USUAL_SCALES = 6
 
 
 class ProtocolNames:
@@ -67,8 +68,13 @@ def _is_aligned_anyway(protocol: EvalProtocol) -> bool:
 def _views(protocol: EvalProtocol) -> list[str]:
     if protocol.views == "image_scale":
         return ["tta"]
-    several = ["ms"] if len(protocol.scales) > 1 else []
-    return several + (["flip"] if protocol.flip else [])
+    count = len(protocol.scales)
+    parts = [] if count == 1 else ["ms"] if count == _USUAL_SCALES else [f"{count}-scales"]
+    parts += ["flip"] if protocol.flip else []
+    if protocol.views == "tensor":  # sssegmentation averages what a row's settings say
+        of_probabilities = protocol.average == "probabilities"
+        parts += ["probs"] if of_probabilities else ["scores"] if parts else []
+    return parts
 
 
 def described(protocol: EvalProtocol, release: str) -> str:
@@ -80,13 +86,15 @@ def described(protocol: EvalProtocol, release: str) -> str:
     """
     base, window = protocol.base_scale, protocol.window
     parts = [f"{base[0]}x{base[1]}" if base else "the image's own scale"]
+    parts += ["stretched"] if base and not protocol.keep_ratio else []
     parts.append(f"{window.crop[0]}x{window.crop[1]} windows" if window else "whole image")
     parts += ["aligned corners"] if protocol.align_corners else []
     parts += [f"padded to multiples of {protocol.size_divisor}"] if protocol.size_divisor > 1 else []
     if (protocol.mean, protocol.std) != (_USUAL.mean, _USUAL.std):
         parts.append("a normalisation of its own")
     several = len(protocol.scales) > 1
-    parts.append(
-        f"{len(protocol.scales)} scales{' and flip' if protocol.flip else ''}" if several else "single scale"
-    )
+    parts.append(f"{len(protocol.scales)} scales" if several else "single scale")
+    parts[-1] += " and flip" if protocol.flip else ""
+    if protocol.views == "tensor" and (several or protocol.flip or protocol.average == "probabilities"):
+        parts.append(f"mean of {protocol.average}" if several or window else protocol.average)
     return f"{release}, {', '.join(parts)}."

@@ -32,8 +32,10 @@ class PublishedConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     """The publisher's class of the data set that is tested on."""
     single: EvalProtocol | None = None
     """The test at one scale; None where `unmet` says why not."""
+    mirrored: EvalProtocol | None = None
+    """The test at one scale with mirrored views; None where the release has none."""
     second: EvalProtocol | None = None
-    """The test of a row's second number: several scales, mirrored views or both; None where the release has none."""
+    """The test at several scales with mirrored views; None where the release has none."""
     unmet: str = ""
     """Why no protocol of ours is the test's."""
     crop: tuple[int, int] | None = None
