@@ -5,15 +5,16 @@ Nothing a file does to its reader gets out of here but as a finding of a report.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 import msgspec
 import torch
 
+from ...evaluate.inference.plain import NetworkError, checked
 from ...models.adapters import is_export, is_program, load_export
 from ...models.build import ArchitectureError
 from ...models.load.checkpoint_file import CheckpointFile, open_checkpoint
-from ...models.load.health import Finding, canary, content_digest, findings
+from ...models.load.health import Finding, canary, canary_image, content_digest, findings
 from ...models.load.weights import WeightsError, class_counts, convert_keys, idle_keys, load_weights, shown
 from ..console.exit_codes import ExitCode, gravest
 from ..fetch import Action, fetch_action, file_sha256, weights_path
@@ -97,7 +98,7 @@ def check(
     report = msgspec.structs.replace(report, path=str(path), sha256=sha256)
     others = [row for row in among if row.id != checkpoint.id]
     if is_export(path):
-        return _with_export(report, path, sha256, unsafe=unsafe)
+        return _with_export(report, checkpoint, path, sha256, unsafe=unsafe)
     report = _with_weights(report, checkpoint, path, others, unsafe=unsafe)
     return report.having(*_against_lock(report, checkpoint, home)) if report.content_digest else report
 
@@ -277,8 +278,8 @@ def _with_weights(
         return report.having(_unforeseen(error))
 
 
-def _with_export(report: Report, path: Path, sha256: str, *, unsafe: bool) -> Report:
-    """What can be told of a network that is a file by itself: whether it can be run, and nothing of a row's weights."""
+def _with_export(report: Report, checkpoint: Checkpoint, path: Path, sha256: str, *, unsafe: bool) -> Report:
+    """What can be told of a network that is a file by itself: whether it runs and scores the row's classes, and nothing of its weights."""
     report = msgspec.structs.replace(
         report, container=path.suffix.removeprefix(".").lower(), hash_state="not comparable"
     )
@@ -286,11 +287,27 @@ def _with_export(report: Report, path: Path, sha256: str, *, unsafe: bool) -> Re
         meaning = "Reading a program of torch.export can run code: it was not read; --unsafe-load reads one that you trust."
         return report.having(_warning("not examined", meaning))
     try:
-        load_export(path, sha256=sha256)
-    except ArchitectureError as error:
+        _try_export(load_export(path, sha256=sha256), checkpoint)
+    except (ArchitectureError, NetworkError) as error:
         return report.having(_error("cannot be run", str(error).removeprefix(f"{path}: ")))
     meaning = "It is the network by itself: whether its weights are the row's, only a measurement or zoo compare tells."
     return report.having(_warning("an export", meaning))
+
+
+def _try_export(network: nn.Module, checkpoint: Checkpoint) -> None:
+    """Run it once on the canary's image, or one of the size that it takes.
+
+    Raises:
+        ExportError: it fails.
+        NetworkError: it gives no scores, or of another number of classes than the row's data set has.
+    """
+    image = canary_image().float()
+    takes = cast("tuple[int | None, ...]", network.takes)
+    height, width = (fixed or own for fixed, own in zip(takes[2:], image.shape[2:], strict=True))
+    repeated = image.repeat(1, 1, -(-height // image.shape[2]), -(-width // image.shape[3]))
+    protocol = next(iter(checkpoint.protocols.values()), None)
+    with torch.inference_mode():
+        checked(network, len(checkpoint.dataset_spec.classes), protocol)(repeated[:, :, :height, :width])
 
 
 def _only_hash(report: Report) -> bool:

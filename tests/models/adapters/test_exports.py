@@ -158,6 +158,21 @@ def test_check_weights_reads_no_program_unasked(tmp_path, capsys):
     assert main([*given, "--unsafe-load"]) == 4
 
 
+@pytest.mark.parametrize("size", [(16, 24), None])
+def test_check_weights_runs_an_export_and_counts_its_classes(tmp_path, capsys, size):
+    """Of the size it was exported for, or of any: a row of three classes takes no network of four."""
+    own_zoo(tmp_path)
+    given = ["check-weights", "--manifest", str(tmp_path / "zoo.yaml"), "own", "--unsafe-load", "--file"]
+    for classes, code, words in (
+        (3, 0, "It is the network by itself"),
+        (4, 4, "the network scores 4 classes, the data set has 3"),
+    ):
+        network = torch.nn.Conv2d(3, classes, 1).eval()
+        path = program(tmp_path / f"of{classes}.pt2", network, size=size or (16, 24), is_open=size is None)
+        assert main([*given, str(path)]) == code
+        assert words in " ".join(capsys.readouterr().out.split())
+
+
 def test_an_export_of_a_published_row_is_not_its_file(tmp_path, capsys, monkeypatch):
     """The row prints a hash, which no export has: measured, and not held against the claim."""
     monkeypatch.setenv("ZOO_HOME", str(tmp_path / "home"))
