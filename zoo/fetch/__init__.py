@@ -21,7 +21,7 @@ from ...models.adapters import is_export
 from ..files import places
 from ..files.urls import shown_text, shown_url, without_parameters
 from ..manifest import Checkpoint, Weights
-from . import cache
+from . import cache, google_drive
 from .contents import checkpoint_fault, is_cut_short, page, web_page
 from .download import (
     MAX_FILE_BYTES,
@@ -306,7 +306,12 @@ def _sha256(path: Path) -> str:
 
 
 def _file_name(url: str) -> str:
-    """The last part of a URL's path; a hash of the URL, as it may be shown, where that can name no file."""
+    """The last part of a URL's path; a hash of the URL, as it may be shown, where that can name no file.
+
+    Links into Google Drive name a file by its id alone.
+    """
+    if found := google_drive.file_id(url):
+        return f"google-drive-{found}"
     try:
         name = Path(unquote(without_parameters(urlsplit(url).path))).name
     except ValueError:  # no URL: asking for it will tell

@@ -21,6 +21,7 @@ import msgspec
 from ...models.load.containers import opened
 from ..files.urls import shown_url
 from ..files.writing import write_whole
+from . import google_drive
 from .body import CHUNK_BYTES, Body, EncodingError, SlowError
 from .contents import HEAD_BYTES, page
 from .http_session import (
@@ -287,6 +288,14 @@ class _Cut(Exception):  # noqa: N818  (an event, not a fault of the program)
     """An attempt ended before the file was whole; another may do."""
 
 
+class _Elsewhere(Exception):  # noqa: N818  (an event, not a fault of the program)
+    """A page came that says where the file is."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.url = url
+
+
 class _Limit(msgspec.Struct, frozen=True):
     """How many bytes are taken at most."""
 
@@ -365,17 +374,19 @@ class _Job:
         """Ask for what is missing and write it down."""
         if self.partial.size and not self._may_continue():
             self.distrust = "nothing vouches for the server's file being still the same"
-        timeout = (self.patience.connect_seconds, self.patience.read_seconds)
-        try:
-            response = requests_session.get(
-                self.url, stream=True, timeout=timeout, headers=self._range_headers()
-            )
-        except no_answer() as error:
-            raise FetchError(f"{self.shown}: no answer ({reason(error)})") from error
-        with closing(response):
-            if self._is_all_there(response):
-                return
-            self._take(response)
+        place = google_drive.download_url(self.url)
+        for _ in range(google_drive.MOST_PAGES):
+            headers = self._range_headers()
+            with closing(_asked(requests_session, place, headers, self.shown, self.patience)) as response:
+                if self._is_all_there(response):
+                    return None
+                try:
+                    return self._take(response)
+                except _Elsewhere as page_that_leads_on:
+                    place = page_that_leads_on.url
+        raise FetchError(
+            f"{self.shown}: Google Drive's page about its virus scan leads to no file but to itself"
+        )
 
     def _may_continue(self) -> bool:
         """True where the rest of the file can be told to belong to what is there."""
@@ -420,6 +431,7 @@ class _Job:
         body = self._body(response)
         first, cut = self._beginning(body, length)
         if found := self.refuse(first) if first else None:
+            _leave_page(self.shown, response, body, first, self.patience)
             raise IntegrityError(
                 f"{self.shown}: the server sent {found} instead of the file; open the link in a browser to see what it "
                 "says"
@@ -527,6 +539,36 @@ class _Job:
                 f"{self.partial.path.parent}: no room for {self.shown}: {missing} bytes are needed, {free} are free; "
                 "make room, or set ZOO_HOME to another disk"
             )
+
+
+def _asked(
+    requests_session: requests.Session, url: str, headers: dict[str, str], shown: str, patience: Patience
+) -> requests.Response:
+    """An answer, of which the head is there."""
+    timeout = (patience.connect_seconds, patience.read_seconds)
+    try:
+        return requests_session.get(url, stream=True, timeout=timeout, headers=headers)
+    except no_answer() as error:
+        raise FetchError(f"{shown}: no answer ({reason(error)})") from error
+
+
+def _leave_page(
+    shown: str, response: requests.Response, body: Body, first: bytes, patience: Patience
+) -> None:
+    """Go on from a page of Google Drive's, or say what it says; any other is passed over.
+
+    Raises:
+        _Elsewhere: the page leads to the file.
+        FetchError: the page says why there is none.
+    """
+    if not google_drive.is_its_page(first):
+        return
+    with _cuts_told(lambda: len(first), None, patience.read_seconds):
+        text = google_drive.page_text(first, body.read)
+    if place := google_drive.confirmed_url(text, response.url, response.cookies.items()):
+        raise _Elsewhere(place)
+    if why := google_drive.refusal(text, response.url):
+        raise FetchError(f"{shown}: {why}")
 
 
 def _is_part_from_the_start(response: requests.Response) -> bool:

@@ -15,8 +15,9 @@ import msgspec
 from ...reports.media import tabulate
 from ..console.exit_codes import ExitCode
 from ..files.urls import shown_url
-from . import unforeseen, wanted_weights
+from . import google_drive, unforeseen, wanted_weights
 from .batch import in_threads
+from .body import Body
 from .http_session import (
     GONE_STATUSES,
     MAX_QUOTED_CHARACTERS,
@@ -42,6 +43,7 @@ LinkKind = Literal["weights", "log", "config", "document", "homepage"]
 State = Literal["ok", "moved", "gone", "refused", "no answer", "wrong size", "wrong type"]
 _THERE: frozenset[State] = frozenset({"ok", "moved"})
 _LOST: frozenset[State] = frozenset({"gone", "wrong size", "wrong type"})
+_IDENTITY = {"Accept-Encoding": "identity"}
 _PERMANENT = (301, 308)
 _PAGES = ("text/html", "application/xhtml+xml", "application/xml", "text/xml")
 
@@ -162,8 +164,12 @@ def check(link: Link, connection: requests.Session, patience: Patience) -> Check
     import requests  # noqa: PLC0415
 
     try:
-        with closing(_ask(link, connection, patience)) as response:
-            return _judged(link, response)
+        place = google_drive.download_url(link.url)
+        with closing(_ask(link, place, connection, patience)) as response:
+            found = _judged(link, response)
+        return (
+            _behind_page(link, place, connection, patience) or found if found.state == "wrong type" else found
+        )
     except requests.TooManyRedirects as error:
         return Checked(link=link, state="gone", note=reason(error))
     except no_answer() as error:
@@ -172,21 +178,34 @@ def check(link: Link, connection: requests.Session, patience: Patience) -> Check
         return Checked(link=link, state="no answer", note=unforeseen(error))
 
 
-def _ask(link: Link, connection: requests.Session, patience: Patience) -> requests.Response:
+def _behind_page(link: Link, place: str, connection: requests.Session, patience: Patience) -> Checked | None:
+    """What is behind a page of Google Drive's; None where the page is none of those."""
+    timeout = (patience.connect_seconds, patience.read_seconds)
+    with closing(connection.get(place, stream=True, timeout=timeout, headers=_IDENTITY)) as response:
+        body = Body(response, patience.read_seconds)
+        text = google_drive.page_text(b"", body.read)
+        address, cookies = response.url, response.cookies.items()
+    if not google_drive.is_its_page(text.encode()):
+        return None
+    if file := google_drive.confirmed_url(text, address, cookies):
+        with closing(_ask(link, file, connection, patience)) as response:
+            return _judged(link, response)
+    why = google_drive.refusal(text, address)
+    return Checked(link=link, state="refused", note=why) if why else None
+
+
+def _ask(link: Link, url: str, connection: requests.Session, patience: Patience) -> requests.Response:
     """The headers of an answer: HEAD's where nothing is wrong with them, else those of a GET for one byte.
 
     Servers that never test HEAD answer it with an empty body's length, a page's type, or not at all.
     """
     timeout = (patience.connect_seconds, patience.read_seconds)
-    identity = {"Accept-Encoding": "identity"}
     with suppress(*no_answer()):
-        response = connection.head(
-            link.url, stream=True, allow_redirects=True, timeout=timeout, headers=identity
-        )
+        response = connection.head(url, stream=True, allow_redirects=True, timeout=timeout, headers=_IDENTITY)
         if _judged(link, response).state in _THERE:
             return response
         response.close()
-    return connection.get(link.url, stream=True, timeout=timeout, headers=identity | {"Range": "bytes=0-0"})
+    return connection.get(url, stream=True, timeout=timeout, headers=_IDENTITY | {"Range": "bytes=0-0"})
 
 
 def _judged(link: Link, response: requests.Response) -> Checked:
