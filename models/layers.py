@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Activation = Literal["relu", "leaky_relu"]
 """ReLU, or LeakyReLU of slope 0.01: sssegmentation's heads for LIP, CIHP and ATR (eb1878c1)."""
-AnyActivation = Literal["relu", "leaky_relu", "relu6", "hardswish", "hardsigmoid", "sigmoid"]
+AnyActivation = Literal["relu", "leaky_relu", "relu6", "hardswish", "hardsigmoid", "sigmoid", "prelu"]
 """With those that a network has of its own, whatever its record says."""
 Natural = Annotated[int, 0]
 """A whole number that may be 0; the annotation is the least that `build_model` lets pass, 1 where there is none."""
@@ -36,8 +36,16 @@ _ACTIVATIONS: dict[str, Callable[..., nn.Module]] = {
 }
 
 
-def activation_module(name: AnyActivation, *, in_place: bool = True) -> nn.Module:
-    """A new module, in place where the publishers have it so (training memory depends on it)."""
+def activation_module(name: AnyActivation, *, in_place: bool = True, channels: int = 1) -> nn.Module:
+    """A new module, in place where the publishers have it so (training memory depends on it).
+
+    Args:
+        name: Of the activation.
+        in_place: Whether it overwrites its input, if it can.
+        channels: How many slopes a PReLU has.
+    """
+    if name == "prelu":
+        return nn.PReLU(channels)
     return nn.Sigmoid() if name == "sigmoid" else _ACTIVATIONS[name](inplace=in_place)
 
 
@@ -97,11 +105,27 @@ class ConvModule(nn.Module):
             bias=not norm if bias is None else bias,
         )
         self.bn = nn.BatchNorm2d(out_channels, norm_eps) if norm else nn.Identity()
-        self.activate = activation_module(activation, in_place=in_place) if activation else nn.Identity()
+        self.activate = (
+            activation_module(activation, in_place=in_place, channels=out_channels)
+            if activation
+            else nn.Identity()
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in_channels, h, w) -> (N, out_channels, ceil(h / stride), ceil(w / stride))."""
         return self.activate(self.bn(self.conv(x)))
+
+
+class NormFirstConv(ConvModule):
+    """Batch norm, ReLU, convolution: the same keys, and as many features in the norm as channels come in."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int = 1, *, groups: int = 1) -> None:
+        super().__init__(in_channels, out_channels, kernel, groups=groups)
+        self.bn = nn.BatchNorm2d(in_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, in_channels, h, w) -> (N, out_channels, h, w)."""
+        return self.conv(self.activate(self.bn(x)))
 
 
 class DepthwiseSeparableConvModule(nn.Module):
@@ -150,7 +174,7 @@ class DepthwiseSeparableConvModule(nn.Module):
 
 
 def in_sequence(module: nn.Module, *, flat: bool = False) -> KeyRows:
-    """Rows of names for a part of sssegmentation's whose blocks are sequences: 0 and 1 for `conv` and `bn`.
+    """Rows of names for a part of sssegmentation's whose blocks are sequences: 0 and 1 for `conv` and `bn`, 2 for a PReLU.
 
     Args:
         module: The part.
@@ -167,7 +191,9 @@ def in_sequence(module: nn.Module, *, flat: bool = False) -> KeyRows:
                 for part in ("conv", "bn")
             )
         elif isinstance(block, ConvModule):
-            rows += ((f"{name}.conv", f"{name}.0"), (f"{name}.bn", f"{name}.1"))
+            rows += (
+                (f"{name}.{part}", f"{name}.{place}") for place, part in enumerate(("conv", "bn", "activate"))
+            )
     return tuple(rows)
 
 

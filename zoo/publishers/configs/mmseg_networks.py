@@ -10,6 +10,8 @@ from .transformers import transformer
 MMSEG_HEADS = {
     "FCNHead": "fcn",
     "PSPHead": "psp",
+    "DDRHead": "ddr",
+    "PIDHead": "pid",
     "ASPPHead": "aspp",
     "DepthwiseSeparableASPPHead": "sep_aspp",
     "ISAHead": "isa",
@@ -41,6 +43,10 @@ MMSEG_BACKBONES = {
     "MobileNetV2": "mobilenet_v2",
     "MobileNetV3": "mobilenet_v3",
     "ICNet": "icnet",
+    "CGNet": "cgnet",
+    "ERFNet": "erfnet",
+    "DDRNet": "ddrnet",
+    "PIDNet": "pidnet",
     "HRNet": "hrnet",
     "UNet": "unet",
     "BiSeNetV1": "bisenet_v1",
@@ -51,6 +57,12 @@ MMSEG_BACKBONES = {
 MMSEG_NECKS = {"JPU": "jpu", "FPN": "fpn", "ICNeck": "cff"}
 SEVERAL = {"enc", "uper", "fpn", "lraspp", "point", "segformer"}
 """Heads that read every map, or always the same, so that no number says which."""
+WIDTHS = {
+    "unet": ("base_channels",),
+    "ddrnet": ("channels", "ppm_channels"),
+    "pidnet": ("channels", "ppm_channels", "num_stem_blocks", "num_branch_blocks"),
+}
+"""What is a number of such a backbone alone."""
 
 
 def mmseg_network(record: dict[str, Any]) -> dict[str, Any]:
@@ -87,13 +99,13 @@ def _mmseg_backbone(backbone: dict[str, Any]) -> dict[str, Any]:
         return {"type": kind, "depth": within["depth"]}
     if kind == "stdc":
         return {"type": kind, "number": int(within["stdc_type"].removeprefix("STDCNet"))}
-    if kind in {"bisenet_v2", "fast_scnn"}:
+    if kind in {"bisenet_v2", "fast_scnn", "cgnet", "erfnet"}:
         return {"type": kind}
     if kind == "hrnet":
         last = backbone["extra"]["stage4"]
         return {"type": kind, "width": last["num_channels"][0], "small": last["num_blocks"][0] == 2}
-    if kind == "unet":
-        return {"type": kind, "base_channels": backbone["base_channels"]}
+    if kind in WIDTHS:
+        return {"type": kind, **{name: backbone[name] for name in WIDTHS[kind] if name in backbone}}
     return {"type": kind, **numbers_of(backbone)} | ({"stem": "plain"} if name == "ResNet" else {})
 
 
@@ -110,11 +122,12 @@ def _mmseg_head(one: dict[str, Any]) -> dict[str, Any]:
     }
     if one.get("input_transform") == "resize_concat":
         numbers["joined"] = bool(numbers.pop("in_index"))
-    if numbers.get("in_index") == -1:  # Fast-SCNN, of three maps
-        numbers["in_index"] = 2
+    index = numbers.get("in_index")
+    if isinstance(index, int) and index < 0:  # Fast-SCNN, of three maps
+        numbers["in_index"] = index % 3
     if kind in {"sep_fcn", "stdc"}:
         numbers.pop("concat_input", None)
-    undropped = one.get("dropout_ratio", 0.1) <= 0 and kind != "point"
+    undropped = one.get("dropout_ratio", 0.1) <= 0 and kind not in {"point", "ddr"}
     return {"type": kind, **numbers, **({"dropout": False} if undropped else {})}
 
 

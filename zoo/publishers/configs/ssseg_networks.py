@@ -46,6 +46,8 @@ SSSEG_BACKBONES = {
     "BiSeNetV1": "bisenet_v1",
     "BiSeNetV2": "bisenet_v2",
     "FastSCNN": "fast_scnn",
+    "CGNet": "cgnet",
+    "ERFNet": "erfnet",
 }
 SSSEG_NECKS: dict[str, dict[str, Any]] = {
     "SemanticFPN": {"type": "fpn", "norm": True},
@@ -65,6 +67,14 @@ AUXILIARY_MAP = {"hrnet": 0, "unet": 3}
 
 FUSION_FIRST = {"bisenet_v1", "bisenet_v2"}
 """Backbones whose first map is the decode head's, where sssegmentation has it last."""
+
+VARIANTS = {
+    "bisenet_v2": {"bias": False},
+    "cgnet": {"norm_eps": 1e-5},
+    "erfnet": {"bias": False, "norm_eps": 1e-5},
+    "fast_scnn": {"between": True},
+}
+"""What sssegmentation's backbone of a type has otherwise than mmsegmentation's."""
 
 
 def ssseg_network(record: dict[str, Any]) -> dict[str, Any]:
@@ -127,10 +137,9 @@ def _ssseg_backbone(backbone: dict[str, Any]) -> dict[str, Any]:
         return {"type": kind, "width": int(width), "small": bool(small), "joined": True, **stem}
     if kind == "bisenet_v1":
         return {"type": kind, "depth": backbone["backbone_cfg"]["depth"], "stem": "deep"}
-    if kind == "bisenet_v2":
-        return {"type": kind, "bias": False}
-    if kind == "fast_scnn":
-        return {"type": kind, "between": True}
+    if kind in VARIANTS:
+        prelu = {"activation": "prelu"} if backbone.get("act_cfg", {}).get("type") == "PReLU" else {}
+        return {"type": kind, **VARIANTS[kind], **prelu}
     ours = {"type": kind, **numbers_of(backbone)}
     if "depth" in ours:
         ours["strides"], ours["dilations"] = STRIDES[backbone["outstride"]]
