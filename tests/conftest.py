@@ -9,6 +9,8 @@ from pathlib import Path
 
 # Before torch is there: two processes of tests share two cores, their children too, and sums have one order.
 os.environ["OMP_NUM_THREADS"] = "1"
+# Where a test wants two threads, the one that has nothing to do sleeps: on busy cores it would spin for most of the time.
+os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 
 import filelock
 import golden_files

@@ -37,7 +37,7 @@ ROW = "isanet_r50-d8_512x1024_40k_cityscapes"
 PAGE = Path(__file__).resolve().parents[3] / "docs/memory.md"
 SMALL = Setup(batch=2, crop=(64, 64))
 PROGRAM = """
-import contextlib, io, json, resource, time
+import contextlib, io, json, resource, sys, time
 from segbench.zoo.cli import main
 
 def told(*arguments):
@@ -47,7 +47,7 @@ def told(*arguments):
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return [code, json.loads(out.getvalue()), time.monotonic() - started, peak]
 
-print(json.dumps([told("memory"), told("verify", "--offline", "-q")]))
+print(json.dumps(told("memory", "--manifest", sys.argv[1])))
 """
 
 
@@ -71,34 +71,27 @@ class Told(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def commands(tmp_path_factory):
-    """`zoo memory` in a process of its own, and `zoo verify` after it in the same one: each traces the 16 rows."""
+def whole_zoo(tmp_path_factory):
+    """What `zoo memory` told of the 16 rows of ISANet that print a figure, in a process of its own."""
     home = tmp_path_factory.mktemp("whole")
     places = {"ZOO_HOME": home / "home", "ZOO_LOCK": home / "zoo.lock", "TORCH_HOME": home / "torch"}
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM],
+        [sys.executable, "-c", PROGRAM, str(full_zoo.PATH)],
         stdout=subprocess.PIPE,
         text=True,
         check=True,
         cwd=home,
         env={**os.environ, "OMP_NUM_THREADS": "2"} | {name: str(place) for name, place in places.items()},
     )
-    return [Told(*one) for one in json.loads(done.stdout)]
-
-
-@pytest.fixture(scope="module")
-def whole_zoo(commands):
-    """What `zoo memory` told."""
-    return commands[0]
+    return Told(*json.loads(done.stdout))
 
 
 @pytest.fixture(scope="module")
 def figures(whole_zoo):
     """(depth, crop, classes) -> (foretold, published), both in MiB / 1000; the eight distinct ones."""
-    manifest = load_manifest()
     return {
         (
-            manifest[record["checkpoint"]].architecture["depth"],
+            full_zoo.ZOO[record["checkpoint"]].architecture["depth"],
             tuple(record["crop"]),
             record["classes"],
         ): (record["foretold"], float(record["published"]))
@@ -149,13 +142,16 @@ def test_all_16_rows_take_less_than_90_seconds_and_4_gb(whole_zoo):
     assert whole_zoo.nbytes < 4e9
 
 
-def test_verify_without_data_and_weights_gives_every_reason(commands):
-    """34 rows, 16 memories reproduced all the same, the rest with its reason, exit 3."""
-    code, verdicts, _, _ = commands[1]
+def test_verify_without_data_and_weights_gives_every_reason(capsys, tmp_path, monkeypatch):
+    """A row with a printed memory and one without: that memory is reproduced all the same, the rest has its reason, exit 3."""
+    monkeypatch.chdir(tmp_path)
+    rows = ROW, "isnet_resnet50os8_lip"
+    code, out, _ = zoo(capsys, "verify", "--manifest", full_zoo.PATH, *rows, "--offline", "-q", "--json")
+    verdicts = json.loads(out)
     assert code == 3
-    assert len({verdict["checkpoint"] for verdict in verdicts}) == 34
+    assert {verdict["checkpoint"] for verdict in verdicts} == set(rows)
     reproduced = [verdict for verdict in verdicts if verdict["status"] == "reproduced"]
-    assert [verdict["metric"] for verdict in reproduced] == ["train_memory"] * 16
+    assert [(verdict["checkpoint"], verdict["metric"]) for verdict in reproduced] == [(ROW, "train_memory")]
     others = [verdict for verdict in verdicts if verdict not in reproduced]
     assert {verdict["status"] for verdict in others} == {"not measured", "not published"}
     assert all(verdict["reason"] for verdict in others)
