@@ -42,6 +42,21 @@ class ClassFigures(msgspec.Struct, frozen=True, kw_only=True):
     """Class -> IoU in percent; None where neither labels nor predictions have the class."""
 
 
+class ChangedScene(msgspec.Struct, frozen=True, kw_only=True):
+    """One image as two runs label it, as five small JPEGs of the same size."""
+
+    image: str
+    """Its id within the data set."""
+    input: bytes
+    truth: bytes
+    first: bytes
+    second: bytes
+    changes: bytes
+    """Green became right, red became wrong, yellow is wrong in another way."""
+    changed_percent: float
+    """Share of all pixels that have another class."""
+
+
 class Scene(msgspec.Struct, frozen=True, kw_only=True):
     """One image of a measured row, as four small JPEGs of the same size."""
 

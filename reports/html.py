@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import heapq
 import math
 from collections import Counter
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from .background import NO_BACKGROUND, Background, ClassFigures, Scene
 from .forms import AnyColumn, Column, LinkColumn
-from .media import html_value
+from .media import html_value, jpeg_uri
 from .metrics import METRICS
 from .plots import (
     MARKER_NAMES,
@@ -126,7 +125,7 @@ def format_html(rows: Sequence[Row], background: Background = NO_BACKGROUND) -> 
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["data_uri"] = _data_uri
+    environment.filters["data_uri"] = jpeg_uri
     return environment.get_template(TEMPLATE).render(
         background=background,
         title=background.title or "Published tables, measured again",
@@ -367,10 +366,6 @@ def _percent(value: float | None) -> str:
 
 
 # --- pictures -----------------------------------------------------------------------------------------
-
-
-def _data_uri(jpeg: bytes) -> str:
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
 
 
 def _alt(scene: Scene, panel: str) -> str:

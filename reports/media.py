@@ -7,6 +7,7 @@ written so that it can be seen; what is only words stays as it is. HTML escapes 
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 import json
@@ -213,6 +214,11 @@ def markdown_link(word: str, address: str) -> str:
 
 
 _IN_ADDRESSES = "%:/?#@!$&'*+,;=~"
+
+
+def jpeg_uri(jpeg: bytes) -> str:
+    """A picture inside a page."""
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
 
 
 def html_value(value: object) -> object:

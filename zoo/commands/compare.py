@@ -9,6 +9,7 @@ from ...reports.media import tabulate
 from ..console.exit_codes import ExitCode
 from ..files import places
 from ..files.named_files import named_file, named_path
+from ..manifest import load_manifest
 from .shared import flags
 from .shared.answer import CommandError, json_text, require_file_place, write_out
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     import argparse
 
     from ...evaluate.count.paired import Interval
+    from ...reports.background import ChangedScene
     from ..results.comparison import Pair
 
 ABSENT = "–"
@@ -47,6 +49,24 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="write there: a page for .html, else text, or JSON for .json",
     )
+    parser.add_argument(
+        "--pictures",
+        type=flags.count,
+        metavar="N",
+        help="draw the N images that changed most into a page: both networks run once more",
+    )
+    parser.add_argument(
+        "--files",
+        nargs=2,
+        type=named_file,
+        metavar=("FIRST", "SECOND"),
+        default=(None, None),
+        help="the two runs' weights or exports for --pictures (default: the cache's)",
+    )
+    flags.add_data_root(parser)
+    flags.add_manifest(parser)
+    flags.add_builders(parser)
+    flags.add_device(parser)
     flags.add_json(parser)
 
 
@@ -58,6 +78,8 @@ def run(arguments: argparse.Namespace) -> int:
     form = "json" if arguments.json else _FORMATS.get(arguments.out.suffix, "") if arguments.out else "text"
     if not form:
         raise CommandError(f"--out {arguments.out}: end it in .html, .json or .txt")
+    if arguments.pictures and form != "html":
+        raise CommandError("--pictures belongs to a page: --out FILE.html")
     evidence = arguments.evidence or places.zoo_home() / "evidence.sqlite"
     try:
         found = pair(side(arguments.first, evidence), side(arguments.second, evidence))
@@ -66,11 +88,25 @@ def run(arguments: argparse.Namespace) -> int:
     if form == "html":
         from ...reports.comparison_page import comparison_page
 
-        write_out(comparison_page(_record(found), _answer(found), MOST_IMAGES), arguments.out)
+        scenes = _pictures(found, arguments) if arguments.pictures else []
+        write_out(comparison_page(_record(found), _answer(found), MOST_IMAGES, scenes), arguments.out)
     else:
         write_out(json_text(_record(found)) if form == "json" else _text(found), arguments.out)
     too_far = arguments.within is not None and abs(found.found.points) > arguments.within
     return ExitCode.REFUTED if too_far else ExitCode.OK
+
+
+def _pictures(pair: Pair, arguments: argparse.Namespace) -> list[ChangedScene]:
+    from ...evaluate.inference.device import resolve_device
+    from ..results.changed_pictures import NoPictures, changed_scenes
+
+    manifest, device = load_manifest(arguments.manifest), resolve_device(arguments.device)
+    try:
+        return changed_scenes(
+            pair, arguments.pictures, manifest, arguments.files, arguments.data_root, device
+        )  # fmt: skip
+    except NoPictures as absence:
+        raise CommandError(f"no pictures: {absence}", ExitCode.CANNOT_MEASURE) from absence
 
 
 def _record(pair: Pair) -> dict[str, Any]:

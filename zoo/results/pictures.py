@@ -55,7 +55,7 @@ def _scenes_or_reason(
 ) -> Iterator[Scene | str]:
     try:
         dataset = locate(checkpoint.dataset_spec, data_root)
-        model = checkpoint.load(_weights(checkpoint)).to(device)
+        model = checkpoint.load(cached_weights(checkpoint)).to(device)
         for sample in spread(dataset.samples, count):
             yield _scene(checkpoint, dataset, model, sample, share)
     except (DatasetError, FetchError, IntegrityError, WeightsError) as absence:
@@ -64,7 +64,7 @@ def _scenes_or_reason(
         yield f"{checkpoint.id}: no pictures: {type(error).__name__}: {error}"
 
 
-def _weights(checkpoint: Checkpoint) -> Path:
+def cached_weights(checkpoint: Checkpoint) -> Path:
     """The cached file, verified; a report only reads, so nothing is recorded in the lock."""
     wanted = wanted_weights(checkpoint)
     if not wanted_action(wanted).is_here:
@@ -89,24 +89,24 @@ def _scene(checkpoint: Checkpoint, dataset: Dataset, model: Any, sample: Sample,
     wrong = counted & (truth != labels)
     pictures = [
         Image.fromarray(np.ascontiguousarray(image[:, :, ::-1])),
-        _coloured(truth, spec),
-        _coloured(labels, spec),
+        coloured_labels(truth, spec),
+        coloured_labels(labels, spec),
         _errors(counted, wrong),
     ]
-    jpegs = _jpegs(pictures, share)
+    made = jpegs(pictures, share)
     return Scene(
         checkpoint=checkpoint.id,
         image=sample.id,
-        input=jpegs[0],
-        truth=jpegs[1],
-        prediction=jpegs[2],
-        errors=jpegs[3],
+        input=made[0],
+        truth=made[1],
+        prediction=made[2],
+        errors=made[3],
         wrong_percent=100 * float(wrong.sum()) / max(1, int(counted.sum())),
         classes=_colours(class_shares(labels, spec.classes), spec),
     )
 
 
-def _coloured(labels: NDArray[Any], spec: DatasetSpec) -> Image.Image:
+def coloured_labels(labels: NDArray[Any], spec: DatasetSpec) -> Image.Image:
     """Labels (H, W) in their classes' colours; what is no class is black."""
     return coloured(labels, spec.palette or colour_map(len(spec.classes)))
 
@@ -123,7 +123,7 @@ def _errors(counted: NDArray[np.bool_], wrong: NDArray[np.bool_]) -> Image.Image
     return Image.fromarray(pixels)
 
 
-def _jpegs(pictures: Iterable[Image.Image], share: int) -> list[bytes]:
+def jpegs(pictures: Iterable[Image.Image], share: int) -> list[bytes]:
     """The pictures as JPEGs that together take `share` bytes at most, or are as small as they are made."""
     pictures = list(pictures)
     made: list[bytes] = []
