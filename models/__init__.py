@@ -10,11 +10,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .build import build_model, known_types
+    from .build import build_model
     from .builders import ArchitectureError, BuilderError
     from .builders import use as use_builders
     from .load.checkpoint_file import read_checkpoint
     from .load.weights import WeightsError, load_weights
+    from .part_names import known_types, missing_parts
 
 __all__ = [
     "ArchitectureError",
@@ -23,6 +24,7 @@ __all__ = [
     "build_model",
     "known_types",
     "load_weights",
+    "missing_parts",
     "read_checkpoint",
     "use_builders",
 ]
@@ -32,7 +34,8 @@ _HOME = {
     "BuilderError": "builders",
     "use_builders": "builders",
     "build_model": "build",
-    "known_types": "build",
+    "known_types": "part_names",
+    "missing_parts": "part_names",
     "WeightsError": "load.weights",
     "load_weights": "load.weights",
     "read_checkpoint": "load.checkpoint_file",

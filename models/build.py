@@ -1,6 +1,6 @@
 """From an architecture's record to a network: parts found by name, their numbers checked, put together.
 
-A part is a module of one of the `ROOMS` whose `build` takes numbers by name and gives an `nn.Module`. Its type is the
+A part is a module of one of the rooms (`part_names`) whose `build` takes numbers by name and gives an `nn.Module`. Its type is the
 module's name and its signature says which numbers it takes: nothing else has to know of it.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 import inspect
 from difflib import get_close_matches
 from importlib import import_module
-from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from torch import nn
@@ -18,13 +17,11 @@ from . import builders
 from .adapters import LIBRARIES
 from .builders import ArchitectureError, BuilderError
 from .named import NAMED
+from .part_names import ROOMS, known_types, own_builders
 from .segmentor import Cascade, Segmentor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-
-ROOMS = {"backbone": "backbones", "neck": "necks", "head": "heads", "auxiliary": "heads", "builder": "nets"}
-"""Key of an architecture -> the folder that its types are modules of."""
 
 _EXAMPLE = "{backbone: {type: resnet, depth: 50}, head: {type: fcn}, num_classes: 19}, or a builder's name and its numbers"
 
@@ -61,17 +58,13 @@ def build_model(builder: str | None = None, **numbers: Any) -> nn.Module:
 
 def is_own(builder: str) -> bool:
     """Whether a builder of this name is one of ours."""
-    return builder in _own_builders()
-
-
-def _own_builders() -> list[str]:
-    return sorted({*NAMED, *LIBRARIES, *known_types("builder")})
+    return builder in own_builders()
 
 
 def _of_others(name: str, numbers: Mapping[str, object]) -> nn.Module:
     found = builders.find(name)
     if found is None:
-        raise builders.missing(name, _own_builders())
+        raise builders.missing(name, own_builders())
     network = builders.build(found, numbers)
     if not isinstance(network, nn.Module):
         raise BuilderError(
@@ -123,12 +116,6 @@ def _listed(records: dict | list | None) -> list[dict]:
 
 
 # Parts by name ----------------------------------------------------------------------------------------------
-
-
-def known_types(key: str) -> list[str]:
-    """The types that a key of an architecture may have: the modules of its room."""
-    room = import_module(f".{ROOMS[key]}", __package__)
-    return sorted(module.name for module in iter_modules(room.__path__))
 
 
 def _part(key: str, record: object, given: Mapping[str, object]) -> Any:

@@ -225,6 +225,11 @@ def find(name: str) -> Builder | None:
     return _loaded(points[0]) if points else None
 
 
+def is_offered(name: str) -> bool:
+    """Whether the user named a builder of this name, or installed a package that says so; an installed one is not loaded."""
+    return any(one.name == name for one in _named()[0]) or name in _installed()
+
+
 def _loaded(point: metadata.EntryPoint) -> Builder:
     origin = _origin(point)
     try:

@@ -24,6 +24,7 @@ ROOMS = {
         ["named"],
         ["segmentor", "builders"],
         ["adapters"],
+        ["part_names"],
         ["build"],
         ["trace"],
     ],

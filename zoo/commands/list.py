@@ -1,57 +1,50 @@
-"""`zoo list`: published checkpoints with their printed numbers."""
+"""`zoo list`: published checkpoints with their printed numbers, or the methods they are of."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ...reports.media import tabulate
-from ...reports.metrics import METRICS
 from ..console.exit_codes import ExitCode
+from ..manifest.selection import require_field, sorted_by, values_of
 from .shared import flags
 from .shared.answer import json_text, write
 from .shared.arguments import selected
-from .shared.rows import by, row_record
+from .shared.rows import method_records, methods_table, row_record, rows_table
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
 
     from ..manifest import Checkpoint
 
-_NOT_PUBLISHED = "–"
-
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Which rows."""
+    """Which rows, in which order, and what of them."""
     flags.add_selection(parser)
+    parser.add_argument(
+        "--sort",
+        metavar="FIELD,...",
+        help="order by these; the largest first with a minus: --sort=dataset,-miou",
+    )
+    parser.add_argument("--columns", metavar="FIELD,...", help="show these in place of the usual ones")
+    parser.add_argument("--methods", action="store_true", help="a line a method in place of a line a row")
     flags.add_json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """A line a row."""
+    """A line a row, or a line a method."""
+    columns = [require_field(name, "--columns") for name in (arguments.columns or "").split(",") if name]
     chosen = selected(arguments)
-    write(json_text([row_record(row) for row in chosen]) if arguments.json else _table(chosen))
+    if arguments.sort:
+        chosen = sorted_by(chosen, arguments.sort)
+    if arguments.methods:
+        write(json_text(method_records(chosen)) if arguments.json else methods_table(chosen))
+    elif arguments.json:
+        write(json_text([_record(row, columns) if columns else row_record(row) for row in chosen]))
+    else:
+        write(rows_table(chosen, columns))
     return ExitCode.OK
 
 
-def _table(rows: Sequence[Checkpoint]) -> str:
-    """One line a checkpoint with its published numbers as printed."""
-    metrics = [metric for metric in METRICS if any(_printed(row, metric) for row in rows)]
-    header = ["id", "dataset", "backbone", "crop", *(METRICS[metric].title for metric in metrics)]
-    body = [
-        [
-            row.id,
-            row.dataset,
-            row.backbone,
-            by(row.crop),
-            *(_printed(row, metric) or _NOT_PUBLISHED for metric in metrics),
-        ]
-        for row in rows
-    ]
-    return tabulate(body, header, disable_numparse=True, colalign=("left",) * 4 + ("right",) * len(metrics))
-
-
-def _printed(checkpoint: Checkpoint, metric: str) -> str:
-    """The first printed figure of a metric; a revised one is marked, and `zoo show` tells both."""
-    printed = [claim.printed for claim in checkpoint.claims if claim.metric == metric and claim.printed]
-    return printed[0] + ("*" if len(printed) > 1 else "") if printed else ""
+def _record(row: Checkpoint, columns: list[str]) -> dict[str, str | None]:
+    """A row's first value of each column."""
+    return {name: next(iter(values_of(name, row)), None) for name in columns}

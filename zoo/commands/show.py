@@ -1,4 +1,4 @@
-"""`zoo show`: everything known of a checkpoint: claims, protocols, links."""
+"""`zoo show`: everything known of a checkpoint: claims, protocols, links; a method in short."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from ...reports.media import tabulate
 from ...reports.metrics import METRICS
 from ..console.exit_codes import ExitCode
 from ..manifest import load_manifest
+from ..manifest.selection import method_of
 from .shared import flags
 from .shared.answer import Data, json_text, write
 from .shared.arguments import selected
-from .shared.rows import by, row_record, shown_urls
+from .shared.rows import by, method_text, row_record, shown_urls
 
 if TYPE_CHECKING:
     import argparse
@@ -45,8 +46,18 @@ def run(arguments: argparse.Namespace) -> int:
         protocols = [row.protocol(claim.metric) for row in chosen for claim in row.claims if claim.protocol]
         write("\n\n".join(_protocol_text(protocol) for protocol in dict.fromkeys(protocols)))
     else:
-        write("\n\n\n".join(_text(checkpoint) for checkpoint in chosen))
+        write("\n\n\n".join(_texts(chosen, arguments)))
     return ExitCode.OK
+
+
+def _texts(chosen: Sequence[Checkpoint], arguments: argparse.Namespace) -> Iterator[str]:
+    """A method that was named in short, any other row in full."""
+    manifest = load_manifest(arguments.manifest)
+    methods = [method for name in arguments.ids if (method := method_of(manifest, name))]
+    for method in dict.fromkeys(methods):
+        if rows := [row for row in chosen if row.method == method]:
+            yield method_text(rows)
+    yield from (_text(row) for row in chosen if row.method not in methods)
 
 
 def _manifest(chosen: Sequence[Checkpoint], arguments: argparse.Namespace) -> str:

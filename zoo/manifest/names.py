@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import difflib
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+_WORDS = re.compile(r"[a-z0-9]+")
 LISTED = 20
 """Known names in one message."""
 HINTED = 50
 """Faults of a file that tell the known name nearest to an unknown one."""
 
 
-def nearest(name: str, known: Iterable[str], count: int = 3) -> tuple[str, ...]:
-    """Up to `count` known names that look like `name`, best first: those it begins, then the similar ones."""
-    names = list(known)
-    begun = [other for other in names if name and other.startswith(name)]
-    similar = difflib.get_close_matches(name, names, n=count, cutoff=0.5)
-    return tuple(dict.fromkeys([*begun, *similar]))[:count]
+def nearest(name: str, known: Iterable[str], count: int = 3, *, likeness: float = 0.5) -> tuple[str, ...]:
+    """Up to `count` known names that look like `name`, best first.
+
+    Those it begins, then those that have all its words where it has several, then the similar ones; in whatever case.
+    """
+    names: dict[str, str] = {}
+    for other in known:
+        names.setdefault(other.lower(), other)
+    wanted = name.lower()
+    words = _WORDS.findall(wanted)
+    begun = [other for other in names if wanted and other.startswith(wanted)]
+    worded = [other for other in names if len(words) > 1 and all(word in other for word in words)]
+    similar = difflib.get_close_matches(wanted, names, n=count, cutoff=likeness) if len(begun) < count else []
+    return tuple(names[other] for other in dict.fromkeys([*begun, *worded, *similar]))[:count]
 
 
 def unknown(what: str, name: str, known: Iterable[str], *, hinted: bool = True) -> str:

@@ -228,6 +228,12 @@ class Checkpoint(CheckpointEntry, frozen=True, kw_only=True):
             known = ", ".join(self.protocols) or "none"
             raise NoProtocol(f"{self.id}: no protocol for {metric!r}; metrics with one: {known}") from None
 
+    def missing_parts(self) -> tuple[str, ...]:
+        """What of its network nobody here builds, as `head Mask2Former`; none where it is built. Needs no torch."""
+        from ...models.part_names import missing_parts  # noqa: PLC0415  (which needs the rooms, not torch)
+
+        return missing_parts(self.architecture)
+
     def build(self) -> nn.Module:
         """The architecture with random weights, in evaluation mode.
 
@@ -286,12 +292,12 @@ class NoProtocol(LookupError):  # noqa: N818  (named for what is the case, as Lo
 
 
 class UnknownCheckpoint(KeyError):  # noqa: N818
-    """No checkpoint has this id or alias; the message names the nearest ones."""
+    """No checkpoint has this id or alias; the message names the nearest ones, methods too."""
 
-    def __init__(self, name: str, known: Iterable[str]) -> None:
+    def __init__(self, name: str, known: Iterable[str], methods: Iterable[str] = ()) -> None:
         super().__init__(name)
         self.name = name
-        self.nearest = nearest(name, known)
+        self.nearest = (*nearest(name, methods, 2, likeness=0.7), *nearest(name, known))[:3]
 
     def __str__(self) -> str:
         hint = f", nearest are {', '.join(self.nearest)}" if self.nearest else ""
@@ -331,10 +337,14 @@ class Manifest:
         try:
             return self._by_name[name]
         except KeyError:
-            raise UnknownCheckpoint(name, self._by_name) from None
+            raise UnknownCheckpoint(name, self._by_name, self.methods()) from None
 
     def __contains__(self, name: object) -> bool:
         return name in self._by_name
+
+    def methods(self) -> list[str]:
+        """The rows' methods, each once, in the manifest's order."""
+        return list(dict.fromkeys(one.method for one in self._checkpoints))
 
     def __iter__(self) -> Iterator[Checkpoint]:
         return iter(self._checkpoints)

@@ -168,7 +168,7 @@ ONE_FAULT = {
     "unknown metric": (
         "metric: fps",
         "metric: ms_flip",
-        ["zoo.yaml:33: checkpoints[0].claims[3].metric: unknown value 'ms_flip', nearest is 'miou_flip'"],
+        ["zoo.yaml:33: checkpoints[0].claims[3].metric: unknown value 'ms_flip', nearest is 'miou_ms_flip'"],
     ),
     "accuracy without protocol": (
         'printed: "9", protocol: whole',

@@ -4,7 +4,12 @@ import pytest
 from full_zoo import ZOO
 
 from segbench.zoo.manifest import UnknownCheckpoint
-from segbench.zoo.manifest.selection import SelectionError, select
+from segbench.zoo.manifest.selection import SelectionError, select, sorted_by
+
+FIELDS = (
+    "fields are id, publisher, method, segmentor, backbone, dataset, crop, schedule, metric, built, parameters, gflops, and the "
+    "metrics, such as miou"
+)
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +84,21 @@ def test_an_unknown_id_names_its_neighbours(zoo):
         ("id=*_train", 12),
         ("dataset=kitti", 0),
         ("dataset=", 0),
+        ("dataset='pascal voc*'", 6),
+        ("segmentor=upernet", 0),
+        ("miou>80", 4),
+        ("miou>=80.61", 1),
+        ("miou>80.61", 0),
+        ("miou<40", 1),
+        ("miou=80.61", 1),
+        ("miou>80 publisher=sssegmentation", 2),
+        ("fps>9", 6),
+        ("fps<=0", 0),
+        ("schedule>40000", 8),
+        ("parameters<40000000", 8),
+        ("gflops>1000", 11),
+        ("built=yes", 34),
+        ("built=no", 0),
     ],
 )
 def test_conditions_all_hold(zoo, where, count):
@@ -95,19 +115,14 @@ def test_patterns_and_conditions_restrict_each_other(zoo):
 @pytest.mark.parametrize(
     ("where", "message"),
     [
-        (
-            "datset=ade20k",
-            (
-                "--where: unknown field 'datset', nearest is 'dataset'; fields are id, publisher, method, backbone, "
-                "dataset, crop, schedule, metric"
-            ),
-        ),
-        (
-            "x=1",
-            "--where: unknown field 'x'; fields are id, publisher, method, segmentor, backbone, dataset, crop, schedule, metric",
-        ),
-        ("ade20k", "--where: expected field=value or field!=value, found 'ade20k'"),
-        ("dataset = ade20k", "--where: expected field=value or field!=value, found 'dataset'"),
+        ("datset=ade20k", f"--where: unknown field 'datset', nearest is 'dataset'; {FIELDS}"),
+        ("miuo>80", f"--where: unknown field 'miuo', nearest is 'miou'; {FIELDS}"),
+        ("x=1", f"--where: unknown field 'x'; {FIELDS}"),
+        ("ade20k", "--where: expected field=value, field!=value or field>number, found 'ade20k'"),
+        ("dataset = ade20k", "--where: expected field=value, field!=value or field>number, found 'dataset'"),
+        ("crop>512", "--where: crop has no numbers to compare; use crop=GLOB, found 'crop>512'"),
+        ("miou>high", "--where: expected a number after >, such as miou>80, found 'miou>high'"),
+        ("miou>=", "--where: expected a number after >=, such as miou>=80, found 'miou>='"),
         ("dataset='ade20k", '--where "dataset=\'ade20k": no closing quotation'),
     ],
 )
@@ -115,3 +130,38 @@ def test_a_condition_that_makes_no_sense_is_refused(zoo, where, message):
     with pytest.raises(SelectionError) as caught:
         select(zoo, [], where)
     assert str(caught.value) == message
+
+
+def test_a_method_is_its_rows_in_whatever_case(zoo):
+    assert select(zoo, ["isnet"]) == [row for row in zoo if row.method == "ISNet"]
+    assert len(select(zoo, ["ISANet"], "publisher=sssegmentation")) == 6
+
+
+def test_an_unknown_name_may_have_meant_a_method_or_have_an_ids_words(zoo):
+    with pytest.raises(UnknownCheckpoint) as caught:
+        select(zoo, ["isnt"])
+    assert caught.value.nearest[0] == "ISNet"
+    with pytest.raises(UnknownCheckpoint) as caught:
+        select(zoo, ["ISANet 101 voc"])
+    assert caught.value.nearest[0] == "isanet_r101-d8_512x512_20k_voc12aug"
+
+
+@pytest.mark.parametrize(
+    ("order", "first", "last"),
+    [
+        ("miou", "isnet_resnet50os8_cocostuff10k", "isanet_r101-d8_769x769_80k_cityscapes"),
+        ("-miou", "isanet_r101-d8_769x769_80k_cityscapes", "isnet_resnet50os8_cocostuff10k"),
+        ("dataset,-miou", "isnet_resnest101os8_ade20k", "isanet_r50-d8_512x512_40k_voc12aug"),
+        ("-fps", "isanet_r50-d8_512x512_20k_voc12aug", "isnet_resnest101os8_lip"),
+    ],
+)
+def test_rows_are_sorted_by_fields(zoo, order, first, last):
+    """Numbers as numbers; a row without a figure comes last, whatever the direction."""
+    found = ids(sorted_by(list(zoo), order))
+    assert (found[0], found[-1]) == (first, last)
+    assert sorted(found) == sorted(ids(zoo))
+
+
+def test_an_order_by_what_is_no_field_is_refused(zoo):
+    with pytest.raises(SelectionError, match="--sort: unknown field 'mioh', nearest is 'miou'"):
+        sorted_by(list(zoo), "dataset,mioh")

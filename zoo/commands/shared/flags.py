@@ -17,10 +17,10 @@ MOST = 10**9
 def add_selection(command: argparse.ArgumentParser) -> None:
     """Which rows: ids and globs, `--where`, `--manifest`."""
     command.add_argument(
-        "ids", nargs="*", metavar="ID", help="ids, aliases or globs; all where none is given"
+        "ids", nargs="*", metavar="ID", help="ids, aliases, methods or globs; all where none is given"
     )
     command.add_argument(
-        "--where", default="", metavar="EXPR", help="such as 'dataset=ade20k backbone=R-50*'"
+        "--where", default="", metavar="EXPR", help="such as 'dataset=ade20k backbone=R-50* miou>42'"
     )
     add_manifest(command)
 
