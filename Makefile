@@ -34,7 +34,7 @@ export PIP_BUILD_CONSTRAINT := $(LOCK)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help dev demo test test-fast test-golden fuzz lint types format lock clean newest
+.PHONY: help dev demo test test-fast test-golden networks fuzz lint types format lock clean newest
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1	\2/' | expand -t 16
@@ -50,6 +50,10 @@ test-fast: $(VENV)/.installed-test ## those that take no time, for the work loop
 
 test-golden: $(VENV)/.installed-test ## every network recorded beside the repository, where ../shared is
 	$(BIN)/python -m pytest -q $(PROCESSES) -m golden tests/models/test_networks.py $(ARGS)
+
+networks: $(VENV)/.installed-test ## write docs/networks.md of those recordings
+	$(BIN)/python -m pytest -q $(PROCESSES) -m golden tests/models/test_networks.py --junitxml $(VENV)/networks.xml; \
+		$(BIN)/python docs/networks.py $(VENV)/networks.xml
 
 fuzz: $(VENV)/.installed-test ## hostile bytes and texts for an hour; make fuzz SECONDS=60
 	$(BIN)/python tests/fuzz/rounds.py $(or $(SECONDS),3600)

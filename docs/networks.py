@@ -1,0 +1,57 @@
+"""The table of every recorded network: its keys, and how far its scores are from its publisher's own.
+
+`make networks` runs the tests of all recordings (they lie beside the repository) and gives their report to
+`python docs/networks.py REPORT.xml`, which writes docs/networks.md.
+"""  # noqa: INP001  (a script beside the pages, no package)
+
+from __future__ import annotations
+
+import sys
+from collections import defaultdict
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+PAGE = Path(__file__).resolve().parent / "networks.md"
+HEAD = """\
+# Every recorded network
+
+Made by `make networks`: for each network that a publisher offers weights for, its own code was run with weights by rule, and its
+keys and outputs were recorded. Tensors are those of our network that have the recorded name, shape and type (all of them, or the
+test fails); the difference is the largest of all recorded scores, auxiliary and intermediate ones too, in standard deviations of
+the recorded ones.
+"""
+
+
+def rows(report: Path) -> dict[str, list[tuple[str, str, str]]]:
+    """Publisher's layout -> name, tensors, and difference or why there is none, by name."""
+    found = defaultdict(list)
+    for case in ET.parse(report).iter("testcase"):  # noqa: S314  (pytest wrote it a moment ago)
+        told = {one.get("name"): one.get("value") for one in case.iter("property")}
+        if "network" not in told:
+            continue
+        layout, _, name = told["network"].partition("/")
+        skipped = case.find("skipped")
+        if skipped is not None:
+            found[layout].append((name, "", skipped.get("message", "").removeprefix("Skipped: ")))
+        elif case.find("failure") is None and case.find("error") is None:
+            found[layout].append((name, told["tensors"], f"{float(told['difference']):.1e}"))
+        else:
+            found[layout].append((name, told.get("tensors", ""), "**fails**"))
+    return {layout: sorted(cases) for layout, cases in sorted(found.items())}
+
+
+def page(found: dict[str, list[tuple[str, str, str]]]) -> str:
+    """The page's Markdown."""
+    parts = [HEAD]
+    for layout, cases in found.items():
+        held = [float(difference) for _, tensors, difference in cases if tensors and difference[0].isdigit()]
+        parts.append(
+            f"## {layout}\n\n{len(held)} of {len(cases)} recorded networks hold; the largest difference is {max(held, default=0):.1e}.\n\n"
+            "| network | tensors | difference |\n| --- | ---: | ---: |\n"
+            + "".join(f"| `{name}` | {tensors} | {difference} |\n" for name, tensors, difference in cases)
+        )
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(rows(Path(sys.argv[1]))), encoding="utf-8")
