@@ -115,6 +115,24 @@ def _listed(records: dict | list | None) -> list[dict]:
     return records if isinstance(records, list) else [] if records is None else [records]
 
 
+def random_in_evaluation(architecture: Mapping[str, Any]) -> str:
+    """What a network draws at random when it is evaluated, in the words of its parts; empty where nothing, or if it is built whole.
+
+    A part says so as `random_in_evaluation` of its `build`. A score of such a network is one draw of many.
+
+    Raises:
+        ArchitectureError: a part has no such type.
+    """
+    if "builder" in architecture:
+        return ""
+    said = (
+        getattr(_builder(key, one["type"]), "random_in_evaluation", "")
+        for key in ("backbone", "neck", "head", "auxiliary")
+        for one in _listed(architecture.get(key))
+    )
+    return "; ".join(filter(None, said))
+
+
 # Parts by name ----------------------------------------------------------------------------------------------
 
 
@@ -128,8 +146,8 @@ def _part(key: str, record: object, given: Mapping[str, object]) -> Any:
     """
     if not isinstance(record, dict) or "type" not in record:
         raise ArchitectureError(f"{key}: expected a type and its numbers, {{type: ...}}; found {record!r}")
-    name = _choose(key, record["type"], known_types(key))
-    build = import_module(f".{ROOMS[key]}.{name}", __package__).build
+    name = record["type"]
+    build = _builder(key, name)
     told = {number: value for number, value in given.items() if number in inspect.signature(build).parameters}
     said = {number: value for number, value in record.items() if number != "type"}
     within = _parts_within(build)
@@ -144,6 +162,12 @@ def _part(key: str, record: object, given: Mapping[str, object]) -> Any:
         raise
     except (AssertionError, IndexError, RuntimeError, TypeError, ValueError) as error:  # torch asserts, too
         raise ArchitectureError(f"{where}: cannot be built of {said}: {error}") from error
+
+
+def _builder(key: str, name: object) -> Any:
+    """What makes a part of a type."""
+    name = _choose(key, name, known_types(key))
+    return import_module(f".{ROOMS[key]}.{name}", __package__).build
 
 
 def _choose(what: str, name: object, choices: Iterable[Any]) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from functools import partial
 
 import golden_files
 import numpy as np
@@ -21,6 +22,7 @@ from torch import nn
 from segbench.evaluate import EvalProtocol, SlidingWindow, predict
 from segbench.evaluate.inference.tiles import predict_labels
 from segbench.models import build_model, load_weights
+from segbench.models.heads.ham import Factorisation
 from segbench.models.load.layouts import publisher_names
 from segbench.models.segmentor import Cascade
 
@@ -64,6 +66,9 @@ def filled(architecture, layout, multipliers=()):
             if value.is_floating_point() and re.search(pattern, name)
         }
     load_weights(model, state, layout=layout)
+    for part in model.modules():
+        if isinstance(part, Factorisation):
+            part.drawn_bases = partial(weights_rule.ham_bases, part.shape)
     return model.requires_grad_(False)
 
 

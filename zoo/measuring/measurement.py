@@ -54,6 +54,11 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
             return ""
         return f"{self.stray_pixels} pixels have label values outside the classes; see zoo data --full"
 
+    def chance_caveat(self) -> str:
+        """What of the number is chance; empty where nothing is."""
+        random = self.environment.get("random", "")
+        return f"one draw of many: {random}; its spread is that over seeds" if random else ""
+
     def fault(self) -> str:
         """What is impossible about the recorded values; empty where nothing is."""
         metric = METRICS.get(self.metric)
@@ -95,6 +100,7 @@ class _Environment(msgspec.Struct):
     python: str | None = None
     cuda: str | None = None
     cudnn: str | int | None = None
+    random: str = ""
 
 
 def environment_fault(environment: dict[str, Any]) -> str:

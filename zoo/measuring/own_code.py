@@ -62,8 +62,16 @@ def require_precision(file: Path, precision: str) -> None:
 
 
 def code_facts(checkpoint: Checkpoint, file: Path | None = None) -> dict[str, Any]:
-    """The same for a measurement's environment: builder, package, version and file hash; or the export."""
+    """The same for a measurement's environment: builder, package, version and file hash; or the export.
+
+    Of a network of ours: what of it is random, where anything is.
+    """
     if file is not None and is_export(file):
         return {"export": {"file": file.name, "runtime": runtime(file) or "torch"}}
     code = checkpoint.code()
-    return {"builder": code._asdict()} if code else {}
+    if code:
+        return {"builder": code._asdict()}
+    from ...models.build import random_in_evaluation  # noqa: PLC0415  (torch)
+
+    random = random_in_evaluation(checkpoint.architecture)
+    return {"random": random} if random else {}

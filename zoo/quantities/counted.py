@@ -74,5 +74,5 @@ class Counted(Quantity):
         return f"measured by {terms.protocol.name}, the figure is by {own.name}"
 
     def caveat(self, measurement: Measurement) -> str:
-        """What is wrong with the labels."""
-        return measurement.data_caveat()
+        """What is wrong with the labels, and what of the number is chance."""
+        return "; ".join(filter(None, (measurement.data_caveat(), measurement.chance_caveat())))

@@ -10,6 +10,7 @@ from .transformers import transformer
 MMSEG_HEADS = {
     "FCNHead": "fcn",
     "PSPHead": "psp",
+    "LightHamHead": "ham",
     "DDRHead": "ddr",
     "PIDHead": "pid",
     "ASPPHead": "aspp",
@@ -43,6 +44,9 @@ MMSEG_BACKBONES = {
     "MobileNetV2": "mobilenet_v2",
     "MobileNetV3": "mobilenet_v3",
     "ICNet": "icnet",
+    "mmpretrain.ConvNeXt": "convnext",
+    "mmpretrain.PoolFormer": "poolformer",
+    "MSCAN": "mscan",
     "CGNet": "cgnet",
     "ERFNet": "erfnet",
     "DDRNet": "ddrnet",
@@ -58,6 +62,7 @@ MMSEG_NECKS = {"JPU": "jpu", "FPN": "fpn", "ICNeck": "cff"}
 SEVERAL = {"enc", "uper", "fpn", "lraspp", "point", "segformer"}
 """Heads that read every map, or always the same, so that no number says which."""
 WIDTHS = {
+    "mscan": ("embed_dims", "depths"),
     "unet": ("base_channels",),
     "ddrnet": ("channels", "ppm_channels"),
     "pidnet": ("channels", "ppm_channels", "num_stem_blocks", "num_branch_blocks"),
@@ -125,6 +130,13 @@ def _mmseg_head(one: dict[str, Any]) -> dict[str, Any]:
     index = numbers.get("in_index")
     if isinstance(index, int) and index < 0:  # Fast-SCNN, of three maps
         numbers["in_index"] = index % 3
+    if kind == "ham":
+        return {
+            "type": kind,
+            "channels": one["channels"],
+            "ham_channels": one["ham_channels"],
+            "bases": one["ham_kwargs"]["MD_R"],
+        }
     if kind in {"sep_fcn", "stdc"}:
         numbers.pop("concat_input", None)
     undropped = one.get("dropout_ratio", 0.1) <= 0 and kind not in {"point", "ddr"}

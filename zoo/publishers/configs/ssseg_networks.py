@@ -46,6 +46,7 @@ SSSEG_BACKBONES = {
     "BiSeNetV1": "bisenet_v1",
     "BiSeNetV2": "bisenet_v2",
     "FastSCNN": "fast_scnn",
+    "ConvNeXt": "convnext",
     "CGNet": "cgnet",
     "ERFNet": "erfnet",
 }
