@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Activation = Literal["relu", "leaky_relu"]
 """ReLU, or LeakyReLU of slope 0.01: sssegmentation's heads for LIP, CIHP and ATR (eb1878c1)."""
-AnyActivation = Literal["relu", "leaky_relu", "relu6", "hardswish", "hardsigmoid", "sigmoid", "prelu"]
+AnyActivation = Literal["relu", "leaky_relu", "relu6", "hardswish", "hardsigmoid", "sigmoid", "prelu", "silu"]
 """With those that a network has of its own, whatever its record says."""
 Natural = Annotated[int, 0]
 """A whole number that may be 0; the annotation is the least that `build_model` lets pass, 1 where there is none."""
@@ -33,6 +33,7 @@ _ACTIVATIONS: dict[str, Callable[..., nn.Module]] = {
     "relu6": nn.ReLU6,
     "hardswish": nn.Hardswish,
     "hardsigmoid": nn.Hardsigmoid,
+    "silu": nn.SiLU,
 }
 
 

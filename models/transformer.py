@@ -307,6 +307,26 @@ class FeedForward(nn.Module):
         return self.layers(x)
 
 
+class ConvFeedForward(nn.Module):
+    """Two 1x1 convolutions, for maps with channels first; keys `fc1.*`, `fc2.*`.
+
+    Args:
+        channels: Of the map.
+        hidden_channels: Between the convolutions.
+        activation: Between them.
+    """
+
+    def __init__(self, channels: int, hidden_channels: int, activation: nn.Module) -> None:
+        super().__init__()
+        self.fc1 = nn.Conv2d(channels, hidden_channels, 1)
+        self.activation = activation
+        self.fc2 = nn.Conv2d(hidden_channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, channels, h, w) -> the same."""
+        return self.fc2(self.activation(self.fc1(x)))
+
+
 class TransformerBlock(nn.Module):
     """Attention and feed-forward layers, each behind a norm and with a shortcut.
 

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 from torchvision.models.convnext import LayerNorm2d
 
+from ..transformer import ConvFeedForward
 from .resnet import Stages  # noqa: TC001  (`build_model` reads the annotations)
 
 if TYPE_CHECKING:
@@ -64,18 +65,16 @@ class Attention(nn.Module):
         return self.proj_2(self.spatial_gating_unit(F.gelu(self.proj_1(x)))) + x
 
 
-class Perceptron(nn.Module):
-    """Two 1x1 convolutions and a depthwise one between; keys `fc1.*`, `dwconv.*`, `fc2.*`."""
+class Perceptron(ConvFeedForward):
+    """With a depthwise convolution behind the first; keys `dwconv.*` besides."""
 
     def __init__(self, channels: int, inside: int) -> None:
-        super().__init__()
-        self.fc1 = nn.Conv2d(channels, inside, 1)
+        super().__init__(channels, inside, nn.GELU())
         self.dwconv = depthwise(inside, 3, 3)
-        self.fc2 = nn.Conv2d(inside, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, channels, h, w) -> the same."""
-        return self.fc2(F.gelu(self.dwconv(self.fc1(x))))
+        return self.fc2(self.activation(self.dwconv(self.fc1(x))))
 
 
 class Block(nn.Module):

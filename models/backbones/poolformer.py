@@ -10,8 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import nn
+
+from ..transformer import ConvFeedForward
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,19 +29,6 @@ SIZES = {
 EXPANSION = 4
 
 
-class Perceptron(nn.Module):
-    """Two 1x1 convolutions; keys `fc1.*`, `fc2.*`."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.fc1 = nn.Conv2d(channels, EXPANSION * channels, 1)
-        self.fc2 = nn.Conv2d(EXPANSION * channels, channels, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, channels, h, w) -> the same."""
-        return self.fc2(F.gelu(self.fc1(x)))
-
-
 class Block(nn.Module):
     """Keys `norm1.*`, `norm2.*`, `mlp.*`, `layer_scale_1`, `layer_scale_2`."""
 
@@ -49,7 +37,7 @@ class Block(nn.Module):
         self.norm1 = nn.GroupNorm(1, channels)
         self.pool = nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False)
         self.norm2 = nn.GroupNorm(1, channels)
-        self.mlp = Perceptron(channels)
+        self.mlp = ConvFeedForward(channels, EXPANSION * channels, nn.GELU())
         self.layer_scale_1 = nn.Parameter(torch.ones(channels))
         self.layer_scale_2 = nn.Parameter(torch.ones(channels))
 

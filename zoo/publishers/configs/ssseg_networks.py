@@ -46,6 +46,8 @@ SSSEG_BACKBONES = {
     "BiSeNetV1": "bisenet_v1",
     "BiSeNetV2": "bisenet_v2",
     "FastSCNN": "fast_scnn",
+    "MobileViT": "mobilevit",
+    "MobileViTV2": "mobilevit_v2",
     "ConvNeXt": "convnext",
     "CGNet": "cgnet",
     "ERFNet": "erfnet",
@@ -63,7 +65,7 @@ STRIDES = {
 """Output stride -> strides and dilations of the stages, in sssegmentation's ResNet; those of its other backbones are ours."""
 
 
-AUXILIARY_MAP = {"hrnet": 0, "unet": 3}
+AUXILIARY_MAP = {"hrnet": 0, "unet": 3, "mobilevit": 3, "mobilevit_v2": 3}
 """Number of the map that the one auxiliary head reads, where it is not the third; beside a JPU it is the second of two."""
 
 FUSION_FIRST = {"bisenet_v1", "bisenet_v2"}
@@ -138,6 +140,8 @@ def _ssseg_backbone(backbone: dict[str, Any]) -> dict[str, Any]:
         return {"type": kind, "width": int(width), "small": bool(small), "joined": True, **stem}
     if kind == "bisenet_v1":
         return {"type": kind, "depth": backbone["backbone_cfg"]["depth"], "stem": "deep"}
+    if kind == "mobilevit_v2":  # a width of 0.5 is written 050, and has half of 32 channels in its stem
+        return {"type": kind, "stem_channels": int(backbone["structure_type"][-3:]) * 32 // 100}
     if kind in VARIANTS:
         prelu = {"activation": "prelu"} if backbone.get("act_cfg", {}).get("type") == "PReLU" else {}
         return {"type": kind, **VARIANTS[kind], **prelu}
