@@ -20,6 +20,7 @@ import weights_rule
 
 from segbench.models import build_model
 from segbench.zoo.cli import main
+from segbench.zoo.manifest import PACKAGED, compiled
 
 
 def pytest_configure() -> None:
@@ -37,6 +38,15 @@ def pytest_collection_modifyitems(items) -> None:
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     demo = next((item.path for item in items if "kept_demo" in item.fixturenames), None)
     items.sort(key=lambda item: (item.path != demo, item.path not in slow))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def packaged_zoo(tmp_path_factory):
+    """The packaged zoo's YAML is read once: every manifest knows its publishers, and no test has a cache of before."""
+    copy, place_of = tmp_path_factory.mktemp("packaged") / "zoo.msgpack", compiled._place
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compiled, "_place", lambda path: copy if path == PACKAGED else place_of(path))
+        yield
 
 
 @pytest.fixture(scope="session")

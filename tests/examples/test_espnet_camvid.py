@@ -102,6 +102,7 @@ def test_both_published_numbers_are_reproduced(zoo, verified):
 
 
 @pytest.mark.slow
+@pytest.mark.golden
 def test_a_wrong_rule_gives_the_number_recorded_for_it(zoo, verified):
     """Those that score the same label maps otherwise predict no image again."""
     assert verified[0] == 0
@@ -120,6 +121,7 @@ def test_a_wrong_rule_gives_the_number_recorded_for_it(zoo, verified):
 
 
 @pytest.mark.slow
+@pytest.mark.golden
 def test_a_wrong_rule_is_named_from_its_number(zoo, verified):
     assert verified[0] == 0
     told = {name: zoo("diagnose", "--images", 32, "--value", f"{WRONG[name][0]:.2f}") for name in NAMED}
