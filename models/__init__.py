@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .builders import use as use_builders
     from .load.checkpoint_file import read_checkpoint
     from .load.weights import WeightsError, load_weights
-    from .part_names import known_types, missing_parts
+    from .rooms import known_types, unbuilt_parts
 
 __all__ = [
     "ArchitectureError",
@@ -24,8 +24,8 @@ __all__ = [
     "build_model",
     "known_types",
     "load_weights",
-    "missing_parts",
     "read_checkpoint",
+    "unbuilt_parts",
     "use_builders",
 ]
 
@@ -34,8 +34,8 @@ _HOME = {
     "BuilderError": "builders",
     "use_builders": "builders",
     "build_model": "build",
-    "known_types": "part_names",
-    "missing_parts": "part_names",
+    "known_types": "rooms",
+    "unbuilt_parts": "rooms",
     "WeightsError": "load.weights",
     "load_weights": "load.weights",
     "read_checkpoint": "load.checkpoint_file",

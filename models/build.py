@@ -1,6 +1,6 @@
 """From an architecture's record to a network: parts found by name, their numbers checked, put together.
 
-A part is a module of one of the rooms (`part_names`) whose `build` takes numbers by name and gives an `nn.Module`. Its type is the
+A part is a module of one of the rooms (`rooms`) whose `build` takes numbers by name and gives an `nn.Module`. Its type is the
 module's name and its signature says which numbers it takes: nothing else has to know of it.
 """
 
@@ -17,7 +17,7 @@ from . import builders
 from .adapters import LIBRARIES
 from .builders import ArchitectureError, BuilderError
 from .named import NAMED
-from .part_names import ROOMS, known_types, own_builders
+from .rooms import ROOMS, known_types, own_builders
 from .segmentor import Cascade, Segmentor
 
 if TYPE_CHECKING:

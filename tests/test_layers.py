@@ -24,7 +24,7 @@ ROOMS = {
         ["named"],
         ["segmentor", "builders"],
         ["adapters"],
-        ["part_names"],
+        ["rooms"],
         ["build"],
         ["trace"],
     ],

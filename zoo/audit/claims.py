@@ -12,7 +12,7 @@ from ...evaluate.geometry import sliding_windows, view_size
 from ...reports.metrics import METRICS
 from ...reports.tolerance import half_unit
 from ..files.whole_number import whole_number
-from ..publishers.file_names import contradiction, stem, undated
+from ..publishers.file_names import contradiction, is_named, stem, undated
 from ..quantities import quantity_of
 from .evidence import ROW_FIELDS, finding, latest
 from .findings import number_of
@@ -398,7 +398,7 @@ def logs_elsewhere(evidence: Evidence) -> Iterator[Finding]:
     for one in evidence.manifest:
         beside = {_beside(url) for url in one.weights.urls}
         for url in one.log_urls:
-            if _beside(url) not in beside:
+            if is_named(url) and _beside(url) not in beside:
                 yield finding(
                     "log-path",
                     one.id,
@@ -440,7 +440,7 @@ def several_names(evidence: Evidence) -> Iterator[Finding]:
     """Rows whose weights and configuration go by names of different schemes."""
     renamed: dict[str, list[tuple[Checkpoint, list[str]]]] = defaultdict(list)
     for one in evidence.manifest:
-        names = dict.fromkeys(map(undated, (*one.weights.urls, *one.config_urls)))
+        names = dict.fromkeys(map(undated, filter(is_named, (*one.weights.urls, *one.config_urls))))
         if len(names) > 1:
             renamed[f"{one.method} ({one.publisher})"].append((one, list(names)))
     for subject, rows in renamed.items():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ...evaluate.geometry import view_size
 from ...reports.metrics import METRICS
-from ..publishers.file_names import contradiction, stem
+from ..publishers.file_names import contradiction, is_named, stem
 from .evidence import finding
 from .findings import Place, number_of
 
@@ -274,7 +274,12 @@ def links(evidence: Evidence) -> Iterator[Finding]:
             place = _at(document, row, field)
             if reason := contradiction(url, one):
                 yield finding("weights-name", one.id, f"{url}: {reason}", place)
-            elif field == "log" and row.weights_url and _beside(url) != _beside(row.weights_url):
+            elif (
+                field == "log"
+                and row.weights_url
+                and is_named(url)
+                and _beside(url) != _beside(row.weights_url)
+            ):
                 yield finding("log-path", one.id, f"{url} is not beside {row.weights_url}", place)
             else:
                 yield finding(

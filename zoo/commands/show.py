@@ -74,6 +74,7 @@ def _whole_record(row: Checkpoint) -> dict[str, Any]:
         if claim.protocol
     }
     return row_record(row) | {
+        "not_built": row.not_built,
         "architecture": msgspec.to_builtins(row.architecture),
         "training": msgspec.to_builtins(row.training),
         "protocols": protocols,
@@ -86,6 +87,7 @@ def _text(checkpoint: Checkpoint) -> str:
         ("also called", ", ".join(checkpoint.aliases)),
         ("publisher", checkpoint.publisher),
         ("model", ", ".join(filter(None, (checkpoint.method, checkpoint.segmentor, checkpoint.backbone)))),
+        ("network", checkpoint.not_built),
         ("parameters", f"{checkpoint.parameters:,}" if checkpoint.parameters else ""),
         ("cost", _cost_text(checkpoint.cost)),
         ("data set", _dataset_text(checkpoint.dataset_spec)),

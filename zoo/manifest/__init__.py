@@ -9,6 +9,7 @@ from .faults import Fault, ManifestError
 from .names import HINTED, LISTED, nearest
 from .reader import PACKAGED, load_manifest
 from .records import (
+    NOT_BUILT,
     VERSION,
     Checkpoint,
     CheckpointEntry,
@@ -35,6 +36,7 @@ from .schema import json_schema
 __all__ = [
     "HINTED",
     "LISTED",
+    "NOT_BUILT",
     "PACKAGED",
     "VERSION",
     "Checkpoint",

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from ...models.builders import Code
 
 VERSION = 1
+NOT_BUILT = "not built yet"
+"""What is said of a row whose network is not there, everywhere."""
 
 # `expected` completes "expected ..." where a value does not match; patterns also go into the JSON Schema. Python's `$`
 # lets a line break follow, JavaScript's does not: `$(?!\n)` is the end in both.
@@ -228,11 +230,17 @@ class Checkpoint(CheckpointEntry, frozen=True, kw_only=True):
             known = ", ".join(self.protocols) or "none"
             raise NoProtocol(f"{self.id}: no protocol for {metric!r}; metrics with one: {known}") from None
 
-    def missing_parts(self) -> tuple[str, ...]:
-        """What of its network nobody here builds, as `head Mask2Former`; none where it is built. Needs no torch."""
-        from ...models.part_names import missing_parts  # noqa: PLC0415  (which needs the rooms, not torch)
+    def unbuilt(self) -> list[str]:
+        """The parts of its network that nobody here builds, as `head SANHead`; needs no torch."""
+        from ...models.rooms import unbuilt_parts  # noqa: PLC0415  (which no reading of a manifest needs)
 
-        return missing_parts(self.architecture)
+        return unbuilt_parts(self.architecture)
+
+    @property
+    def not_built(self) -> str:
+        """`not built yet`, with the parts of its network that nobody here builds; empty where all are there."""
+        parts = self.unbuilt()
+        return f"{NOT_BUILT}: {', '.join(parts)}" if parts else ""
 
     def build(self) -> nn.Module:
         """The architecture with random weights, in evaluation mode.

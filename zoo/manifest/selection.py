@@ -33,7 +33,7 @@ FIELDS: dict[str, Callable[[Checkpoint], Iterable[str]]] = {
     "crop": lambda checkpoint: ("x".join(map(str, checkpoint.crop)),),
     "schedule": lambda checkpoint: (checkpoint.schedule,),
     "metric": lambda checkpoint: [claim.metric for claim in checkpoint.published],
-    "built": lambda checkpoint: ("no" if checkpoint.missing_parts() else "yes",),
+    "built": lambda checkpoint: ("no" if checkpoint.unbuilt() else "yes",),
     "parameters": lambda checkpoint: _known(checkpoint.parameters),
     "gflops": lambda checkpoint: _known(checkpoint.cost and checkpoint.cost.gflops),
 }

@@ -17,6 +17,11 @@ def stem(url: str) -> str:
     return re.sub(r"-[0-9a-f]{8}\Z", "", name)
 
 
+def is_named(url: str) -> bool:
+    """Whether a link ends in a file's name; one that says in its query which file it means (Google Drive) does not."""
+    return "." in url.partition("?")[0].rsplit("/", 1)[-1]
+
+
 def undated(url: str) -> str:
     """A file's name without mmsegmentation's time of training: the name of its configuration."""
     return re.sub(r"_\d{8}_\d{6}\Z", "", stem(url))
@@ -29,6 +34,8 @@ def words(name: str) -> set[str]:
 
 def contradiction(url: str, row: Checkpoint) -> str:
     """What a link's file name says that its row does not; empty where they agree or the name says nothing."""
+    if not is_named(url):
+        return ""
     name = stem(url)
     found, speaks = words(name), False
     for what, expected, pattern in _expectations(row):

@@ -8,7 +8,7 @@ from ...reports.metrics import Metric
 from .quantity import Quantity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from ...evaluate.count.confusion import Matrix
     from ...evaluate.protocol import Void
@@ -34,6 +34,7 @@ class Counted(Quantity):
         rank: int,
         score: Callable[[Matrix, Void | None], float],
         decimals: int = 2,
+        views: Mapping[str, str] = VIEWS,
     ) -> None:
         """`score`: percent from a (C + 1) x C matrix as of `evaluate.count.confusion`, whole, and a protocol's void classes; ValueError where it has none."""
         self.rank, self.score = rank, score
@@ -46,11 +47,15 @@ class Counted(Quantity):
                 higher_is_better=True,
                 claim_needs=("protocol",),
             )
-            for view, told in VIEWS.items()
+            for view, told in views.items()
         }
 
     def measure(self, bench: Bench, claim: Claim) -> Measurement | Unfinished:
         """From counts, taken now or stored."""
+        if not claim.protocol:
+            from ..measuring.terms import NotMeasured  # noqa: PLC0415  (which `zoo list` need not pay)
+
+            raise NotMeasured(f"no protocol is known for it: {claim.note}")
         return bench.count(claim)
 
     def digest(self, checkpoint: Checkpoint, claim: Claim, dataset: str) -> str:

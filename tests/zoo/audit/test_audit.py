@@ -435,6 +435,22 @@ def test_the_two_dead_log_links_of_the_first_readme_are_found(real, tmp_path):
     assert set(extra) == {("log-path", one), ("log-path", two)}
 
 
+def test_links_that_name_their_file_in_a_query_tell_no_place(tmp_path):
+    """Google Drive's ids of weights and log have nothing in common, and are no names of the row."""
+    first = next(iter(ZOO))
+    drive = {
+        first.weights.urls[0]: "https://drive.google.com/open?id=1Sf9YFjo9dpirojzLev8CfHAc99U6cBwH",
+        first.log_urls[0]: "https://drive.google.com/open?id=1gkWYJYSodnRcGrBQPYeDg47lsV9fiAhQ",
+    }
+    text = YAML
+    for url, other in drive.items():
+        text = text.replace(url, other)
+    assert not {kind for kind, _ in counted(findings(tmp_path, text)) - counted(audit(ZOO))} & {
+        "log-path",
+        "weights-name",
+    }
+
+
 # The command
 
 

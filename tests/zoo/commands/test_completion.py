@@ -29,7 +29,7 @@ def words(capsys, *typed):
         ),
         (["data", "lo"], ["loveda"]),
         (["data", "cityscapes", "cityscapes_"], ["cityscapes_test"]),
-        (["list", "--sort", "mi"], ["miou", "miou_ms_flip", "miou_flip"]),
+        (["list", "--sort", "mi"], ["miou", "miou_ms_flip", "miou_flip", "miou_segfix"]),
         (["list", "--where", "back"], ["backbone="]),
         (["verify", "--prec"], ["--precision"]),
         (["verify", "--precision", ""], ["fp32", "tf32", "fp16", "bf16"]),

@@ -82,6 +82,10 @@ def test_a_network_that_is_not_there_yet_is_said_to_be(capsys, tmp_path):
     ]
     _, out, _ = zoo(capsys, "list", "--methods", "--manifest", path, "--where", "built=no")
     assert out.splitlines()[2] == "Mask2Former           1  ade20k       not built yet: head no_such_head"
+    _, out, _ = zoo(capsys, "list", "--manifest", path)
+    assert [line.split(None, 5)[5:] for line in out.splitlines()[2:]] == [["not built yet"], ["yes"]]
+    _, out, _ = zoo(capsys, "show", "mask2former_a", "--manifest", path)
+    assert "network    not built yet: head no_such_head" in out
     _, out, _ = zoo(capsys, "list", "--columns", "id,built", "--manifest", path)
     assert out.splitlines()[2:] == ["mask2former_a  not built yet", "fcn_a          yes"]
 

@@ -10,6 +10,7 @@ import msgspec
 from ....reports.media import tabulate
 from ....reports.metrics import METRICS
 from ...files.urls import shown_url
+from ...manifest import NOT_BUILT
 from ...manifest.selection import values_of
 
 if TYPE_CHECKING:
@@ -39,14 +40,14 @@ def row_record(checkpoint: Checkpoint) -> dict[str, Any]:
 
 
 NOT_PUBLISHED = "–"
-NOT_BUILT = "not built yet"
 _USUAL = ("id", "dataset", "backbone", "crop")
 
 
 def rows_table(rows: Sequence[Checkpoint], columns: Sequence[str] = ()) -> str:
     """One line a checkpoint, with its published numbers as printed, or with the named fields."""
     metrics = [metric for metric in METRICS if any(_printed(row, metric) for row in rows)]
-    shown = columns or (*_USUAL, *metrics)
+    unbuilt = ["built"] if any(row.unbuilt() for row in rows) else []
+    shown = columns or (*_USUAL, *metrics, *unbuilt)
     body = [[_cell(row, name) for name in shown] for row in rows]
     header = [METRICS[name].title if name in METRICS else name for name in shown]
     sides = ["right" if name in METRICS or name in ("parameters", "gflops") else "left" for name in shown]
@@ -57,7 +58,7 @@ def _cell(row: Checkpoint, name: str) -> str:
     if name in METRICS:
         return _printed(row, name) or NOT_PUBLISHED
     if name == "built":
-        return NOT_BUILT if row.missing_parts() else "yes"
+        return NOT_BUILT if row.unbuilt() else "yes"
     return next(iter(values_of(name, row)), "")
 
 
@@ -72,7 +73,7 @@ def method_records(rows: Sequence[Checkpoint]) -> list[dict[str, Any]]:
     found = []
     for method in dict.fromkeys(row.method for row in rows):
         own = [row for row in rows if row.method == method]
-        missing = {row.id: row.missing_parts() for row in own}
+        missing = {row.id: row.unbuilt() for row in own}
         found.append(
             {
                 "method": method,

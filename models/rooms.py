@@ -1,6 +1,6 @@
-"""Which parts of networks there are, by name: told without torch, so that a list can say what is built.
+"""Which types of parts there are, and which of an architecture's are not built yet; torch is not needed to know.
 
-A part is a module of one of the `ROOMS`; whole networks have a builder's name beside.
+A part's type is the name of a module of its room: a file put there is found by itself.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import ast
 from functools import lru_cache
 from importlib import import_module
 from pkgutil import get_data, iter_modules
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import builders
 from .adapters import LIBRARIES
@@ -24,7 +24,12 @@ ROOMS = {"backbone": "backbones", "neck": "necks", "head": "heads", "auxiliary":
 def known_types(key: str) -> list[str]:
     """The types that a key of an architecture may have: the modules of its room."""
     room = import_module(f".{ROOMS[key]}", __package__)
-    return sorted(module.name for module in iter_modules(room.__path__))
+    return sorted(_modules(tuple(room.__path__)))
+
+
+@lru_cache(maxsize=64)
+def _modules(folders: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(module.name for module in iter_modules(folders))
 
 
 def own_builders() -> list[str]:
@@ -40,35 +45,25 @@ def _named() -> tuple[str, ...]:
     return tuple(name for name in functions if not name.startswith("_"))
 
 
-def missing_parts(architecture: Mapping[str, object]) -> tuple[str, ...]:
-    """Parts that an architecture names and nobody here builds, each as `head Mask2Former`; none where all are built.
+def unbuilt_parts(architecture: Mapping[str, Any]) -> list[str]:
+    """The parts of an architecture that nobody here builds, as `head SANHead`; none where all are there.
 
     Args:
         architecture: A row's: `backbone`, `head` and so on, or `builder`.
     """
     if (name := architecture.get("builder")) is not None:
         is_known = name in own_builders() or builders.is_offered(str(name))
-        return () if is_known else (f"builder {name}",)
-    if not {"backbone", "head"} <= architecture.keys():
-        return ("network",)
-    types = {key: _types_of(key) for key in ROOMS}
-    return tuple(
-        dict.fromkeys(
-            f"{key} {part}"
-            for key in ROOMS
-            for part in _parts(architecture.get(key))
-            if part not in types[key]
-        )
-    )
+        return [] if is_known else [f"builder {name}"]
+    keys = [key for key in ROOMS if key in architecture]
+    found = [
+        f"{key} {kind}" for key in keys for kind in _types(architecture[key]) if kind not in known_types(key)
+    ]
+    return list(dict.fromkeys(found))
 
 
-@lru_cache(maxsize=len(ROOMS))
-def _types_of(key: str) -> frozenset[str]:
-    return frozenset(known_types(key))
-
-
-def _parts(records: object) -> Iterator[str]:
-    """The types of a part, or of a list of parts."""
-    for record in records if isinstance(records, list | tuple) else [records]:
-        if isinstance(record, dict) and "type" in record:
-            yield str(record["type"])
+def _types(record: Any) -> Iterator[str]:
+    """The types within a part's record, or a list of them; K-Net's head holds another."""
+    for one in record if isinstance(record, list | tuple) else [record]:
+        if isinstance(one, dict):
+            yield str(one.get("type", "without a type"))
+            yield from (kind for value in one.values() if isinstance(value, dict) for kind in _types(value))
