@@ -139,7 +139,7 @@ def _report_text(report: Report) -> str:
 def verdict(report: Report) -> str:
     """One phrase: whether a number may be measured on it, and what else was seen."""
     if report.absent:
-        return "not found"
+        return report.findings[0].kind if report.findings else "not found"
     gravities = [finding.gravity for finding in report.findings]
     counted = [
         f"{gravities.count(gravity)} {gravity}{'s' if gravities.count(gravity) > 1 else ''}"

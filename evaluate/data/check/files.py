@@ -196,10 +196,13 @@ def _subfolders(folder: Path) -> list[Path]:
 def expected_tree(spec: DatasetSpec) -> str:
     """The data set's folders as a drawing."""
     top = f"{spec.roots[0]}/" if spec.roots else "./"
-    lines = [f"{spec.images}/**/*{spec.image_suffix}  ({spec.image_count} images)"]
+    here = "".join(f"{name}/" for name in spec.label_folders)
+    there = "".join(f"{name}/" for name in spec.label_folders.values())
+    lines = [f"{spec.images}/**/{here}*{spec.image_suffix}  ({spec.image_count} images)"]
     for number, form in enumerate(spec.labels):
-        lines.append(f"{form.folder}/**/*{form.suffix}  ({'or these' if number else 'labels'})")
-    lines += [spec.id_list] if spec.id_list else []
+        lines.append(f"{form.folder}/**/{there}*{form.suffix}  ({'or these' if number else 'labels'})")
+    lists = f"{spec.id_list}  (a folder a line)" if spec.id_list_names == "folders" else spec.id_list
+    lines += [lists] if spec.id_list else []
     branches = ["├── "] * (len(lines) - 1) + ["└── "]
     return "\n".join([top, *(branch + line for branch, line in zip(branches, lines, strict=True))])
 

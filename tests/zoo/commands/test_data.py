@@ -401,3 +401,8 @@ def test_exit_code_and_text_from_python(tmp_path):
     assert exit_code(reports, named=True) == 0
     assert data_text(reports).startswith("LIP val (lip): usable")
     assert [spec.name for spec in select_datasets(load_manifest(), ["lip", "lip"])] == ["lip"]
+
+
+def test_what_is_never_scored_is_called_so(capsys, tmp_path):
+    code, out, _ = zoo(capsys, "data", "cityscapes_test", "--data-root", tmp_path)
+    assert (code, out.splitlines()[0]) == (3, "Cityscapes test (cityscapes_test): not scored")

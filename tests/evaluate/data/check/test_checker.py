@@ -854,6 +854,15 @@ def test_tiles_that_were_not_cut_are_too_few_and_too_large(tmp_path):
     assert kinds(check(spec, tmp_path)) == [("error", "wrong count"), ("warning", "unusual size")]
 
 
+def test_the_expected_tree_shows_labels_beside_their_images(tmp_path):
+    assert only(check(trees.small("vspw"), tmp_path)).remedy.splitlines()[-4:] == [
+        "VSPW_480p/",
+        "├── data/**/origin/*.jpg  (4 images)",
+        "├── data/**/mask/*.png  (labels)",
+        "└── val.txt  (a folder a line)",
+    ]
+
+
 @pytest.mark.parametrize("name", ["cityscapes_test", "nyu"])
 def test_what_is_never_scored_says_why(tmp_path, name):
     spec = trees.small(name)
