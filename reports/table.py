@@ -140,7 +140,7 @@ def format_text(rows: Sequence[Row], background: Background = NO_BACKGROUND) -> 
 
 def format_markdown(rows: Sequence[Row], background: Background = NO_BACKGROUND) -> str:
     """Tables in GitHub's Markdown, with a title where the background has one."""
-    title = f"# {markdown(background.title)}\n\n{_note(background.note)}\n\n" if background.title else ""
+    title = f"# {markdown(background.title)}\n\n{note_text(background.note)}\n\n" if background.title else ""
     return title + _document(rows, MARKDOWN, background)
 
 
@@ -176,6 +176,16 @@ FORMATS: dict[str, Callable[[Sequence[Row], Background], str]] = {
 
 def _document(rows: Sequence[Row], layout: Layout, background: Background) -> str:
     parts = [_table_text(table, layout) for table in tables(rows)]
+    return "\n\n".join([*parts, *_explanations(rows, layout, background)]) + "\n"
+
+
+def explanations(rows: Sequence[Row], background: Background) -> str:
+    """What stands below a Markdown document's tables: verdicts, bands, environments, and the summary."""
+    return "\n\n".join(_explanations(rows, MARKDOWN, background))
+
+
+def _explanations(rows: Sequence[Row], layout: Layout, background: Background) -> list[str]:
+    parts = []
     for title, lines in (
         (
             "Verdicts",
@@ -186,8 +196,7 @@ def _document(rows: Sequence[Row], layout: Layout, background: Background) -> st
     ):
         heading = layout.heading.format(title) if lines and background is not NO_BACKGROUND else ""
         parts += [heading, _list(lines, layout)]
-    parts.append(summary(rows))
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return [part for part in (*parts, summary(rows)) if part]
 
 
 def tables(rows: Sequence[Row]) -> list[Table]:
@@ -376,7 +385,7 @@ def _wrapped(line: str, width: int | None) -> str:
     )
 
 
-def _note(note: str) -> str:
+def note_text(note: str) -> str:
     """Below the title; a command between backticks stays one."""
     parts = note.split("`")
     return "".join(f"`{one_line(part)}`" if place % 2 else markdown(part) for place, part in enumerate(parts))

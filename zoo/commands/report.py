@@ -7,22 +7,22 @@ import sys
 from typing import TYPE_CHECKING
 
 from ...evaluate.regular_files import read_text
-from ...reports.formats import format_records
+from ...reports.formats import format_files, format_records
 from ...reports.verdict import Status
 from ..console.exit_codes import ExitCode
-from ..files.named_files import named_file
+from ..files.named_files import named_file, named_path
 from ..manifest import load_manifest
 from ..results.answers import Answers, answering, definition_records, judge_ledger, report_row
 from ..results.background import background
 from ..results.difference import short_difference
 from .shared import flags
-from .shared.answer import CommandError, fail, write, write_out
+from .shared.answer import CommandError, fail, write, write_file, write_out
 from .shared.arguments import recorded, selected, warn_of_strangers
 from .shared.tables import add_tables, format_name, print_tables, tables_text
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from ...reports.background import Scene
@@ -40,10 +40,17 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         help="print what other libraries' definitions of mIoU make of the same counts",
     )
     parser.add_argument(
+        "--files",
+        type=named_path,
+        metavar="FOLDER",
+        help="write the tables as Markdown into FOLDER: an index, and a file for each publisher and method",
+    )
+    parser.add_argument(
         "--check",
-        type=named_file,
-        metavar="FILE",
-        help="write nothing; exit 1 with the difference where FILE is not what --out would write",
+        type=named_path,
+        metavar="PLACE",
+        help="write nothing; exit 1 with the difference where PLACE is not the file that --out, or the folder that "
+        "--files would write",
     )
     parser.add_argument(
         "--pictures",
@@ -66,9 +73,15 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """The tables from the ledger or from stored counts, without measuring."""
-    if arguments.check and arguments.out:
-        raise CommandError("--check FILE writes nothing, --out FILE writes: give one of them")
-    format_name(arguments)  # a wrong one is told before anything is read or predicted
+    if sum(bool(place) for place in (arguments.check, arguments.out, arguments.files)) > 1:
+        raise CommandError("--check writes nothing, --out writes a file, --files a folder: give one of them")
+    in_files = bool(arguments.files or (arguments.check and arguments.check.is_dir()))
+    if in_files and (arguments.json or arguments.pictures or arguments.format not in (None, "md")):
+        raise CommandError(
+            "a folder of tables is Markdown without pictures: leave --format, --json and --pictures out"
+        )
+    if not in_files:
+        format_name(arguments)  # a wrong one is told before anything is read or predicted
     chosen = selected(arguments)
     records = _from_evidence(arguments.evidence) if arguments.evidence else recorded(arguments.ledger)
     warn_of_strangers(records, arguments.evidence or arguments.ledger, load_manifest(arguments.manifest))
@@ -80,9 +93,14 @@ def run(arguments: argparse.Namespace) -> int:
     measured = answering(chosen, answers)
     pictures = _pictures(chosen, measured, arguments) if arguments.pictures else ()
     about = background(chosen, measured, arguments.tolerance, scenes=pictures, note=_note(arguments))
+    if in_files and arguments.check:
+        return _check_folder(format_files(rows, about), arguments.check)
     if arguments.check:
         return _check_file(tables_text(rows, about, arguments), arguments.check)
-    print_tables(rows, about, arguments)
+    if in_files:
+        _write_folder(format_files(rows, about), arguments.files)
+    else:
+        print_tables(rows, about, arguments)
     refuted = any(verdict.status is Status.REFUTED for row in rows for verdict in row.verdicts)
     if refuted:
         return ExitCode.REFUTED
@@ -158,17 +176,47 @@ def _print_definitions(chosen: Iterable[Checkpoint], answers: Answers, arguments
     return ExitCode.OK
 
 
-def _check_file(text: str, path: Path) -> int:
+def _write_folder(files: Mapping[str, str], folder: Path) -> None:
+    for name, text in files.items():
+        write_file(folder / name, text)
+    for name in _others(files, folder):
+        print(
+            f"zoo: warning: {folder / name}: was not written by this run; delete it if its method is gone",
+            file=sys.stderr,
+        )
+    write(f"{folder}: {len(files)} files")
+
+
+def _others(files: Mapping[str, str], folder: Path) -> list[str]:
+    """Further tables in a folder, which a reader would take for today's."""
+    found = (path.relative_to(folder).as_posix() for path in sorted(folder.glob("*/*.md")))
+    return [name for name in found if name not in files]
+
+
+def _check_folder(files: Mapping[str, str], folder: Path) -> int:
+    """As `_check_file`, for all files of a folder; the first that differs is shown."""
+    if others := _others(files, folder):
+        return fail(
+            f"{folder / others[0]}: is not among the tables that the measurements give; delete it",
+            ExitCode.REFUTED,
+        )
+    for name, text in files.items():
+        if code := _check_file(text, folder / name, f"--files {folder}"):
+            return code
+    return ExitCode.OK
+
+
+def _check_file(text: str, path: Path, how: str = "") -> int:
     """`zoo report --check`: 0 where a file is what would be written, else 1 and how it differs."""
     try:
         found = read_text(path)
     except OSError as error:
         raise CommandError(
-            f"--check {path}: cannot read it: {error.strerror or error}; zoo report --out {path} writes it"
+            f"--check {path}: cannot read it: {error.strerror or error}; zoo report {how or f'--out {path}'} writes it"
         ) from error
     difference = short_difference(found, text.rstrip("\n") + "\n")
     if not difference:
         return ExitCode.OK
     write(difference)
-    again = "the ledger, the manifest or the program say otherwise; write it again with zoo report --out"
-    return fail(f"{path}: not what the measurements give: {again} {path}", ExitCode.REFUTED)
+    again = "the ledger, the manifest or the program say otherwise; write it again with zoo report"
+    return fail(f"{path}: not what the measurements give: {again} {how or f'--out {path}'}", ExitCode.REFUTED)

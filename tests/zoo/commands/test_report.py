@@ -84,7 +84,7 @@ def test_checking_writes_nothing(capsys, tmp_path):
     assert (code, out, err) == (
         2,
         "",
-        "zoo: --check FILE writes nothing, --out FILE writes: give one of them\n",
+        "zoo: --check writes nothing, --out writes a file, --files a folder: give one of them\n",
     )
 
 
@@ -226,6 +226,38 @@ def test_a_ledger_whose_only_line_was_cut_is_no_unmeasured_zoo(capsys, tmp_path)
         f"zoo: {path}: no whole measurement is left in it: skipped a line whose end was never written; "
         "restore it from a copy\n"
     )
+
+
+def test_a_folder_has_a_file_for_each_method_and_an_index(capsys, tmp_path):
+    """Every row in its method's file and nowhere else; the index counts them and links to it; a later check agrees."""
+    folder = tmp_path / "tables"
+    arguments = ("--manifest", full_zoo.PATH)
+    code, out, err = report(capsys, "--files", folder, *arguments)
+    assert (code, out, err) == (0, f"{folder}: 4 files\n", "")
+    index = (folder / "README.md").read_text()
+    links = {link: int(count) for link, count in re.findall(r"\]\((\S+\.md)\) +\| (\d+) ", index)}
+    assert links == {
+        "mmsegmentation/isanet.md": 16,
+        "sssegmentation/isanet.md": 6,
+        "sssegmentation/isnet.md": 12,
+    }
+    for link, count in links.items():
+        text = (folder / link).read_text()
+        assert sum(bool(re.match(r"\| (ISANet|[RS]-)", line)) for line in text.splitlines()) == count
+        assert text.startswith("# IS")
+        assert "[All methods](../README.md)" in text
+    assert "103 claims of 34 checkpoints: 16 reproduced" in index
+    assert report(capsys, "--check", folder, *arguments)[0] == 0
+    path = folder / "sssegmentation/isnet.md"
+    path.write_text(path.read_text().replace("78.78", "78.87"))
+    code, out, err = report(capsys, "--check", folder, *arguments)
+    assert (code, "78.87" in out) == (1, True)
+    assert f"{path}: not what the measurements give" in err
+    assert f"write it again with zoo report --files {folder}" in err
+    path.rename(path.with_name("gone.md"))
+    assert "gone.md: is not among the tables" in report(capsys, "--check", folder, *arguments)[2]
+    assert "gone.md: was not written by this run" in report(capsys, "--files", folder, *arguments)[2]
+    assert report(capsys, "--files", folder, "--json")[0] == 2
 
 
 @pytest.mark.parametrize("name", ["x.docx", "x", "report.htm"])

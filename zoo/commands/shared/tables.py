@@ -28,7 +28,10 @@ def add_tables(command: argparse.ArgumentParser) -> None:
         "--format", choices=list(FORMATS), help="of the tables (default: text, or as --out's suffix says)"
     )
     command.add_argument(
-        "--out", type=named_path, metavar="FILE", help="write the tables there instead of to stdout"
+        "--out",
+        type=named_path,
+        metavar="FILE",
+        help="write the tables there instead of to stdout",
     )
     add_json(command)
 
