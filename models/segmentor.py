@@ -94,10 +94,14 @@ class Segmentor(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Scores before the softmax, (N, num_classes, h, w) at the decode head's own stride.
 
+        A head that scores pixels at the size of the image offers `predict(features, size)` and is asked that.
+
         Args:
             images: (N, 3, H, W), normalised.
         """
-        return self.decode_head(self.features(images))
+        features = self.features(images)
+        predict: Any = getattr(self.decode_head, "predict", None)
+        return self.decode_head(features) if predict is None else predict(features, images.shape[2:])
 
     def training_loss(self, images: Tensor, loss_of: Callable[[Tensor], Tensor]) -> Tensor:
         """The loss of a training step; each head is followed by its own, as mmsegmentation's EncoderDecoder has it.

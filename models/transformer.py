@@ -18,6 +18,8 @@ from .layers import attend
 if TYPE_CHECKING:
     from torch import Tensor
 
+VIT_MLP_RATIO = 4
+CHANNEL_NORM_EPS = 1e-6
 GRID = tuple[int, int]
 """Height and width, in patches or positions."""
 
@@ -94,6 +96,26 @@ def resize_positions(table: Tensor, grid: GRID, size: GRID, mode: str) -> Tensor
     patches = table[:, 1:].mT.unflatten(2, grid)
     resized = F.interpolate(patches, size, mode=mode, align_corners=False)
     return torch.cat([table[:, :1], resized.flatten(2).mT], 1)
+
+
+def to_map(tokens: Tensor, size: GRID) -> Tensor:
+    """(N, h * w, C) -> (N, C, h, w)."""
+    return channels_first(tokens.unflatten(1, size)).contiguous()
+
+
+class ChannelNorm(nn.LayerNorm):
+    """A layer norm over the channels of a map, of epsilon 1e-6.
+
+    Args:
+        channels: Of the map.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, CHANNEL_NORM_EPS)
+
+    def forward(self, x: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """(N, C, h, w) -> the same."""
+        return channels_first(super().forward(channels_last(x))).contiguous()
 
 
 # Attention --------------------------------------------------------------------------------------------------
@@ -365,3 +387,9 @@ class TransformerBlock(nn.Module):
             change = branch(self.get_submodule(f"{self.norms}{number}")(x))
             x = x + (change if gamma is None else gamma * change)
         return x
+
+
+def vit_block(channels: int, heads: int, norm_eps: float) -> TransformerBlock:
+    """A block of ViT; keys `ln1.*`, `attn.*`, `ln2.*`, `ffn.*`."""
+    attention, ffn = MultiheadAttention(channels, heads), FeedForward(channels, VIT_MLP_RATIO * channels)
+    return TransformerBlock(channels, attention, ffn, norm_eps=norm_eps, norms="ln")

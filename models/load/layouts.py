@@ -36,6 +36,7 @@ _SEQUENTIAL: KeyRows = (
     ("pointwise_conv.bn", "pointwise_bn"),
     ("conv", "0"),  # convolution, norm and activation are an nn.Sequential
     ("bn", "1"),
+    ("gn", "1"),
 )
 
 LAYOUTS: dict[str, tuple[Part, ...]] = {
@@ -89,7 +90,7 @@ def _rows(module: Any, layout: str) -> KeyRows:
     if hasattr(module, "layouts"):
         return module.layouts.get(layout, ())
     return tuple(
-        (f"{number}.{ours}", theirs.replace("decoder", f"decoder.{number}", 1))
+        (f"{number}.{ours}", re.sub("^(decoders?)", rf"\1.{number}", theirs))
         for number, head in getattr(module, "_modules", {}).items()
         if number.isdigit() and head is not None
         for ours, theirs in _rows(head, layout)

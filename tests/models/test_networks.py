@@ -32,6 +32,7 @@ COMPACT = {
     for name, entry in golden_files.load(path).items()
 }
 """Name -> the file that its scores are in, and what it is."""
+MASKS_AND_CLASSES = ("cls_scores", "mask_preds")
 BAR = 1e-3
 """Of the scores' standard deviation. Measured with torch 2.14, one thread: 0, for ISANet 4e-6, for K-Net 5e-5."""
 
@@ -80,14 +81,19 @@ def off(scores, recorded):
 
 
 def output(model, which, images):
-    """What a recording calls `logits`, `aux1`, `stage1` of a cascade, or `head_out_N`: the decode head's output number N."""
+    """What a recording calls `logits`, `aux1`, `stage1` of a cascade, or `head_out_N`: the decode head's output number N.
+
+    Of a classifier of masks `logits` are its scores at the size of the image, made of `cls_scores` and `mask_preds`.
+    """
+    if which == "logits":
+        return model(images)
     features = model.features(images)
+    if which in MASKS_AND_CLASSES:
+        return model.decode_head.decide(features)[MASKS_AND_CLASSES.index(which)]
     if which.startswith("head_out_"):
         return model.decode_head(features, whole=True)[int(which.removeprefix("head_out_"))]
     if which.startswith("stage"):
         return Cascade(list(model.decode_head)[: int(which[-1]) + 1])(features)
-    if which == "logits":
-        return model.decode_head(features)
     auxiliary = model.auxiliary_head
     return (auxiliary[int(which[-1])] if isinstance(auxiliary, nn.ModuleList) else auxiliary)(features)
 

@@ -53,7 +53,7 @@ class Entry(NamedTuple):
         return json.loads(gzip.decompress(path.read_bytes()))
 
     def scores(self) -> dict[str, tuple[np.ndarray, list[int]]]:
-        """`logits_HxW`, `aux0_HxW`, `stage0_HxW` and `head_out_N_HxW` (of heads with more than one output) -> the scores that are kept, and every how many of each axis."""
+        """`logits_HxW`, `aux0_HxW`, `stage0_HxW` and `head_out_N_HxW` (of heads with more than one output), `cls_scores_HxW` and `mask_preds_HxW` (of mask classifiers) -> the scores that are kept, and every how many of each axis."""
         thinned = self.record.get("strided") or self.record.get("notes") or {}
         with np.load(REFERENCE / "golden" / self.zoo / f"{self.name}.npz") as arrays:
             return {
@@ -64,7 +64,9 @@ class Entry(NamedTuple):
                     else [1] * arrays[name].ndim,
                 )
                 for name in arrays.files
-                if re.fullmatch(r"(logits|aux\d|stage\d|head_out_\d)_\d+x\d+(_strided)?", name)
+                if re.fullmatch(
+                    r"(logits|aux\d|stage\d|head_out_\d|cls_scores|mask_preds)_\d+x\d+(_strided)?", name
+                )
             }
 
     def images(self, size: str) -> torch.Tensor:

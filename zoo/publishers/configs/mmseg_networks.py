@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .parts import known_type, numbers_of, types_alone
-from .transformers import transformer
+from .transformers import TRANSFORMER_HEADS, transformer
 
 MMSEG_HEADS = {
     "FCNHead": "fcn",
@@ -36,6 +36,12 @@ MMSEG_HEADS = {
     "SegformerHead": "segformer",
     "DepthwiseSeparableFCNHead": "sep_fcn",
     "STDCHead": "stdc",
+    "SETRUPHead": "setr_up",
+    "SETRMLAHead": "setr_mla",
+    "DPTHead": "dpt",
+    "SegmenterMaskTransformerHead": "segmenter",
+    "MaskFormerHead": "maskformer",
+    "Mask2FormerHead": "mask2former",
 }
 MMSEG_BACKBONES = {
     "ResNet": "resnet",
@@ -58,7 +64,14 @@ MMSEG_BACKBONES = {
     "STDCContextPathNet": "stdc",
     "FastSCNN": "fast_scnn",
 }
-MMSEG_NECKS = {"JPU": "jpu", "FPN": "fpn", "ICNeck": "cff"}
+MMSEG_NECKS = {
+    "JPU": "jpu",
+    "FPN": "fpn",
+    "ICNeck": "cff",
+    "MultiLevelNeck": "mln",
+    "Feature2Pyramid": "feature2pyramid",
+    "MLANeck": "mla",
+}
 SEVERAL = {"enc", "uper", "fpn", "lraspp", "point", "segformer"}
 """Heads that read every map, or always the same, so that no number says which."""
 WIDTHS = {
@@ -92,7 +105,7 @@ def mmseg_network(record: dict[str, Any]) -> dict[str, Any]:
         "align_corners": record["align_corners"],
     }
     if neck:
-        architecture["neck"] = {"type": known_type("neck", neck["type"], MMSEG_NECKS), **numbers_of(neck)}
+        architecture["neck"] = _mmseg_neck(neck)
     return architecture | ({"auxiliary": heads(record["auxiliary_head"])} if record["auxiliary_head"] else {})
 
 
@@ -111,7 +124,15 @@ def _mmseg_backbone(backbone: dict[str, Any]) -> dict[str, Any]:
         return {"type": kind, "width": last["num_channels"][0], "small": last["num_blocks"][0] == 2}
     if kind in WIDTHS:
         return {"type": kind, **{name: backbone[name] for name in WIDTHS[kind] if name in backbone}}
-    return {"type": kind, **numbers_of(backbone)} | ({"stem": "plain"} if name == "ResNet" else {})
+    undilated = {"strides": [1, 2, 2, 2], "dilations": [1, 1, 1, 1]} if kind == "resnet" else {}
+    stem = {"stem": "plain"} if name == "ResNet" else {}
+    return {"type": kind, **undilated, **numbers_of(backbone), **stem}
+
+
+def _mmseg_neck(neck: dict[str, Any]) -> dict[str, Any]:
+    kind = known_type("neck", neck["type"], MMSEG_NECKS)
+    width = {"channels": neck["out_channels"]} if kind in {"mln", "mla"} else {}
+    return {"type": kind, **numbers_of(neck), **width}
 
 
 def _mmseg_head(one: dict[str, Any]) -> dict[str, Any]:
@@ -122,6 +143,8 @@ def _mmseg_head(one: dict[str, Any]) -> dict[str, Any]:
             "stages": one["num_stages"],
             "generator": _mmseg_head(one["kernel_generate_head"]),
         }
+    if kind in TRANSFORMER_HEADS:
+        return {"type": kind, **TRANSFORMER_HEADS[kind](one)}
     numbers = {
         key: value for key, value in numbers_of(one).items() if key != "in_index" or kind not in SEVERAL
     }

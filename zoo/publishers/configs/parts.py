@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-RENAMED = {"kernel_size": "kernel", "arch": "size", "arch_type": "size"}
+RENAMED = {
+    "kernel_size": "kernel",
+    "arch": "size",
+    "arch_type": "size",
+    "up_scale": "scale",
+    "scale_factor": "scale",
+}
 NUMBERS = {
     "depth", "strides", "dilations", "multi_grid",
     "in_index", "channels", "num_convs", "concat_input", "dilation", "kernel_size", "pool_scales", "c1_channels", "isa_channels",
     "reduction", "ratio", "recurrence", "pam_channels", "project_channels",
     "key_pool_scales", "filter_sizes", "ema_channels", "num_bases", "num_codes", "mask_size", "shrink_factor",
-    "ocr_channels", "arch", "arch_type",
+    "ocr_channels", "arch", "arch_type", "up_scale", "scale_factor",
 }  # fmt: skip
 """What of a configuration is a number of ours; the rest is the same for all, or training's."""
 

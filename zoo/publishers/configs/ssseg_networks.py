@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .parts import Unbuilt, known_type, numbers_of, types_alone
+from .parts import known_type, numbers_of, types_alone
 from .transformers import transformer
 
 SSSEG_HEADS: dict[str, dict[str, Any]] = {
@@ -29,6 +29,10 @@ SSSEG_HEADS: dict[str, dict[str, Any]] = {
     "IDRNet": {"type": "idr"},
     "UPerNet": {"type": "uper"},
     "Segformer": {"type": "segformer"},
+    "SETRUP": {"type": "setr_up", "norm": False},
+    "SETRMLA": {"type": "setr_mla"},
+    "MaskFormer": {"type": "maskformer", "pixel_decoder": "uper", "loss_weights": True},
+    "Mask2Former": {"type": "mask2former", "loss_weights": True},
     "OCRNet": {"type": "ocr", "out_kernel": 3, "dropout": False},
     "SemanticFPN": {"type": "fpn"},
     "PointRend": {"type": "point", "norm": True},
@@ -57,6 +61,11 @@ SSSEG_NECKS: dict[str, dict[str, Any]] = {
     "PointRend": {"type": "fpn", "norm": True},
     "ICNet": {"type": "cff"},
 }
+TRANSFORMER_NECKS: dict[str, dict[str, Any]] = {
+    "vit": {"type": "norms"},
+    "beit": {"type": "feature2pyramid"},
+}
+"""Backbone -> what stands between it and all heads."""
 STRIDES = {
     8: ([1, 2, 1, 1], [1, 1, 2, 4]),
     16: ([1, 2, 2, 1], [1, 1, 1, 2]),
@@ -93,19 +102,10 @@ def ssseg_network(record: dict[str, Any]) -> dict[str, Any]:
     kind, jpu = record.get("fastfcn_segmentor", record["segmentor"]), head.get("jpu")
     ours = transformer(backbone) or _ssseg_backbone(backbone)
     leaky = {"activation": "leaky_relu"} if record["act_cfg"]["type"] == "LeakyReLU" else {}  # of heads alone
-    own = {
-        **leaky,
-        **known_type("segmentor", kind, SSSEG_HEADS),
-        **{key: head[key] for key in ("pool_scales", "dilations", "num_convs") if key in head},
-        "channels": head.get("scale_head_channels", head["feats_channels"]),
-    }
-    if kind in {"MCIBI", "MCIBIPlusPlus", "IDRNet"}:
-        own |= _of_classes(record)
+    own = {**leaky, **_own_head(kind, record)}
     if kind == "ICNet":
         ours = {"type": "icnet", "depth": ours["depth"], "levels_first": False}
-    neck = {"type": "jpu"} if jpu else SSSEG_NECKS.get(kind)
-    if head.get("downsample_backbone", {"stride": 1})["stride"] > 1:
-        neck = {"type": "strided"}
+    neck = {"type": "jpu"} if jpu else _neck(kind, ours["type"], head)
     architecture = {"backbone": ours, "num_classes": record["classes"]} | ({"neck": neck} if neck else {})
     if kind == "PointRend":
         first = {"type": "fpn", "channels": head["scale_head_channels"], "dropout": False}
@@ -115,7 +115,9 @@ def ssseg_network(record: dict[str, Any]) -> dict[str, Any]:
         own["in_index"] = 0
     several = isinstance(record["auxiliary"], list)
     auxiliaries = [
-        {
+        _enlarged_auxiliary(kind, index, one)
+        if ours["type"] == "vit"
+        else {
             "type": "fcn",
             "in_index": index + first if several else AUXILIARY_MAP.get(ours["type"], 1 if jpu else 2),
             "channels": one["out_channels"],
@@ -130,6 +132,44 @@ def ssseg_network(record: dict[str, Any]) -> dict[str, Any]:
         return architecture | {"head": [{**auxiliaries[0], "dropout": False}, own]}
     auxiliary = auxiliaries if several else next(iter(auxiliaries), None)
     return architecture | {"head": own} | ({"auxiliary": auxiliary} if auxiliary else {})
+
+
+def _own_head(kind: str, record: dict[str, Any]) -> dict[str, Any]:
+    head, ours = record["head"], known_type("segmentor", kind, SSSEG_HEADS)
+    if kind in {"MaskFormer", "Mask2Former"}:
+        return ours
+    if kind == "SETRMLA":
+        return {**ours, "channels": head["mla_up_channels"]}
+    own = {
+        **ours,
+        **{key: head[key] for key in ("pool_scales", "dilations", "num_convs") if key in head},
+        "channels": head.get("scale_head_channels", head["feats_channels"]),
+    }
+    if kind in {"MCIBI", "MCIBIPlusPlus", "IDRNet"}:
+        return own | _of_classes(record)
+    return own | (numbers_of(head) if kind == "SETRUP" else {})
+
+
+def _neck(kind: str, backbone: str, head: dict[str, Any]) -> dict[str, Any] | None:
+    if head.get("downsample_backbone", {"stride": 1})["stride"] > 1:
+        return {"type": "strided"}
+    if kind == "SETRMLA":
+        return {"type": "mla", "channels": head["mla_feats_channels"]}
+    return TRANSFORMER_NECKS.get(backbone) or SSSEG_NECKS.get(kind)
+
+
+def _enlarged_auxiliary(kind: str, index: int, one: dict[str, Any]) -> dict[str, Any]:
+    """An auxiliary head on a map of ViT."""
+    own = {"listed_as": "decoders"} if kind.startswith("SETR") else {"mode": "nearest"}
+    return {
+        "type": "setr_up",
+        "in_index": index + 1 if kind == "SETRMLA" else index,  # of maps from the deepest on, without that
+        "channels": one["out_channels"],
+        **numbers_of(one.get("upsample", {})),
+        **numbers_of(one),
+        "norm": False,
+        **own,
+    }
 
 
 def _ssseg_backbone(backbone: dict[str, Any]) -> dict[str, Any]:
@@ -154,8 +194,6 @@ def _ssseg_backbone(backbone: dict[str, Any]) -> dict[str, Any]:
 def _of_classes(record: dict[str, Any]) -> dict[str, Any]:
     """The numbers of heads that keep something of each class."""
     head = record["head"]
-    if "norm_cfg" in head:
-        raise Unbuilt("a norm between backbone and head of MCIBI")
     context = head.get("context_within_image", {})
     if record["segmentor"] == "MCIBI":
         return {"dilations": context["cfg"]["dilations"]}
