@@ -23,8 +23,11 @@ ROOMS = {"backbone": "backbones", "neck": "necks", "head": "heads", "auxiliary":
 
 def known_types(key: str) -> list[str]:
     """The types that a key of an architecture may have: the modules of its room."""
-    room = import_module(f".{ROOMS[key]}", __package__)
-    return sorted(_modules(tuple(room.__path__)))
+    return sorted(_known(key))
+
+
+def _known(key: str) -> frozenset[str]:
+    return _modules(tuple(import_module(f".{ROOMS[key]}", __package__).__path__))
 
 
 @lru_cache(maxsize=64)
@@ -55,9 +58,7 @@ def unbuilt_parts(architecture: Mapping[str, Any]) -> list[str]:
         is_known = name in own_builders() or builders.is_offered(str(name))
         return [] if is_known else [f"builder {name}"]
     keys = [key for key in ROOMS if key in architecture]
-    found = [
-        f"{key} {kind}" for key in keys for kind in _types(architecture[key]) if kind not in known_types(key)
-    ]
+    found = [f"{key} {kind}" for key in keys for kind in _types(architecture[key]) if kind not in _known(key)]
     return list(dict.fromkeys(found))
 
 

@@ -45,7 +45,8 @@ _USUAL = ("id", "dataset", "backbone", "crop")
 
 def rows_table(rows: Sequence[Checkpoint], columns: Sequence[str] = ()) -> str:
     """One line a checkpoint, with its published numbers as printed, or with the named fields."""
-    metrics = [metric for metric in METRICS if any(_printed(row, metric) for row in rows)]
+    printed = {claim.metric for row in rows for claim in row.published}
+    metrics = [metric for metric in METRICS if metric in printed]
     unbuilt = ["built"] if any(row.unbuilt() for row in rows) else []
     shown = columns or (*_USUAL, *metrics, *unbuilt)
     body = [[_cell(row, name) for name in shown] for row in rows]
