@@ -30,7 +30,7 @@ CANARY_STEP = 1e-3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class WeightsFinding:
     """One thing to know about a weights file."""
 
     what: str
@@ -66,8 +66,8 @@ class _Fault(NamedTuple):
     """What that does, and what to do."""
     gravity: Gravity = "error"
 
-    def finding(self) -> Finding:
-        return Finding(what=self.what, gravity=self.gravity, meaning=f"{self.evidence}. {self.advice}")
+    def finding(self) -> WeightsFinding:
+        return WeightsFinding(what=self.what, gravity=self.gravity, meaning=f"{self.evidence}. {self.advice}")
 
     def idle(self) -> _Fault:
         """The same where evaluation does not come."""
@@ -78,7 +78,7 @@ _IDLE = "That is in the auxiliary head, which evaluation never runs: no score de
 _COMPARE = "What made it so, the values do not tell: compare with another copy of the file"
 
 
-def findings(state: Mapping[str, Tensor], idle: Container[str] = ()) -> list[Finding]:
+def findings(state: Mapping[str, Tensor], idle: Container[str] = ()) -> list[WeightsFinding]:
     """What is wrong with the values of a state dict, whatever the architecture; empty where nothing is.
 
     Args:
@@ -146,7 +146,7 @@ def _zero_weights(state: Mapping[str, Tensor]) -> Iterator[_Fault]:
         yield _Fault("scales all zero", _named(scales), advice, "warning")
 
 
-def _untouched_norms(state: Mapping[str, Tensor]) -> Iterator[Finding]:
+def _untouched_norms(state: Mapping[str, Tensor]) -> Iterator[WeightsFinding]:
     """A norm begins with a running mean of 0 and a variance of 1 in every channel; one step of training moves both."""
     norms = [key.removesuffix("running_var") for key in _variances(state)]
     untouched = [
@@ -156,7 +156,7 @@ def _untouched_norms(state: Mapping[str, Tensor]) -> Iterator[Finding]:
         and not state.get(f"{norm}running_mean", state[f"{norm}running_var"]).any()
     ]
     if untouched:
-        yield Finding(
+        yield WeightsFinding(
             what="norms untouched",
             gravity="warning",
             meaning=f"{len(untouched)} of {len(norms)} norms, {shown_all(norm.rstrip('.') for norm in untouched)}, have "

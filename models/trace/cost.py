@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 ACTIVATIONS = "activations"
 
 
-class Cost(NamedTuple):
+class ForwardCost(NamedTuple):
     """Of one forward pass in evaluation mode, one image, float32."""
 
     gflops: float
@@ -32,7 +32,7 @@ class Cost(NamedTuple):
     """Largest sum of live intermediate tensors, MiB; weights and the input are not in it."""
 
 
-def forward_cost(architecture: Mapping[str, Any], size: tuple[int, int]) -> Cost:
+def forward_cost(architecture: Mapping[str, Any], size: tuple[int, int]) -> ForwardCost:
     """Trace `build_model(**architecture)` on one image of `size` (height, width); takes seconds and no memory.
 
     mmsegmentation's `tools/get_flops.py` counts multiply-adds and calls them FLOPs: half of this figure.
@@ -44,7 +44,7 @@ def forward_cost(architecture: Mapping[str, Any], size: tuple[int, int]) -> Cost
     return network_cost(lambda: build_model(**architecture), size)
 
 
-def network_cost(make_model: Callable[[], nn.Module], size: tuple[int, int]) -> Cost:
+def network_cost(make_model: Callable[[], nn.Module], size: tuple[int, int]) -> ForwardCost:
     """The same of any network.
 
     Args:
@@ -64,7 +64,7 @@ def network_cost(make_model: Callable[[], nn.Module], size: tuple[int, int]) -> 
                 model(images)
         except Exception as error:  # a network of others may raise anything
             raise TraceError(f"no forward pass on {size[0]}x{size[1]}: {said(error)}") from error
-    return Cost((counter.get_total_flops() + attention.flops) / 1e9, _peak_bytes(trace.events) / 2**20)
+    return ForwardCost((counter.get_total_flops() + attention.flops) / 1e9, _peak_bytes(trace.events) / 2**20)
 
 
 def _peak_bytes(events: Iterable[Made | Freed]) -> int:

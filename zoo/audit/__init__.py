@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from .claims import CLAIM_CHECKS
 from .columns import COLUMN_CHECKS
 from .documents import DOCUMENT_CHECKS
-from .evidence import Evidence, finding
+from .evidence import AuditSources, finding
 from .findings import Place, number_of, ordered
 from .logs import LOG_CHECKS
 from .rows import ROW_CHECKS
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from ..manifest import Manifest
     from ..publishers import SourceDocument
-    from .findings import Finding
+    from .findings import AuditFinding
     from .row_logs import RowLog
 
 
@@ -31,7 +31,7 @@ CHECKS = (*CLAIM_CHECKS, *COLUMN_CHECKS, *DOCUMENT_CHECKS, *ROW_CHECKS, *LOG_CHE
 
 def audit(
     manifest: Manifest, documents: Sequence[SourceDocument] = (), logs: Sequence[RowLog] = ()
-) -> list[Finding]:
+) -> list[AuditFinding]:
     """Everything that is wrong or worth knowing, from grave to harmless.
 
     Args:
@@ -39,17 +39,19 @@ def audit(
         documents: parsed pages and metafiles of the publishers.
         logs: training logs of the manifest's rows (`row_logs.cached_logs`).
     """
-    evidence = Evidence(manifest, documents, logs)
-    return ordered([one for check in CHECKS for one in _found(check, evidence)])
+    sources = AuditSources(manifest, documents, logs)
+    return ordered([one for check in CHECKS for one in _found(check, sources)])
 
 
-def _found(check: Callable[[Evidence], Iterator[Finding]], evidence: Evidence) -> Iterator[Finding]:
+def _found(
+    check: Callable[[AuditSources], Iterator[AuditFinding]], sources: AuditSources
+) -> Iterator[AuditFinding]:
     """What a check finds; where it fails, that is a finding too, and the other checks go on."""
     try:
-        yield from check(evidence)
+        yield from check(sources)
     except Exception as error:  # noqa: BLE001  (whatever it is, the other checks have their findings)
         what = f"ended with {type(error).__name__}: {error!s:.200}"
-        yield finding("check-failed", check.__name__, what, Place(file=evidence.file, line=1))
+        yield finding("check-failed", check.__name__, what, Place(file=sources.file, line=1))
 
 
 def scope_text(manifest: Manifest, documents: Sequence[SourceDocument], logs: Sequence[RowLog]) -> str:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from ..manifest import Checkpoint, Claim
-    from .evidence import Evidence
-    from .findings import Finding, Kind, Place
+    from .evidence import AuditSources
+    from .findings import AuditFinding, Kind, Place
 
 MIOU = tuple(quantity_of("miou").metrics)
 TOLD = 8
@@ -46,11 +46,11 @@ UNLIKELY_GB = 1000
 """No device has this much memory; a figure above is in another unit."""
 
 
-def _groups(evidence: Evidence, *but: str) -> Iterator[list[Checkpoint]]:
+def _groups(sources: AuditSources, *but: str) -> Iterator[list[Checkpoint]]:
     """Checkpoints equal in everything but the named fields, two or more at a time."""
     fields = [name for name in ROW_FIELDS if name not in but]
     groups: dict[tuple[object, ...], list[Checkpoint]] = defaultdict(list)
-    for one in evidence.manifest:
+    for one in sources.manifest:
         groups[tuple(getattr(one, name) for name in fields)].append(one)
     return (group for group in groups.values() if len(group) > 1)
 
@@ -63,9 +63,9 @@ def _setup(one: Checkpoint) -> str:
     return f"{one.method} {one.dataset} {one.crop[0]}x{one.crop[1]} ({one.publisher})"
 
 
-def impossible_figures(evidence: Evidence) -> Iterator[Finding]:
+def impossible_figures(sources: AuditSources) -> Iterator[AuditFinding]:
     """Accuracy beyond 100 %, speed or memory of nothing."""
-    for one in evidence.manifest:
+    for one in sources.manifest:
         for claim in one.published:
             value = Decimal(claim.printed or 0)
             if value == 0 or (METRICS[claim.metric].unit == "%" and value > 100):
@@ -73,13 +73,13 @@ def impossible_figures(evidence: Evidence) -> Iterator[Finding]:
                     "impossible-figure",
                     one.id,
                     f"{_title(claim.metric)} {claim.printed}",
-                    *evidence.places(one, claim),
+                    *sources.places(one, claim),
                 )
 
 
-def figures_in_another_unit(evidence: Evidence) -> Iterator[Finding]:
+def figures_in_another_unit(sources: AuditSources) -> Iterator[AuditFinding]:
     """Memory that can only be MiB under a heading of GB, accuracy that can only be a fraction under percent."""
-    for one in evidence.manifest:
+    for one in sources.manifest:
         for claim in one.published:
             value = Decimal(claim.printed or 0)
             if claim.metric == "train_memory" and value >= UNLIKELY_GB:
@@ -88,12 +88,12 @@ def figures_in_another_unit(evidence: Evidence) -> Iterator[Finding]:
                 what = f"{_title(claim.metric)} {claim.printed} can only be a fraction, not percent"
             else:
                 continue
-            yield finding("unit-mixup", one.id, what, *evidence.places(one, claim))
+            yield finding("unit-mixup", one.id, what, *sources.places(one, claim))
 
 
-def views_that_cost_accuracy(evidence: Evidence) -> Iterator[Finding]:
+def views_that_cost_accuracy(sources: AuditSources) -> Iterator[AuditFinding]:
     """Multi-scale or flip below the single scale."""
-    for one in evidence.manifest:
+    for one in sources.manifest:
         single = latest(one, "miou")
         for metric in ("miou_ms_flip", "miou_flip"):
             for claim in one.published:
@@ -103,8 +103,8 @@ def views_that_cost_accuracy(evidence: Evidence) -> Iterator[Finding]:
                         "ms-flip-below-single",
                         one.id,
                         what,
-                        *evidence.places(one, claim),
-                        *evidence.places(one, single),
+                        *sources.places(one, claim),
+                        *sources.places(one, single),
                     )
 
 
@@ -112,9 +112,9 @@ def _number(claim: Claim) -> Decimal:
     return Decimal(claim.printed or 0)
 
 
-def copied_cells(evidence: Evidence) -> Iterator[Finding]:
+def copied_cells(sources: AuditSources) -> Iterator[AuditFinding]:
     """Speed and memory equal to the last digit in rows that differ only in their schedule."""
-    for group in _groups(evidence, "schedule"):
+    for group in _groups(sources, "schedule"):
         equal: dict[tuple[str, str], list[tuple[Checkpoint, Claim, Claim]]] = defaultdict(list)
         for one in group:
             memory, speed = latest(one, "train_memory"), latest(one, "fps")
@@ -123,10 +123,7 @@ def copied_cells(evidence: Evidence) -> Iterator[Finding]:
         for (memory, speed), rows in equal.items():
             if len(rows) > 1:
                 places = [
-                    place
-                    for one, *claims in rows
-                    for claim in claims
-                    for place in evidence.places(one, claim)
+                    place for one, *claims in rows for claim in claims for place in sources.places(one, claim)
                 ]
                 schedules = " and ".join(one.schedule for one, _, _ in rows)
                 yield finding(
@@ -137,10 +134,10 @@ def copied_cells(evidence: Evidence) -> Iterator[Finding]:
                 )
 
 
-def copied_accuracies(evidence: Evidence) -> Iterator[Finding]:
+def copied_accuracies(sources: AuditSources) -> Iterator[AuditFinding]:
     """Two rows of a data set with the same single-scale and the same multi-view figure."""
     seen: dict[tuple[str, ...], tuple[Checkpoint, list[Claim]]] = {}
-    for one in evidence.manifest:
+    for one in sources.manifest:
         claims = [claim for claim in (latest(one, metric) for metric in MIOU) if claim]
         if len(claims) < 2:
             continue
@@ -152,16 +149,16 @@ def copied_accuracies(evidence: Evidence) -> Iterator[Finding]:
                 place
                 for row, theirs in ((one, claims), (other, its))
                 for claim in theirs
-                for place in evidence.places(row, claim)
+                for place in sources.places(row, claim)
             ]
             yield finding("copied-accuracy", one.id, f"{figures} are also those of {other.id}", *places)
         seen.setdefault(key, (one, claims))
 
 
-def lost_decimals(evidence: Evidence) -> Iterator[Finding]:
+def lost_decimals(sources: AuditSources) -> Iterator[AuditFinding]:
     """Figures with fewer digits after the point than most of their column."""
     columns: dict[tuple[str, str, str], list[tuple[Checkpoint, Claim]]] = defaultdict(list)
-    for one in evidence.manifest:
+    for one in sources.manifest:
         for claim in one.published:
             columns[one.publisher, one.method, claim.metric].append((one, claim))
     for (publisher, method, metric), cells in columns.items():
@@ -170,7 +167,7 @@ def lost_decimals(evidence: Evidence) -> Iterator[Finding]:
         if short:
             printed = ", ".join(str(claim.printed) for _, claim in short)
             what = f"{printed} in a column of {usual} decimals"
-            places = [place for one, claim in short for place in evidence.places(one, claim)]
+            places = [place for one, claim in short for place in sources.places(one, claim)]
             yield finding("lost-decimals", f"{_title(metric)} of {method} ({publisher})", what, *places)
 
 
@@ -178,24 +175,24 @@ def _decimals(printed: str) -> int:
     return len(printed.partition(".")[2])
 
 
-def larger_models_that_do_worse(evidence: Evidence) -> Iterator[Finding]:
+def larger_models_that_do_worse(sources: AuditSources) -> Iterator[AuditFinding]:
     """A model below one of fewer parameters, trained alike: same schedule, or the only one of its backbone."""
-    for group in _groups(evidence, "backbone", "schedule"):
+    for group in _groups(sources, "backbone", "schedule"):
         per_backbone = Counter(one.backbone for one in group)
         alike: dict[str, list[Checkpoint]] = defaultdict(list)
         for one in group:
             alike[one.schedule].append(one)
         singles = [one for one in group if per_backbone[one.backbone] == 1]
         better = [_better(rows, lambda one: one.parameters or 0) for rows in (*alike.values(), singles)]
-        yield from _worse(evidence, "larger-model-worse", group, better, lambda other: other.backbone)
+        yield from _worse(sources, "larger-model-worse", group, better, lambda other: other.backbone)
 
 
-def longer_schedules_that_do_worse(evidence: Evidence) -> Iterator[Finding]:
+def longer_schedules_that_do_worse(sources: AuditSources) -> Iterator[AuditFinding]:
     """A row below one that trained for fewer iterations and is equal otherwise."""
-    for group in _groups(evidence, "schedule"):
+    for group in _groups(sources, "schedule"):
         timed = [one for one in group if whole_number(one.schedule) is not None]
         better = [_better(timed, lambda one: whole_number(one.schedule) or 0)]
-        yield from _worse(evidence, "longer-schedule-worse", group, better, lambda other: other.schedule)
+        yield from _worse(sources, "longer-schedule-worse", group, better, lambda other: other.schedule)
 
 
 Cell = tuple["Checkpoint", "Claim"]
@@ -223,12 +220,12 @@ def _figure(cell: Cell) -> Decimal:
 
 
 def _worse(
-    evidence: Evidence,
+    sources: AuditSources,
     kind: Kind,
     group: list[Checkpoint],
     better: list[Better],
     name: Callable[[Checkpoint], str],
-) -> Iterator[Finding]:
+) -> Iterator[AuditFinding]:
     """One finding for all accuracies of a row that lie below those of rows it should beat."""
     order = {one.id: place for place, one in enumerate(group)}
     for one in group:
@@ -242,7 +239,7 @@ def _worse(
             told = heapq.nlargest(TOLD, above.values(), key=_figure)
             for other, theirs in sorted(told, key=lambda cell: order[cell[0].id]):
                 texts.append(f"{_title(metric)} {ours.printed} is below {theirs.printed} of {name(other)}")
-                places += [*evidence.places(one, ours), *evidence.places(other, theirs)]
+                places += [*sources.places(one, ours), *sources.places(other, theirs)]
             if len(above) > TOLD:
                 texts.append(f"{_title(metric)} of more rows is above it too")
         if texts:
@@ -252,18 +249,18 @@ def _worse(
 # --- what 17 more blocks cost -----------------------------------------------------------------------
 
 
-def _pairs(evidence: Evidence) -> Iterator[tuple[Checkpoint, Checkpoint]]:
+def _pairs(sources: AuditSources) -> Iterator[tuple[Checkpoint, Checkpoint]]:
     """R-50-D8 and R-101-D8 of everything else equal."""
-    for group in _groups(evidence, "backbone"):
+    for group in _groups(sources, "backbone"):
         found = {one.backbone: one for one in group}
         if {"R-50-D8", "R-101-D8"} <= found.keys():
             yield found["R-50-D8"], found["R-101-D8"]
 
 
-def _steps(evidence: Evidence, metric: str) -> Iterator[tuple[Checkpoint, Claim, Checkpoint, Claim]]:
+def _steps(sources: AuditSources, metric: str) -> Iterator[tuple[Checkpoint, Claim, Checkpoint, Claim]]:
     """Pairs with both figures; figures copied to other schedules count once."""
     seen = set()
-    for small, large in _pairs(evidence):
+    for small, large in _pairs(sources):
         low, high = latest(small, metric), latest(large, metric)
         # A figure of nothing is told as impossible.
         if not low or not high or not _number(low) or not _number(high):
@@ -273,13 +270,13 @@ def _steps(evidence: Evidence, metric: str) -> Iterator[tuple[Checkpoint, Claim,
             yield small, low, large, high
 
 
-def fps_steps(evidence: Evidence) -> Iterator[Finding]:
+def fps_steps(sources: AuditSources) -> Iterator[AuditFinding]:
     """R-101 minus R-50 in ms an image, against what the same blocks cost in the publisher's other tables.
 
     Out of line is a step that no value within the figures' rounding brings into the sister tables' range,
     widened by their own spread. On devices without a reference only a step that gains time is told.
     """
-    for small, low, large, high in _steps(evidence, "fps"):
+    for small, low, large, high in _steps(sources, "fps"):
         shortest, longest = _milliseconds(low, high)
         gflops = _added_gflops(small, large)
         expected = (0.0, float("inf"))
@@ -297,7 +294,7 @@ def fps_steps(evidence: Evidence) -> Iterator[Finding]:
                 f"blocks, {gflops:,.0f} GFLOPs, cost {rule} elsewhere"
             )
             yield finding(
-                "fps-step", _setup(small), what, *evidence.places(small, low), *evidence.places(large, high)
+                "fps-step", _setup(small), what, *sources.places(small, low), *sources.places(large, high)
             )
 
 
@@ -338,10 +335,10 @@ def added_memory_mib(batch: int, crop: tuple[int, int]) -> float:
 
 
 def _memory_ratios(
-    evidence: Evidence,
+    sources: AuditSources,
 ) -> Iterator[tuple[float, float, tuple[Checkpoint, Claim, Checkpoint, Claim]]]:
     """Printed over predicted step in thousandths of a MiB, its rounding, and the pair."""
-    for step in _steps(evidence, "train_memory"):
+    for step in _steps(sources, "train_memory"):
         _, low, _, high = step
         if low.batch and low.crop and (low.batch, low.crop) == (high.batch, high.crop):
             predicted = added_memory_mib(low.batch, low.crop) / 1000
@@ -353,9 +350,9 @@ def _nearest_unit(ratio: float) -> str:
     return min(MEMORY_UNITS, key=lambda unit: abs(MEMORY_UNITS[unit] - ratio))
 
 
-def memory_steps(evidence: Evidence) -> Iterator[Finding]:
+def memory_steps(sources: AuditSources) -> Iterator[AuditFinding]:
     """R-101 minus R-50 in training memory, against what the added blocks keep; and which unit fits the column."""
-    found = list(_memory_ratios(evidence))
+    found = list(_memory_ratios(sources))
     if not found:
         return
     unit, _ = Counter(_nearest_unit(ratio) for ratio, _, _ in found).most_common(1)[0]
@@ -363,11 +360,11 @@ def memory_steps(evidence: Evidence) -> Iterator[Finding]:
     for ratio, rounding, step in found:
         distance = abs(ratio - MEMORY_UNITS[unit])
         if distance > MEMORY_SPREAD + rounding:
-            yield _memory_step(evidence, unit, *step)
+            yield _memory_step(sources, unit, *step)
         elif distance <= MEMORY_SPREAD:
             fitting.append(step)
     if unit != "GB" and fitting:
-        places = [place for small, low, *_ in fitting for place in evidence.places(small, low)]
+        places = [place for small, low, *_ in fitting for place in sources.places(small, low)]
         what = f"headed GB, but {number_of(len(fitting), 'step')} from R-50 to R-101 fit {unit} and no other unit"
         units = dict.fromkeys(small.publisher_data.memory_unit for small, *_ in fitting)
         said = [(one.unit, one.source) for one in units if one]
@@ -376,8 +373,8 @@ def memory_steps(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _memory_step(
-    evidence: Evidence, unit: str, small: Checkpoint, low: Claim, large: Checkpoint, high: Claim
-) -> Finding:
+    sources: AuditSources, unit: str, small: Checkpoint, low: Claim, large: Checkpoint, high: Claim
+) -> AuditFinding:
     assert low.batch
     assert low.crop
     needed = added_memory_mib(low.batch, low.crop) / 1000 * MEMORY_UNITS[unit]
@@ -386,16 +383,16 @@ def _memory_step(
         f"where its added blocks need {needed:.3f} {unit}"
     )
     return finding(
-        "memory-step", _setup(small), what, *evidence.places(small, low), *evidence.places(large, high)
+        "memory-step", _setup(small), what, *sources.places(small, low), *sources.places(large, high)
     )
 
 
 # --- links, names, gaps -----------------------------------------------------------------------------
 
 
-def logs_elsewhere(evidence: Evidence) -> Iterator[Finding]:
+def logs_elsewhere(sources: AuditSources) -> Iterator[AuditFinding]:
     """A log whose folder and name are not those of any of its weights files."""
-    for one in evidence.manifest:
+    for one in sources.manifest:
         beside = {_beside(url) for url in one.weights.urls}
         for url in one.log_urls:
             if is_named(url) and _beside(url) not in beside:
@@ -403,7 +400,7 @@ def logs_elsewhere(evidence: Evidence) -> Iterator[Finding]:
                     "log-path",
                     one.id,
                     f"{url} is not beside {one.weights.urls[0]}",
-                    evidence.url_place(one, url),
+                    sources.url_place(one, url),
                 )
 
 
@@ -412,18 +409,18 @@ def _beside(url: str) -> tuple[str, str]:
     return url.rsplit("/", 1)[0], stem(url)
 
 
-def misleading_names(evidence: Evidence) -> Iterator[Finding]:
+def misleading_names(sources: AuditSources) -> Iterator[AuditFinding]:
     """Links whose file name says another method, backbone, crop, schedule or data set than the row."""
-    for one in evidence.manifest:
+    for one in sources.manifest:
         for url in (*one.weights.urls, *one.log_urls, *one.config_urls):
             if reason := contradiction(url, one):
-                yield finding("weights-name", one.id, f"{url}: {reason}", evidence.url_place(one, url))
+                yield finding("weights-name", one.id, f"{url}: {reason}", sources.url_place(one, url))
 
 
-def shared_files(evidence: Evidence) -> Iterator[Finding]:
+def shared_files(sources: AuditSources) -> Iterator[AuditFinding]:
     """One file linked by two rows."""
     owner: dict[str, Checkpoint] = {}
-    for one in evidence.manifest:
+    for one in sources.manifest:
         for url in (*one.weights.urls, *one.log_urls):
             other = owner.setdefault(url, one)
             if other is not one:
@@ -431,52 +428,52 @@ def shared_files(evidence: Evidence) -> Iterator[Finding]:
                     "shared-file",
                     one.id,
                     f"{url} is also linked by {other.id}",
-                    evidence.url_place(one, url),
-                    evidence.url_place(other, url),
+                    sources.url_place(one, url),
+                    sources.url_place(other, url),
                 )
 
 
-def several_names(evidence: Evidence) -> Iterator[Finding]:
+def several_names(sources: AuditSources) -> Iterator[AuditFinding]:
     """Rows whose weights and configuration go by names of different schemes."""
     renamed: dict[str, list[tuple[Checkpoint, list[str]]]] = defaultdict(list)
-    for one in evidence.manifest:
+    for one in sources.manifest:
         names = dict.fromkeys(map(undated, filter(is_named, (*one.weights.urls, *one.config_urls))))
         if len(names) > 1:
             renamed[f"{one.method} ({one.publisher})"].append((one, list(names)))
     for subject, rows in renamed.items():
         _, names = rows[0]
         what = f"{number_of(len(rows), 'row')} with several names, such as {' and '.join(names)}"
-        yield finding("old-and-new-names", subject, what, *(evidence.entry_place(one) for one, _ in rows))
+        yield finding("old-and-new-names", subject, what, *(sources.entry_place(one) for one, _ in rows))
 
 
-def missing_hashes(evidence: Evidence) -> Iterator[Finding]:
+def missing_hashes(sources: AuditSources) -> Iterator[AuditFinding]:
     """Rows without anything to check a fetched file against."""
     bare: dict[str, list[Checkpoint]] = defaultdict(list)
-    for one in evidence.manifest:
+    for one in sources.manifest:
         if not (one.weights.sha256 or one.weights.sha256_prefix):
             bare[one.publisher].append(one)
     for publisher, rows in bare.items():
         what = f"no hash is published for the weights of {number_of(len(rows), 'row')}"
-        yield finding("no-hash", publisher, what, *(evidence.entry_place(one) for one in rows))
+        yield finding("no-hash", publisher, what, *(sources.entry_place(one) for one in rows))
 
 
-def unpublished_figures(evidence: Evidence) -> Iterator[Finding]:
+def unpublished_figures(sources: AuditSources) -> Iterator[AuditFinding]:
     """Metrics that a publisher prints for none or only some of a method's rows."""
     absent: dict[tuple[str, str], list[tuple[Checkpoint, Claim]]] = defaultdict(list)
-    for one in evidence.manifest:
+    for one in sources.manifest:
         for claim in one.claims:
             if claim.printed is None:
                 absent[one.publisher, claim.metric].append((one, claim))
     for (publisher, metric), claims in absent.items():
-        places = [evidence.claim_place(one, claim) for one, claim in claims]
+        places = [sources.claim_place(one, claim) for one, claim in claims]
         reasons = "; ".join(dict.fromkeys(claim.note or "" for _, claim in claims))
         what = f"{_title(metric)} of {number_of(len(claims), 'row')} is not published: {reasons}"
         yield finding("not-published", publisher, what, *places)
 
 
-def revised_claims(evidence: Evidence) -> Iterator[Finding]:
+def revised_claims(sources: AuditSources) -> Iterator[AuditFinding]:
     """Figures that their authors replaced."""
-    for one in evidence.manifest:
+    for one in sources.manifest:
         first = {claim.printed: claim for claim in reversed(one.published)}
         for claim in one.published:
             if claim.supersedes is not None:
@@ -490,15 +487,15 @@ def revised_claims(evidence: Evidence) -> Iterator[Finding]:
                     kind,
                     one.id,
                     what,
-                    *evidence.places(one, claim),
-                    *evidence.places(one, earlier),
+                    *sources.places(one, claim),
+                    *sources.places(one, earlier),
                 )
 
 
-def other_orders(evidence: Evidence) -> Iterator[Finding]:
+def other_orders(sources: AuditSources) -> Iterator[AuditFinding]:
     """Documents that list the rows in another order than the one the claims cite."""
     positions: dict[str, list[tuple[Checkpoint, tuple[str, int]]]] = defaultdict(list)
-    for one in evidence.manifest:
+    for one in sources.manifest:
         for listing in one.listed_in:
             positions[listing.document].append((one, (listing.section, listing.row)))
     for document, rows in positions.items():
@@ -508,7 +505,7 @@ def other_orders(evidence: Evidence) -> Iterator[Finding]:
             what = (
                 f"{len(moved)} of its {len(rows)} rows stand at other places than in the page the claims cite"
             )
-            yield finding("row-order", document, what, *(evidence.entry_place(one) for one, _ in moved))
+            yield finding("row-order", document, what, *(sources.entry_place(one) for one, _ in moved))
 
 
 def _out_of_order(
@@ -518,7 +515,7 @@ def _out_of_order(
     return [row for index, row in enumerate(rows) if ranks[row[1]] != index]
 
 
-CLAIM_CHECKS: tuple[Callable[[Evidence], Iterator[Finding]], ...] = (
+CLAIM_CHECKS: tuple[Callable[[AuditSources], Iterator[AuditFinding]], ...] = (
     impossible_figures,
     figures_in_another_unit,
     views_that_cost_accuracy,

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from ...evaluate.protocol import EvalProtocol
     from ..manifest import Checkpoint, Claim
-    from .evidence import Evidence
-    from .findings import Finding, Kind
+    from .evidence import AuditSources
+    from .findings import AuditFinding, Kind
 
 MIOU = tuple(quantity_of("miou").metrics)
 FAR = 2
@@ -33,10 +33,10 @@ EQUALS = 16
 Cell = tuple["Checkpoint", "Claim"]
 
 
-def _tables(evidence: Evidence) -> Iterator[list[Cell]]:
+def _tables(sources: AuditSources) -> Iterator[list[Cell]]:
     """Figures of one metric that are alike: of a publisher's data set; memory and speed of one method and crop."""
     tables: dict[tuple[object, ...], list[Cell]] = defaultdict(list)
-    for one in evidence.manifest:
+    for one in sources.manifest:
         for claim in {claim.metric: claim for claim in one.published}.values():
             cost = None if METRICS[claim.metric].unit == "%" else (one.method, one.crop)
             tables[one.publisher, one.dataset, claim.metric, cost].append((one, claim))
@@ -47,10 +47,10 @@ def _number(claim: Claim) -> Decimal:
     return Decimal(claim.printed or 0)
 
 
-def misplaced_figures(evidence: Evidence) -> Iterator[Finding]:
+def misplaced_figures(sources: AuditSources) -> Iterator[AuditFinding]:
     """Figures far from all neighbours that a moved point, or fps for ms, would bring among them."""
-    usual = _usual_decimals(evidence)
-    for cells in _tables(evidence):
+    usual = _usual_decimals(sources)
+    for cells in _tables(sources):
         sound = [(one, claim) for one, claim in cells if not _is_told_elsewhere(claim)]
         found = [(cell, others) for cell, others in _ends_and_others(sound) if _misplaced(cell[1], others)]
         # A misplaced figure makes others look misplaced: those with unusual decimals are, else the farthest.
@@ -59,7 +59,7 @@ def misplaced_figures(evidence: Evidence) -> Iterator[Finding]:
             kind, words = _misplaced(claim, others) or ("point-moved", "")
             span = " to ".join(dict.fromkeys((str(min(others)), str(max(others)))))
             what = f"{METRICS[claim.metric].title} {claim.printed} {words}: its neighbours have {span}"
-            yield finding(kind, one.id, what, *evidence.places(one, claim))
+            yield finding(kind, one.id, what, *sources.places(one, claim))
 
 
 def _ends_and_others(cells: list[Cell]) -> Iterator[tuple[Cell, list[Decimal]]]:
@@ -77,10 +77,10 @@ def _distance(found: tuple[Cell, list[Decimal]]) -> Decimal:
     return max(ratio, 1 / ratio)
 
 
-def _usual_decimals(evidence: Evidence) -> dict[tuple[str, str], int]:
+def _usual_decimals(sources: AuditSources) -> dict[tuple[str, str], int]:
     """Publisher and metric -> digits after the point of most figures."""
     counts: dict[tuple[str, str], Counter[int]] = defaultdict(Counter)
-    for one in evidence.manifest:
+    for one in sources.manifest:
         for claim in one.published:
             counts[one.publisher, claim.metric][_decimals(claim)] += 1
     return {column: count.most_common(1)[0][0] for column, count in counts.items()}
@@ -115,26 +115,26 @@ def _misplaced(claim: Claim, others: list[Decimal]) -> tuple[Kind, str] | None:
     return kind, words
 
 
-def repeated_accuracies(evidence: Evidence) -> Iterator[Finding]:
+def repeated_accuracies(sources: AuditSources) -> Iterator[AuditFinding]:
     """A multi-view figure equal to the single-scale one, and equal figures of rows that differ in one thing.
 
     A row is told against the first earlier one that has its figure, not against each.
     """
-    for one in evidence.manifest:
+    for one in sources.manifest:
         single = latest(one, "miou")
         for metric in MIOU[1:]:
             several = latest(one, metric)
             if single and several and single.printed == several.printed:
                 what = f"mIoU and {METRICS[metric].title} are both {single.printed}"
-                places = (*evidence.places(one, single), *evidence.places(one, several))
+                places = (*sources.places(one, single), *sources.places(one, several))
                 yield finding("equal-accuracy", one.id, what, *places)
     for field in ("backbone", "crop", "schedule"):
-        for one, other, same in _equal_pairs(evidence.manifest, field):
+        for one, other, same in _equal_pairs(sources.manifest, field):
             figures = " and ".join(f"{METRICS[ours.metric].title} {ours.printed}" for ours, _ in same)
             places = [
                 place
                 for ours, theirs in same
-                for place in (*evidence.places(other, theirs), *evidence.places(one, ours))
+                for place in (*sources.places(other, theirs), *sources.places(one, ours))
             ]
             yield finding("equal-accuracy", other.id, f"{figures} as in {one.id}", *places)
 
@@ -172,33 +172,33 @@ def _equal(one: Checkpoint, other: Checkpoint) -> list[tuple[Claim, Claim]]:
     return same if len(same) < len(pairs) or len(pairs) == 1 else []
 
 
-def mixed_devices(evidence: Evidence) -> Iterator[Finding]:
+def mixed_devices(sources: AuditSources) -> Iterator[AuditFinding]:
     """Speed or memory that is said to be of another device than most of its table."""
-    for cells in _tables(evidence):
+    for cells in _tables(sources):
         usual, _ = Counter(claim.device for _, claim in cells).most_common(1)[0]
         for one, claim in cells:
             if METRICS[claim.metric].unit != "%" and claim.device != usual:
                 what = f"{METRICS[claim.metric].title} {claim.printed} of {claim.device or 'no device'}, {usual or 'none named'} elsewhere in its table"
-                yield finding("mixed-devices", one.id, what, evidence.claim_place(one, claim))
+                yield finding("mixed-devices", one.id, what, sources.claim_place(one, claim))
 
 
 # --- entries against themselves ---------------------------------------------------------------------
 
 
-def other_networks(evidence: Evidence) -> Iterator[Finding]:
+def other_networks(sources: AuditSources) -> Iterator[AuditFinding]:
     """Entries whose architecture is not their backbone's, or that differ in parameters from an equal architecture."""
     counts: dict[str, Counter[int]] = defaultdict(Counter)
-    for one in evidence.manifest:
+    for one in sources.manifest:
         if one.parameters:
             counts[str(sorted(one.architecture.items()))][one.parameters] += 1
-    for one in evidence.manifest:
+    for one in sources.manifest:
         texts = list(_other_backbone(one))
         alike = counts[str(sorted(one.architecture.items()))]
         usual = alike.most_common(1)[0][0] if alike else None
         if one.parameters and usual != one.parameters:
             texts.append(f"{one.parameters} parameters, {usual} in rows of the same architecture")
         if texts:
-            yield finding("architecture-differs", one.id, "; ".join(texts), evidence.entry_place(one))
+            yield finding("architecture-differs", one.id, "; ".join(texts), sources.entry_place(one))
 
 
 def _other_backbone(one: Checkpoint) -> Iterator[str]:
@@ -222,16 +222,16 @@ def _family(architecture: Mapping[str, Any]) -> tuple[Any, Any]:
     return (named[1], named[2]) if named else (None, architecture.get("depth"))
 
 
-def other_protocols(evidence: Evidence) -> Iterator[Finding]:
+def other_protocols(sources: AuditSources) -> Iterator[AuditFinding]:
     """Accuracies by other views than the metric's name promises, memory of another training than the row's."""
-    for one in evidence.manifest:
+    for one in sources.manifest:
         for claim in one.published:
-            protocol = evidence.manifest.protocols.get(claim.protocol or "")
+            protocol = sources.manifest.protocols.get(claim.protocol or "")
             if claim.metric in MIOU and protocol and (found := _views(protocol)) != claim.metric:
                 what = f"{METRICS[claim.metric].title} {claim.printed} by {protocol.name}, which is for {METRICS[found].title}"
-                yield finding("protocol-differs", one.id, what, evidence.claim_place(one, claim))
+                yield finding("protocol-differs", one.id, what, sources.claim_place(one, claim))
             elif claim.metric == "train_memory" and (what := _other_training(one, claim)):
-                yield finding("protocol-differs", one.id, what, evidence.claim_place(one, claim))
+                yield finding("protocol-differs", one.id, what, sources.claim_place(one, claim))
 
 
 def _other_training(one: Checkpoint, claim: Claim) -> str:
@@ -251,10 +251,10 @@ def _views(protocol: EvalProtocol) -> str:
     return "miou_flip" if protocol.flip else "miou"
 
 
-def shared_places(evidence: Evidence) -> Iterator[Finding]:
+def shared_places(sources: AuditSources) -> Iterator[AuditFinding]:
     """Rows of a document that two checkpoints cite, and checkpoints that cite two rows of one table."""
     owners: dict[tuple[str, str, int], dict[str, Cell]] = defaultdict(dict)
-    for one in evidence.manifest:
+    for one in sources.manifest:
         for claim in one.claims:
             if claim.source:
                 place = (claim.source.document, claim.source.section, claim.source.row)
@@ -262,18 +262,18 @@ def shared_places(evidence: Evidence) -> Iterator[Finding]:
     for (document, section, row), cells in owners.items():
         if len(cells) > 1:
             what = f"{section}, row {row} of {document} is cited by {' and '.join(cells)}"
-            places = [evidence.claim_place(one, claim) for one, claim in cells.values()]
+            places = [sources.claim_place(one, claim) for one, claim in cells.values()]
             yield finding("cited-twice", next(iter(cells)), what, *places)
 
 
-def impossible_dates(evidence: Evidence) -> Iterator[Finding]:
+def impossible_dates(sources: AuditSources) -> Iterator[AuditFinding]:
     """Documents and claims of a day to come, and figures older than those they replace."""
     today = dt.datetime.now(tz=dt.timezone.utc).date().isoformat()
-    manifest = evidence.manifest
+    manifest = sources.manifest
     for key, document in manifest.documents.items():
         if document.date and document.date > today:
             what = f"dated {document.date}, which is to come"
-            yield finding("impossible-date", key, what, evidence.document_place(key))
+            yield finding("impossible-date", key, what, sources.document_place(key))
     for one in manifest:
         dates = {(claim.metric, claim.printed): claim.date for claim in one.published}
         for claim in one.published:
@@ -284,10 +284,10 @@ def impossible_dates(evidence: Evidence) -> Iterator[Finding]:
                 what = f"{METRICS[claim.metric].title} {claim.printed} of {claim.date} replaces {claim.supersedes} of {earlier}"
             else:
                 continue
-            yield finding("impossible-date", one.id, what, evidence.claim_place(one, claim))
+            yield finding("impossible-date", one.id, what, sources.claim_place(one, claim))
 
 
-COLUMN_CHECKS: tuple[Callable[[Evidence], Iterator[Finding]], ...] = (
+COLUMN_CHECKS: tuple[Callable[[AuditSources], Iterator[AuditFinding]], ...] = (
     misplaced_figures,
     repeated_accuracies,
     mixed_devices,

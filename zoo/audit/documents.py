@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from ..manifest import Checkpoint, Claim
     from ..publishers import SourceDocument, SourceRow
-    from .evidence import Evidence
-    from .findings import Finding
+    from .evidence import AuditSources
+    from .findings import AuditFinding
 
 UNIT_FACTORS = {1000: "1000 times", 1024: "1024 times", 100: "100 times"}
 """Factors between the units that publishers use: MiB and GB, fractions and percent."""
@@ -39,10 +39,10 @@ def _at(document: SourceDocument, row: SourceRow, field: str = "") -> Place:
     return Place(file=document.path, line=row.line_of(field))
 
 
-def _matched(evidence: Evidence) -> Iterator[tuple[SourceDocument, SourceRow, Checkpoint]]:
-    for document in evidence.documents:
+def _matched(sources: AuditSources) -> Iterator[tuple[SourceDocument, SourceRow, Checkpoint]]:
+    for document in sources.documents:
         for row in document.rows:
-            checkpoint = evidence.checkpoint(row)
+            checkpoint = sources.checkpoint(row)
             if checkpoint is not None:
                 yield document, row, checkpoint
 
@@ -56,24 +56,24 @@ def _row_text(row: SourceRow) -> str:
 # --- rows -------------------------------------------------------------------------------------------
 
 
-def unknown_rows(evidence: Evidence) -> Iterator[Finding]:
+def unknown_rows(sources: AuditSources) -> Iterator[AuditFinding]:
     """Rows of a document that no checkpoint of the manifest is."""
-    for document in evidence.documents:
+    for document in sources.documents:
         for row in document.rows:
-            if evidence.checkpoint(row) is None:
+            if sources.checkpoint(row) is None:
                 yield finding(
                     "unknown-row", _row_text(row), "the manifest has no such row", _at(document, row)
                 )
 
 
-def missing_rows(evidence: Evidence) -> Iterator[Finding]:
+def missing_rows(sources: AuditSources) -> Iterator[AuditFinding]:
     """Rows of the manifest that a document of their publisher and method, with their data set, does not have."""
-    for document in evidence.documents:
-        found = [(row, one) for row in document.rows if (one := evidence.checkpoint(row))]
+    for document in sources.documents:
+        found = [(row, one) for row in document.rows if (one := sources.checkpoint(row))]
         present = {one.id for _, one in found}
         covered = {(one.publisher, one.method, one.dataset) for _, one in found}
         first = {one.dataset: row for row, one in reversed(found)}
-        for one in evidence.manifest:
+        for one in sources.manifest:
             if (one.publisher, one.method, one.dataset) in covered and one.id not in present:
                 place = Place(file=document.path, line=first[one.dataset].line)
                 yield finding(
@@ -81,19 +81,19 @@ def missing_rows(evidence: Evidence) -> Iterator[Finding]:
                     one.id,
                     f"{document.path} has no such row",
                     place,
-                    evidence.entry_place(one),
+                    sources.entry_place(one),
                 )
 
 
-def other_places(evidence: Evidence) -> Iterator[Finding]:
+def other_places(sources: AuditSources) -> Iterator[AuditFinding]:
     """Tables whose rows stand in the order of no document that the manifest cites for them."""
     moved: dict[str, list[Place]] = defaultdict(list)
-    for document in evidence.documents:
+    for document in sources.documents:
         if document.is_metafile:
             continue
         tables: dict[str, dict[str, tuple[SourceRow, Checkpoint]]] = defaultdict(dict)
         for row in document.rows:
-            if row.section and (one := evidence.checkpoint(row)):
+            if row.section and (one := sources.checkpoint(row)):
                 tables[row.section].setdefault(one.id, (row, one))
         for rows in tables.values():
             moved[document.path] += [_at(document, row) for row in _least_out_of_order(list(rows.values()))]
@@ -120,18 +120,18 @@ def _cited_places(one: Checkpoint) -> dict[str, int]:
     return cited | {listing.document: listing.row for listing in one.listed_in}
 
 
-def lost_headings(evidence: Evidence) -> Iterator[Finding]:
+def lost_headings(sources: AuditSources) -> Iterator[AuditFinding]:
     """Documents whose rows do not say which data set they are about."""
-    for document in evidence.documents:
+    for document in sources.documents:
         bare = [row for row in document.rows if not row.section]
         if bare:
             what = f"{number_of(len(bare), 'row')} under no heading: the data set is not said"
             yield finding("headings-lost", document.path, what, *(_at(document, row) for row in bare))
 
 
-def blank_cells(evidence: Evidence) -> Iterator[Finding]:
+def blank_cells(sources: AuditSources) -> Iterator[AuditFinding]:
     """Empty cells in a table's columns of figures."""
-    for document in evidence.documents:
+    for document in sources.documents:
         blank = [row for row in document.rows if None in row.figures.values()]
         if blank:
             what = f"{number_of(sum(row.blank_cells for row in blank), 'empty cell')} in {number_of(len(blank), 'row')}"
@@ -141,10 +141,10 @@ def blank_cells(evidence: Evidence) -> Iterator[Finding]:
 # --- figures ----------------------------------------------------------------------------------------
 
 
-def other_figures(evidence: Evidence) -> Iterator[Finding]:
+def other_figures(sources: AuditSources) -> Iterator[AuditFinding]:
     """Figures that are not the manifest's: another number, another unit, or one it does not have."""
-    keys = {document.path: evidence.document_key(document) for document in evidence.documents}
-    for document, row, one in _matched(evidence):
+    keys = {document.path: sources.document_key(document) for document in sources.documents}
+    for document, row, one in _matched(sources):
         for metric, text in row.figures.items():
             if text is None or _relabelled(one, metric, text):
                 continue
@@ -152,21 +152,23 @@ def other_figures(evidence: Evidence) -> Iterator[Finding]:
             place = _at(document, row, metric)
             if not claims:
                 what = f"{METRICS[metric].title} {text}, which the manifest has not"
-                yield finding("unlisted-figure", one.id, what, place, evidence.entry_place(one))
+                yield finding("unlisted-figure", one.id, what, place, sources.entry_place(one))
             elif all(Decimal(text) != Decimal(claim.printed or 0) for claim in claims):
                 own = [
                     claim for claim in claims if claim.source and claim.source.document == keys[document.path]
                 ]
-                yield _difference(evidence, one, (own or claims)[-1], text, place)
+                yield _difference(sources, one, (own or claims)[-1], text, place)
 
 
-def _difference(evidence: Evidence, one: Checkpoint, claim: Claim, text: str, place: Place) -> Finding:
+def _difference(
+    sources: AuditSources, one: Checkpoint, claim: Claim, text: str, place: Place
+) -> AuditFinding:
     title, printed = METRICS[claim.metric].title, claim.printed or ""
     other = _other_unit(claim.metric, Decimal(text), Decimal(printed))
     what = f"{title} {text} in {place.file}, {printed} in the manifest"
     if other:
-        return finding("unit-mixup", one.id, f"{what}: {other}", place, evidence.claim_place(one, claim))
-    return finding("numbers-differ", one.id, what, place, evidence.claim_place(one, claim))
+        return finding("unit-mixup", one.id, f"{what}: {other}", place, sources.claim_place(one, claim))
+    return finding("numbers-differ", one.id, what, place, sources.claim_place(one, claim))
 
 
 def _other_unit(metric: str, ours: Decimal, theirs: Decimal) -> str:
@@ -192,9 +194,9 @@ def _unit_factor(ours: Decimal, theirs: Decimal) -> str:
     return next((words for factor, words in UNIT_FACTORS.items() if abs(ratio / factor - 1) < CLOSE), "")
 
 
-def inference_times(evidence: Evidence) -> Iterator[Finding]:
+def inference_times(sources: AuditSources) -> Iterator[AuditFinding]:
     """A metafile's ms an image, which is 1000 over the table's fps."""
-    for document, row, one in _matched(evidence):
+    for document, row, one in _matched(sources):
         speeds = [claim for claim in one.published if claim.metric == "fps"]
         if not row.milliseconds or not speeds or not Decimal(speeds[-1].printed or 0):
             continue  # a speed of nothing is told as impossible
@@ -208,24 +210,24 @@ def inference_times(evidence: Evidence) -> Iterator[Finding]:
         kind = (
             "unit-mixup" if is_fps or _unit_factor(Decimal(row.milliseconds), expected) else "numbers-differ"
         )
-        yield finding(kind, one.id, what, place, evidence.claim_place(one, claim))
+        yield finding(kind, one.id, what, place, sources.claim_place(one, claim))
 
 
-def batch_sizes(evidence: Evidence) -> Iterator[Finding]:
+def batch_sizes(sources: AuditSources) -> Iterator[AuditFinding]:
     """A metafile's total batch, which is GPUs times images a GPU."""
-    for document, row, one in _matched(evidence):
+    for document, row, one in _matched(sources):
         training = one.training
         if row.batch and training and row.batch != training.gpus * training.batch_per_gpu:
             what = f"batch of {row.batch}, {training.gpus} GPUs x {training.batch_per_gpu} in the manifest"
             yield finding(
-                "numbers-differ", one.id, what, _at(document, row, "batch"), evidence.entry_place(one)
+                "numbers-differ", one.id, what, _at(document, row, "batch"), sources.entry_place(one)
             )
 
 
-def shortened_figures(evidence: Evidence) -> Iterator[Finding]:
+def shortened_figures(sources: AuditSources) -> Iterator[AuditFinding]:
     """Figures equal in value to the manifest's but printed with fewer digits."""
     short: dict[str, list[tuple[str, Place]]] = defaultdict(list)
-    for document, row, one in _matched(evidence):
+    for document, row, one in _matched(sources):
         for claim in one.published:
             text = row.figures.get(claim.metric)
             if text and Decimal(text) == Decimal(claim.printed or 0) and len(text) < len(claim.printed or ""):
@@ -242,10 +244,10 @@ def _relabelled(one: Checkpoint, metric: str, text: str) -> bool:
     return not own and any(Decimal(text) == Decimal(claim.printed or 0) for claim in claims)
 
 
-def relabelled_columns(evidence: Evidence) -> Iterator[Finding]:
+def relabelled_columns(sources: AuditSources) -> Iterator[AuditFinding]:
     """Headings that promise another protocol than the one the manifest records for their figures."""
     rows: dict[tuple[str, str], list[Place]] = defaultdict(list)
-    for document, row, one in _matched(evidence):
+    for document, row, one in _matched(sources):
         for metric, text in row.figures.items():
             if text and _relabelled(one, metric, text):
                 rows[document.path, metric].append(_at(document, row, metric))
@@ -262,9 +264,9 @@ def relabelled_columns(evidence: Evidence) -> Iterator[Finding]:
 # --- links and fields -------------------------------------------------------------------------------
 
 
-def links(evidence: Evidence) -> Iterator[Finding]:
+def links(sources: AuditSources) -> Iterator[AuditFinding]:
     """Links that lead elsewhere than the row or the manifest says; the gravest reason of each is told."""
-    for document, row, one in _matched(evidence):
+    for document, row, one in _matched(sources):
         for field, url, known in (
             ("weights", row.weights_url, one.weights.urls),
             ("log", row.log_url, one.log_urls),
@@ -283,22 +285,22 @@ def links(evidence: Evidence) -> Iterator[Finding]:
                 yield finding("log-path", one.id, f"{url} is not beside {row.weights_url}", place)
             else:
                 yield finding(
-                    "link-differs", one.id, f"{url} is not in the manifest", place, evidence.entry_place(one)
+                    "link-differs", one.id, f"{url} is not in the manifest", place, sources.entry_place(one)
                 )
         if row.config and stem(row.config) not in (one.id, *one.aliases):
             what = f"configuration {row.config} is none of {', '.join((one.id, *one.aliases))}"
             place = _at(document, row, "config")
-            yield finding("link-differs", one.id, what, place, evidence.entry_place(one))
+            yield finding("link-differs", one.id, what, place, sources.entry_place(one))
 
 
 def _beside(url: str) -> tuple[str, str]:
     return url.rsplit("/", 1)[0], stem(url)
 
 
-def crops_as_resolutions(evidence: Evidence) -> Iterator[Finding]:
+def crops_as_resolutions(sources: AuditSources) -> Iterator[AuditFinding]:
     """A metafile's resolution of the timing that is the training crop, where other sizes were timed."""
     pasted: dict[str, list[tuple[SourceRow, Place]]] = defaultdict(list)
-    for document, row, one in _matched(evidence):
+    for document, row, one in _matched(sources):
         typical, protocol = one.dataset_spec.typical_size, one.protocols.get("miou")
         if row.resolution is None or typical is None or protocol is None:
             continue
@@ -310,16 +312,16 @@ def crops_as_resolutions(evidence: Evidence) -> Iterator[Finding]:
         yield finding("resolution-is-crop", path, what, *(place for _, place in rows))
 
 
-def dropped_fields(evidence: Evidence) -> Iterator[Finding]:
+def dropped_fields(sources: AuditSources) -> Iterator[AuditFinding]:
     """What a metafile does not have although the manifest, or another metafile, does."""
-    files = [document for document in evidence.documents if document.fields]
+    files = [document for document in sources.documents if document.fields]
     present = {field for one in files for field, (form, _) in one.fields.items() if form == "present"}
     for document in files:
         gone = [
             field for field, (form, _) in document.fields.items() if form == "absent" and field in present
         ]
         if document.fields.get("inference time (ms/im)", ("", 0))[0] == "absent":
-            found = [evidence.checkpoint(row) for row in document.rows]
+            found = [sources.checkpoint(row) for row in document.rows]
             speeds = [one for one in found if one and any(claim.metric == "fps" for claim in one.published)]
             gone = [field for field in gone if field != "inference time (ms/im)"]
             gone += ["inference time (fps in the table)"] if speeds else []
@@ -328,10 +330,10 @@ def dropped_fields(evidence: Evidence) -> Iterator[Finding]:
             yield finding("dropped-field", document.path, f"has no {', no '.join(gone)}", place)
 
 
-def renamed_fields(evidence: Evidence) -> Iterator[Finding]:
+def renamed_fields(sources: AuditSources) -> Iterator[AuditFinding]:
     """What several metafiles word differently: keys, forms, the collection's name, the models' names."""
     forms: dict[str, dict[str, Place]] = defaultdict(dict)
-    for document in evidence.documents:
+    for document in sources.documents:
         for field, (form, line) in document.fields.items():
             if form not in {"absent", "present"}:
                 forms[field].setdefault(form, Place(file=document.path, line=line))
@@ -341,7 +343,7 @@ def renamed_fields(evidence: Evidence) -> Iterator[Finding]:
             yield finding("renamed-field", field, f"is {what} in different metafiles", *places.values())
 
 
-DOCUMENT_CHECKS: tuple[Callable[[Evidence], Iterator[Finding]], ...] = (
+DOCUMENT_CHECKS: tuple[Callable[[AuditSources], Iterator[AuditFinding]], ...] = (
     unknown_rows,
     missing_rows,
     other_places,

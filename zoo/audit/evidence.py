@@ -9,7 +9,7 @@ from ..files.urls import shown_text
 from ..manifest.places import find_places
 from ..publishers.file_names import undated
 from ..publishers.row_finder import RowFinder
-from .findings import Finding, Place, shown
+from .findings import AuditFinding, Place, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -25,7 +25,7 @@ ROW_FIELDS = ("publisher", "method", "backbone", "dataset", "crop", "schedule")
 """What tells one row of a publisher's table from another."""
 
 
-class Evidence:
+class AuditSources:
     """What the checks look at: the manifest with its lines, and the documents with their rows matched."""
 
     def __init__(
@@ -96,9 +96,9 @@ def _shown_place(place: FilePlace) -> Place:
     return Place(file=shown(place.file), line=place.line)
 
 
-def finding(kind: Kind, subject: str, what: str, *places: Place) -> Finding:
+def finding(kind: Kind, subject: str, what: str, *places: Place) -> AuditFinding:
     """A finding with each of its places once, in their order; what it says of a URL may be shown."""
-    return Finding(kind=kind, subject=subject, what=shown_text(what), where=tuple(dict.fromkeys(places)))
+    return AuditFinding(kind=kind, subject=subject, what=shown_text(what), where=tuple(dict.fromkeys(places)))
 
 
 def latest(checkpoint: Checkpoint, metric: str) -> Claim | None:

@@ -207,7 +207,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True, order=True):
         return f"{self.file}:{self.line}"
 
 
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
+class AuditFinding(msgspec.Struct, frozen=True, kw_only=True):
     """One fault or one thing a reader must know."""
 
     kind: Kind
@@ -228,19 +228,19 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
         return MEANINGS[self.kind][1]
 
 
-def ordered(findings: Sequence[Finding]) -> list[Finding]:
+def ordered(findings: Sequence[AuditFinding]) -> list[AuditFinding]:
     """From grave to harmless, within a kind as they stand in the files."""
     kinds = list(MEANINGS)
     return sorted(findings, key=lambda one: (kinds.index(one.kind), one.where[:1], one.subject, one.what))
 
 
-def any_as_grave(findings: Sequence[Finding], gravity: Gravity) -> bool:
+def any_as_grave(findings: Sequence[AuditFinding], gravity: Gravity) -> bool:
     """True where a finding is of this gravity or of a graver one."""
     grave = get_args(Gravity)[: get_args(Gravity).index(gravity) + 1]
     return any(one.gravity in grave for one in findings)
 
 
-def count_text(findings: Sequence[Finding]) -> str:
+def count_text(findings: Sequence[AuditFinding]) -> str:
     """`3 findings: 1 error, 0 warnings, 2 notes`."""
     words = [
         number_of(sum(one.gravity == gravity for one in findings), gravity) for gravity in get_args(Gravity)
@@ -253,7 +253,7 @@ def number_of(count: int, word: str) -> str:
     return f"{count} {word}{'' if count == 1 else 's'}"
 
 
-def as_text(findings: Sequence[Finding], scope: str = "") -> str:
+def as_text(findings: Sequence[AuditFinding], scope: str = "") -> str:
     """For a terminal: a block a finding, the meaning once a kind, then what was compared."""
     lines: list[str] = []
     told: set[Kind] = set()
@@ -265,7 +265,7 @@ def as_text(findings: Sequence[Finding], scope: str = "") -> str:
     return "\n".join([*lines, "", *([scope] if scope else []), count_text(findings)]).lstrip("\n")
 
 
-def as_markdown(findings: Sequence[Finding], scope: str = "") -> str:
+def as_markdown(findings: Sequence[AuditFinding], scope: str = "") -> str:
     """One table, for a pull request or a job summary."""
     head = ["| gravity | kind | row | what | where |", "| --- | --- | --- | --- | --- |"]
     body = [
@@ -278,7 +278,7 @@ def as_markdown(findings: Sequence[Finding], scope: str = "") -> str:
     return "\n".join([first, "", *head, *body, "", *legend])
 
 
-def as_records(findings: Sequence[Finding]) -> list[dict[str, Any]]:
+def as_records(findings: Sequence[AuditFinding]) -> list[dict[str, Any]]:
     """For programs: every field, gravity and meaning included."""
     return [
         {"kind": one.kind, "gravity": one.gravity, "subject": one.subject, "what": one.what}
@@ -287,12 +287,12 @@ def as_records(findings: Sequence[Finding]) -> list[dict[str, Any]]:
     ]
 
 
-def _places(one: Finding, limit: int = 4) -> str:
+def _places(one: AuditFinding, limit: int = 4) -> str:
     shown = ", ".join(map(str, one.where[:limit]))
     return f"{shown} and {len(one.where) - limit} more" if len(one.where) > limit else shown
 
 
-AUDIT_FORMATS: dict[str, Callable[[Sequence[Finding], str], str]] = {"text": as_text, "md": as_markdown}
+AUDIT_FORMATS: dict[str, Callable[[Sequence[AuditFinding], str], str]] = {"text": as_text, "md": as_markdown}
 
 
 def shown(path: Path) -> str:

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from ..manifest import Checkpoint, Claim
     from ..publishers.training_logs import Evaluation
-    from .evidence import Evidence
-    from .findings import Finding, Place
+    from .evidence import AuditSources
+    from .findings import AuditFinding, Place
     from .row_logs import RowLog
 
 FINISHED = 0.99
@@ -33,27 +33,27 @@ DECAY = 0.02
 """How far below the configured learning rate the largest logged one may lie: the first line comes after some steps."""
 
 
-def _logged(evidence: Evidence) -> Iterator[tuple[Checkpoint, RowLog, TrainingLog]]:
-    for row in evidence.logs:
+def _logged(sources: AuditSources) -> Iterator[tuple[Checkpoint, RowLog, TrainingLog]]:
+    for row in sources.logs:
         if row.log is not None:
-            yield evidence.manifest[row.checkpoint], row, row.log
+            yield sources.manifest[row.checkpoint], row, row.log
 
 
-def unreadable_logs(evidence: Evidence) -> Iterator[Finding]:
+def unreadable_logs(sources: AuditSources) -> Iterator[AuditFinding]:
     """Files in a log's place that hold no log."""
-    for row in evidence.logs:
+    for row in sources.logs:
         if row.fault:
             yield finding("log-unreadable", row.checkpoint, row.fault, row.place())
 
 
-def logged_accuracies(evidence: Evidence) -> Iterator[Finding]:
+def logged_accuracies(sources: AuditSources) -> Iterator[AuditFinding]:
     """A printed single-scale mIoU that is not the last evaluation's: an earlier one's, or none of the log's."""
-    for one, row, log in _logged(evidence):
+    for one, row, log in _logged(sources):
         claim, last, best = latest(one, "miou"), log.last, log.best
         if claim is None or last is None or best is None or _agrees(last, claim):
             continue
         earlier = next((found for found in log.evaluations if _agrees(found, claim)), None)
-        places = [evidence.claim_place(one, claim), row.place(last.line)]
+        places = [sources.claim_place(one, claim), row.place(last.line)]
         ending = f"the log ends with {_evaluation(last)}"
         if earlier:
             what = f"mIoU {claim.printed} is {_evaluation(earlier)}; {ending}"
@@ -75,10 +75,10 @@ def _evaluation(found: Evaluation) -> str:
     return f"{found.miou_percent:.2f}{averaged}" + ("" if unknown else f" at {when}")
 
 
-def logged_memories(evidence: Evidence) -> Iterator[Finding]:
+def logged_memories(sources: AuditSources) -> Iterator[AuditFinding]:
     """Logged memory that is not the printed figure in MiB / 1000 nor in GiB; one finding a table."""
     other: dict[str, list[tuple[str, Place, Place]]] = defaultdict(list)
-    for one, row, log in _logged(evidence):
+    for one, row, log in _logged(sources):
         claim = latest(one, "train_memory")
         if claim is None or log.memory_mib is None:
             continue
@@ -86,19 +86,19 @@ def logged_memories(evidence: Evidence) -> Iterator[Finding]:
         if all(abs(Decimal(log.memory_mib) / unit - printed) > half for unit in (1000, 1024)):
             text = f"{log.memory_mib} MiB for {claim.printed}"
             other[f"{one.method} ({one.publisher})"].append(
-                (text, evidence.claim_place(one, claim), row.place())
+                (text, sources.claim_place(one, claim), row.place())
             )
     for subject, cells in other.items():
         what = f"{number_of(len(cells), 'log')} with other memory than printed: {', '.join(text for text, *_ in cells)}"
         yield finding("log-memory", subject, what, *(place for _, *places in cells for place in places))
 
 
-def logged_trainings(evidence: Evidence) -> Iterator[Finding]:
+def logged_trainings(sources: AuditSources) -> Iterator[AuditFinding]:
     """A log whose schedule, batch or devices are not the row's, or that ends before its training does."""
-    for one, row, log in _logged(evidence):
+    for one, row, log in _logged(sources):
         texts = [*_schedule_faults(one, log.schedule), *_machine_faults(one, log), *_end_faults(log)]
         if texts:
-            yield finding("log-training", one.id, "; ".join(texts), row.place(), evidence.entry_place(one))
+            yield finding("log-training", one.id, "; ".join(texts), row.place(), sources.entry_place(one))
 
 
 def _schedule_faults(one: Checkpoint, logged: Schedule) -> Iterator[str]:
@@ -145,7 +145,7 @@ def _end_faults(log: TrainingLog) -> Iterator[str]:
             return
 
 
-LOG_CHECKS: tuple[Callable[[Evidence], Iterator[Finding]], ...] = (
+LOG_CHECKS: tuple[Callable[[AuditSources], Iterator[AuditFinding]], ...] = (
     unreadable_logs,
     logged_accuracies,
     logged_memories,

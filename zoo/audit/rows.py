@@ -18,31 +18,31 @@ if TYPE_CHECKING:
 
     from ..manifest import Checkpoint
     from ..publishers import SourceDocument, SourceRow
-    from .evidence import Evidence
-    from .findings import Finding
+    from .evidence import AuditSources
+    from .findings import AuditFinding
 
 Fault = tuple[str, str]
 """Field of the row, for its line, and what is wrong with it."""
 
 
-def unreadable_cells(evidence: Evidence) -> Iterator[Finding]:
+def unreadable_cells(sources: AuditSources) -> Iterator[AuditFinding]:
     """Cells, columns and values that cannot be understood."""
-    for document in evidence.documents:
+    for document in sources.documents:
         for fault in document.faults:
             place = Place(file=document.path, line=fault.line)
             yield finding("unreadable-cell", document.path, fault.message, place)
 
 
-def rows_told_otherwise(evidence: Evidence) -> Iterator[Finding]:
+def rows_told_otherwise(sources: AuditSources) -> Iterator[AuditFinding]:
     """Rows whose data set, network, training or device is not the manifest's; one finding a row."""
-    for document in evidence.documents:
+    for document in sources.documents:
         for row in document.rows:
-            one = evidence.checkpoint(row)
-            faults = [] if one is None else [*_identity(row, one), *_conditions(evidence, document, row, one)]
+            one = sources.checkpoint(row)
+            faults = [] if one is None else [*_identity(row, one), *_conditions(sources, document, row, one)]
             if one and faults:
                 places = [Place(file=document.path, line=row.line_of(field)) for field, _ in faults]
                 what = "; ".join(text for _, text in faults)
-                yield finding("row-differs", one.id, what, *places, evidence.entry_place(one))
+                yield finding("row-differs", one.id, what, *places, sources.entry_place(one))
 
 
 def _identity(row: SourceRow, one: Checkpoint) -> Iterator[Fault]:
@@ -60,10 +60,10 @@ def _identity(row: SourceRow, one: Checkpoint) -> Iterator[Fault]:
 
 
 def _conditions(
-    evidence: Evidence, document: SourceDocument, row: SourceRow, one: Checkpoint
+    sources: AuditSources, document: SourceDocument, row: SourceRow, one: Checkpoint
 ) -> Iterator[Fault]:
     """Everything else that a row states, against the manifest or against what the publisher always does."""
-    publishers = evidence.manifest.publishers
+    publishers = sources.manifest.publishers
     training_data = row.stated.get("training data", "")
     if training_data and rules.dataset_of(training_data, rules.known_headings(publishers)) != one.dataset:
         yield "training data", f"trained on {training_data}, the row is {one.dataset_spec.title}"
@@ -90,47 +90,47 @@ def _devices(row: SourceRow, one: Checkpoint) -> Iterator[Fault]:
         yield "training resources", f"{resources}, {one.training.gpus} GPUs in the manifest"
 
 
-def other_pretraining(evidence: Evidence) -> Iterator[Finding]:
+def other_pretraining(sources: AuditSources) -> Iterator[AuditFinding]:
     """Rows of one document and backbone that begin from other weights than most of them."""
-    for document in evidence.documents:
+    for document in sources.documents:
         usual: dict[str, Counter[str]] = defaultdict(Counter)
         for row in document.rows:
             usual[row.backbone][row.stated.get("pretraining", "")] += 1
         for row in document.rows:
             said, common = row.stated.get("pretraining", ""), usual[row.backbone].most_common(1)[0][0]
             if said != common and said and common:
-                one = evidence.checkpoint(row)
+                one = sources.checkpoint(row)
                 what = f"pretraining {said}, {common} in the other {row.backbone} rows"
                 place = Place(file=document.path, line=row.line)
                 yield finding("row-differs", one.id if one else row.backbone, what, place)
 
 
-def rows_told_twice(evidence: Evidence) -> Iterator[Finding]:
+def rows_told_twice(sources: AuditSources) -> Iterator[AuditFinding]:
     """Rows that a document, or the manifest, has more than once."""
-    for document in evidence.documents:
+    for document in sources.documents:
         places: dict[str, list[Place]] = defaultdict(list)
         for row in document.rows:
-            if one := evidence.checkpoint(row):
+            if one := sources.checkpoint(row):
                 places[one.id].append(Place(file=document.path, line=row.line))
         for name, lines in places.items():
             if len(lines) > 1:
                 what = f"stands {len(lines)} times in {document.path}"
                 yield finding("duplicate-row", name, what, *lines)
     alike: dict[tuple[object, ...], list[Checkpoint]] = defaultdict(list)
-    for one in evidence.manifest:
+    for one in sources.manifest:
         alike[tuple(getattr(one, name) for name in ROW_FIELDS)].append(one)
     for rows in alike.values():
         if len(rows) > 1:
             what = f"is the same row as {' and '.join(one.id for one in rows[1:])}"
-            yield finding("duplicate-row", rows[0].id, what, *map(evidence.entry_place, rows))
+            yield finding("duplicate-row", rows[0].id, what, *map(sources.entry_place, rows))
 
 
-def contradicting_documents(evidence: Evidence) -> Iterator[Finding]:
+def contradicting_documents(sources: AuditSources) -> Iterator[AuditFinding]:
     """Rows that the manifest does not have, but several documents have with different figures."""
     alike: dict[tuple[object, ...], list[tuple[SourceDocument, SourceRow]]] = defaultdict(list)
-    for document in evidence.documents:
+    for document in sources.documents:
         for row in document.rows:
-            if evidence.checkpoint(row) is None:
+            if sources.checkpoint(row) is None:
                 key = (document.publisher, row.method, row.backbone, row.section, row.crop, row.schedule)
                 alike[key].append((document, row))
     for rows in alike.values():
@@ -144,9 +144,9 @@ def contradicting_documents(evidence: Evidence) -> Iterator[Finding]:
                 yield finding("numbers-differ", subject, f"{METRICS[metric].title} {told}", *places)
 
 
-def unstated_conditions(evidence: Evidence) -> Iterator[Finding]:
+def unstated_conditions(sources: AuditSources) -> Iterator[AuditFinding]:
     """What no model of a metafile says although its figures depend on it."""
-    for document in evidence.documents:
+    for document in sources.documents:
         if not document.is_metafile or not document.rows:
             continue
         counted = any(re.match(r"\d+\s*x", row.stated.get("training resources", "")) for row in document.rows)
@@ -159,7 +159,7 @@ def unstated_conditions(evidence: Evidence) -> Iterator[Finding]:
             yield finding("unstated-condition", document.path, f"has no {', no '.join(missing)}", place)
 
 
-ROW_CHECKS: tuple[Callable[[Evidence], Iterator[Finding]], ...] = (
+ROW_CHECKS: tuple[Callable[[AuditSources], Iterator[AuditFinding]], ...] = (
     unreadable_cells,
     rows_told_otherwise,
     other_pretraining,

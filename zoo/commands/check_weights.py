@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable
 
-    from ..weights.check import Report
+    from ..weights.check import WeightsReport
 
 _FIELDS = ("path", "container", "sha256", "hash_state", "content_digest", "parameters", "canary")
 
@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     return exit_code(reports)
 
 
-def report_records(reports: Iterable[Report]) -> list[dict[str, Any]]:
+def report_records(reports: Iterable[WeightsReport]) -> list[dict[str, Any]]:
     """`zoo check-weights --json`: one object a row, null where a thing could not be told."""
     return [
         {"checkpoint": report.checkpoint, "ok": report.ok}
@@ -62,7 +62,7 @@ def report_records(reports: Iterable[Report]) -> list[dict[str, Any]]:
     ]
 
 
-def report_text(reports: Iterable[Report]) -> str:
+def report_text(reports: Iterable[WeightsReport]) -> str:
     """The reports for a person: a block a row, and a line about all."""
     known = list(reports)
     sound = sum(report.ok for report in known)
@@ -71,7 +71,7 @@ def report_text(reports: Iterable[Report]) -> str:
     return "\n\n".join([*map(_block, known), line])
 
 
-def _block(report: Report) -> str:
+def _block(report: WeightsReport) -> str:
     facts = [
         ("file", report.path),
         ("container", report.container),
@@ -86,7 +86,7 @@ def _block(report: Report) -> str:
     return f"{report.checkpoint}: {_judgement(report)}\n{indent(table, '  ')}"
 
 
-def _judgement(report: Report) -> str:
+def _judgement(report: WeightsReport) -> str:
     from ..weights.check import exit_code
 
     code = exit_code([report])

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from ...evaluate.evidence import EvidenceStore, Split
     from ..measuring.measurement import Measurement
-    from ..results.stored_series import Holding
+    from ..results.stored_series import StoredSeries
 
 _SHOWN_DIGITS = 12
 
@@ -178,7 +178,7 @@ _TASKS = {
 """Name -> a line of help, what adds its flags, what does it."""
 
 
-def _list_text(held: Sequence[Holding]) -> str:
+def _list_text(held: Sequence[StoredSeries]) -> str:
     """One line a holding."""
     if not held:
         return "no evidence yet"
@@ -197,7 +197,7 @@ def _list_text(held: Sequence[Holding]) -> str:
     return tabulate(rows, header, disable_numparse=True)
 
 
-def _list_row(holding: Holding) -> list[str]:
+def _list_row(holding: StoredSeries) -> list[str]:
     use, key = holding.use, holding.key
     named = (use.checkpoint, use.metric, _data_name(use.split)) if use else ("–", "–", "–")
     progress = (holding.progress, holding.state, holding.last_used)
@@ -208,7 +208,7 @@ def _data_name(split: Split) -> str:
     return f"{split.dataset} ({split.subset})" if split.subset else split.dataset
 
 
-def _show_text(holding: Holding, measurement: Measurement | None) -> str:
+def _show_text(holding: StoredSeries, measurement: Measurement | None) -> str:
     """Everything known of a holding; with its number where one was computed."""
     facts = [
         (name.replace("_", " "), str(value)) for name, value in msgspec.structs.asdict(holding.key).items()
@@ -248,7 +248,7 @@ def _score_text(measurement: Measurement) -> str:
     return f"{summary}\n" + tabulate(classes, ["class", "IoU", "labelled pixels"], disable_numparse=True)
 
 
-def _record(holding: Holding, measurement: Measurement | None = None) -> dict[str, Any]:
+def _record(holding: StoredSeries, measurement: Measurement | None = None) -> dict[str, Any]:
     """A holding as plain data; the list of images is left out, what is wrong with it is not."""
     use = holding.use
     named = {

@@ -8,7 +8,7 @@ import msgspec
 
 from ...evaluate.count.paired import Comparison, compare
 from ...evaluate.evidence import EvidenceStore
-from .stored_series import Holding, UnknownSeries, chosen, holdings
+from .stored_series import StoredSeries, UnknownSeries, chosen, holdings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,7 +86,7 @@ def _file(name: str) -> Path | None:
     return path if path.is_file() else None
 
 
-def _listed(found: list[Holding]) -> str:
+def _listed(found: list[StoredSeries]) -> str:
     lines = []
     for one in found:
         assert one.use is not None, "those without were left out"

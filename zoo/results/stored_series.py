@@ -26,7 +26,7 @@ class UnknownSeries(LookupError):  # noqa: N818  (named for what is the case, as
     """No series goes by this name; the message says what there is."""
 
 
-class Holding(msgspec.Struct, frozen=True, kw_only=True):
+class StoredSeries(msgspec.Struct, frozen=True, kw_only=True):
     """A series and one thing it was measured for, with what is there of it."""
 
     series: str
@@ -63,7 +63,7 @@ class Holding(msgspec.Struct, frozen=True, kw_only=True):
         return f"{total - len(self.missing)}/{total}"
 
 
-def holdings(store: EvidenceStore) -> list[Holding]:
+def holdings(store: EvidenceStore) -> list[StoredSeries]:
     """Every series with everything it was measured for."""
     return [
         holding
@@ -72,11 +72,11 @@ def holdings(store: EvidenceStore) -> list[Holding]:
     ]
 
 
-def _holding(store: EvidenceStore, key: EvidenceKey, use: Use | None) -> Holding:
+def _holding(store: EvidenceStore, key: EvidenceKey, use: Use | None) -> StoredSeries:
     measured = store.measured(key)
     wanted = use.split.images if use else ()
     ids = {name for name, _ in wanted}
-    return Holding(
+    return StoredSeries(
         series=key.digest(),
         key=key,
         use=use,
@@ -87,7 +87,7 @@ def _holding(store: EvidenceStore, key: EvidenceKey, use: Use | None) -> Holding
     )
 
 
-def chosen(held: Sequence[Holding], names: Iterable[str]) -> list[Holding]:
+def chosen(held: Sequence[StoredSeries], names: Iterable[str]) -> list[StoredSeries]:
     """Those whose series begins with a name, or whose checkpoint matches it as a glob; all without names.
 
     Raises:
@@ -102,35 +102,35 @@ def chosen(held: Sequence[Holding], names: Iterable[str]) -> list[Holding]:
     return [holding for holding in held if not patterns or any(_fits(holding, name) for name in patterns)]
 
 
-def _fits(holding: Holding, pattern: str) -> bool:
+def _fits(holding: StoredSeries, pattern: str) -> bool:
     checkpoint = holding.use.checkpoint if holding.use else ""
     return holding.series.startswith(pattern.lower()) or fnmatch.fnmatchcase(checkpoint, pattern)
 
 
-def older(held: Sequence[Holding], days: float) -> list[Holding]:
+def older(held: Sequence[StoredSeries], days: float) -> list[StoredSeries]:
     """Those whose series nothing was written to for so many days."""
     limit = datetime.now(timezone.utc) - timedelta(days=days)
     return [holding for holding in held if _moment(holding) <= limit]
 
 
-def of_the_future(held: Sequence[Holding]) -> list[Holding]:
+def of_the_future(held: Sequence[StoredSeries]) -> list[StoredSeries]:
     """Those whose series were last written to later than now: the clock was set back, their age is unknown."""
     now = datetime.now(timezone.utc)
     return [holding for holding in held if _moment(holding) > now]
 
 
-def _moment(holding: Holding) -> datetime:
+def _moment(holding: StoredSeries) -> datetime:
     return datetime.fromisoformat(holding.last_used.replace("Z", "+00:00"))
 
 
-def keys_of(held: Iterable[Holding]) -> list[EvidenceKey]:
+def keys_of(held: Iterable[StoredSeries]) -> list[EvidenceKey]:
     """Their series, each once."""
     return list({holding.series: holding.key for holding in held}.values())
 
 
 def apart_from_others(
-    held: Sequence[Holding], everything: Iterable[Holding]
-) -> tuple[list[Holding], list[tuple[Holding, list[str]]]]:
+    held: Sequence[StoredSeries], everything: Iterable[StoredSeries]
+) -> tuple[list[StoredSeries], list[tuple[StoredSeries, list[str]]]]:
     """Those of `held` whose counts are nobody else's, and the others, each with the checkpoints that share its counts.
 
     Counts belong to a weights file, and two checkpoints may have the same one.
@@ -144,13 +144,13 @@ def apart_from_others(
     return free, [(one, list(dict.fromkeys(owners[one.series]))) for one in held if one.series in owners]
 
 
-def score(store: EvidenceStore, holding: Holding) -> Measurement | None:
+def score(store: EvidenceStore, holding: StoredSeries) -> Measurement | None:
     """The number of a complete series; None where images are missing or nobody said which they are."""
     complete = holding.use is not None and holding.state == "complete"
     return recount(store, holding.key, holding.use) if complete and holding.use else None
 
 
-def give_away(store: EvidenceStore, target: Path, held: Sequence[Holding], *, force: bool) -> int:
+def give_away(store: EvidenceStore, target: Path, held: Sequence[StoredSeries], *, force: bool) -> int:
     """Write the series of `held` into a file of their own; returns its images.
 
     Raises:

@@ -14,7 +14,7 @@ from ...evaluate.inference.plain import NetworkError, checked
 from ...models.adapters import is_export, is_program, load_export
 from ...models.build import ArchitectureError
 from ...models.load.checkpoint_file import CheckpointFile, open_checkpoint
-from ...models.load.health import Finding, canary, canary_image, content_digest, findings
+from ...models.load.health import WeightsFinding, canary, canary_image, content_digest, findings
 from ...models.load.weights import WeightsError, class_counts, convert_keys, idle_keys, load_weights, shown
 from ..console.exit_codes import ExitCode, gravest
 from ..fetch import Action, fetch_action, file_sha256, weights_path
@@ -41,7 +41,7 @@ _REMAINS = {
 }
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
+class WeightsReport(msgspec.Struct, frozen=True, kw_only=True):
     """What became known of one checkpoint's weights file; None where it could not be told."""
 
     checkpoint: str
@@ -57,14 +57,14 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """Trainable parameters of the filled model."""
     canary: str | None = None
     """Digest of the scores on a fixed synthetic image."""
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[WeightsFinding, ...] = ()
 
     @property
     def ok(self) -> bool:
         """True where nothing but warnings was found."""
         return all(finding.gravity == "warning" for finding in self.findings)
 
-    def having(self, *more: Finding) -> Report:
+    def having(self, *more: WeightsFinding) -> WeightsReport:
         """This report with further findings."""
         return msgspec.structs.replace(self, findings=(*self.findings, *more))
 
@@ -76,7 +76,7 @@ def check(
     home: Path | None = None,
     among: Iterable[Checkpoint] = (),
     unsafe: bool = False,
-) -> Report:
+) -> WeightsReport:
     """Everything that can be told of a checkpoint's file from the file. Raises nothing for a bad one.
 
     Args:
@@ -86,7 +86,7 @@ def check(
         among: Rows that a file which does not fit is compared with.
         unsafe: Unpickle without restriction, see `open_checkpoint`.
     """
-    report = Report(checkpoint=checkpoint.id)
+    report = WeightsReport(checkpoint=checkpoint.id)
     path = path or _cached(checkpoint, home)
     if path is None:
         where = weights_path(checkpoint, home)
@@ -109,8 +109,8 @@ def check_all(
     home: Path | None = None,
     among: Iterable[Checkpoint] = (),
     unsafe: bool = False,
-    tell: Callable[[Report], object] = lambda _: None,
-) -> list[Report]:
+    tell: Callable[[WeightsReport], object] = lambda _: None,
+) -> list[WeightsReport]:
     """`check` for every row, and then whether two rows share one content, which only all together can tell.
 
     Args:
@@ -129,7 +129,7 @@ def check_all(
     return _with_shared_contents(rows, reports)
 
 
-def complete_lock(checkpoints: Iterable[Checkpoint], reports: Iterable[Report]) -> None:
+def complete_lock(checkpoints: Iterable[Checkpoint], reports: Iterable[WeightsReport]) -> None:
     """Add to `zoo.lock` the digests of the tensors, which `zoo fetch` cannot compute without torch.
 
     Raises:
@@ -140,7 +140,7 @@ def complete_lock(checkpoints: Iterable[Checkpoint], reports: Iterable[Report]) 
             lock_for(row).complete(row.id, report.sha256, report.content_digest)
 
 
-def exit_code(reports: Iterable[Report]) -> ExitCode:
+def exit_code(reports: Iterable[WeightsReport]) -> ExitCode:
     """INTEGRITY where a file is not to be used, else CANNOT_MEASURE where one could not be had, else OK."""
     return gravest(_CODES[finding.gravity] for report in reports for finding in report.findings)
 
@@ -148,15 +148,15 @@ def exit_code(reports: Iterable[Report]) -> ExitCode:
 # Steps of a check -------------------------------------------------------------------------------------------
 
 
-def _error(what: str, meaning: str) -> Finding:
-    return Finding(what=what, gravity="error", meaning=meaning)
+def _error(what: str, meaning: str) -> WeightsFinding:
+    return WeightsFinding(what=what, gravity="error", meaning=meaning)
 
 
-def _warning(what: str, meaning: str) -> Finding:
-    return Finding(what=what, gravity="warning", meaning=meaning)
+def _warning(what: str, meaning: str) -> WeightsFinding:
+    return WeightsFinding(what=what, gravity="warning", meaning=meaning)
 
 
-def _unforeseen(error: Exception) -> Finding:
+def _unforeseen(error: Exception) -> WeightsFinding:
     reason = " ".join(str(error).split())[:200]
     return _error(
         "cannot be examined",
@@ -165,8 +165,8 @@ def _unforeseen(error: Exception) -> Finding:
     )
 
 
-def _absent(meaning: str) -> Finding:
-    return Finding(what="no file", gravity="absent", meaning=meaning)
+def _absent(meaning: str) -> WeightsFinding:
+    return WeightsFinding(what="no file", gravity="absent", meaning=meaning)
 
 
 def _cached(checkpoint: Checkpoint, home: Path | None) -> Path | None:
@@ -177,8 +177,8 @@ def _cached(checkpoint: Checkpoint, home: Path | None) -> Path | None:
 
 
 def _with_hash_state(
-    report: Report, checkpoint: Checkpoint, sha256: str, others: Sequence[Checkpoint]
-) -> Report:
+    report: WeightsReport, checkpoint: Checkpoint, sha256: str, others: Sequence[Checkpoint]
+) -> WeightsReport:
     """The report with what the published hashes, the row's own and others', say of the file."""
     expected = _published_hash(checkpoint)
     state = _hash_state(expected, sha256, converted=_is_converted(report, checkpoint))
@@ -204,7 +204,7 @@ def _hash_state(expected: str, found: str, *, converted: bool) -> HashState:
     return "verified" if found.startswith(expected) else "differs"
 
 
-def _is_converted(report: Report, checkpoint: Checkpoint) -> bool:
+def _is_converted(report: WeightsReport, checkpoint: Checkpoint) -> bool:
     """True for a safetensors file where the publisher offers a pickle."""
     published = any(".safetensors" in url for url in checkpoint.weights.urls)
     return report.container == "safetensors" and not published
@@ -216,8 +216,8 @@ def _published_hash(checkpoint: Checkpoint) -> str:
 
 
 def _with_content(
-    report: Report, checkpoint: Checkpoint, content: CheckpointFile, others: Sequence[Checkpoint]
-) -> Report:
+    report: WeightsReport, checkpoint: Checkpoint, content: CheckpointFile, others: Sequence[Checkpoint]
+) -> WeightsReport:
     """The report with what can be told of the tensors."""
     report = msgspec.structs.replace(report, content_digest=content_digest(content.state))
     report = report.having(
@@ -240,7 +240,9 @@ def _with_content(
     return _with_canary(report, model) if report.ok or _only_hash(report) else report
 
 
-def _against_lock(report: Report, checkpoint: Checkpoint, home: Path | None) -> Iterator[Finding]:
+def _against_lock(
+    report: WeightsReport, checkpoint: Checkpoint, home: Path | None
+) -> Iterator[WeightsFinding]:
     """Whether a file that no publisher vouches for is the one that first came."""
     entry = None if _published_hash(checkpoint) else lock_for(checkpoint, home).get(checkpoint.id)
     if entry is None or entry.sha256 == report.sha256:
@@ -259,8 +261,8 @@ def _against_lock(report: Report, checkpoint: Checkpoint, home: Path | None) -> 
 
 
 def _with_weights(
-    report: Report, checkpoint: Checkpoint, path: Path, others: Sequence[Checkpoint], *, unsafe: bool
-) -> Report:
+    report: WeightsReport, checkpoint: Checkpoint, path: Path, others: Sequence[Checkpoint], *, unsafe: bool
+) -> WeightsReport:
     """The report with all that a weights file tells."""
     sha256 = report.sha256 or ""
     try:
@@ -278,7 +280,9 @@ def _with_weights(
         return report.having(_unforeseen(error))
 
 
-def _with_export(report: Report, checkpoint: Checkpoint, path: Path, sha256: str, *, unsafe: bool) -> Report:
+def _with_export(
+    report: WeightsReport, checkpoint: Checkpoint, path: Path, sha256: str, *, unsafe: bool
+) -> WeightsReport:
     """What can be told of a network that is a file by itself: whether it runs and scores the row's classes, and nothing of its weights."""
     report = msgspec.structs.replace(
         report, container=path.suffix.removeprefix(".").lower(), hash_state="not comparable"
@@ -310,13 +314,13 @@ def _try_export(network: nn.Module, checkpoint: Checkpoint) -> None:
         checked(network, len(checkpoint.dataset_spec.classes), protocol)(repeated[:, :, :height, :width])
 
 
-def _only_hash(report: Report) -> bool:
+def _only_hash(report: WeightsReport) -> bool:
     """True where the file is another one but sound, so that its canary is worth telling."""
     titles = {finding.what for finding in report.findings if finding.gravity == "error"}
     return titles <= {"another hash", "another row's file"}
 
 
-def _with_canary(report: Report, model: nn.Module) -> Report:
+def _with_canary(report: WeightsReport, model: nn.Module) -> WeightsReport:
     report = msgspec.structs.replace(report, canary=canary(model))
     if report.canary == "not finite":
         meaning = "A synthetic image gives scores that are NaN or infinite: no number made with them means anything."
@@ -355,7 +359,7 @@ def _fits(row: Checkpoint, content: CheckpointFile) -> bool:
     return True
 
 
-def value_findings(checkpoint: Checkpoint, state: dict[str, torch.Tensor]) -> list[Finding]:
+def value_findings(checkpoint: Checkpoint, state: dict[str, torch.Tensor]) -> list[WeightsFinding]:
     """What the tensors' values say, apart from those that the network never reads."""
     try:
         idle = idle_keys(state, checkpoint.weights.layout, _empty(checkpoint))
@@ -364,7 +368,7 @@ def value_findings(checkpoint: Checkpoint, state: dict[str, torch.Tensor]) -> li
     return findings(state, idle)
 
 
-def _left_inside(content: CheckpointFile) -> Iterator[Finding]:
+def _left_inside(content: CheckpointFile) -> Iterator[WeightsFinding]:
     for key in content.beside:
         for part, meaning in _REMAINS.items():
             if part in key.lower():
@@ -373,7 +377,7 @@ def _left_inside(content: CheckpointFile) -> Iterator[Finding]:
                 break
 
 
-def _class_count(checkpoint: Checkpoint, content: CheckpointFile) -> Iterator[Finding]:
+def _class_count(checkpoint: Checkpoint, content: CheckpointFile) -> Iterator[WeightsFinding]:
     """The classifiers' channels against the data set's classes."""
     expected = len(checkpoint.dataset_spec.classes)
     try:
@@ -389,7 +393,9 @@ def _class_count(checkpoint: Checkpoint, content: CheckpointFile) -> Iterator[Fi
         )
 
 
-def _with_shared_contents(rows: Sequence[Checkpoint], reports: Sequence[Report]) -> list[Report]:
+def _with_shared_contents(
+    rows: Sequence[Checkpoint], reports: Sequence[WeightsReport]
+) -> list[WeightsReport]:
     owners: dict[str, list[Checkpoint]] = {}
     for row, report in zip(rows, reports, strict=True):
         if report.content_digest:
@@ -402,7 +408,7 @@ def _with_shared_contents(rows: Sequence[Checkpoint], reports: Sequence[Report])
     ]
 
 
-def _shared(row: Checkpoint, twins: Sequence[Checkpoint]) -> Iterator[Finding]:
+def _shared(row: Checkpoint, twins: Sequence[Checkpoint]) -> Iterator[WeightsFinding]:
     """Two rows with one content: an error, unless the manifest itself gives them one file."""
     for twin in twins:
         meaning = f"{twin.id} has the very same tensors"

@@ -7,7 +7,7 @@ import torch
 
 from segbench.models import build_model
 from segbench.models.load.checkpoint_file import read_checkpoint, write_safetensors
-from segbench.models.load.health import Finding, canary, canary_image, content_digest, findings
+from segbench.models.load.health import WeightsFinding, canary, canary_image, content_digest, findings
 
 STATE = {
     "a.weight": torch.arange(6.0).reshape(2, 3),
@@ -110,7 +110,7 @@ def test_norms_that_training_never_touched_are_told(tiny):
 def test_the_first_names_are_shown_and_all_are_counted():
     state = {f"{letter}.weight": torch.tensor([float("nan")] * 2) for letter in "abcde"}
     assert findings(state) == [
-        Finding(
+        WeightsFinding(
             what="NaN in the weights",
             gravity="error",
             meaning="10 values in 5 tensors: a.weight, b.weight, c.weight, .... "
