@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from .claims import CLAIM_CHECKS
 from .columns import COLUMN_CHECKS
 from .documents import DOCUMENT_CHECKS
-from .evidence import AuditSources, finding
 from .findings import Place, number_of, ordered
 from .logs import LOG_CHECKS
 from .rows import ROW_CHECKS
+from .sources import AuditSources, finding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

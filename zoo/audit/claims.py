@@ -14,15 +14,15 @@ from ...reports.tolerance import half_unit
 from ..files.whole_number import whole_number
 from ..publishers.file_names import contradiction, is_named, stem, undated
 from ..quantities import quantity_of
-from .evidence import ROW_FIELDS, finding, latest
 from .findings import number_of
+from .sources import ROW_FIELDS, finding, latest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from ..manifest import Checkpoint, Claim
-    from .evidence import AuditSources
     from .findings import AuditFinding, Kind, Place
+    from .sources import AuditSources
 
 MIOU = tuple(quantity_of("miou").metrics)
 TOLD = 8

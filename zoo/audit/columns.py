@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from ...reports.metrics import METRICS
 from ..quantities import quantity_of
-from .evidence import ROW_FIELDS, finding, latest
+from .sources import ROW_FIELDS, finding, latest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from ...evaluate.protocol import EvalProtocol
     from ..manifest import Checkpoint, Claim
-    from .evidence import AuditSources
     from .findings import AuditFinding, Kind
+    from .sources import AuditSources
 
 MIOU = tuple(quantity_of("miou").metrics)
 FAR = 2

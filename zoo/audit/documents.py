@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 from ...evaluate.geometry import view_size
 from ...reports.metrics import METRICS
 from ..publishers.file_names import contradiction, is_named, stem
-from .evidence import finding
 from .findings import Place, number_of
+from .sources import finding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ..manifest import Checkpoint, Claim
     from ..publishers import SourceDocument, SourceRow
-    from .evidence import AuditSources
     from .findings import AuditFinding
+    from .sources import AuditSources
 
 UNIT_FACTORS = {1000: "1000 times", 1024: "1024 times", 100: "100 times"}
 """Factors between the units that publishers use: MiB and GB, fractions and percent."""

@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING
 from ...reports.tolerance import half_unit
 from ..files.whole_number import DIGITS, whole_number
 from ..publishers.training_logs import Schedule, TrainingLog
-from .evidence import finding, latest
 from .findings import Place, number_of
+from .sources import finding, latest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ..manifest import Checkpoint, Claim
     from ..publishers.training_logs import Evaluation
-    from .evidence import AuditSources
     from .findings import AuditFinding, Place
     from .row_logs import RowLog
+    from .sources import AuditSources
 
 FINISHED = 0.99
 """Part of the planned training after which a log counts as whole: a logger's last line may lie before its last step."""

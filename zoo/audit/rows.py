@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 from ...reports.metrics import METRICS
 from ..files.whole_number import DIGITS
 from ..publishers import rules
-from .evidence import ROW_FIELDS, finding, latest
 from .findings import Place
+from .sources import ROW_FIELDS, finding, latest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ..manifest import Checkpoint
     from ..publishers import SourceDocument, SourceRow
-    from .evidence import AuditSources
     from .findings import AuditFinding
+    from .sources import AuditSources
 
 Fault = tuple[str, str]
 """Field of the row, for its line, and what is wrong with it."""

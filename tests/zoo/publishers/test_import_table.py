@@ -9,7 +9,7 @@ import yaml
 from full_zoo import YAML, ZOO
 from publisher_pages import metafile, mmseg_readme, ssseg_readme
 
-from segbench.zoo.audit.evidence import latest
+from segbench.zoo.audit.sources import latest
 from segbench.zoo.cli import main
 from segbench.zoo.manifest import CheckpointEntry, load_manifest
 
