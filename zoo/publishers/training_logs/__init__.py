@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 import msgspec
 
-from ...evaluate.regular_files import read_document
+from ....evaluate.regular_files import read_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
