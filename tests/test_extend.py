@@ -22,9 +22,7 @@ CODE = ("zoo", "models", "evaluate", "reports")
 def copy(tmp_path):
     """A folder that holds the code as the package `segbench`, and one to work in."""
     for folder in CODE:
-        shutil.copytree(
-            ROOT / folder, tmp_path / "segbench" / folder, ignore=shutil.ignore_patterns("__pycache__")
-        )
+        shutil.copytree(ROOT / folder, tmp_path / "segbench" / folder)  # what Python has compiled with it
     shutil.copy(ROOT / "zoo.yaml", tmp_path / "segbench")
     (tmp_path / "work").mkdir()
     return tmp_path
@@ -39,7 +37,6 @@ def environment(copy):
     own = {
         "PATH": f"{shim}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": str(copy),
-        "PYTHONDONTWRITEBYTECODE": "1",
     }
     places = {
         "ZOO_HOME": str(copy / "home"),

@@ -33,7 +33,7 @@ class TrainingStep(NamedTuple):
     """What one device does in one training step."""
 
     batch: int
-    """Images a device."""
+    """Images that a device takes at once."""
     crop: tuple[int, int]
     """Height and width of the images, in pixels."""
 

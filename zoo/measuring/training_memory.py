@@ -46,7 +46,7 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     """What one device is given to train on; None leaves what was published."""
 
     batch: Positive | None = None
-    """Images a device."""
+    """Images that a device takes at once."""
     crop: tuple[Positive, Positive] | None = None
     """Height and width in pixels."""
     classes: Positive | None = None
