@@ -28,7 +28,7 @@ PADDED_ONE_STEP = (
     "take upsampling: two-step, or a window"
 )
 MOST_IMAGES = 100_000_000
-"""Of a split."""
+"""Images that a split may have at most."""
 MOST_IN_BATCH = 65_536
 DEFAULT_IGNORED = 255
 """The label value that counts nowhere where none is named."""

@@ -40,7 +40,7 @@ class ClassScores(NamedTuple):
     """Recall: the share of its labelled pixels that were found."""
     dice_percent: float | None
     pixels: int
-    """Labelled with it."""
+    """How many pixels are labelled with the class."""
 
 
 class Scored(NamedTuple):

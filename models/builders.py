@@ -50,7 +50,7 @@ class Source(NamedTuple):
     """What the user named with `--builders`: a file with its bytes, or a module."""
 
     name: str
-    """As written."""
+    """The file or module as the user wrote it."""
     text: bytes | None = None
     """Of a file; None for a module."""
 

@@ -72,7 +72,7 @@ class Cell(NamedTuple):
     sort: str
     """What a column is sorted by: a number where there is one."""
     links: tuple[tuple[str, str], ...] = ()
-    """Word and address."""
+    """The word that is shown of each link, and its address."""
 
 
 class PageRow(NamedTuple):

@@ -20,7 +20,7 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     """How one metric is written and compared."""
 
     title: str
-    """Column heading."""
+    """The heading of its column in tables."""
     base: str = ""
     """The title without what the column's protocol adds: `mIoU` of `mIoU(ms+flip)`."""
     unit: str

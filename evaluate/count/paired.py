@@ -38,7 +38,7 @@ class ClassDifference(NamedTuple):
     first: float | None
     second: float | None
     points: float | None
-    """Second minus first."""
+    """The second run minus the first, in percentage points."""
     interval: Interval | None
 
 
@@ -58,7 +58,7 @@ class Comparison(NamedTuple):
     second: float
     """mIoU in percent."""
     points: float
-    """Second minus first."""
+    """The second run minus the first, in percentage points."""
     interval: Interval | None
     """Of the difference; None for a single image."""
     classes: tuple[ClassDifference, ...]

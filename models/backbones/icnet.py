@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 LIGHT_CHANNELS = 32
-"""Of the first two convolutions on the whole image."""
+"""Channels of the first two convolutions on the whole image."""
 CHANNELS = (64, 256, 256)
-"""Of the outputs."""
+"""Channels of the three outputs."""
 POOL_SCALES = (1, 2, 3, 6)
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 EDGE_CLASSES = 2
-"""Edge and none."""
+"""A pixel is of an edge or of none."""
 
 LAYOUTS = {
     "ssseg": (

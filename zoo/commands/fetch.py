@@ -36,7 +36,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """The same for `--json`."""
     exit_code: ExitCode = ExitCode.OK
     faults: tuple[str, ...] = ()
-    """Messages for stderr."""
+    """What is wrong with files, for people: a message each, on stderr."""
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:

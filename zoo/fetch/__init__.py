@@ -86,7 +86,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     checkpoint: Checkpoint
     kind: Kind
     urls: tuple[str, ...]
-    """Tried in order."""
+    """Addresses of the file, tried in this order."""
     target: Path
     home: Path
     expected: str = ""

@@ -302,7 +302,7 @@ class _Limit(msgspec.Struct, frozen=True):
     size_bytes: int
     why: str = " that are taken at most"
     kind: type[FetchError] = FetchError
-    """Raised for more."""
+    """What is raised where more bytes come."""
 
 
 class _Job:

@@ -118,7 +118,7 @@ class _Steps(io.RawIOBase):
         return io.BufferedReader(self)
 
     def readable(self) -> bool:
-        """Always."""
+        """Whether it can be read from: always."""
         return True
 
     def readinto(self, buffer: Any) -> int | None:

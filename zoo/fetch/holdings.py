@@ -30,7 +30,7 @@ class Holding(msgspec.Struct, frozen=True, kw_only=True):
     expected: str = ""
     """SHA-256 or its beginning, as far as anybody knows it."""
     witness: str = ""
-    """Who says so."""
+    """Who says what the bytes should be."""
     sha256: str | None = None
     """Of the bytes on disk, where they were hashed."""
     fault: str | None = None

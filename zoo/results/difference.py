@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 
 LINES = 20
-"""Shown at most."""
+"""Lines of a difference that are shown at most."""
 WIDTH = 300
 """Of a shown line: rows of a Markdown table are long, and the point is which."""
 

@@ -46,7 +46,7 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
     images: int
     image_count: int
     readings: tuple[Reading, ...]
-    """Nearest first."""
+    """What each known mistake would give, the nearest to the number first."""
     band_points: float
 
     stray_pixels: int

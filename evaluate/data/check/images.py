@@ -49,7 +49,7 @@ class Look(NamedTuple):
     """What one decoded image looks like."""
 
     digest: bytes
-    """Of its pixels."""
+    """Digest of its pixels: the same for images that show the same."""
     flat: bool
     dark: bool
     bright: bool
