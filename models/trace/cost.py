@@ -57,7 +57,8 @@ def network_cost(make_model: Callable[[], nn.Module], size: tuple[int, int]) -> 
     trace, counter, attention = StorageTrace(), FlopCounterMode(display=False), _Attention()
     with FakeTensorMode(), torch.no_grad():
         with trace:
-            model, images = make_model(), torch.empty(1, 3, *size)
+            # torch's counter follows gradients of what modules are given, and a view of a weight has none here.
+            model, images = make_model().requires_grad_(False), torch.empty(1, 3, *size)
         trace.part = ACTIVATIONS
         try:
             with counter, trace, attention:

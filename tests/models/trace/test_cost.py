@@ -37,6 +37,22 @@ def test_a_foreign_network_is_counted_by_its_operations():
     assert cost.peak_activations_mib == 256 * (4 + 8) * 4 / 2**20
 
 
+class Learned(nn.Module):
+    """Its one module reads a view of a weight: learned queries are handed on like that."""
+
+    def __init__(self):
+        super().__init__()
+        self.queries = nn.Parameter(torch.ones(1, 4))
+        self.linear = nn.Linear(4, 8)
+
+    def forward(self, images):
+        return self.linear(self.queries.expand(len(images), -1))
+
+
+def test_a_module_may_read_a_view_of_a_weight():
+    assert network_cost(Learned, (16, 16)).gflops == 2 * 4 * 8 / 1e9
+
+
 def test_a_network_that_cannot_run_is_refused_with_what_it_raised():
     with pytest.raises(TraceError, match=r"^no forward pass on 0x16: "):
         network_cost(Foreign, (0, 16))
