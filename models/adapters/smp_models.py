@@ -52,7 +52,7 @@ def build(
     if auxiliary:
         more["aux_params"] = {"classes": num_classes}
     try:
-        network = library.create_model(
+        network: Any = library.create_model(
             model,
             encoder_name=encoder,
             encoder_weights=None,

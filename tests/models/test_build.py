@@ -77,7 +77,7 @@ def test_scores_have_stride_8_for_any_size():
             "isanet_mmsg",
             {},
             (
-                "builder: expected one of isanet_mmseg, isanet_ssseg, isnet_ssseg, torchvision; found isanet_mmsg; "
+                "builder: expected one of isanet_mmseg, isanet_ssseg, isnet_ssseg, segmentation_models_pytorch, torchvision, transformers; found isanet_mmsg; "
                 "did you mean isanet_mmseg or isanet_ssseg or isnet_ssseg? A builder of your own comes by --builders "
                 "FILE_OR_MODULE or ZOO_BUILDERS, an installed one by its package's entry point in segbench.builders."
             ),

@@ -68,7 +68,7 @@ def test_build_goes_by_the_files_own_name_and_helpers_are_none(tmp_path):
 
 def test_without_its_file_a_builder_is_looked_for_and_the_way_is_told(tiny):
     expected = (
-        "builder: expected one of isanet_mmseg, isanet_ssseg, isnet_ssseg, torchvision; found tiny; did you mean torchvision? "
+        "builder: expected one of isanet_mmseg, isanet_ssseg, isnet_ssseg, segmentation_models_pytorch, torchvision, transformers; found tiny; did you mean torchvision? "
         f"{HOW[0].upper()}{HOW[1:]}."
     )
     with pytest.raises(ArchitectureError, match=re.escape(expected)):

@@ -110,4 +110,4 @@ def test_pictures_belong_to_html(capsys, measured):
 def test_a_noisy_image_is_shrunk_until_it_keeps_to_its_share():
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (512, 1024, 3), dtype=np.uint8))
     for share in (200_000, 40_000):
-        assert sum(map(len, pictures._jpegs([noise] * 4, share))) <= share
+        assert sum(map(len, pictures.jpegs([noise] * 4, share))) <= share
