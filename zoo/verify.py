@@ -225,6 +225,7 @@ class RowVerifier:
         Raises:
             NotMeasured: weights, data or a way to measure this metric are missing.
         """
+        _require_network(self.checkpoint, self.options)
         answer = quantity_of(claim.metric).measure(self, claim)
         if not isinstance(answer, Unfinished) and id(answer) not in self._on_record:
             self._on_record[id(answer)] = answer
@@ -396,6 +397,16 @@ class RowVerifier:
             code=subject.code,
             num_classes=len(subject.dataset.spec.classes),
         )
+
+
+def _require_network(checkpoint: Checkpoint, options: Options) -> None:
+    """Refuse a row whose network is not there; a file that the user names may be an export, a network by itself.
+
+    Raises:
+        NotMeasured: it is not built yet.
+    """
+    if checkpoint.not_built and not options.weights_file:
+        raise NotMeasured(checkpoint.not_built)
 
 
 def _share(samples: tuple[Sample, ...], shard: tuple[int, int] | None) -> tuple[Sample, ...]:

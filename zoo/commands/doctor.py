@@ -13,7 +13,7 @@ from ...reports.media import tabulate
 from ..console.exit_codes import ExitCode
 from ..fetch import fetch_action
 from ..files import places
-from ..manifest import load_manifest
+from ..manifest import NOT_BUILT, load_manifest
 from ..quantities import quantities
 from .shared import flags
 from .shared.answer import json_text, write
@@ -54,6 +54,7 @@ def _examine(manifest: Manifest, data_root: Path | None) -> dict[str, Any]:
         "data_root": str(data_root) if data_root else None,
         "datasets": {name: _dataset(manifest, name, data_root) for name in manifest.datasets},
         "claims": _claims(manifest),
+        "not_built": sum(bool(checkpoint.not_built) for checkpoint in manifest),
     }
 
 
@@ -123,6 +124,7 @@ def _text(findings: dict[str, Any]) -> str:
         ("packages", ", ".join(f"{name} {version}" for name, version in findings["packages"].items())),
         ("devices", "\n".join(findings["devices"])),
         ("weights", _cache_text(findings["cache"])),
+        ("networks", _networks_text(findings["not_built"], findings["cache"]["of"])),
         ("data root", findings["data_root"] or "not set (--data-root or ZOO_DATA_ROOT)"),
     ]
     datasets = [_dataset_row(name, found) for name, found in findings["datasets"].items()]
@@ -140,6 +142,12 @@ def _cache_text(cache: dict[str, Any]) -> str:
     state = "" if cache["writable"] else ", NOT WRITABLE"
     fetched = f"{cache['fetched']} of {cache['of']} checkpoints fetched"
     return f"{fetched}; {cache['folder']}, {cache['free_gib']} GiB free{state}"
+
+
+def _networks_text(missing: int, total: int) -> str:
+    return (
+        f"of {missing} of {total} checkpoints {NOT_BUILT}" if missing else f"of all {total} checkpoints built"
+    )
 
 
 def _dataset_row(name: str, found: dict[str, Any]) -> tuple[str, int, str]:

@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..measuring.own_code import network_trouble_named
 
     row = load_manifest(arguments.manifest)[arguments.id]
-    protocol = named_protocol(arguments) or row.protocol("miou")
+    protocol = named_protocol(arguments) or row.first_protocol()
     try:
         pictures = find_pictures(arguments.images, arguments.out / row.id)
     except PredictError as error:

@@ -36,6 +36,7 @@ _CODE = (
     "zoo/quantities/*.py",
     "reports/*.py",
     "models/builders.py",
+    "models/rooms.py",
     "models/adapters/__init__.py",
     "models/load/*.py",
     "evaluate/*.py",

@@ -236,20 +236,36 @@ class Checkpoint(CheckpointEntry, frozen=True, kw_only=True):
 
         return unbuilt_parts(self.architecture)
 
+    def first_protocol(self) -> EvalProtocol:
+        """How its first accuracy is measured, by which it is timed and shown too: mIoU's where it claims one.
+
+        Raises:
+            NoProtocol: no claim names a protocol.
+        """
+        named = [claim.metric for claim in self.claims if claim.protocol]
+        return self.protocol(named[0] if named else "miou")
+
     @property
     def not_built(self) -> str:
-        """`not built yet`, with the parts of its network that nobody here builds; empty where all are there."""
-        parts = self.unbuilt()
+        """`not built yet`, with the parts of its network that nobody here builds; empty where all are there.
+
+        A builder that is missing has a letter of its own, where it is asked for.
+        """
+        parts = [part for part in self.unbuilt() if not part.startswith("builder ")]
         return f"{NOT_BUILT}: {', '.join(parts)}" if parts else ""
 
     def build(self) -> nn.Module:
         """The architecture with random weights, in evaluation mode.
 
         Raises:
-            ArchitectureError: nothing can be built of it: no such builder, or one that fails.
+            ArchitectureError: nothing can be built of it: a part is not built yet, there is no such builder, or one fails.
         """
         from ...models.build import build_model  # noqa: PLC0415  (torch, which `zoo list` need not pay)
 
+        if self.not_built:
+            from ...models.builders import ArchitectureError  # noqa: PLC0415
+
+            raise ArchitectureError(f"{self.id}: {self.not_built}")
         numbers: dict[str, Any] = dict(self.architecture)
         return build_model(**numbers)
 

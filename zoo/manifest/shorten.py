@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -125,17 +126,31 @@ def _section(rows: list[Fields]) -> Fields:
 
 
 def _shared(rows: Sequence[Fields]) -> Fields:
-    """What all rows say alike, within mappings too."""
+    """What all rows have and most say alike, within mappings too; those that say otherwise go on saying so."""
     found: Fields = {}
     for name, value in rows[0].items():
         if name in _OWN or any(name not in row for row in rows):
             continue
         others = [row[name] for row in rows]
-        if all(other == value for other in others):
+        if all(isinstance(other, dict) for other in others):
+            inner = _shared(others)
+            if inner or {} in others:
+                found[name] = inner
+        elif all(other == value for other in others):
             found[name] = value
-        elif all(isinstance(other, dict) for other in others) and (inner := _shared(others)):  # type: ignore[arg-type]
-            found[name] = inner
+        elif (
+            not any(isinstance(other, dict) for other in others)
+            and (usual := _most_common(others)) is not None
+        ):
+            found[name] = usual
     return found
+
+
+def _most_common(values: Sequence[Any]) -> Any:
+    """What most of several values are, more than one of them; None where nothing is."""
+    counts = Counter(map(repr, values))
+    text, count = counts.most_common(1)[0]
+    return next(value for value in values if repr(value) == text) if count > 1 else None
 
 
 def _rest(row: Fields, shared: Fields) -> Fields:
@@ -150,35 +165,48 @@ def _rest(row: Fields, shared: Fields) -> Fields:
 
 
 def _shared_figures(rows: Sequence[dict[str, list[Fields]]]) -> Fields:
-    """Metric -> what the claims of all rows say alike."""
+    """Metric -> what the claims of the rows say alike, and the usual reason where all have one and some print nothing."""
     found: Fields = {}
     for metric in dict.fromkeys(metric for row in rows for metric in row):
         all_claims = [row.get(metric, []) for row in rows]
         printed = [claims for claims in all_claims if claims and claims[0]["printed"] is not None]
-        if not printed and all(claims == all_claims[0] for claims in all_claims):
-            found[metric] = all_claims[0][0]
-        elif printed and len({len(claims) for claims in printed}) == 1:
-            absent = any(claims and claims[0]["printed"] is None for claims in all_claims)
-            shared = [_shared(step) for step in zip(*printed, strict=True)]
-            for one in shared:
-                one.pop("printed", None)
-                for name in ("date", "note", "source") if absent else ():
-                    one.pop(name, None)
-            if any(shared):
-                found[metric] = shared if len(shared) > 1 else shared[0]
+        absent = [claims[0] for claims in all_claims if claims and claims[0]["printed"] is None]
+        if len({len(claims) for claims in printed}) > 1:
+            continue
+        shared = [_shared(step) for step in zip(*printed, strict=True)] or [{}]
+        for one in shared:
+            for name in ("printed", *(("date", "note", "source") if absent else ())):
+                one.pop(name, None)
+        if absent and len(shared) == 1 and all(all_claims):
+            usual = absent[0] if len(absent) == 1 else _most_common(absent) or absent[0]
+            shared = [shared[0] | usual]
+        if any(shared):
+            found[metric] = shared if len(shared) > 1 else shared[0]
     return found
 
 
 def _short(claims: list[Fields], shared: Any) -> Any:
     """A metric's claims as a row writes them; an empty mapping where the defaults say it all."""
-    if isinstance(shared, dict) and shared == claims[0]:
-        return {}
     steps = shared if isinstance(shared, list) else [shared or {}] * len(claims)
-    left = [_rest(claim, step) for claim, step in zip(claims, steps, strict=False)]
+    left = [_of_its_own(claim, step) for claim, step in zip(claims, steps, strict=False)]
+    if left == [{}]:
+        return {}
     texts = [
         one["printed"] if set(one) == {"printed"} and one["printed"] is not None else one for one in left
     ]
     return texts if len(texts) > 1 else texts[0]
+
+
+def _of_its_own(claim: Fields, shared: Fields) -> Fields:
+    """A claim without what its metric's defaults say of it."""
+    is_absence = "printed" in shared
+    if claim["printed"] is None:
+        usual = {name: shared[name] for name in ("printed", "note", "source", "date") if name in shared}
+        return {} if is_absence and claim == usual else claim
+    named = {
+        name: value for name, value in shared.items() if not is_absence or name not in ("printed", "note")
+    }
+    return _rest(claim, named)
 
 
 def _ordered(fields: Fields) -> Fields:
@@ -189,20 +217,13 @@ def _ordered(fields: Fields) -> Fields:
 
 
 def _share_urls(groups: Sequence[Sequence[Fields]]) -> None:
-    """Write links and names with `{id}` and parts, where those of all rows, or of all of a group, are then the same."""
-    patterns = [[_with_parts(row) for row in rows] for rows in groups]
+    """Write links and names with `{id}` and parts, where those of several rows are then the same."""
+    rows = [(row, *_with_parts(row)) for group in groups for row in group]
     for key in ("aliases", "log_urls", "config_urls", "weights.urls", "weights.sha256_prefix"):
-        of_all = _are_alike([pair for group in patterns for pair in group], key)
-        for rows, group in zip(groups, patterns, strict=True):
-            if of_all or _are_alike(group, key):
-                for row, (pattern, parts) in zip(rows, group, strict=True):
-                    _write_pattern(row, key, pattern[key], parts)
-
-
-def _are_alike(patterns: Sequence[tuple[Fields, dict[str, str]]], key: str) -> bool:
-    """Whether several rows have the same pattern."""
-    values = [pattern.get(key) for pattern, _ in patterns]
-    return len(values) > 1 and values[0] is not None and all(value == values[0] for value in values)
+        counts = Counter(repr(pattern[key]) for _, pattern, _ in rows if key in pattern)
+        for row, pattern, parts in rows:
+            if key in pattern and counts[repr(pattern[key])] > 1:
+                _write_pattern(row, key, pattern[key], parts)
 
 
 def _write_pattern(row: Fields, key: str, pattern: Any, parts: dict[str, str]) -> None:

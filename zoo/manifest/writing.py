@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from .records import Checkpoint, Manifest
 
-WIDTH = 116
-SHORT = 100
+WIDTH = 112
+SHORT = 103
 """Characters of a mapping that stands on one line."""
 
 
@@ -60,7 +60,7 @@ def _on_one_line(node: Any) -> Any:
 def _length(node: Any) -> int:
     """Characters of a node on one line, about."""
     if isinstance(node, yaml.ScalarNode):
-        return len(node.value) + 2
+        return len(node.value) + (4 if node.style else 2)
     parts = (
         node.value if isinstance(node, yaml.SequenceNode) else [part for pair in node.value for part in pair]
     )

@@ -143,7 +143,7 @@ def _plan(
             f"{WARM_UP} only warm up"
         )
     speed = SpeedProtocol(
-        accuracy_protocol=checkpoint.protocol("miou").digest(),
+        accuracy_protocol=checkpoint.first_protocol().digest(),
         images=wanted,
         batch=batch,
         source=source,  # pyright: ignore[reportArgumentType]
@@ -194,7 +194,7 @@ def _timed(
     precision = "tf32" if speed.precision == "tf32" else "fp32"
     with numerics(precision):
         conditions = environment(device) | code_facts(checkpoint)
-        for done, timing in time_protocol(model, images, checkpoint.protocol("miou"), device, speed):
+        for done, timing in time_protocol(model, images, checkpoint.first_protocol(), device, speed):
             if timing is None:
                 yield done, len(images), None
                 continue
@@ -284,7 +284,7 @@ def _gflops(checkpoint: Checkpoint) -> float | None:
     cost, size = checkpoint.cost, checkpoint.dataset_spec.typical_size
     if cost is None or size is None:
         return None
-    protocol = checkpoint.protocol("miou")
+    protocol = checkpoint.first_protocol()
     view = view_size(size, protocol, 1.0)
     return cost.gflops * (1 if protocol.window is None else len(sliding_windows(view, protocol.window)))
 

@@ -105,8 +105,10 @@ def predict(checkpoint: Checkpoint, setup: Setup) -> MemoryPrediction:
     """Trace a training step of the checkpoint's architecture; rows that agree in everything share one trace.
 
     Raises:
-        NotTrainable: a number is missing or makes no training step.
+        NotTrainable: a part of the network is not built yet, or a number is missing or makes no training step.
     """
+    if checkpoint.not_built:
+        raise NotTrainable(checkpoint.not_built)
     setup = setup.completed(checkpoint)
     assert setup.batch is not None
     assert setup.crop is not None

@@ -23,8 +23,8 @@ def is_named(url: str) -> bool:
 
 
 def undated(url: str) -> str:
-    """A file's name without mmsegmentation's time of training: the name of its configuration."""
-    return re.sub(r"_\d{8}_\d{6}\Z", "", stem(url))
+    """A file's name without mmsegmentation's day and time of training: the name of its configuration."""
+    return re.sub(r"[_-]\d{8}(_\d{6})?\Z", "", stem(url))
 
 
 def words(name: str) -> set[str]:

@@ -198,6 +198,11 @@ class _New(NamedTuple):
         )
 
     @property
+    def training(self) -> Training | None:
+        found = self.facts.training
+        return Training(gpus=found[0], batch_per_gpu=found[1]) if found else None
+
+    @property
     def weights(self) -> Weights:
         url = self.row.weights_url
         return Weights(urls=(url,), sha256_prefix=_prefix(url), layout=self.origin.publisher.layout)
@@ -246,7 +251,7 @@ def _claims(new: _New) -> Iterable[Claim]:
     """Every metric once, printed or not, in the order of the tables."""
     figures = _figures(new.row, new.rule)
     wanted = {"train_memory", "fps"}
-    if not any(metric.startswith("mdice") for metric in figures):
+    if not figures.keys() & {"mdice", "dice", "rmse"}:  # which such tables print instead
         wanted |= {"miou"} | ({"miou_ms_flip"} if "miou_flip" not in figures else set())
     for metric in [name for name in METRICS if name in wanted.union(figures)]:
         yield _claim(new, metric, figures.get(metric))
@@ -274,9 +279,14 @@ def _note(new: _New, metric: str) -> str | None:
     row, rule = new.row, new.rule
     if metric not in row.figures and metric in rule.notes:
         return rule.notes[metric]
-    if new.facts.unmet and "protocol" in METRICS[metric].claim_needs:
+    needs_protocol = "protocol" in METRICS[metric].claim_needs
+    if new.facts.unmet and needs_protocol and metric not in new.facts.protocols:
         return f"no protocol: {new.facts.unmet}"
-    return f"{row.milliseconds} ms an image" if metric == "fps" and "fps" not in row.figures else None
+    if metric != "fps" or "fps" in row.figures:
+        return None
+    speed = _images_a_second(row.milliseconds) or ""
+    lost = "" if len(speed.partition(".")[2]) == 2 else ", which leave further digits open"
+    return f"{row.milliseconds} ms{lost}"
 
 
 def _figures(row: SourceRow, rule: Rule) -> dict[str, str | None]:
@@ -288,14 +298,18 @@ def _figures(row: SourceRow, rule: Rule) -> dict[str, str | None]:
 
 
 def _images_a_second(milliseconds: str) -> str | None:
-    """The two-digit fps that a metafile's ms were made of; None where their rounding leaves several.
+    """The fps that a metafile's ms were made of, with as many of its two digits as their rounding leaves certain.
 
-    mmsegmentation rounds 1000 / fps to two digits (`.dev/md2yml.py`), of which YAML drops zeros at the end.
+    mmsegmentation rounds 1000 / fps to two digits (`.dev/md2yml.py`), of which YAML drops zeros at the end. None where
+    not even whole images a second are certain.
     """
     half = Decimal("0.005")
     ends = [Decimal(milliseconds) - half, Decimal(milliseconds) + half]
-    found = {f"{1000 / end:.2f}" for end in ends if end > 0}
-    return found.pop() if len(found) == 1 else None
+    for digits in (2, 1, 0):
+        found = {f"{1000 / end:.{digits}f}" for end in ends if end > 0}
+        if len(found) == 1:
+            return found.pop()
+    return None
 
 
 # --- entries that are there -------------------------------------------------------------------------
@@ -325,6 +339,7 @@ def _extended(before: CheckpointEntry, new: _New, documents: Mapping[str, Docume
         weights=weights,
         log_urls=_with(row.log_url, entry.log_urls),
         config_urls=_with(new.config_url, entry.config_urls),
+        training=new.training if "training resources" in row.stated else entry.training,
         claims=tuple(_revised(entry, new, documents)),
         listed_in=(*entry.listed_in, place) if is_new else entry.listed_in,
     )
@@ -333,10 +348,12 @@ def _extended(before: CheckpointEntry, new: _New, documents: Mapping[str, Docume
 def _replaced(before: CheckpointEntry, new: _New) -> CheckpointEntry:
     """An entry whose row has another file now: the file's, with the earlier one's figures as such."""
     own = new.entry()
-    file = before.weights.urls[0].rpartition("/")[2]
+    then = f"of an earlier file, -{before.weights.sha256_prefix}.pth"
     protocols = {claim.metric: claim.protocol for claim in own.claims}
     claims = [
-        msgspec.structs.replace(claim, note=f"of {file}, which stood here then") if claim.printed else claim
+        msgspec.structs.replace(claim, note="; ".join(filter(None, [claim.note, then])))
+        if claim.printed
+        else claim
         for claim in before.claims
         if claim.printed is None or claim.protocol == protocols.get(claim.metric, claim.protocol)
     ]
@@ -376,7 +393,7 @@ def _revised(entry: CheckpointEntry, new: _New, documents: Mapping[str, Document
             supersedes=claim.printed,
             source=Source(document=origin.key, section=row.section, row=row.row),
             date=origin.date,
-            note=None,
+            note=_note(new, claim.metric),
         )
         found += [earlier, later]
     order = list(METRICS)

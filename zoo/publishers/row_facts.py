@@ -46,7 +46,7 @@ class RowFacts(NamedTuple):
     protocols: dict[str, str]
     """Metric -> protocol."""
     unmet: str = ""
-    """Why accuracies have no protocol."""
+    """Why an accuracy has no protocol that has none."""
     training: tuple[int, int] | None = None
     """GPUs and images a GPU."""
 
@@ -74,12 +74,12 @@ def _by_configuration(
     row = msgspec.structs.replace(
         row, crop=row.crop or config.crop, schedule=row.schedule or str(config.iterations or "")
     )
-    gpus = _gpus(name) or publisher.gpus
+    gpus = _gpus(row, name, config.batch_per_gpu) or publisher.gpus
     return RowFacts(
         row=row,
         architecture=found.architecture,
         protocols=_protocols(row, found, publisher.prefix or document.inventor, known.names),
-        unmet=config.unmet,
+        unmet=config.unmet or "its configuration has no such test",
         training=(gpus, config.batch_per_gpu) if gpus and config.batch_per_gpu else None,
     )
 
@@ -96,9 +96,11 @@ def _protocols(row: SourceRow, found: Found, prefix: str, names: ProtocolNames) 
     return protocols
 
 
-def _gpus(name: str) -> int | None:
-    """GPUs in a configuration's name: the 4 of `4xb2`, and of `4x2` in mmsegmentation's older names."""
-    found = re.search(rf"_({DIGITS})xb{DIGITS}-", name) or re.search(r"_(\d{1,2})x\d{1,2}_", name)
+def _gpus(row: SourceRow, name: str, batch: int | None) -> int | None:
+    """GPUs of a training: the 4 of `4xb2` or `4x2` in its configuration's name, else what the row states."""
+    in_name = re.search(rf"_({DIGITS})xb?{batch}[-_]", name)
+    stated = re.match(rf"({DIGITS})x ", row.stated.get("training resources", ""))
+    found = in_name or stated
     return int(found[1]) if found else None
 
 

@@ -95,8 +95,10 @@ class Fps(Quantity):
 
 
 def claim_digest(checkpoint: Checkpoint, dataset: str) -> str:
-    """Of the protocol that answers a row's claim on its data set or, without one, on synthetic images."""
-    accuracy = checkpoint.protocol("miou").digest()
+    """Of the protocol that answers a row's claim on its data set or, without one, on synthetic images; empty for none."""
+    if not checkpoint.protocols:
+        return ""
+    accuracy = checkpoint.first_protocol().digest()
     return SpeedProtocol(accuracy_protocol=accuracy, source="data set" if dataset else "synthetic").digest()
 
 
@@ -138,7 +140,7 @@ def _conditions(checkpoint: Checkpoint, claim: Claim, measurement: Measurement) 
 def network_of(checkpoint: Checkpoint) -> str:
     """What schedules of one network share, so that they print one speed."""
     return " ".join(
-        [checkpoint.publisher, str(checkpoint.architecture), checkpoint.protocol("miou").digest()]
+        [checkpoint.publisher, str(checkpoint.architecture), checkpoint.first_protocol().digest()]
     )
 
 

@@ -55,6 +55,9 @@ def _links(checkpoint: Checkpoint) -> dict[str, str]:
     return {name: shown_url(urls[0]) for name, urls in known.items() if urls}
 
 
+NOT_RECORDED = "no measurement in the ledger"
+
+
 class Answers:
     """Recorded measurements by the claim that they answer."""
 
@@ -81,7 +84,7 @@ def judge_ledger(
     """Checkpoints with their verdicts, from recorded measurements alone."""
     rows, terms = list(checkpoints), Terms(tolerance=tolerance)
     judged = [
-        (row, claim, record, verdict_on(row, claim, record, terms, absent="no measurement in the ledger"))
+        (row, claim, record, verdict_on(row, claim, record, terms, absent=row.not_built or NOT_RECORDED))
         for row in rows
         for claim in row.claims
         for record in [answers.to(row, claim)]

@@ -81,7 +81,7 @@ def _scene(checkpoint: Checkpoint, dataset: Dataset, model: Any, sample: Sample,
             f"{sample.label}: its size is not that of {sample.image.name}; they are not a pair"
         )
     labels = (
-        predict_labels(model, image, checkpoint.protocol("miou"), classes=len(spec.classes))
+        predict_labels(model, image, checkpoint.first_protocol(), classes=len(spec.classes))
         .labels.cpu()
         .numpy()
     )

@@ -173,7 +173,7 @@ ONE_FAULT = {
     "accuracy without protocol": (
         'printed: "9", protocol: whole',
         'printed: "9"',
-        ["zoo.yaml:44: checkpoints[1].claims[0]: a printed miou needs a 'protocol'"],
+        ["zoo.yaml:44: checkpoints[1].claims[0]: a printed miou needs a 'protocol', or the reason in 'note'"],
     ),
     "memory without batch": (
         "batch: 2, ",

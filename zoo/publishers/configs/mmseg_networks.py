@@ -50,6 +50,8 @@ MMSEG_BACKBONES = {
     "MobileNetV2": "mobilenet_v2",
     "MobileNetV3": "mobilenet_v3",
     "ICNet": "icnet",
+    "mmcls.ConvNeXt": "convnext",
+    "mmcls.PoolFormer": "poolformer",
     "mmpretrain.ConvNeXt": "convnext",
     "mmpretrain.PoolFormer": "poolformer",
     "MSCAN": "mscan",
