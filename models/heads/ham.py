@@ -48,19 +48,19 @@ class Factorisation(nn.Module):
         seed: Of their draw.
     """
 
+    bases: Tensor
+    """(1, channels, bases), uniform, each of length 1."""
+
     def __init__(self, channels: int, bases: int, seed: int) -> None:
         super().__init__()
-        self.shape, self.seed = (1, channels, bases), seed
-
-    def drawn_bases(self) -> Tensor:
-        """(1, channels, bases), uniform, each of length 1."""
-        generator = torch.Generator("cpu").manual_seed(self.seed)
-        return F.normalize(torch.rand(self.shape, generator=generator, device="cpu"), dim=1)
+        generator = torch.Generator("cpu").manual_seed(seed)
+        drawn = torch.rand(1, channels, bases, generator=generator, device="cpu")
+        self.register_buffer("bases", F.normalize(drawn, dim=1), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, channels, h, w), not negative -> the same."""
         columns = x.flatten(2)  # (N, C, L)
-        bases = self.drawn_bases().to(columns).expand(len(columns), -1, -1)
+        bases = self.bases.to(columns).expand(len(columns), -1, -1)
         coefficients = (columns.mT @ bases).softmax(2)  # (N, L, bases)
         for _ in range(TRAINING_STEPS if self.training else STEPS):
             coefficients = fitted(coefficients, columns.mT, bases)

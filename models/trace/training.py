@@ -168,6 +168,24 @@ class _ClippedInPlace(torch.autograd.Function):
         return torch.ops.aten.hardtanh_backward(*gradients, *ctx.saved_tensors, *ctx.ends), None, None
 
 
+class _ReLUKeepingItsInput(torch.autograd.Function):
+    """ReLU that is not in place; keeps its input for the backward pass, where torch now keeps the result.
+
+    PyTorch 1.8, tools/autograd/derivatives.yaml. What follows mostly keeps the result besides.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        """The result; x is kept."""
+        ctx.save_for_backward(x)
+        return x.clamp_min(0)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        """The gradient of x."""
+        return torch.ops.aten.threshold_backward(*gradients, *ctx.saved_tensors, 0)
+
+
 class OperatorsOfThen(TorchFunctionMode):
     """Operators as the publisher's program had them.
 
@@ -184,6 +202,8 @@ class OperatorsOfThen(TorchFunctionMode):
             if bias is not None:
                 scores = scores.masked_fill(~bias, -torch.inf) if bias.dtype == torch.bool else scores + bias
             return SoftmaxKeepingItsInput.apply(scores, -1, False) @ value
+        if func is F.relu and not (kwargs or {}).get("inplace", any(args[1:])):
+            return _ReLUKeepingItsInput.apply(args[0])
         if func is F.hardtanh:  # torch.nn.ReLU6 is one
             return _ClippedInPlace.apply(args[0], kwargs["min_val"], kwargs["max_val"])
         if func is F.hardswish:

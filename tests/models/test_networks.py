@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from functools import partial
 
 import golden_files
 import numpy as np
@@ -69,7 +68,7 @@ def filled(architecture, layout, multipliers=()):
     load_weights(model, state, layout=layout)
     for part in model.modules():
         if isinstance(part, Factorisation):
-            part.drawn_bases = partial(weights_rule.ham_bases, part.shape)
+            part.bases = weights_rule.ham_bases(tuple(part.bases.shape))
     return model.requires_grad_(False)
 
 

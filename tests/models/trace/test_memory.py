@@ -310,17 +310,22 @@ class Activated(nn.Module):
 
 
 def test_activations_keep_as_many_maps_as_they_did_in_2021():
-    """In place ReLU6 keeps its result like ReLU; a hard swish both factors of its product (at the peak that is gone itself)."""
+    """In place ReLU6 keeps its result like ReLU; a hard swish both factors of its product (at the peak that is gone itself).
+
+    A ReLU that is not in place keeps its input, and the classifier behind it the result.
+    """
     kept = {
         activation: predicted(lambda: Activated(activation(inplace=True)), STEP).breakdown["body"]  # noqa: B023
         for activation in (nn.ReLU, nn.ReLU6, nn.Hardswish)
     }
+    apart = predicted(lambda: Activated(nn.ReLU()), STEP).breakdown["body"]
     one_map = 2 * 64 * 64 * 96 * 4
+    assert apart == kept[nn.ReLU] + one_map
     assert kept[nn.ReLU6] == kept[nn.ReLU]
     assert kept[nn.Hardswish] == kept[nn.ReLU] + one_map
 
 
-@pytest.mark.parametrize("activation", [nn.ReLU6, nn.Hardswish])
+@pytest.mark.parametrize("activation", [nn.ReLU6, nn.Hardswish, lambda **_: nn.ReLU()])
 def test_activations_of_2021_have_todays_values_and_gradients(activation):
     x = torch.linspace(-8, 8, 101, dtype=torch.float64, requires_grad=True)
     today = torch.stack([y := activation()(x), *torch.autograd.grad((y * y).sum(), x)])
