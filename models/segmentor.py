@@ -103,6 +103,11 @@ class Segmentor(nn.Module):
         predict: Any = getattr(self.decode_head, "predict", None)
         return self.decode_head(features) if predict is None else predict(features, images.shape[2:])
 
+    @property
+    def training_note(self) -> str:
+        """Where `training_loss` is not the publisher's: how not, as the decode head says."""
+        return getattr(self.decode_head, "training_note", "")
+
     def training_loss(self, images: Tensor, loss_of: Callable[[Tensor], Tensor]) -> Tensor:
         """The loss of a training step; each head is followed by its own, as mmsegmentation's EncoderDecoder has it.
 

@@ -74,15 +74,15 @@ class DeformableAttention(nn.Module):
             weights.unflatten(3, (levels, points)).transpose(1, 2).flatten(0, 1)
         )  # (N * heads, L, levels, points)
         values = self.value_proj(value).unflatten(2, (heads, -1)).permute(0, 2, 3, 1).flatten(0, 1)
-        total = torch.zeros(())
-        for level, (part, size) in enumerate(
-            zip(values.split([height * width for height, width in sizes], 2), sizes, strict=True)
-        ):
+        parts = values.split([height * width for height, width in sizes], 2)
+        found = []
+        for level, (part, size) in enumerate(zip(parts, sizes, strict=True)):
             span = offsets.new_tensor(size[::-1])  # an offset is in positions of the map, x before y
             places = centres[:, None, None] + offsets[..., level, :, :] / span  # (N, L, heads, points, 2)
             grid = 2 * places.transpose(1, 2).flatten(0, 1) - 1
-            points_of = F.grid_sample(part.unflatten(2, size), grid, align_corners=False)
-            total = total.to(value) + (points_of * weights[:, None, :, level]).sum(3)  # (N * heads, K, L)
+            seen = F.grid_sample(part.unflatten(2, size), grid, align_corners=False)
+            found.append((seen * weights[:, None, :, level]).sum(3))  # (N * heads, K, L)
+        total = torch.stack(found).sum(0)
         return self.output_proj(total.unflatten(0, (-1, heads)).flatten(1, 2).mT)
 
 

@@ -55,7 +55,16 @@ def score_pixels(classes: Tensor, masks: Tensor, size: Sequence[int]) -> Tensor:
 
 
 class MaskClassifier(nn.Module):
-    """A head of queries: classes and masks behind each of its layers (`rounds`), scored at the size of the image."""
+    """A head of queries: classes and masks behind each of its layers (`rounds`), scored at the size of the image.
+
+    Attributes:
+        training_note: What is supposed of its training.
+    """
+
+    training_note = (
+        "The loss is that of all layers' scores at the size of their masks; the publishers match queries with segments "
+        "and compare masks at some positions."
+    )
 
     def rounds(self, features: tuple[Tensor, ...]) -> Iterator[tuple[Tensor, Tensor]]:
         """Logits of classes (N, Q, K + 1) and of masks (N, Q, h, w), of each layer."""
@@ -71,10 +80,7 @@ class MaskClassifier(nn.Module):
         return last
 
     def training_loss(self, features: tuple[Tensor, ...], loss_of: Callable[[Tensor], Tensor]) -> Tensor:
-        """The losses of all layers' scores at the size of their masks.
-
-        The publishers match queries with segments of the labels and compare their masks at some positions instead.
-        """
+        """The sum of the losses of all layers' scores: see `training_note`."""
         found = [loss_of(score_pixels(*one, one[1].shape[2:])) for one in self.rounds(features)]
         return torch.stack(found).sum()
 

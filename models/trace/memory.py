@@ -93,8 +93,9 @@ def predicted(make_model: Callable[[], nn.Module], step: TrainingStep) -> Memory
     """
     with FakeTensorMode():
         events = trace_training(make_model, step)
-        says = hasattr(make_model(), "training_loss")
-    return replay(events)._replace(note="" if says else SCORES_ALONE)
+        model = make_model()
+    says = hasattr(model, "training_loss")
+    return replay(events)._replace(note=getattr(model, "training_note", "") if says else SCORES_ALONE)
 
 
 def trace_training(make_model: Callable[[], nn.Module], step: TrainingStep) -> list[Made | Freed]:
