@@ -88,7 +88,7 @@ def sssegmentation(folder: Path) -> dict[Path, str]:
     for path in sorted(folder.glob("*.md")):
         document = read_source(path, publishers)
         record = {
-            "title": f"{' and '.join(dict.fromkeys(row.method for row in document.rows))} model zoo page of sssegmentation",
+            "title": f"{' and '.join(dict.fromkeys(row.method for row in document.rows))} page of sssegmentation",
             "publisher": "sssegmentation",
             "url": f"https://github.com/SegmentationBLWX/sssegmentation/blob/eb1878c1/docs/modelzoo/{path.stem}/README.md",
             "revision": "eb1878c1",

@@ -90,6 +90,8 @@ class Publisher(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Method in file names and metafiles, in small letters -> as tables print it."""
     headings: dict[str, tuple[str, ...]] = {}
     """Data set -> the headings of its tables."""
+    splits: dict[str, dict[str, str]] = {}
+    """Data set -> split that a row is evaluated on, as printed behind the slash -> the data set of that split."""
     file_words: dict[str, tuple[str, ...]] = {}
     """Data set -> its words in file names."""
     gpus: Positive | None = None

@@ -17,14 +17,17 @@ if TYPE_CHECKING:
 
     from .records import Checkpoint, Manifest
 
-WIDTH = 112
-SHORT = 103
-"""Characters of a mapping that stands on one line."""
+LINE = 120
+"""Characters of a line, addresses apart."""
+_FOLD = 112
+"""Characters behind which a long text goes on in the next line, with its word."""
+_ADDRESS = 10
+"""Characters that an address counts: nobody reads through it, and what stands with one takes the lines that it needs."""
 
 
 def yaml_text(content: Any) -> str:
     """Plain values as YAML: what is short stands on one line, and numbers that are texts in quotes."""
-    return yaml.dump(content, Dumper=_Dumper, sort_keys=False, width=WIDTH, allow_unicode=True)
+    return yaml.dump(content, Dumper=_Dumper, sort_keys=False, width=_FOLD, allow_unicode=True)
 
 
 class _Dumper(yaml.SafeDumper):
@@ -38,33 +41,61 @@ class _Dumper(yaml.SafeDumper):
         del data
         return True
 
-    def represent_mapping(self, *arguments: Any, **options: Any) -> Any:
-        return _on_one_line(super().represent_mapping(*arguments, **options))
-
-    def represent_sequence(self, *arguments: Any, **options: Any) -> Any:
-        return _on_one_line(super().represent_sequence(*arguments, **options))
+    def serialize(self, node: Any) -> None:
+        _lay_out(node, 0, 0)
+        super().serialize(node)
 
 
-def _on_one_line(node: Any) -> Any:
-    """A list or mapping, laid out in a line where that is short and everything within is so too."""
-    parts = (
-        node.value if isinstance(node, yaml.SequenceNode) else [part for pair in node.value for part in pair]
-    )
-    flat = all(isinstance(part, yaml.ScalarNode) or part.flow_style for part in parts)
-    scalars = isinstance(node, yaml.SequenceNode) and all(isinstance(part, yaml.ScalarNode) for part in parts)
-    is_row = isinstance(node, yaml.MappingNode) and bool(parts) and parts[0].value == "id"
-    node.flow_style = flat and not is_row and (scalars or _length(node) <= SHORT)
-    return node
+def _lay_out(node: Any, indent: int, column: int) -> None:
+    """Set on one line what is short enough there, plain lists and what has an address; checkpoints keep lines of their own.
+
+    Args:
+        node: a list or mapping, with everything within.
+        indent: characters before its items, where each has a line.
+        column: characters before it, where it stands on one line.
+    """
+    if isinstance(node, yaml.ScalarNode):
+        return
+    is_list = isinstance(node, yaml.SequenceNode)
+    parts = node.value if is_list else [part for pair in node.value for part in pair]
+    scalars = all(isinstance(part, yaml.ScalarNode) for part in parts)
+    linked = any(_is_address(part) for part in parts)
+    fits = column + _length(node) <= LINE and not _holds_rows(node)
+    node.flow_style = fits or (scalars and (is_list or linked))
+    if node.flow_style:
+        for part in parts:
+            _lay_out(part, 0, -LINE)
+    elif is_list:
+        for part in parts:
+            _lay_out(part, indent + 2, indent + 2)
+    else:
+        for key, value in node.value:
+            _lay_out(value, indent + 2, indent + _length(key) + 2)
+
+
+def _holds_rows(node: Any) -> bool:
+    """Whether a checkpoint or several stand within."""
+    if isinstance(node, yaml.ScalarNode):
+        return False
+    if isinstance(node, yaml.SequenceNode):
+        return any(map(_holds_rows, node.value))
+    return any(key.value == "id" or _holds_rows(value) for key, value in node.value)
+
+
+def _is_address(node: Any) -> bool:
+    return isinstance(node, yaml.ScalarNode) and node.value.startswith(("http://", "https://"))
 
 
 def _length(node: Any) -> int:
-    """Characters of a node on one line, about."""
+    """Characters of a node on one line."""
+    if _is_address(node):
+        return _ADDRESS
     if isinstance(node, yaml.ScalarNode):
-        return len(node.value) + (4 if node.style else 2)
-    parts = (
-        node.value if isinstance(node, yaml.SequenceNode) else [part for pair in node.value for part in pair]
-    )
-    return 2 + sum(map(_length, parts))
+        quoted = node.style or re.search(r"[\[\]{},] |[,:#'] |^['\"\[{*&!|>%@`]|: | #", node.value)
+        return len(node.value) + (2 if quoted else 0)
+    if isinstance(node, yaml.SequenceNode):
+        return sum(_length(part) + 2 for part in node.value) or 2
+    return sum(_length(key) + _length(value) + 4 for key, value in node.value) or 2
 
 
 def _text_node(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:

@@ -87,17 +87,22 @@ def absence(document: SourceDocument, row: SourceRow, rule: Rule, metric: str) -
 
 def named(document: SourceDocument, publishers: Mapping[str, Publisher]) -> tuple[SourceRow, ...]:
     """A document's rows with the data sets and methods that their headings and file names mean to its publisher."""
-    own = publishers.get(document.inventor)
-    headings = known_headings(publishers) | (known_headings({document.inventor: own}) if own else {})
-    methods = own.methods if own else {}
+    own = publishers.get(document.inventor, UNKNOWN_PUBLISHER)
+    headings = known_headings(publishers) | known_headings({document.inventor: own})
     return tuple(
         msgspec.structs.replace(
             row,
-            dataset=dataset_of(row.section, headings),
-            method=methods.get(row.method.casefold(), row.method),
+            dataset=_evaluated_on(dataset_of(row.section, headings), row, own),
+            method=own.methods.get(row.method.casefold(), row.method),
         )
         for row in document.rows
     )
+
+
+def _evaluated_on(dataset: str, row: SourceRow, publisher: Publisher) -> str:
+    """The data set whose split a row is evaluated on, where its publisher evaluates on several."""
+    split = row.stated.get("train/eval set", "").rpartition("/")[2].strip()
+    return publisher.splits.get(dataset, {}).get(split, dataset)
 
 
 def known_headings(publishers: Mapping[str, Publisher]) -> dict[str, str]:
