@@ -56,7 +56,7 @@ networks: $(VENV)/.installed-test ## write docs/networks.md of those recordings
 		$(BIN)/python docs/networks.py $(VENV)/networks.xml
 
 rows: $(VENV)/.installed-test ## make the packaged rows again from the documents and configurations they came from
-	$(BIN)/python tests/support/published_rows.py mmsegmentation
+	$(BIN)/python tests/support/published_rows.py mmsegmentation sssegmentation
 
 fuzz: $(VENV)/.installed-test ## hostile bytes and texts for an hour; make fuzz SECONDS=60
 	$(BIN)/python tests/fuzz/rounds.py $(or $(SECONDS),3600)
