@@ -95,9 +95,10 @@ def demo() -> dict[str, float]:
     """Our loop over the demo's images: files to counts in an evidence file."""
     import tempfile  # noqa: PLC0415
 
-    from segbench.evaluate.accuracy import count_missing, scores_from_evidence  # noqa: PLC0415
+    from segbench.evaluate.accuracy import count_missing  # noqa: PLC0415
     from segbench.evaluate.data.datasets import locate  # noqa: PLC0415
     from segbench.evaluate.evidence import EvidenceKey, EvidenceStore  # noqa: PLC0415
+    from segbench.evaluate.evidence.scores import scores_from_evidence  # noqa: PLC0415
     from segbench.zoo.manifest import load_manifest  # noqa: PLC0415
 
     manifest = load_manifest(STREETS / "zoo.yaml")

@@ -1,17 +1,15 @@
-"""The accuracy loop: images that lack evidence are predicted and counted; the rest is addition."""
+"""The accuracy loop: images that lack evidence are predicted and counted; the rest is addition (`evidence.scores`)."""
 
 from __future__ import annotations
 
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-import numpy as np
-
-from .count.confusion import Matrix, Scores, accuracy_scores, averaged, by_rule
 from .data.datasets import DatasetError, ImageFault, content_sha256
+from .evidence.scores import missing
+from .inference.choices import Loading
 from .inference.counting import NoNumbersError
-from .inference.device import Kernel, in_precision
+from .inference.device import in_precision
 from .inference.fused import LabelMaps, kernel_for
 from .inference.pipeline import (
     WORKERS_FOR_A_GPU,
@@ -33,21 +31,9 @@ if TYPE_CHECKING:
 
     from .data.datasets import Dataset, Sample
     from .evidence import EvidenceKey, EvidenceStore
+    from .inference.choices import Kernel
     from .inference.counting import Counting
-    from .protocol import EvalProtocol, Void
-
-
-class Loading(msgspec.Struct, frozen=True, kw_only=True):
-    """How images reach the network; changes speed, and with `batch` last bits."""
-
-    workers: int | None = None
-    """Threads. On the CPU so many images are predicted at once, each on its share of the cores (None: up to 4); for
-    a GPU so many make images ready (None: 2). 0 for one thing after the other."""
-    batch: int = 1
-    """Network inputs of one size that run at once: windows, mirrored views and, on a GPU, images. 1 is the
-    publishers' own: other batches may take other kernels."""
-    kernel: Kernel = "tiles"
-    """What makes label maps."""
+    from .protocol import EvalProtocol
 
 
 def count_missing(
@@ -164,79 +150,3 @@ def _shape(one: Loaded) -> object:
     """What images must share to run at once; a faulty one shares nothing with a good one."""
     _, image = one
     return image.size if isinstance(image, Prepared) else None
-
-
-class Running:
-    """mIoU of the images of a split whose counts are stored so far, for whoever watches."""
-
-    def __init__(
-        self, store: EvidenceStore, key: EvidenceKey, contents: Mapping[str, str], void: Void | None = None
-    ) -> None:
-        self._store, self._key, self._contents, self._void = store, key, contents, void
-        self._matrix: Matrix | None = None
-
-    def with_image(self, image_id: str) -> float | None:
-        """The mIoU in percent with this image, whose counts were just stored; None before the first labelled pixel."""
-        image = (image_id, self._contents[image_id])
-        if self._matrix is None:
-            self._matrix = self._stored()
-        else:
-            found = self._store.get(self._key, image)
-            assert found is not None, "it was just stored"
-            self._matrix += found
-        taking_part = by_rule(self._matrix, self._void)[:-1]
-        labelled = taking_part[averaged(self._key.num_classes, self._void)].any()
-        return accuracy_scores(self._matrix, self._void).miou_percent if labelled else None
-
-    def _stored(self) -> Matrix:
-        wanted = set(self._contents.items())
-        total = np.zeros((self._key.num_classes + 1, self._key.num_classes), np.int64)
-        for image, matrix in self._store.counts(self._key):
-            if image in wanted:
-                total += matrix
-        return total
-
-
-def missing(
-    samples: Sequence[Sample], contents: Mapping[str, str], store: EvidenceStore, key: EvidenceKey
-) -> list[Sample]:
-    """The samples that have no counts for their present contents, in order."""
-    measured = store.measured(key)
-    return [sample for sample in samples if (sample.id, contents[sample.id]) not in measured]
-
-
-def counts_from_evidence(
-    contents: Mapping[str, str], store: EvidenceStore, key: EvidenceKey
-) -> Iterator[Matrix]:
-    """The counts of exactly these images and contents, each once.
-
-    Raises:
-        LookupError: some of them have no counts; raised before the first matrix.
-    """
-    wanted = set(contents.items())
-    lacking = sorted(image[0] for image in wanted - store.measured(key))
-    if lacking:
-        raise LookupError(f"{len(lacking)} of {len(contents)} images have no counts, first {lacking[0]!r}")
-    return (matrix for image, matrix in store.counts(key) if image in wanted)
-
-
-def scores_from_evidence(
-    contents: Mapping[str, str], store: EvidenceStore, key: EvidenceKey, void: Void | None = None
-) -> Scores:
-    """Data-set scores from the counts of exactly these images and contents, by a protocol's rule.
-
-    Raises:
-        LookupError: some of them have no counts.
-        ValueError: not one labelled pixel among them.
-    """
-    return accuracy_scores(matrix_from_evidence(contents, store, key), void)
-
-
-def matrix_from_evidence(contents: Mapping[str, str], store: EvidenceStore, key: EvidenceKey) -> Matrix:
-    """The data set's confusion matrix: the sum over exactly these images and contents, each once.
-
-    Raises:
-        LookupError: some of them have no counts.
-    """
-    matrices = counts_from_evidence(contents, store, key)
-    return sum(matrices, start=next(matrices))

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 
     from .data.datasets import LabelFiles
     from .geometry import Size
-    from .protocol import EvalProtocol
 
 Pixels = NDArray[np.uint8]
 """H x W x 3, BGR, 0 to 255."""
@@ -278,21 +276,3 @@ def resize_labels(labels: Labels, size: Size, rule: str) -> Labels:
         ).astype(labels.dtype)
     picture = Image.fromarray(labels.astype(np.int32)).resize((size[1], size[0]), Image.Resampling.NEAREST)
     return np.asarray(picture).astype(labels.dtype)
-
-
-def normalise(pixels: Pixels, protocol: EvalProtocol, device: torch.device) -> torch.Tensor:
-    """H x W x 3 BGR uint8 to a 1 x 3 x H x W float32 tensor, (value - mean) / std on the 0-255 scale.
-
-    Bit-identical to the publisher's own; scaling to [0, 1] first, or a float32 1/std, is not. What a protocol divides
-    by afterwards (`value_divisor`) comes last.
-    """
-    ordered = pixels if protocol.channels == "BGR" else pixels[:, :, ::-1]
-    values = torch.from_numpy(np.ascontiguousarray(ordered)).to(device)
-    batch = values.permute(2, 0, 1).unsqueeze(0).float()
-    centred = batch - torch.tensor(protocol.mean, device=device).view(1, 3, 1, 1)
-    if protocol.normalisation == "float32 division":
-        values = centred / torch.tensor(protocol.std, device=device).view(1, 3, 1, 1)
-    else:
-        inverse = 1.0 / torch.tensor(protocol.std, device=device, dtype=torch.float64).view(1, 3, 1, 1)
-        values = (centred.double() * inverse).float()
-    return values if protocol.value_divisor == 1 else values / protocol.value_divisor

@@ -16,11 +16,12 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from .accuracy import Loading, count_missing, matrix_from_evidence, missing
+from .accuracy import Loading, count_missing
 from .count.confusion import Matrix, accuracy_scores, areas, dice_percent, mdice_percent
 from .data.datasets import Dataset, DatasetError, ImageFault, locate
 from .data.folder import folder_spec
 from .evidence import EvidenceKey, EvidenceStore
+from .evidence.scores import matrix_from_evidence, missing
 from .inference.device import device_kind, numerics
 from .inference.plain import model_device
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterator
 
-    from .inference.device import Precision
+    from .inference.choices import Precision
     from .protocol import EvalProtocol, Void
 
 

@@ -17,7 +17,7 @@ from . import builders
 from .adapters import LIBRARIES
 from .builders import ArchitectureError, BuilderError
 from .named import NAMED
-from .rooms import ROOMS, known_types, own_builders
+from .rooms import ROOMS, is_own, known_types, own_builders
 from .segmentor import Cascade, Segmentor
 
 if TYPE_CHECKING:
@@ -54,11 +54,6 @@ def build_model(builder: str | None = None, **numbers: Any) -> nn.Module:
     if builder in NAMED:
         return compose(**NAMED[builder](**_checked(builder, NAMED[builder], numbers))).eval()
     return _part("builder", {"type": builder, **numbers}, {}).eval()
-
-
-def is_own(builder: str) -> bool:
-    """Whether a builder of this name is one of ours."""
-    return builder in own_builders()
 
 
 def _of_others(name: str, numbers: Mapping[str, object]) -> nn.Module:

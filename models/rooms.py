@@ -40,6 +40,11 @@ def own_builders() -> list[str]:
     return sorted({*_named(), *LIBRARIES, *known_types("builder")})
 
 
+def is_own(builder: str) -> bool:
+    """Whether a builder of this name is one of ours."""
+    return builder in own_builders()
+
+
 @lru_cache(maxsize=1)
 def _named() -> tuple[str, ...]:
     """Of `named`, which needs torch to be imported: its public functions, read in its source."""

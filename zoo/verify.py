@@ -6,31 +6,26 @@ What cannot be measured is an outcome with its reason, never a skipped row.
 from __future__ import annotations
 
 import time
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
-import torch
 
-from ..evaluate.accuracy import Running, missing
-from ..evaluate.data.datasets import Dataset, DatasetError, DatasetSpec, ImageFault, Sample, locate
+from ..evaluate.data.datasets import Dataset, DatasetError, ImageFault, Sample
 from ..evaluate.data.subsets import pinned_order, slice_of
 from ..evaluate.evidence import EvidenceKey, EvidenceStore, Split, Use
 from ..evaluate.evidence.label_areas import label_areas
-from ..evaluate.inference.device import numerics
-from ..evaluate.inference.device_trouble import OutOfMemoryError, device_trouble_named
-from ..models.builders import ArchitectureError
-from ..models.load.weights import WeightsError
+from ..evaluate.evidence.scores import Running, missing
 from ..reports import ledger
 from ..reports.verdict import Verdict
 from .console.exit_codes import ExitCode, gravest, of_status, of_verdicts
-from .engines import Engine, Local, opened
-from .fetch import FetchError, IntegrityError, Progress, check_hash, fetch, given_weights
+from .engines import Engine, opened
 from .manifest import Checkpoint, Claim
 from .measuring.bench import Options, Subject
 from .measuring.early import Foresight
 from .measuring.measurement import Measurement
-from .measuring.own_code import code_digest, code_facts, network_trouble_named, require_precision
+from .measuring.own_code import code_facts, network_trouble_named
+from .measuring.supplies import DatasetShelf, Supplies
 from .measuring.terms import NotMeasured, Unfinished
 from .quantities import quantity_of
 from .results.judging import foreseen, verdict_on
@@ -40,8 +35,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    from ..evaluate.inference.choices import Precision
     from ..evaluate.protocol import EvalProtocol
+    from .fetch import Progress
     from .measuring.speed import SpeedRun
+
+__all__ = [
+    "DatasetShelf", "NotMeasured", "Options", "Outcome", "RowVerifier", "Silent", "Subject", "Watcher", "exit_code", "verify",
+]  # fmt: skip
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,36 +131,13 @@ def verify(
         LedgerError: the ledger cannot be written.
     """
     shelf, watcher = DatasetShelf(options.data_root), watcher or Silent()
-    with (
-        opened(options) as engine,
-        EvidenceStore(options.evidence) as store,
-        numerics(options.precision),
-    ):
+    with opened(options) as engine, EvidenceStore(options.evidence) as store:
         for checkpoint in checkpoints:
             yield from RowVerifier(checkpoint, options, store, shelf, engine, watcher).outcomes()
 
 
-class DatasetShelf:
-    """Data sets found once for all the rows that share them; hashing one means reading it."""
-
-    def __init__(self, data_root: Path | None) -> None:
-        self.data_root = data_root
-        self._found: dict[str, tuple[Dataset, dict[str, str]]] = {}
-
-    def get(self, spec: DatasetSpec) -> tuple[Dataset, dict[str, str]]:
-        """A data set and its contents by id.
-
-        Raises:
-            DatasetError: it is not there, or not whole.
-        """
-        if spec.name not in self._found:
-            dataset = locate(spec, self.data_root)
-            self._found[spec.name] = dataset, dataset.contents()
-        return self._found[spec.name]
-
-
 class RowVerifier:
-    """The claims of one checkpoint; weights and data are obtained once, at the first claim that needs them."""
+    """The claims of one checkpoint."""
 
     def __init__(
         self,
@@ -167,16 +145,15 @@ class RowVerifier:
         options: Options,
         store: EvidenceStore,
         shelf: DatasetShelf,
-        engine: Engine | torch.device,
+        engine: Engine,
         watcher: Watcher,
     ) -> None:
         self.checkpoint = checkpoint
         self.options = options
         self.store = store
-        self.shelf = shelf
-        self.engine = engine if not isinstance(engine, torch.device) else Local(engine)
+        self.engine = engine
         self.watcher = watcher
-        self._subject: Subject | NotMeasured | None = None
+        self.supplies = Supplies(checkpoint, options, shelf, engine.prepare, watcher.download)
         self._measured: dict[tuple[str, str], Measurement] = {}
         self._on_record: dict[int, Measurement] = {}
         """By identity: one measurement answers each of a figure's revisions."""
@@ -258,52 +235,24 @@ class RowVerifier:
         Raises:
             NotMeasured: they cannot be had; the same reason again for each claim of the row.
         """
-        if self._subject is None:
-            self._subject = self._obtain()
-        if isinstance(self._subject, NotMeasured):
-            raise self._subject
-        return self._subject
-
-    def _obtain(self) -> Subject | NotMeasured:
-        try:
-            dataset, contents = self.shelf.get(self.checkpoint.dataset_spec)
-            given = self.options.weights_file
-            path = given_weights(self.checkpoint, given, self.options.home) if given else self._fetched()
-            sha256 = check_hash(path, self.checkpoint.weights)
-            require_precision(path, self.options.precision)
-            return Subject(
-                checkpoint=self.checkpoint,
-                dataset=dataset,
-                contents=contents,
-                weights_sha256=sha256,
-                file=path,
-                code=code_digest(self.checkpoint, path),
-                model=self.engine.prepare(self.checkpoint, path, sha256),
-            )
-        except (IntegrityError, WeightsError) as error:
-            return NotMeasured(str(error), ExitCode.INTEGRITY)
-        except (ArchitectureError, DatasetError, FetchError) as error:
-            return NotMeasured(str(error))
-
-    def _fetched(self) -> Path:
-        with self.watcher.download(self.checkpoint) as progress:
-            return fetch(
-                self.checkpoint, home=self.options.home, offline=self.options.offline, progress=progress
-            )
+        return self.supplies.subject()
 
     def _measure_accuracy(
         self, claim: Claim, protocol: EvalProtocol, subject: Subject
     ) -> Measurement | Unfinished:
         started = time.monotonic()
-        key = self.key(protocol, subject)
-        whole = self._part(subject)
-        use = _use(claim, protocol, subject, whole, self.engine.environment())
-        self.store.describe(key, use)
+        key, whole = self.key(protocol, subject), self._part(subject)
+        mine = _share(whole, self.options.shard)
         # Of no other score are bounds known, and they rest on labels of their own size.
         bounded = claim.metric in quantity_of("miou").metrics and protocol.compared_at == "label size"
         wanted = self.options.until_sure and bounded
         foresight = self._foresight(claim, protocol, key, subject) if wanted else None
-        new = self._count(claim, protocol, subject, _share(whole, self.options.shard), foresight)
+        is_certain = foresight is not None and foresight.verdict() is not None
+        new = 0 if is_certain else len(missing(mine, subject.contents, self.store, key))
+        use = _use(claim, protocol, subject, whole)
+        use = msgspec.structs.replace(use, environment=self._environment(key, use, subject, counts=new > 0))
+        self.store.describe(key, use)
+        self._count(claim, protocol, subject, mine, new, foresight)
         left = lacking(self.store, key, use.split)
         certain = foresight.verdict() if foresight and left else None
         if certain:
@@ -316,36 +265,46 @@ class RowVerifier:
         except ValueError as error:
             raise NotMeasured(f"{subject.dataset.root}: {error}") from error
 
+    def _environment(self, key: EvidenceKey, use: Use, subject: Subject, *, counts: bool) -> dict[str, Any]:
+        """Where counts are made: here, with the network ready, if this run `counts`; else where the row's were."""
+        if counts:
+            self.supplies.make_ready(subject)
+        else:
+            of_row = [one for one in self.store.uses(key) if one.checkpoint == use.checkpoint]
+            same = [one for one in of_row if (one.metric, one.split) == (use.metric, use.split)]
+            if of_row:
+                return (same or of_row)[0].environment
+        from ..evaluate.inference.device import numerics  # noqa: PLC0415  (torch)
+
+        with numerics(self.options.precision):
+            return self.engine.environment() | code_facts(subject.checkpoint, subject.file)
+
     def _count(
         self,
         claim: Claim,
         protocol: EvalProtocol,
         subject: Subject,
         samples: tuple[Sample, ...],
+        new: int,
         foresight: Foresight | None = None,
-    ) -> int:
-        """Count those of `samples` that lack evidence, until foresight has seen enough; returns how many lacked."""
+    ) -> None:
+        """Count those of `samples` that lack evidence, `new` of them, until foresight has seen enough."""
         key, contents = self.key(protocol, subject), subject.contents
         if foresight:
             place = {name: index for index, name in enumerate(self._order(subject))}
             samples = tuple(sorted(samples, key=lambda sample: place[sample.id]))
         dataset = msgspec.structs.replace(subject.dataset, samples=samples)
-        new = len(missing(samples, contents, self.store, key))
-        found = self.engine.count(subject, dataset, contents, protocol, self.store, key)
+        found = self.engine.count(subject, dataset, contents, protocol, self.store, key) if new else iter(())
         if foresight:
             found = foresight.watch(found, lambda name: self.store.get(key, (name, contents[name])))
         stored, running = len(samples) - new, Running(self.store, key, contents, protocol.void)
         watched = self.watcher.images(
             found, self.checkpoint, claim, total=len(samples), stored=stored, running=running
         )
-        try:
-            with network_trouble_named(self.checkpoint), device_trouble_named():
-                faults = [result for result in watched if isinstance(result, ImageFault)]
-        except OutOfMemoryError as error:
-            raise NotMeasured(str(error)) from error
+        with _counting(self.checkpoint, self.options.precision) if new else nullcontext():
+            faults = [result for result in watched if isinstance(result, ImageFault)]
         if faults:
             raise NotMeasured(_faults_reason(faults, len(samples)))
-        return new
 
     def _foresight(
         self, claim: Claim, protocol: EvalProtocol, key: EvidenceKey, subject: Subject
@@ -409,6 +368,24 @@ def _require_network(checkpoint: Checkpoint, options: Options) -> None:
         raise NotMeasured(checkpoint.not_built)
 
 
+@contextmanager
+def _counting(checkpoint: Checkpoint, precision: Precision) -> Iterator[None]:
+    """In the arithmetic asked for, and with the trouble of network and device as reasons.
+
+    Raises:
+        DeviceError: the device was lost.
+        NotMeasured: the network fails, or memory does not suffice for one image.
+    """
+    from ..evaluate.inference.device import numerics  # noqa: PLC0415  (torch, which stored counts need not pay)
+    from ..evaluate.inference.device_trouble import OutOfMemoryError, device_trouble_named  # noqa: PLC0415
+
+    try:
+        with numerics(precision), network_trouble_named(checkpoint), device_trouble_named():
+            yield
+    except OutOfMemoryError as error:
+        raise NotMeasured(str(error)) from error
+
+
 def _share(samples: tuple[Sample, ...], shard: tuple[int, int] | None) -> tuple[Sample, ...]:
     """What of the images this process predicts."""
     return tuple(slice_of(samples, *shard)) if shard else samples
@@ -419,9 +396,8 @@ def _use(
     protocol: EvalProtocol,
     subject: Subject,
     part: tuple[Sample, ...],
-    environment: dict[str, Any],
 ) -> Use:
-    """What counts of these images are for."""
+    """What counts of these images are for, wherever they are made."""
     dataset, spec = subject.dataset, subject.dataset.spec
     contents = {sample.id: subject.contents[sample.id] for sample in part}
     subset = "" if len(part) == len(dataset.samples) else f"{len(part)} of {len(dataset.samples)} images"
@@ -429,7 +405,6 @@ def _use(
         checkpoint=subject.checkpoint.id,
         metric=claim.metric,
         protocol=protocol.name,
-        environment=environment | code_facts(subject.checkpoint, subject.file),
         void=protocol.void,
         split=Split(
             fingerprint=dataset.fingerprint(contents),

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..pixels import read_label
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -36,14 +34,21 @@ def label_areas(
         DatasetError: a label is missing or cannot be read.
         EvidenceError: they cannot be stored.
     """
-    rules, spec = dataset.rules_digest(), dataset.spec
+    rules = dataset.rules_digest()
     known = store.label_areas(rules)
     found = {}
     for sample in samples:
         areas = known.get(contents[sample.id])
         if areas is None:
-            label = read_label(sample.label, dataset.label_files, spec.ignore_index, len(spec.classes))
-            areas = areas_of(label, len(spec.classes), spec.ignore_index)
+            areas = _read_areas(sample, dataset)
             store.add_label_areas(rules, contents[sample.id], areas)
         found[sample.id] = areas
     return found
+
+
+def _read_areas(sample: Sample, dataset: Dataset) -> NDArray[np.int64]:
+    from ..pixels import read_label  # noqa: PLC0415  (cv2, which areas that are known need not pay)
+
+    spec = dataset.spec
+    label = read_label(sample.label, dataset.label_files, spec.ignore_index, len(spec.classes))
+    return areas_of(label, len(spec.classes), spec.ignore_index)

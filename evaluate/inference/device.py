@@ -7,17 +7,15 @@ import platform
 import re
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-Precision = Literal["fp32", "tf32", "fp16", "bf16"]
-"""Arithmetic of the network; fp32 is the claims' own."""
-Kernel = Literal["tiles", "triton"]
-"""What makes label maps: operations of torch tile by tile, or one kernel, which no GPU is on record to have run."""
+    from .choices import Precision
+
 _HALVES = {"fp16": torch.float16, "bf16": torch.bfloat16}
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from ..geometry import Size
     from ..protocol import EvalProtocol
-    from .device import Kernel
+    from .choices import Kernel
     from .tiles import Taps, View
 
     Decide = Callable[[Sequence[View], Size, EvalProtocol], Decision]

@@ -28,6 +28,8 @@ LIBRARIES = {
     "segmentation_models_pytorch": "smp_models",
 }
 """Library whose networks are built by its name -> the module here whose `build` does it."""
+_NAMING_FILES = {"transformers"}
+"""Libraries whose numbers name files, which tell with them what the network is: the module here has `files`."""
 PROGRAM = ".pt2"
 """Reading one can run code: pickles lie in it, and expressions that torch evaluates."""
 MAX_EXPORT_BYTES = 4 * 2**30
@@ -74,13 +76,16 @@ def library_code(builder: str, numbers: Mapping[str, object]) -> Code | None:
         version = metadata.version(builder)
     except metadata.PackageNotFoundError:
         raise AdapterError(f"{builder}: the library is not installed here") from None
-    files = getattr(import_module(f".{LIBRARIES[builder]}", __name__), "files", None)
+    sha256 = _files_digest(builder, numbers) if builder in _NAMING_FILES else ""
+    return Code(builder, "segbench", builder, version, sha256, {builder: f"{builder} {version}"})
+
+
+def _files_digest(builder: str, numbers: Mapping[str, object]) -> str:
     digest = hashlib.sha256()
-    for path in files(numbers) if files else ():
+    for path in import_module(f".{LIBRARIES[builder]}", __name__).files(numbers):
         content = path.read_bytes()
         digest.update(path.name.encode() + len(content).to_bytes(8, "little") + content)
-    sha256 = digest.hexdigest() if files else ""
-    return Code(builder, "segbench", builder, version, sha256, {builder: f"{builder} {version}"})
+    return digest.hexdigest()
 
 
 def is_export(path: Path) -> bool:

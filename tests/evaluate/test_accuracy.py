@@ -11,10 +11,11 @@ import torch
 from PIL import Image
 
 from segbench.evaluate import EvalProtocol, accuracy, predict
-from segbench.evaluate.accuracy import Loading, count_missing, missing, scores_from_evidence
+from segbench.evaluate.accuracy import Loading, count_missing
 from segbench.evaluate.count.confusion import accuracy_scores, areas, confusion_matrix
 from segbench.evaluate.data.datasets import ImageFault, locate
 from segbench.evaluate.evidence import EvidenceKey, EvidenceStore
+from segbench.evaluate.evidence.scores import missing, scores_from_evidence
 from segbench.evaluate.inference.pipeline import prepare
 from segbench.evaluate.pixels import map_values
 from segbench.zoo.manifest import load_manifest

@@ -17,8 +17,8 @@ from scipy.io import savemat
 from segbench.evaluate import EvalProtocol, LabelFiles
 from segbench.evaluate.data.datasets import DatasetError
 from segbench.evaluate.geometry import fitted_size
-from segbench.evaluate.inference.plain import views
-from segbench.evaluate.pixels import map_values, normalise, read_image, read_label, resize, resize_labels
+from segbench.evaluate.inference.plain import normalise, views
+from segbench.evaluate.pixels import map_values, read_image, read_label, resize, resize_labels
 from segbench.zoo.demo import STREETS
 
 MMSEG = EvalProtocol(base_scale=None)

@@ -15,7 +15,6 @@ import time
 import msgspec
 import numpy as np
 import pytest
-import torch
 from disturbed import run, steps_of
 from small_streets import small_options, small_streets
 from writers import appending, exporting, merging, predicting, recording, reporting, saving
@@ -23,6 +22,7 @@ from writers import appending, exporting, merging, predicting, recording, report
 from segbench.evaluate.evidence import EvidenceStore
 from segbench.evaluate.inference.device import numerics
 from segbench.zoo.demo import STREETS, demo_checkpoints, serve
+from segbench.zoo.engines import Local
 from segbench.zoo.fetch import fetch
 from segbench.zoo.verify import DatasetShelf, RowVerifier, Silent
 
@@ -37,10 +37,10 @@ def scenes(tmp_path):
     root, home = tmp_path / "streets", tmp_path / "home"
     rows = small_streets(root, home)
     options = small_options(root, home)
-    shelf, device = DatasetShelf(root), torch.device("cpu")
-    return options, [
-        (row, RowVerifier(row, options, None, shelf, device, Silent()).subject()) for row in rows
-    ]
+    shelf = DatasetShelf(root)
+    made = [(row, RowVerifier(row, options, None, shelf, Local(), Silent()).subject()) for row in rows]
+    assert all(subject.model for _, subject in made)
+    return options, made
 
 
 def stored(path):
@@ -57,9 +57,8 @@ def stored(path):
 def measure(rows, options):
     with EvidenceStore(options.evidence) as store, numerics(options.precision):
         for row, subject in rows:
-            shelf, device = DatasetShelf(options.data_root), torch.device("cpu")
-            verifier = RowVerifier(row, options, store, shelf, device, Silent())
-            verifier._subject = subject
+            verifier = RowVerifier(row, options, store, DatasetShelf(options.data_root), Local(), Silent())
+            verifier.supplies.found = subject
             yield from verifier.outcomes()
 
 

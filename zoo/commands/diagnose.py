@@ -77,7 +77,8 @@ def _printed_value(text: str) -> str:
 def run(arguments: argparse.Namespace) -> int:
     """The mistake that explains a number; exits 1 where none does."""
     from ...evaluate.evidence import EvidenceStore
-    from ...evaluate.inference.device import numerics, resolve_device
+    from ...evaluate.inference.device import numerics
+    from ..engines import opened
     from ..runs.diagnosis import diagnose_claim
     from ..verify import DatasetShelf, NotMeasured, RowVerifier
 
@@ -93,9 +94,9 @@ def run(arguments: argparse.Namespace) -> int:
         warn_of_program(arguments.file)
     options = measuring_options(arguments, weights_file=arguments.file)
     try:
-        with EvidenceStore(options.evidence) as store, numerics(options.precision):
-            shelf, device = DatasetShelf(options.data_root), resolve_device(options.device)
-            verifier = RowVerifier(row, options, store, shelf, device, Bars(quiet=arguments.quiet))
+        with opened(options) as engine, EvidenceStore(options.evidence) as store, numerics(options.precision):
+            shelf = DatasetShelf(options.data_root)
+            verifier = RowVerifier(row, options, store, shelf, engine, Bars(quiet=arguments.quiet))
             steps = diagnose_claim(verifier, claim, value, arguments.images)
             diagnosis = diagnosis_bar(steps, quiet=arguments.quiet)
     except NotMeasured as absence:

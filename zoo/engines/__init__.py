@@ -8,8 +8,6 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ...evaluate.inference.device import resolve_device
-from ...evaluate.inference.fused import kernel_for
 from .local import Engine, EngineError, Local
 
 if TYPE_CHECKING:
@@ -34,9 +32,10 @@ def opened(options: Options) -> Iterator[Engine]:
         EngineError: ray is not installed, or the cluster cannot be used.
     """
     if options.engine == "local":
-        device = resolve_device(options.device)
-        kernel_for(device, options.loading.kernel)
-        yield Local(device, options.loading)
+        engine = Local(options.device, options.loading)
+        if (options.device, options.loading.kernel) != ("cpu", "tiles"):  # which are everywhere
+            _require_here(engine)
+        yield engine
         return
     try:
         from .ray_cluster import cluster  # noqa: PLC0415
@@ -46,3 +45,9 @@ def opened(options: Options) -> Iterator[Engine]:
         raise EngineError(_NO_RAY) from error
     with cluster(options) as engine:
         yield engine
+
+
+def _require_here(engine: Local) -> None:
+    from ...evaluate.inference.fused import kernel_for  # noqa: PLC0415  (torch)
+
+    kernel_for(engine.device, engine.loading.kernel)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ...evaluate.accuracy import Loading, count_missing
-from ...evaluate.inference.device import device_kind, environment
-from ...evaluate.inference.pipeline import images_at_once
+from ...evaluate.inference.choices import Loading
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
     from ...evaluate.data.datasets import Dataset, ImageFault, Sample
     from ...evaluate.evidence import EvidenceKey, EvidenceStore
-    from ...evaluate.inference.device import Kernel
+    from ...evaluate.inference.choices import Kernel
     from ...evaluate.protocol import EvalProtocol
     from ..manifest import Checkpoint
 
@@ -69,20 +68,39 @@ def kernels_text(used: Iterable[Kernel], loading: Loading) -> str:
 
 
 class Local:
-    """This process on one device."""
+    """This process on one device; torch is imported once something is asked that the CPU's name does not tell."""
 
-    def __init__(self, device: torch.device, loading: Loading | None = None) -> None:
-        self.device = device
+    def __init__(self, device: str = "cpu", loading: Loading | None = None) -> None:
+        """`device`: as `--device` names it."""
+        self.name = device
         self.loading = loading or Loading()
         self._kernels: set[Kernel] = set()
         """What made the label maps of the present row."""
 
+    @cached_property
+    def device(self) -> torch.device:
+        """What the name stands for.
+
+        Raises:
+            DeviceError: it is not here.
+        """
+        from ...evaluate.inference.device import resolve_device  # noqa: PLC0415  (torch)
+
+        return resolve_device(self.name)
+
     def device_kind(self) -> str:
         """`cpu` or the GPU's product name."""
+        if self.name == "cpu":
+            return self.name
+        from ...evaluate.inference.device import device_kind  # noqa: PLC0415  (torch)
+
         return device_kind(self.device)
 
     def environment(self) -> dict[str, Any]:
         """Of this process, and what it works on at once."""
+        from ...evaluate.inference.device import environment  # noqa: PLC0415  (torch)
+        from ...evaluate.inference.pipeline import images_at_once  # noqa: PLC0415  (torch)
+
         at_once = images_at_once(self.loading.workers) if self.device.type == "cpu" else 1
         kernel = kernels_text(self._kernels, self.loading)
         return environment(self.device) | {
@@ -106,6 +124,8 @@ class Local:
         key: EvidenceKey,
     ) -> Iterator[Sample | ImageFault]:
         """In the data set's order, a few images ahead."""
+        from ...evaluate.accuracy import count_missing  # noqa: PLC0415  (torch)
+
         return count_missing(
             job.model, dataset, contents, protocol, store, key, loading=self.loading, kernels=self._kernels
         )

@@ -18,13 +18,12 @@ import msgspec
 import ray  # pyright: ignore[reportMissingImports]  (an extra)
 from ray.exceptions import RayError, RayTaskError  # pyright: ignore[reportMissingImports]
 
-from ...evaluate.accuracy import Loading, count_missing
+from ...evaluate.accuracy import count_missing
 from ...evaluate.data.datasets import Dataset, DatasetError, ImageFault, Sample
 from ...evaluate.evidence import Encoded, EvidenceError, EvidenceKey, EvidenceStore
+from ...evaluate.inference.choices import Kernel, Loading, Precision
 from ...evaluate.inference.device import (
     DeviceError,
-    Kernel,
-    Precision,
     device_kind,
     environment,
     numerics,

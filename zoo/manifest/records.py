@@ -276,8 +276,8 @@ class Checkpoint(CheckpointEntry, frozen=True, kw_only=True):
             ArchitectureError: the builder cannot be had.
         """
         from ...models.adapters import library_code  # noqa: PLC0415
-        from ...models.build import is_own  # noqa: PLC0415
         from ...models.builders import code_of  # noqa: PLC0415
+        from ...models.rooms import is_own  # noqa: PLC0415
 
         name = self.architecture.get("builder")
         if name is None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
 
-from ...evaluate.accuracy import Loading
 from ...evaluate.data.datasets import Dataset
-from ...evaluate.inference.device import Precision
+from ...evaluate.inference.choices import Loading, Precision
 from ...evaluate.protocol import EvalProtocol
 from ...reports.tolerance import Tolerance
 from ..manifest import Checkpoint
@@ -70,12 +70,23 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     checkpoint: Checkpoint
     dataset: Dataset
     contents: dict[str, str]
-    model: Any
+    load: Callable[[], Any]
+    """Gives the network, which is made at the first call."""
     weights_sha256: str
     file: Path
     """The weights, or the export that is the network by itself."""
     code: str = ""
     """Digest of the network's code and numbers where it is not ours."""
+
+    @property
+    def model(self) -> Any:
+        """The network with its weights, as the engine prepared it.
+
+        Raises:
+            ArchitectureError: it cannot be built, or an export cannot be run.
+            WeightsError: the file cannot be read, or does not fit.
+        """
+        return self.load()
 
 
 class Bench(Protocol):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from ...evaluate.inference.plain import NetworkError
 from ...models.adapters import ExportError, is_export, library_builder, runtime
 from ...models.builders import ArchitectureError, fault_of, find
 from .terms import NotMeasured
@@ -24,6 +23,8 @@ def network_trouble_named(checkpoint: Checkpoint) -> Iterator[None]:
     Raises:
         NotMeasured: the network cannot be built, gives no scores for these classes, or its code, which is not ours, failed.
     """
+    from ...evaluate.inference.plain import NetworkError  # noqa: PLC0415  (torch)
+
     try:
         yield
     except (ArchitectureError, NetworkError) as error:

@@ -57,14 +57,13 @@ class Fps(Quantity):
     def measure(self, bench: Bench, claim: Claim) -> Measurement:
         """Timed on a GPU only: a CPU would take an hour a row and say nothing of the published device."""
         del claim
-        from ...evaluate.inference.device import resolve_device  # noqa: PLC0415
-        from ..measuring.speed import NoSpeed, SpeedOptions, time_row  # noqa: PLC0415
-
         options = bench.options
-        if resolve_device(options.device).type == "cpu":
+        if options.device.partition(":")[0] == "cpu":
             raise NotMeasured(
                 "speed is timed on a GPU (--device cuda); zoo speed --device cpu times it here all the same"
             )
+        from ..measuring.speed import NoSpeed, SpeedOptions, time_row  # noqa: PLC0415
+
         how = SpeedOptions(device=options.device, data_root=options.data_root)
         try:
             return bench.timed(time_row(bench.checkpoint, how)).measurement

@@ -6,12 +6,12 @@ import hashlib
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, cast
 
-from ...evaluate.accuracy import counts_from_evidence, matrix_from_evidence
 from ...evaluate.count.confusion import accuracy_scores, areas
 from ...evaluate.count.definitions import all_definitions
 from ...evaluate.count.margins import summed
 from ...evaluate.evidence import contents_of
 from ...evaluate.evidence.file import DamagedEvidenceError
+from ...evaluate.evidence.scores import counts_from_evidence, matrix_from_evidence
 from ...evaluate.protocol import scored_digest
 from ..measuring.measurement import Measurement
 from ..measuring.rounding import DETAIL

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ...evaluate.accuracy import matrix_from_evidence
 from ...evaluate.count.confusion import accuracy_scores
 from ...evaluate.count.definitions import DEFINITIONS
 from ...evaluate.data.datasets import DatasetError
 from ...evaluate.data.subsets import in_even_order, spread
+from ...evaluate.evidence.scores import matrix_from_evidence
 from ...evaluate.suspects.diagnosis import (
     Counter,
     Prediction,

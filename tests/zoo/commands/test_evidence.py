@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
 from fractions import Fraction
 
 import msgspec
@@ -16,6 +18,7 @@ from segbench.reports.tolerance import Tolerance
 from segbench.reports.verdict import Status
 from segbench.zoo.cli import main
 from segbench.zoo.demo import STREETS
+from segbench.zoo.engines import Local
 from segbench.zoo.manifest import load_manifest
 from segbench.zoo.verify import DatasetShelf, RowVerifier, Silent, exit_code, verify
 
@@ -307,9 +310,9 @@ def test_a_device_without_memory_left_keeps_what_was_counted(measured, tmp_path)
         return torch.zeros(len(images), 8, 4, 8)
 
     with EvidenceStore(options.evidence) as store:
-        device = torch.device("cpu")
-        verifier = RowVerifier(rows[0], options, store, DatasetShelf(options.data_root), device, Silent())
-        verifier._subject = msgspec.structs.replace(verifier.subject(), model=greedy)
+        shelf = DatasetShelf(options.data_root)
+        verifier = RowVerifier(rows[0], options, store, shelf, Local(), Silent())
+        verifier.supplies.found = msgspec.structs.replace(verifier.subject(), load=lambda: greedy)
         (outcome,) = verifier.outcomes()
         assert len(store.measured(store.series()[0])) == 3
     assert (outcome.verdict.status, outcome.exit_code) == (Status.NOT_MEASURED, 3)
@@ -332,6 +335,40 @@ def test_a_second_look_does_not_change_where_counts_were_made(measured, tmp_path
         (use,) = store.uses(store.series()[0])
     assert use.environment == {"device": "another"}
     assert again.measurement.value == first.measurement.value
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (["--metric", "miou"], "refuted"),
+        (["--metric", "miou", "--until-sure"], "refuted"),
+        (["--metric", "miou", "--shard", "1/2"], "refuted"),
+        (["--metric", "miou", "--limit", "5"], "not comparable"),
+        (["--metric", "fps"], "not measured"),
+    ],
+)
+def test_what_is_stored_is_answered_without_torch(copy, manifest, capsys, monkeypatch, arguments, status):
+    """Nor with what decodes pictures: in less time than torch takes to be imported, with the same words and code."""
+    monkeypatch.setenv("ZOO_HOME", str(copy.home))
+    monkeypatch.setenv("ZOO_LOCK", str(manifest.parent / "zoo.lock"))
+    with_speed = manifest.with_name("speed.yaml")
+    shown = '      - {metric: fps, printed: "3.14", device: V100}\n'
+    with_speed.write_text(re.sub(r"    claims:\n", lambda found: found[0] + shown, manifest.read_text()))
+    command = ["verify", "--manifest", with_speed, "--data-root", copy.data_root, "--offline", "--json", "-q"]
+    command = [*map(str, command), "--evidence", str(copy.evidence), "--ledger", str(copy.ledger), *arguments]
+    zoo(capsys, *command)  # reads every label once, where they are asked for
+    here = zoo(capsys, *command)
+    program = (
+        "import sys; from segbench.zoo.cli import main; code = main(sys.argv[1:]);"
+        "heavy = {'torch', 'cv2'} & set(sys.modules); sys.exit(f'imported {sorted(heavy)}' if heavy else code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, *command], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (here[0], here[1].err)
+    here, there = ([one | {"taken_at": ""} for one in json.loads(out)] for out in (here[1].out, done.stdout))
+    assert there == here
+    assert [one["status"] for one in there] == [status] * 2
 
 
 def test_a_series_without_a_score_is_named_and_the_others_are_reported(copy, manifest, capsys):

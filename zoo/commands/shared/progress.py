@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from ....evaluate.accuracy import Running
     from ....evaluate.data.datasets import Dataset, Sample
+    from ....evaluate.evidence.scores import Running
     from ...engines.own_pictures import Prediction
     from ...fetch import Progress
     from ...manifest import Checkpoint, Claim

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterable
 
-    from ....evaluate.accuracy import Loading
+    from ....evaluate.inference.choices import Loading
     from ....reports.background import Background
     from ....reports.tolerance import Tolerance
     from ...manifest import Checkpoint
@@ -40,7 +40,7 @@ def measuring_options(arguments: argparse.Namespace, **claims: Any) -> Options:
 
 def _loading(arguments: argparse.Namespace) -> Loading:
     """How images reach the network; commands without the flags take what `verify` does."""
-    from ....evaluate.accuracy import Loading
+    from ....evaluate.inference.choices import Loading
 
     named = {name: getattr(arguments, name, None) for name in ("workers", "batch", "kernel")}
     return Loading(**{name: value for name, value in named.items() if value is not None})
