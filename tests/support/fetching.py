@@ -24,9 +24,20 @@ class Nursery:
         """Fetch one URL in a process of its own; its id."""
         return self._ask(url=url, hashes=hashes)
 
+    def start_zoo(self, *arguments):
+        """Run a whole command line in a process of its own; its id."""
+        return self._ask(zoo=[str(one) for one in arguments])
+
     def wait(self, pid):
         """What the process wrote on stderr, and its exit code: negative for a signal."""
         return self._ask(wait=pid)
+
+    def wait_zoo(self, pid):
+        """Exit code, stdout, stderr and the peak of resident memory, in bytes, of a command line that ended."""
+        code = self.wait(pid)["code"]
+        folder = Path(os.environ["ZOO_HOME"])
+        out, err, peak = ((folder / f"{name}-{pid}").read_text() for name in ("out", "err", "peak"))
+        return code, out, err, int(peak)
 
     def kill(self, pid):
         """End it without a chance to tidy up."""
@@ -48,7 +59,11 @@ def nursery():
 def _serve():
     import msgspec
 
-    import segbench.zoo.fetch.guarded_http  # noqa: F401  (before the first fork, not in every child)
+    # Before the first fork, not in every child.
+    import segbench.zoo.commands.fetch
+    import segbench.zoo.fetch.guarded_http
+    import segbench.zoo.fetch.links  # noqa: F401
+    from segbench.zoo.cli import main
     from segbench.zoo.fetch import FetchError, IntegrityError, Patience, fetch
     from segbench.zoo.manifest import load_manifest
 
@@ -72,6 +87,18 @@ def _serve():
             return 4 if isinstance(error, IntegrityError) else 3
         return 0
 
+    def run_zoo(arguments):
+        sys.stdout, sys.stderr = ((folder / f"{name}-{os.getpid()}").open("w") for name in ("out", "err"))
+        code = main(arguments)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # The system's peak of this very process; getrusage's is the parent's where that is more.
+        (line,) = [
+            one for one in Path("/proc/self/status").read_text().splitlines() if one.startswith("VmHWM")
+        ]
+        (folder / f"peak-{os.getpid()}").write_text(str(1024 * int(line.split()[1])))
+        return code
+
     def answer(question):
         if "wait" in question:
             _, status = os.waitpid(question["wait"], 0)
@@ -84,7 +111,7 @@ def _serve():
         if pid:
             return pid
         try:
-            os._exit(run(question))
+            os._exit(run_zoo(question["zoo"]) if "zoo" in question else run(question))
         finally:
             os._exit(99)
 
