@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import time
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
 from ..evaluate.data.datasets import Dataset, DatasetError, ImageFault, Sample
-from ..evaluate.data.subsets import pinned_order, slice_of
+from ..evaluate.data.subsets import in_even_order, pinned_order, slice_of
 from ..evaluate.evidence import EvidenceKey, EvidenceStore, Split, Use
 from ..evaluate.evidence.label_areas import label_areas
-from ..evaluate.evidence.scores import Running, missing
+from ..evaluate.evidence.scores import missing
 from ..reports import ledger
 from ..reports.verdict import Verdict
 from .console.exit_codes import ExitCode, gravest, of_status, of_verdicts
@@ -23,7 +24,7 @@ from .engines import Engine, opened
 from .manifest import Checkpoint, Claim
 from .measuring.bench import Options, Subject
 from .measuring.early import Foresight
-from .measuring.measurement import Measurement
+from .measuring.measurement import SAMPLE, Measurement
 from .measuring.own_code import code_facts, network_trouble_named
 from .measuring.supplies import DatasetShelf, Supplies
 from .measuring.terms import NotMeasured, Unfinished
@@ -32,7 +33,7 @@ from .results.judging import foreseen, verdict_on
 from .results.recount import lacking, recount
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
     from pathlib import Path
 
     from ..evaluate.inference.choices import Precision
@@ -73,9 +74,9 @@ class Watcher(Protocol):
         *,
         total: int,
         stored: int,
-        running: Running,
+        running: Foresight | None,
     ) -> Iterable[Sample | ImageFault]:
-        """Pass `found` on; `stored` of `total` images need no work; `running` knows mIoU so far."""
+        """Pass `found` on; `stored` of `total` images need no work; `running` knows what the others, once passed on, will give; None where no work is left."""
         ...
 
     def timing(self, steps: Iterator[tuple[int, int, SpeedRun | None]], checkpoint: Checkpoint) -> SpeedRun:
@@ -103,7 +104,7 @@ class Silent:
         *,
         total: int,
         stored: int,
-        running: Running,
+        running: Foresight | None,
     ) -> Iterable[Sample | ImageFault]:
         """Pass on what was found."""
         del checkpoint, claim, total, stored, running
@@ -243,37 +244,38 @@ class RowVerifier:
         started = time.monotonic()
         key, whole = self.key(protocol, subject), self._part(subject)
         mine = _share(whole, self.options.shard)
-        # Of no other score are bounds known, and they rest on labels of their own size.
-        bounded = claim.metric in quantity_of("miou").metrics and protocol.compared_at == "label size"
-        wanted = self.options.until_sure and bounded
-        foresight = self._foresight(claim, protocol, key, subject) if wanted else None
-        is_certain = foresight is not None and foresight.verdict() is not None
-        new = 0 if is_certain else len(missing(mine, subject.contents, self.store, key))
+        lack = missing(mine, subject.contents, self.store, key)
+        foresight = self._foresight(claim, protocol, key, subject) if lack else None
+        figure = self._until_sure_of(claim, protocol)
+        if foresight and figure and foresight.verdict(figure):
+            lack = []
         use = _use(claim, protocol, subject, whole)
-        use = msgspec.structs.replace(use, environment=self._environment(key, use, subject, counts=new > 0))
+        environment = self._environment(key, use, subject, counts=bool(lack))
+        use = msgspec.structs.replace(use, environment=environment)
         self.store.describe(key, use)
-        self._count(claim, protocol, subject, mine, new, foresight)
+        self._count(claim, protocol, subject, mine, len(lack), foresight)
         left = lacking(self.store, key, use.split)
-        certain = foresight.verdict() if foresight and left else None
+        certain = foresight.verdict(figure) if foresight and figure and left else None
         if certain:
             return Unfinished(reason=certain.reason, verdict=certain)
         if left:
             return _share_done(self.options.shard, len(whole), left)
         seconds = round(time.monotonic() - started, 3)
         try:
-            return recount(self.store, key, use, seconds=seconds, new_images=new)
+            found = recount(self.store, key, use, seconds=seconds, new_images=len(lack))
         except ValueError as error:
             raise NotMeasured(f"{subject.dataset.root}: {error}") from error
+        if not (found.subset and _is_miou(claim)):
+            return found
+        sample = self._foresight(claim, protocol, key, subject, use.split.images).sample()
+        return msgspec.structs.replace(found, details=found.details | {SAMPLE: msgspec.to_builtins(sample)})
 
     def _environment(self, key: EvidenceKey, use: Use, subject: Subject, *, counts: bool) -> dict[str, Any]:
         """Where counts are made: here, with the network ready, if this run `counts`; else where the row's were."""
         if counts:
             self.supplies.make_ready(subject)
-        else:
-            of_row = [one for one in self.store.uses(key) if one.checkpoint == use.checkpoint]
-            same = [one for one in of_row if (one.metric, one.split) == (use.metric, use.split)]
-            if of_row:
-                return (same or of_row)[0].environment
+        elif (stored := _stored_environment(self.store, key, use)) is not None:
+            return stored
         from ..evaluate.inference.device import numerics  # noqa: PLC0415  (torch)
 
         with numerics(self.options.precision):
@@ -290,16 +292,20 @@ class RowVerifier:
     ) -> None:
         """Count those of `samples` that lack evidence, `new` of them, until foresight has seen enough."""
         key, contents = self.key(protocol, subject), subject.contents
-        if foresight:
+        figure = self._until_sure_of(claim, protocol)
+        if figure and new:
             place = {name: index for index, name in enumerate(self._order(subject))}
             samples = tuple(sorted(samples, key=lambda sample: place[sample.id]))
+        else:  # the images so far lie evenly in the split, whenever one looks
+            samples = tuple(in_even_order(samples))
         dataset = msgspec.structs.replace(subject.dataset, samples=samples)
         found = self.engine.count(subject, dataset, contents, protocol, self.store, key) if new else iter(())
         if foresight:
-            found = foresight.watch(found, lambda name: self.store.get(key, (name, contents[name])))
-        stored, running = len(samples) - new, Running(self.store, key, contents, protocol.void)
+            found = foresight.watch(
+                found, lambda name: self.store.get(key, (name, contents[name])), until_sure_of=figure
+            )
         watched = self.watcher.images(
-            found, self.checkpoint, claim, total=len(samples), stored=stored, running=running
+            found, self.checkpoint, claim, total=len(samples), stored=len(samples) - new, running=foresight
         )
         with _counting(self.checkpoint, self.options.precision) if new else nullcontext():
             faults = [result for result in watched if isinstance(result, ImageFault)]
@@ -307,24 +313,45 @@ class RowVerifier:
             raise NotMeasured(_faults_reason(faults, len(samples)))
 
     def _foresight(
-        self, claim: Claim, protocol: EvalProtocol, key: EvidenceKey, subject: Subject
+        self,
+        claim: Claim,
+        protocol: EvalProtocol,
+        key: EvidenceKey,
+        subject: Subject,
+        part: Collection[tuple[str, str]] | None = None,
     ) -> Foresight:
+        """What the stored counts of a `part`, by default of all images of the split, say of the whole split's mIoU."""
         contents = subject.contents
-        try:
-            areas = self._label_areas(subject)
-        except DatasetError as error:
-            raise NotMeasured(f"bounds need every label, and one cannot be read: {error}") from error
-        counted = {
-            name: matrix
-            for (name, content), matrix in self.store.counts(key)
-            if contents.get(name) == content
-        }
-        return Foresight(
-            areas,
-            counted,
-            lambda miou: foreseen(self.checkpoint, claim, miou, self.options.terms()),
-            protocol.void,
+        part = contents.items() if part is None else set(part)
+        claims = (
+            [one for one in self.checkpoint.claims if one.metric == claim.metric] if _is_miou(claim) else []
         )
+        return Foresight(
+            ((image[0], matrix) for image, matrix in self.store.counts(key) if image in part),
+            len(contents),
+            {one.printed: partial(self._foreseen, one) for one in claims if one.printed},
+            protocol.void,
+            self._areas_for_bounds(subject) if _is_bounded(claim, protocol) else None,
+        )
+
+    def _areas_for_bounds(self, subject: Subject) -> dict[str, Any] | None:
+        """Of every label; where they are not at hand, labels are read for `--until-sure` alone."""
+        contents = subject.contents
+        if self.options.until_sure:
+            try:
+                return self._label_areas(subject)
+            except DatasetError as error:
+                raise NotMeasured(f"bounds need every label, and one cannot be read: {error}") from error
+        known = self.store.label_areas(subject.dataset.rules_digest())
+        has_all = known.keys() >= set(contents.values())
+        return {name: known[content] for name, content in contents.items()} if has_all else None
+
+    def _foreseen(self, claim: Claim, miou: float) -> Verdict:
+        return foreseen(self.checkpoint, claim, miou, self.options.terms())
+
+    def _until_sure_of(self, claim: Claim, protocol: EvalProtocol) -> str | None:
+        """The figure whose verdict ends the work once it is certain."""
+        return claim.printed if self.options.until_sure and _is_bounded(claim, protocol) else None
 
     def _part(self, subject: Subject) -> tuple[Sample, ...]:
         """The images the number is about: the split, or its pinned subset, in the split's order."""
@@ -384,6 +411,22 @@ def _counting(checkpoint: Checkpoint, precision: Precision) -> Iterator[None]:
             yield
     except OutOfMemoryError as error:
         raise NotMeasured(str(error)) from error
+
+
+def _stored_environment(store: EvidenceStore, key: EvidenceKey, use: Use) -> dict[str, Any] | None:
+    """Of the run that counted the row's images, for this very use where there is one; None where none is described."""
+    of_row = [one for one in store.uses(key) if one.checkpoint == use.checkpoint]
+    same = [one for one in of_row if (one.metric, one.split) == (use.metric, use.split)]
+    return (same or of_row)[0].environment if of_row else None
+
+
+def _is_miou(claim: Claim) -> bool:
+    return claim.metric in quantity_of("miou").metrics
+
+
+def _is_bounded(claim: Claim, protocol: EvalProtocol) -> bool:
+    """Of no other score are bounds known, and they rest on labels of their own size."""
+    return _is_miou(claim) and protocol.compared_at == "label size"
 
 
 def _share(samples: tuple[Sample, ...], shard: tuple[int, int] | None) -> tuple[Sample, ...]:

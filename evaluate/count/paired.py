@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from .confusion import accuracy_scores, areas, averaged, by_rule
+from .bootstrap import drawn_iou, drawn_mean, image_areas
+from .confusion import accuracy_scores, averaged
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,7 +97,7 @@ def compare(
     if not images:
         raise ValueError("the two runs have no image in common")
     totals = [accuracy_scores(np.sum(run, axis=0), void) for run in (first, second)]
-    drawn = _Drawn(_areas(first, void), _areas(second, void), averaged(len(classes), void))
+    drawn = _Drawn(image_areas(first, void), image_areas(second, void), averaged(len(classes), void))
     changed = [
         _image(name, one, other)
         for name, one, other in zip(images, first, second, strict=True)
@@ -128,11 +129,6 @@ def _image(name: str, one: Matrix, other: Matrix) -> ImageDifference:
     return ImageDifference(name, moved, int(np.trace(other[:-1]) - np.trace(one[:-1])))
 
 
-def _areas(run: Sequence[Matrix], void: Void | None) -> NDArray[np.int64]:
-    """(images, 2, C): intersection and union of each image."""
-    return np.stack([areas(by_rule(matrix, void))[:2] for matrix in run])
-
-
 class _Drawn:
     """The differences over images drawn again and again, the same ones for both runs."""
 
@@ -142,25 +138,11 @@ class _Drawn:
         means, classes = [], []
         for _ in range(REPLICATES // _AT_ONCE):
             times = random.multinomial(count, np.full(count, 1 / count), size=_AT_ONCE)
-            one, other = _iou(times, first), _iou(times, second)
-            means.append(_mean(other[:, kept]) - _mean(one[:, kept]))
+            one, other = drawn_iou(times, first), drawn_iou(times, second)
+            means.append(drawn_mean(other[:, kept]) - drawn_mean(one[:, kept]))
             classes.append(other - one)
         self.mean = _interval(np.concatenate(means))
         self.classes = [_interval(column) for column in np.concatenate(classes).T]
-
-
-def _iou(times: NDArray[np.int64], run: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(draws, C) IoU in percent when each image counts so many times."""
-    intersect, union = (times @ run[:, part] for part in (0, 1))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return 100.0 * intersect / union
-
-
-def _mean(iou: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(draws,): over the classes that a draw has; NaN where it has none."""
-    known = ~np.isnan(iou)
-    with np.errstate(invalid="ignore"):
-        return np.where(known, iou, 0.0).sum(axis=1) / known.sum(axis=1)
 
 
 def _interval(values: NDArray[np.float64]) -> Interval | None:

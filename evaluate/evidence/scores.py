@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from ..count.confusion import accuracy_scores, averaged, by_rule
+from ..count.confusion import accuracy_scores
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -15,37 +13,6 @@ if TYPE_CHECKING:
     from ..data.datasets import Sample
     from ..protocol import Void
     from .store import EvidenceKey, EvidenceStore
-
-
-class Running:
-    """mIoU of the images of a split whose counts are stored so far, for whoever watches."""
-
-    def __init__(
-        self, store: EvidenceStore, key: EvidenceKey, contents: Mapping[str, str], void: Void | None = None
-    ) -> None:
-        self._store, self._key, self._contents, self._void = store, key, contents, void
-        self._matrix: Matrix | None = None
-
-    def with_image(self, image_id: str) -> float | None:
-        """The mIoU in percent with this image, whose counts were just stored; None before the first labelled pixel."""
-        image = (image_id, self._contents[image_id])
-        if self._matrix is None:
-            self._matrix = self._stored()
-        else:
-            found = self._store.get(self._key, image)
-            assert found is not None, "it was just stored"
-            self._matrix += found
-        taking_part = by_rule(self._matrix, self._void)[:-1]
-        labelled = taking_part[averaged(self._key.num_classes, self._void)].any()
-        return accuracy_scores(self._matrix, self._void).miou_percent if labelled else None
-
-    def _stored(self) -> Matrix:
-        wanted = set(self._contents.items())
-        total = np.zeros((self._key.num_classes + 1, self._key.num_classes), np.int64)
-        for image, matrix in self._store.counts(self._key):
-            if image in wanted:
-                total += matrix
-        return total
 
 
 def missing(

@@ -8,11 +8,14 @@ from typing import Annotated, Any
 import msgspec
 
 from ...reports.metrics import METRICS
+from .sample import Sample
 
 _LARGEST = 1e9
 """Of any figure: what is beyond has a slipped exponent, whatever its unit."""
 _UNLIKE = "expected details and environment as zoo writes them: {}"
 _Percentages = dict[str, float | None]
+SAMPLE = "sample"
+"""Of a measurement's details: what a subset's images say of the whole split (`sample.Sample`)."""
 NotNegative = Annotated[int, msgspec.Meta(ge=0)]
 
 
@@ -54,6 +57,11 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
             return ""
         return f"{self.stray_pixels} pixels have label values outside the classes; see zoo data --full"
 
+    def sample_text(self, printed: str | None) -> str:
+        """What a subset's images say of the whole split and of this figure; empty where nothing is."""
+        sample = msgspec.convert(self.details, _Details).sample
+        return sample.text(printed or "") if sample else ""
+
     def chance_caveat(self) -> str:
         """What of the number is chance; empty where nothing is."""
         random = self.environment.get("random", "")
@@ -88,6 +96,7 @@ class _Details(msgspec.Struct):
 
     iou_percent: _Percentages = {}
     definitions: _Percentages = {}
+    sample: Sample | None = None
     rounding: Annotated[list[_Closeness], msgspec.Meta(min_length=1)] | msgspec.UnsetType = msgspec.UNSET
 
 

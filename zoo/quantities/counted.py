@@ -70,7 +70,8 @@ class Counted(Quantity):
         if terms.precision != "fp32":
             return f"measured in {terms.precision}, the figure is fp32's"
         if measurement is not None and measurement.subset:
-            return f"a pinned subset, {measurement.subset}: no reproduction"
+            told = measurement.sample_text(claim.printed)
+            return f"a pinned subset, {measurement.subset}: no reproduction" + (told and f"; {told}")
         if terms.not_comparable or terms.protocol is None:
             return terms.not_comparable
         own = checkpoint.protocol(claim.metric)

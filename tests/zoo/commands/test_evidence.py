@@ -17,6 +17,7 @@ from segbench.evaluate.evidence import EvidenceStore
 from segbench.reports.tolerance import Tolerance
 from segbench.reports.verdict import Status
 from segbench.zoo.cli import main
+from segbench.zoo.commands.shared import progress
 from segbench.zoo.demo import STREETS
 from segbench.zoo.engines import Local
 from segbench.zoo.manifest import load_manifest
@@ -236,6 +237,86 @@ def test_a_subset_is_never_a_reproduction(measured, manifest, tmp_path, capsys):
     (outcome,) = verify(rows[:1], larger)
     assert outcome.measurement.new_images == 2  # the five are among the seven
     assert len(use.split.images) == 5
+
+
+def test_a_subset_says_what_the_whole_may_be(measured, tmp_path):
+    """From ten images on: an interval around its number, the chance of each verdict, and both on record."""
+    rows, options, outcomes = measured
+    options = msgspec.structs.replace(fresh(options, tmp_path), limit=10, not_comparable="")
+    figure = f"{outcomes[0].measurement.value:.2f}"
+    (outcome,) = verify([printed(rows[0], figure)], options)
+    said = re.fullmatch(
+        r"a pinned subset, 10 of 12 images: no reproduction; were the others like these, the whole would have an mIoU from "
+        r"(\S+) to (\S+) \(95 %\), reproduced (\S+) %, drift (\S+) %, refuted (\S+) %",
+        outcome.verdict.reason,
+    )
+    assert outcome.verdict.status is Status.NOT_COMPARABLE
+    assert float(said[1]) < outcome.measurement.value < float(said[2])
+    sample = json.loads(options.ledger.read_text())["details"]["sample"]
+    assert (sample["images"], sample["of"]) == (10, 12)
+    assert [f"{end:.2f}" for end in sample["interval"]] == [said[1], said[2]]
+    assert sample["bounds"][0] < outcomes[0].measurement.value < sample["bounds"][1]
+    assert sum(sample["chances"][figure].values()) == pytest.approx(1)
+    (again,) = verify([printed(rows[0], figure)], options)
+    assert (again.verdict, again.measurement.new_images) == (outcome.verdict, 0)
+
+
+class Order(Silent):
+    """Remembers in which order images came."""
+
+    def images(self, found, checkpoint, claim, *, total, stored, running):
+        self.ids = []
+        for result in found:
+            self.ids.append(result.id)
+            yield result
+
+
+def test_the_images_so_far_lie_evenly_in_the_split(measured, tmp_path):
+    """Mirrored bits of the twelve places: whoever stops early has seen no one part alone."""
+    rows, options, _ = measured
+    options = msgspec.structs.replace(fresh(options, tmp_path), loading=Loading(workers=0))
+    watcher = Order()
+    list(verify(rows[:1], options, watcher))
+    places = [sorted(watcher.ids).index(one) for one in watcher.ids]
+    assert places == [0, 8, 4, 2, 10, 6, 1, 9, 5, 3, 11, 7]
+
+
+def test_the_bar_tells_what_the_number_will_become(measured, manifest, tmp_path, capsys, monkeypatch):
+    """In a log, where its lines are kept: bounds where every label was looked at before, and the bare number at the end."""
+    _, options, _ = measured
+    monkeypatch.setenv("ZOO_HOME", str(options.home))
+    monkeypatch.setenv("ZOO_LOCK", str(manifest.parent / "zoo.lock"))
+    monkeypatch.setattr(progress, "_LOG_SECONDS", 0)
+    monkeypatch.setattr(progress, "_TELLING_SECONDS", 0)
+    monkeypatch.setattr(progress, "_TELLING_SHARE", 0)
+    command = [
+        "verify",
+        "isanet_r50-d8_w16_256x512_0.8k_streets",
+        "--manifest",
+        manifest,
+        "--data-root",
+        options.data_root,
+    ]
+    command += [
+        "--offline",
+        "--metric",
+        "miou",
+        "--ledger",
+        tmp_path / "l",
+        "--evidence",
+        tmp_path / "e.sqlite",
+        "--workers",
+        "0",
+    ]
+    _, first = zoo(capsys, *command, "--limit", "1")
+    assert re.search(r"mIoU [0-9.]+ so far; certain [0-9.]+ to [0-9.]+\]", first.err)
+    _, rest = zoo(capsys, *command)
+    assert re.search(
+        r"10/12 .*mIoU [0-9.]+ so far; certain [0-9.]+ to [0-9.]+; reproduced <1 %, drift <1 %, refuted >99 % "
+        r"\(bootstrap of 10 images\)\]",
+        rest.err,
+    )
+    assert re.search(r"12/12 .*mIoU [0-9.]+\]", rest.err)
 
 
 def printed(row, text):

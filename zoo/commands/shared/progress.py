@@ -7,6 +7,7 @@ every half a minute.
 from __future__ import annotations
 
 import sys
+import time
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -21,16 +22,20 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from ....evaluate.data.datasets import Dataset, Sample
-    from ....evaluate.evidence.scores import Running
     from ...engines.own_pictures import Prediction
     from ...fetch import Progress
     from ...manifest import Checkpoint, Claim
+    from ...measuring.early import Foresight
     from ...measuring.speed import SpeedRun
     from ...runs.diagnosis import Diagnosis
 
 
 _LOG_SECONDS = 30
 """Between two lines of the bar of images, where they go to a file."""
+_TELLING_SECONDS = 3
+"""Between two looks at what a score will become."""
+_TELLING_SHARE = 100
+"""Of the time that a look takes, so that no more than a hundredth of a run goes into looking."""
 
 
 class Bar(tqdm):
@@ -135,6 +140,30 @@ class DownloadBars:
             self._total.close()
 
 
+class _Telling:
+    """What is known of a score while its images are counted; what takes more than adding up, every few seconds."""
+
+    def __init__(self, foresight: Foresight, printed: str) -> None:
+        self._foresight = foresight
+        self._printed = printed
+        self._due = 0.0
+        self._ahead = ""
+
+    def text(self) -> str:
+        """`mIoU 76.91 so far; certain 12.30 to 94.02; reproduced 81 %, ... (bootstrap of 50 images)`."""
+        miou = self._foresight.miou()
+        if miou is None:
+            return ""
+        if self._foresight.done == self._foresight.total:
+            return f"mIoU {miou:.2f}"
+        now = time.monotonic()
+        if now >= self._due:
+            self._ahead = self._foresight.sample().bar_text(self._printed)
+            spent = time.monotonic() - now
+            self._due = now + max(_TELLING_SECONDS, _TELLING_SHARE * spent)
+        return f"mIoU {miou:.2f} so far{self._ahead and '; '}{self._ahead}"
+
+
 class Bars:
     """A `verify.Watcher` that shows a bar a download and a bar a claim, and names faulty images at once."""
 
@@ -159,10 +188,10 @@ class Bars:
         *,
         total: int,
         stored: int,
-        running: Running,
+        running: Foresight | None,
     ) -> Iterable[Sample | ImageFault]:
-        """A bar with images/s, the time left and mIoU so far; images with stored evidence count as done."""
-        label = f"{checkpoint.id} {claim.metric}"
+        """A bar with images/s, the time left, mIoU so far and what it will become; stored images count as done."""
+        label, telling = f"{checkpoint.id} {claim.metric}", running and _Telling(running, claim.printed or "")
         with Bar(
             found,
             desc=label,
@@ -177,13 +206,9 @@ class Bars:
                     tqdm.write(f"zoo: {result.message}", file=sys.stderr)
                 else:
                     self.counted += 1
-                    self._show_score(bar, running, result)
+                    if telling and not bar.disable:
+                        bar.set_postfix_str(telling.text(), refresh=False)
                 yield result
-
-    def _show_score(self, bar: Bar, running: Running, sample: Sample) -> None:
-        miou = None if bar.disable else running.with_image(sample.id)
-        if miou is not None:
-            bar.set_postfix_str(f"mIoU {miou:.2f}", refresh=False)
 
     def labels(self, dataset: Dataset) -> Iterable[Sample]:
         """A bar that counts labels read, once that takes longer than a moment."""
