@@ -84,6 +84,7 @@ def besides(protocol: EvalProtocol) -> str:
     void = protocol.void
     told = {
         "other side cut, not rounded": protocol.side_rounding == "down",
+        f"resized again to multiples of {protocol.resize_divisor}": protocol.resize_divisor > 1,
         f"values / {protocol.value_divisor:g}": protocol.value_divisor != 1,
         f"padded to {protocol.size_divisor}": protocol.size_divisor > 1,
         f"first {protocol.score_channels} channels": protocol.score_channels is not None,

@@ -56,10 +56,29 @@ def _cut_size(size: Size, scale: tuple[int, int]) -> Size:
 
 
 def view_size(size: Size, protocol: EvalProtocol, ratio: float) -> Size:
-    """The size (height, width) to which an image of `size` is resized, on its pixels, for one view.
+    """The size (height, width) to which an image of `size` is resized in the end, on its pixels, for one view.
 
     `tensor` views are made from the resized image later on, so their ratio does not count here.
     """
+    return resizes(size, protocol, ratio)[-1]
+
+
+def resizes(size: Size, protocol: EvalProtocol, ratio: float) -> tuple[Size, ...]:
+    """The sizes (height, width) to which an image's pixels are resized for one view, one after another.
+
+    A second one is of multiples: mmcv 2.1 `image/geometric.py`, `imresize_to_multiple`, rounds sides up.
+    """
+    first = _first_size(size, protocol, ratio)
+    return (first,) if protocol.resize_divisor == 1 else (first, _multiples(first, protocol.resize_divisor))
+
+
+def _multiples(size: Size, divisor: int) -> Size:
+    """Each side rounded up to a multiple."""
+    height, width = (-(-side // divisor) * divisor for side in size)
+    return height, width
+
+
+def _first_size(size: Size, protocol: EvalProtocol, ratio: float) -> Size:
     if protocol.views == "image_scale":
         # mmcv 2.1 `transforms/processing.py`: a scale from the image's own size, then a second fit into it.
         height, width = size
@@ -83,8 +102,7 @@ def padded_size(size: Size, protocol: EvalProtocol) -> Size:
 
     mmsegmentation 1.x `models/data_preprocessor.py` pads right and below (`utils/misc.py`, `stack_batch`).
     """
-    height, width = (-(-side // protocol.size_divisor) * protocol.size_divisor for side in size)
-    return height, width
+    return _multiples(size, protocol.size_divisor)
 
 
 def sliding_windows(size: Size, window: SlidingWindow) -> list[Window]:

@@ -57,6 +57,9 @@ class EvalProtocol(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """True fits the image inside `base_scale`; False stretches it to exactly that size."""
     side_rounding: Literal["nearest", "down"] = "nearest"
     """How the side that `base_scale` leaves open becomes whole: `int(side + 0.5)` (mmcv), or `int(side)` (torchvision)."""
+    resize_divisor: Multiple = 1
+    """A picture that was resized is resized a second time, each side up to the next multiple of it (mmsegmentation's
+    `ResizeToMultiple`)."""
     scales: tuple[Ratio, ...] = (1.0,)
     """Ratios of the multi-scale views, in order of accumulation."""
     flip: bool = False
@@ -131,10 +134,16 @@ def scored_digest(counts_digest: str, void: Void | None) -> str:
 
 
 _NOT_COUNTED = frozenset({"name", "description", "void"})
+_ADDED_NAMES = {
+    "value_divisor",
+    "size_divisor",
+    "score_channels",
+    "compared_at",
+    "label_resize",
+    "side_rounding",
+    "resize_divisor",
+}
 _ADDED = {
-    field.name: field.default
-    for field in msgspec.structs.fields(EvalProtocol)
-    if field.name
-    in {"value_divisor", "size_divisor", "score_channels", "compared_at", "label_resize", "side_rounding"}
+    field.name: field.default for field in msgspec.structs.fields(EvalProtocol) if field.name in _ADDED_NAMES
 }
 """Fields that the first digests did not know -> their defaults."""

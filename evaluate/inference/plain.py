@@ -15,7 +15,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ..geometry import compared_size, padded_size, sliding_windows, view_size
+from ..geometry import compared_size, padded_size, resizes, sliding_windows
 from ..limits import PADDED_ONE_STEP, channels_breach
 from ..pixels import resize
 
@@ -131,7 +131,9 @@ def views(image: Pixels, protocol: EvalProtocol, device: torch.device) -> Iterat
     """The unmirrored network inputs (1, 3, h, w) of an image, one a scale."""
     size = (image.shape[0], image.shape[1])
     for ratio in protocol.scales:
-        pixels = resize(image, view_size(size, protocol, ratio), protocol.interpolation)
+        pixels = image
+        for target in resizes(size, protocol, ratio):
+            pixels = resize(pixels, target, protocol.interpolation)
         view = normalise(pixels, protocol, device)
         if protocol.views == "tensor" and ratio != 1.0:
             # sssegmentation `segmentors/base/base.py`: scale_factor=, not size=: the source coordinates

@@ -122,6 +122,9 @@ def _pixel_mistakes(protocol: EvalProtocol) -> Iterator[Change]:
             "the other side is rounded to the nearest, not cut",
             {"side_rounding": "nearest"},
         )
+    if protocol.resize_divisor > 1:
+        words = f"images are not resized a second time, to multiples of {protocol.resize_divisor}"
+        yield "not resized twice", words, {"resize_divisor": 1}
 
 
 def _times(values: tuple[float, float, float], factor: float) -> tuple[float, ...]:
@@ -172,7 +175,8 @@ def _view_mistakes(protocol: EvalProtocol, crop: tuple[int, int]) -> Iterator[Ch
         yield "not padded", words, {"size_divisor": 1}
     else:
         words = f"the network's input is padded to multiples of {_USUAL_DIVISOR} (mmsegmentation 1.x size_divisor)"
-        yield f"padded to {_USUAL_DIVISOR}", words, {"size_divisor": _USUAL_DIVISOR}
+        # Instead of a second resize, which leaves nothing to pad.
+        yield f"padded to {_USUAL_DIVISOR}", words, {"size_divisor": _USUAL_DIVISOR, "resize_divisor": 1}
     if protocol.flip:
         yield "no flip", "no mirrored views", {"flip": False, "flip_pairs": ()}
     if len(protocol.scales) > 1:

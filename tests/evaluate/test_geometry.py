@@ -1,11 +1,13 @@
 """Sizes and windows against mmsegmentation's own figures and against what must hold for any size."""
 
+import msgspec
+import numpy as np
 import pytest
 import torch
 from torchvision.transforms import functional
 
 from segbench.evaluate import EvalProtocol, SlidingWindow
-from segbench.evaluate.geometry import fitted_size, sliding_windows, view_size
+from segbench.evaluate.geometry import fitted_size, resizes, sliding_windows, view_size
 
 RATIOS = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
 
@@ -50,6 +52,19 @@ def test_a_cut_side_is_torchvisions():
                 theirs.add((size, limit, tuple(resized.shape[1:])))
                 found.add((size, limit, fitted_size(size, (limit or 32767, 520), rounding="down")))
     assert found == theirs
+
+
+@pytest.mark.parametrize("divisor", [32, 48])
+def test_a_second_resize_rounds_each_side_up_as_mmcv_does(divisor):
+    """`int(np.ceil(side / divisor)) * divisor`, of the size that the first resize gives; each view has its own."""
+    for size in [(height, width) for height in range(60, 700, 37) for width in range(60, 900, 41)]:
+        fitted = EvalProtocol(base_scale=(2048, 512))
+        twice = msgspec.structs.replace(fitted, resize_divisor=divisor)
+        for ratio in (0.5, 1.0, 1.75):
+            first = view_size(size, fitted, ratio)
+            expected = tuple(int(np.ceil(side / divisor)) * divisor for side in first)
+            assert resizes(size, twice, ratio) == (first, expected)
+            assert view_size(size, twice, ratio) == expected
 
 
 def test_a_769_view_of_cityscapes_has_eight_windows():

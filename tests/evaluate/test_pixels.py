@@ -42,6 +42,19 @@ def test_resizing_gives_the_publishers_bytes(prep, ratio):
     np.testing.assert_array_equal(resize(prep["crop"], expected.shape[:2]), expected)
 
 
+def test_a_second_resize_to_multiples_gives_the_publishers_bytes(golden):
+    """ResizeToMultiple of mmsegmentation after its Resize, at both ratios; one resize to that size gives other pixels."""
+    recorded, pictures = golden("mmseg/resized_twice.npz"), golden("pictures.npz")
+    plain = {"base_scale": (192, 64), "channels": "BGR", "mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
+    protocol = EvalProtocol(**plain, resize_divisor=32, scales=(1.0, 1.25))
+    for name in "bc":
+        found = views(pictures[name], protocol, torch.device("cpu"))
+        for ratio, view in zip(protocol.scales, found, strict=True):
+            expected = recorded[f"{name}_{ratio:g}"]
+            np.testing.assert_array_equal(view[0].permute(1, 2, 0).numpy(), expected)
+    assert (resize(pictures["b"], recorded["b_1"].shape[:2]) != recorded["b_1"]).any()
+
+
 def test_normalisation_is_bit_identical(golden, prep):
     """Version 0.x of mmseg normalises in cv2, 1.x in torch; ours equals both in every bit."""
     ours = normalise(prep["crop"], MMSEG, torch.device("cpu"))[0].permute(1, 2, 0).numpy()

@@ -35,6 +35,7 @@ COUNTING = {
     "compared_at": "input size",
     "label_resize": "cv2 nearest",
     "side_rounding": "down",
+    "resize_divisor": 32,
 }
 
 

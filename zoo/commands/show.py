@@ -163,7 +163,10 @@ def _input_steps(protocol: EvalProtocol) -> Iterator[tuple[str, str]]:
     size = "the image's own size" if protocol.base_scale is None else _scale_text(protocol)
     window, once_more = protocol.window, f", then by {protocol.value_divisor:g}"
     mirrored = ", each mirrored too" * protocol.flip
-    yield "resize", f"{size}, {protocol.interpolation} on uint8"
+    again = f", then once more to the next multiples of {protocol.resize_divisor}" * (
+        protocol.resize_divisor > 1
+    )
+    yield "resize", f"{size}{again}, {protocol.interpolation} on uint8"
     yield (
         "normalise",
         f"{protocol.channels}, minus {list(protocol.mean)}, by {list(protocol.std)} ({protocol.normalisation})"

@@ -73,6 +73,7 @@ def test_what_a_protocol_says_of_values_sizes_channels_and_void_can_be_got_wrong
         {"labels by cv2 nearest", "compared at the label's size"}, {"compared at the input's size"},
     )  # fmt: skip
     assert told(side_rounding="down") == ({"side rounded"}, set())
+    assert told(resize_divisor=32) == ({"not resized twice"}, set())
     assert told(score_channels=7) == ({"all channels"}, set())
     assert told(score_channels=8) == (set(), set())
     void = {"void averaged", "void labels ignored", "void dropped"}

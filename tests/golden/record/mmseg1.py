@@ -135,6 +135,20 @@ def main():
     image = torch.from_numpy(crop.copy()).permute(2, 0, 1)
     steps["normalised_1.x"] = preprocessor({"inputs": [image]})["inputs"][0].permute(1, 2, 0).numpy()
     np.savez_compressed(HERE / "mmseg" / "prep_1.x.npz", **steps)
+    record_resized_twice()
+
+
+def record_resized_twice():
+    """Its Resize and ResizeToMultiple, one after the other, at two ratios of a base scale."""
+    pictures, found = np.load(HERE / "pictures.npz"), {}
+    for name in "bc":
+        for ratio in (1.0, 1.25):
+            scale = (int(192 * ratio), int(64 * ratio))
+            steps = Compose(
+                [{"type": "Resize", "scale": scale, "keep_ratio": True}, {"type": "ResizeToMultiple"}]
+            )
+            found[f"{name}_{ratio:g}"] = steps({"img": pictures[name].copy()})["img"]
+    np.savez_compressed(HERE / "mmseg" / "resized_twice.npz", **found)
 
 
 if __name__ == "__main__":

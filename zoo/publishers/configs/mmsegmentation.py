@@ -153,6 +153,10 @@ def _new_protocols(model: dict[str, Any], test: dict[str, Any], tta: Any) -> dic
         resizes = [step for step in views["transforms"][0] if step.get("type") == "Resize"]
         ratios = [step["scale_factor"] for step in resizes if "scale_factor" in step]
         several |= {"base_scale": None, "scales": ratios, "flip": True, "views": "image_scale"}
+        again = [
+            steps[0] for steps in views["transforms"] if steps and steps[0].get("type") == "ResizeToMultiple"
+        ]
+        several |= _multiples(again[0]) if again else {}
         found["second"] = _protocol(several)
     return found
 
@@ -178,8 +182,19 @@ def _step(step: dict[str, Any]) -> dict[str, Any]:
         side = min(shortest) if isinstance(shortest, list) else shortest
         return {"base_scale": [step["max_size"], side]}
     if kind == "ResizeToMultiple":
-        raise _Unmet(f"images are resized a second time, to multiples of {step.get('size_divisor', 32)}")
+        return _multiples(step)
     raise _Unmet(f"its test has a step {kind}")
+
+
+def _multiples(step: dict[str, Any]) -> dict[str, Any]:
+    """Of `ResizeToMultiple`, whose own defaults are 32 and bilinear.
+
+    Raises:
+        _Unmet: the second resize is another than the first.
+    """
+    if step.get("interpolation", "bilinear") not in (None, "bilinear"):
+        raise _Unmet(f"its test resizes a second time by {step['interpolation']} interpolation")
+    return {"resize_divisor": step.get("size_divisor", 32)}
 
 
 def _normalisation(said: dict[str, Any], to_rgb: Any) -> dict[str, Any]:

@@ -47,6 +47,7 @@ def name_of(protocol: EvalProtocol) -> str:
     parts = ["1.x"] if protocol.views == "image_scale" else []
     parts += [f"{base[0]}x{base[1]}"] if base else []
     parts += ["stretched"] if base and not protocol.keep_ratio else []
+    parts += [f"multiples-{protocol.resize_divisor}"] if protocol.resize_divisor > 1 else []
     parts += [f"slide-{window.crop[0]}x{window.crop[1]}"] if window else ["whole"]
     if window and window.stride != (2 * window.crop[0] // 3, 2 * window.crop[1] // 3):
         parts.append(
@@ -87,6 +88,9 @@ def described(protocol: EvalProtocol, release: str) -> str:
     base, window = protocol.base_scale, protocol.window
     parts = [f"{base[0]}x{base[1]}" if base else "the image's own scale"]
     parts += ["stretched"] if base and not protocol.keep_ratio else []
+    parts += (
+        [f"resized again to multiples of {protocol.resize_divisor}"] if protocol.resize_divisor > 1 else []
+    )
     parts.append(f"{window.crop[0]}x{window.crop[1]} windows" if window else "whole image")
     parts += ["aligned corners"] if protocol.align_corners else []
     parts += [f"padded to multiples of {protocol.size_divisor}"] if protocol.size_divisor > 1 else []

@@ -1,5 +1,6 @@
 """mmsegmentation's configurations of both ages, as records: network, protocols, batch, and a test that none describes."""
 
+import msgspec
 import pytest
 
 from segbench.evaluate.protocol import EvalProtocol, SlidingWindow
@@ -108,8 +109,8 @@ def test_a_configuration_of_1x():
     ("step", "reason"),
     [
         (
-            {"type": "ResizeToMultiple", "size_divisor": 32},
-            "images are resized a second time, to multiples of 32",
+            {"type": "ResizeToMultiple", "interpolation": "nearest"},
+            "its test resizes a second time by nearest interpolation",
         ),
         ({"type": "Rotate"}, "its test has a step Rotate"),
     ],
@@ -119,6 +120,22 @@ def test_a_test_that_no_protocol_describes_says_why(step, reason):
     data = OLD["data"] | {"test": {"type": "X", "pipeline": [views]}}
     found = published_config(OLD | {"data": data})
     assert (found.single, found.second, found.unmet) == (None, None, reason)
+
+
+@pytest.mark.parametrize(("said", "divisor"), [({}, 32), ({"size_divisor": 48, "interpolation": None}, 48)])
+def test_a_second_resize_to_multiples_is_of_every_view(said, divisor):
+    views = OLD_VIEWS | {"transforms": [*OLD_VIEWS["transforms"], {"type": "ResizeToMultiple"} | said]}
+    data = OLD["data"] | {"test": {"type": "X", "pipeline": [views]}}
+    found, without = published_config(OLD | {"data": data}), published_config(OLD)
+    assert (found.single, found.second) == tuple(
+        msgspec.structs.replace(one, resize_divisor=divisor) for one in (without.single, without.second)
+    )
+    (views,) = NEW["tta_pipeline"]
+    again = [[{"type": "ResizeToMultiple"} | said], [{"type": "LoadAnnotations"}]]
+    views = views | {"transforms": [*views["transforms"], *again]}
+    found, without = published_config(NEW | {"tta_pipeline": [views]}), published_config(NEW)
+    assert found.single == without.single
+    assert found.second == msgspec.structs.replace(without.second, resize_divisor=divisor)
 
 
 def test_what_was_read_is_kept_whole(tmp_path):
