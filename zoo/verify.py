@@ -241,7 +241,6 @@ class RowVerifier:
     def _measure_accuracy(
         self, claim: Claim, protocol: EvalProtocol, subject: Subject
     ) -> Measurement | Unfinished:
-        started = time.monotonic()
         key, whole = self.key(protocol, subject), self._part(subject)
         mine = _share(whole, self.options.shard)
         lack = missing(mine, subject.contents, self.store, key)
@@ -252,6 +251,7 @@ class RowVerifier:
         use = _use(claim, protocol, subject, whole)
         environment = self._environment(key, use, subject, counts=bool(lack))
         use = msgspec.structs.replace(use, environment=environment)
+        started = time.monotonic()  # torch is there by now, and the network
         self.store.describe(key, use)
         self._count(claim, protocol, subject, mine, len(lack), foresight)
         left = lacking(self.store, key, use.split)

@@ -1,16 +1,24 @@
 """`zoo plan`: work from pixels, speed from the ledger, and always what it rests on."""
 
 import json
+import subprocess
+import sys
 
 import msgspec
 import pytest
 
+from segbench.evaluate import EvalProtocol, SlidingWindow
+from segbench.models.trace.cost import network_cost
 from segbench.reports import ledger
 from segbench.zoo.cli import main
+from segbench.zoo.commands import plan as plan_command
 from segbench.zoo.commands.plan import duration
+from segbench.zoo.demo import STREETS
+from segbench.zoo.files import places
 from segbench.zoo.manifest import load_manifest
 from segbench.zoo.measuring.measurement import Measurement
-from segbench.zoo.results.estimates import work_gflops
+from segbench.zoo.results.estimates import Speeds, estimates, network_inputs, work_gflops
+from segbench.zoo.results.operations import network_digest
 
 ROW = "isanet_r50-d8_512x1024_40k_cityscapes"
 
@@ -42,21 +50,157 @@ def plan(capsys, *arguments):
     return code, capsys.readouterr()
 
 
+class Table:
+    """Operations that are known of some sizes, whatever the network."""
+
+    def __init__(self, **gflops):
+        self.gflops = {tuple(map(int, name[1:].split("x"))): value for name, value in gflops.items()}
+
+    def known(self, row, size):
+        del row
+        return self.gflops.get(size)
+
+
+def test_counted_operations_are_added_view_by_view():
+    """256 x 512 at half, whole and one and a half size with mirrored views; a size that is not counted spoils it."""
+    row = load_manifest(STREETS / "zoo.yaml")["isanet_r50-d8_w16_256x512_0.8k_streets"]
+    protocol = EvalProtocol(base_scale=(512, 256), scales=(0.5, 1.0, 1.5), flip=True)
+    assert network_inputs((256, 512), protocol) == {(128, 256): 2, (256, 512): 2, (384, 768): 2}
+    table = Table(s128x256=1.0, s256x512=5.0, s384x768=14.0)
+    assert work_gflops(row, protocol, table) == (40.0, True)
+    assert work_gflops(row, protocol, Table(s128x256=1.0)) is None
+    windows = EvalProtocol(base_scale=None, window=SlidingWindow(crop=(100, 100), stride=(60, 60)))
+    assert network_inputs((100, 160), windows) == {(100, 100): 2}
+    assert network_inputs((80, 160), windows) == {(80, 100): 2}
+
+
+def test_the_nearest_speed_is_taken():
+    """This network before its family, that before a probe, that before everything else, that before what is stated."""
+    rows = load_manifest(STREETS / "zoo.yaml")
+    row = rows["isanet_r50-d8_w16_256x512_0.8k_streets"]
+    table = Table(s256x512=100.0)
+    every = Speeds(
+        device="cpu",
+        networks={network_digest(row): 50.0},
+        families={"isanet_mmseg": 25.0},
+        probes={network_digest(row): 20.0, "isanet_mmseg": 10.0},
+        gflops_per_second=5.0,
+    )
+    leaving_out = msgspec.structs.replace
+    found = [
+        (one.seconds_per_image, one.basis)
+        for known, tflops in [
+            (every, 0.001),
+            (leaving_out(every, networks={}), 0.001),
+            (leaving_out(every, networks={}, families={}), 0.001),
+            (leaving_out(every, networks={}, families={}, probes={"isanet_mmseg": 10.0}), 0.001),
+            (Speeds(device="cpu", gflops_per_second=5.0), 0.001),
+            (Speeds(device="cpu"), 0.001),
+            (Speeds(device="cpu"), None),
+        ]
+        for one in estimates([row], known, tflops, table)
+        if one.metric == "miou"
+    ]
+    assert found == [
+        (2.0, "network"), (4.0, "family"), (5.0, "probed"), (10.0, "probed"), (20.0, "scaled"), (100.0, "stated"), (None, "unknown"),
+    ]  # fmt: skip
+
+
+def demo_ledger(path, name="isanet_r50-d8_w16_256x512_0.8k_streets", metrics=("miou",)):
+    """Measurements of one of the demo's rows, half a second an image."""
+    row = load_manifest(STREETS / "zoo.yaml")[name]
+    for metric in metrics:
+        ledger.append(path, record(row, metric, environment={"device": "cpu"}, seconds=10.0))
+    return row
+
+
+@pytest.mark.slow
+def test_operations_are_counted_once_and_then_known_without_torch(tmp_path, capsys):
+    """At the views' own sizes, with what attention takes; a damaged file of them is counted anew."""
+    path, kept = tmp_path / "ledger.jsonl", places.zoo_home() / "operations.json"
+    row = demo_ledger(path, "isnet_resnet50os8_w16_streets")
+    command = [row.id, "--manifest", STREETS / "zoo.yaml", "--ledger", path]
+    code, said = plan(capsys, *command)
+    many = json.loads(said.out)["claims"][1]
+    sizes = [(128, 256), (192, 384), (256, 512), (320, 640), (384, 768), (448, 896)]
+    gflops = [network_cost(row.build, size).gflops for size in sizes]
+    assert (code, many["basis"], many["is_counted"]) == (0, "network", True)
+    assert many["gflops_per_image"] == pytest.approx(2 * sum(gflops))
+    assert many["seconds_per_image"] == pytest.approx(0.5 * 2 * sum(gflops) / gflops[2])
+    assert gflops[5] > 1.2 * gflops[2] * (448 * 896) / (256 * 512)  # attention over the whole image
+    program = (
+        "import sys; from segbench.zoo.cli import main; code = main(sys.argv[1:]);"
+        "sys.exit('imported torch' if 'torch' in sys.modules else code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, "plan", "--json", *map(str, command)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", said.out)
+    kept.write_bytes(kept.read_bytes()[:-9])
+    assert plan(capsys, *command)[1].out == said.out
+
+
+def test_a_deadline_says_how_many_devices(tmp_path, capsys):
+    """Twelve images of half a second each, by two protocols, are 12 s: 3 devices within 5 s, 1 within an hour."""
+    path = tmp_path / "ledger.jsonl"
+    row = demo_ledger(path, metrics=("miou", "miou_ms_flip"))
+    command = [row.id, "--manifest", STREETS / "zoo.yaml", "--ledger", path]
+    found = [json.loads(plan(capsys, *command, "--within", hours)[1].out) for hours in (5 / 3600, 1)]
+    assert [one["devices_within"] for one in found] == [3, 1]
+    assert main(["plan", *map(str, command), "--within", "1"]) == 0
+    assert "Within 1 h: 1 such device\n" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_probe_times_one_picture_of_what_was_not_measured(tmp_path, capsys, monkeypatch):
+    """Two seconds a picture of 256 x 512: the same for that view, and for the others by their operations."""
+    monkeypatch.setattr("segbench.zoo.measuring.probe.probe_seconds", lambda row, size, *_: 2.0)
+    row = load_manifest(STREETS / "zoo.yaml")["isanet_r50-d8_w16_256x512_0.8k_streets"]
+    code, said = plan(
+        capsys, row.id, "--manifest", STREETS / "zoo.yaml", "--ledger", tmp_path / "none", "--probe"
+    )
+    single, many = json.loads(said.out)["claims"]
+    assert (code, single["basis"], many["basis"]) == (0, "probed", "probed")
+    assert single["seconds_per_image"] == pytest.approx(2.0)
+    assert many["seconds_per_image"] == pytest.approx(
+        2.0 * many["gflops_per_image"] / single["gflops_per_image"]
+    )
+
+
+def test_what_would_take_long_to_count_is_said(tmp_path, capsys, uncounted):
+    path = tmp_path / "ledger.jsonl"
+    row = demo_ledger(path)
+    code, said = plan(capsys, row.id, "--manifest", STREETS / "zoo.yaml", "--ledger", path)
+    assert (code, json.loads(said.out)["unknown"]) == (0, 1)
+    assert said.err == (
+        "zoo: operations of 6 networks and sizes are not counted yet; --count counts them once, in up to 6 s, and they are kept\n"
+    )
+
+
 def test_work_is_counted_in_the_pixels_of_every_view():
     """Whole images: the cost itself; six scales and flip: twice the sum of their squares; windows: overlap too."""
     row = load_manifest()[ROW]
     assert row.cost.size == (1024, 2048)
-    assert work_gflops(row, row.protocol("miou")) == row.cost.gflops
+    assert work_gflops(row, row.protocol("miou")) == (row.cost.gflops, False)
     squares = sum(ratio**2 for ratio in (0.5, 0.75, 1.0, 1.25, 1.5, 1.75))
-    assert work_gflops(row, row.protocol("miou_ms_flip")) == pytest.approx(2 * squares * row.cost.gflops)
+    assert work_gflops(row, row.protocol("miou_ms_flip"))[0] == pytest.approx(2 * squares * row.cost.gflops)
     sliding = load_manifest()["isanet_r50-d8_769x769_40k_cityscapes"]
     # 1025 x 2049 in windows of 769 at stride 513: two rows, four columns.
-    assert work_gflops(sliding, sliding.protocol("miou")) == pytest.approx(8 * sliding.cost.gflops)
+    assert work_gflops(sliding, sliding.protocol("miou"))[0] == pytest.approx(8 * sliding.cost.gflops)
     assert work_gflops(msgspec.structs.replace(row, cost=None), row.protocol("miou")) is None
 
 
+@pytest.fixture
+def uncounted(monkeypatch):
+    """Nothing is counted without being asked to: operations go with pixels."""
+    monkeypatch.setattr(plan_command, "MOST_COUNTED", 0)
+
+
 @pytest.mark.slow
-def test_measured_speeds_come_first_and_the_rest_is_scaled(tmp_path, capsys):
+def test_measured_speeds_come_first_and_the_rest_is_scaled(tmp_path, capsys, uncounted):
     row = load_manifest()[ROW]
     path = tmp_path / "ledger.jsonl"
     ledger.append(path, record(row, "miou", environment={"device": "cpu"}, seconds=9000.0))
@@ -65,7 +209,7 @@ def test_measured_speeds_come_first_and_the_rest_is_scaled(tmp_path, capsys):
     found = json.loads(said.out)
     single, many = found["claims"]
     assert code == 0
-    assert (found["device"], single["basis"], many["basis"]) == ("NVIDIA H200", "measured", "scaled")
+    assert (found["device"], single["basis"], many["basis"]) == ("NVIDIA H200", "measured", "network")
     assert (single["seconds_per_image"], single["seconds"]) == (0.5, 250.0)
     assert many["seconds_per_image"] == pytest.approx(
         0.5 * many["gflops_per_image"] / single["gflops_per_image"]
@@ -75,7 +219,7 @@ def test_measured_speeds_come_first_and_the_rest_is_scaled(tmp_path, capsys):
     assert json.loads(said.out)["claims"][0]["seconds_per_image"] == 450.0
 
 
-def test_a_stated_throughput_is_called_one(tmp_path, capsys):
+def test_a_stated_throughput_is_called_one(tmp_path, capsys, uncounted):
     code, said = plan(capsys, ROW, "--tflops", "10", "--ledger", tmp_path / "none")
     found = json.loads(said.out)
     assert code == 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tqdm import tqdm
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from ...measuring.speed import SpeedRun
     from ...runs.diagnosis import Diagnosis
 
+
+Item = TypeVar("Item")
 
 _LOG_SECONDS = 30
 """Between two lines of the bar of images, where they go to a file."""
@@ -93,6 +95,11 @@ def diagnosis_bar(steps: Iterator[tuple[int, int, Diagnosis]], *, quiet: bool) -
 def row_bar(rows: Sequence[Checkpoint], label: str, *, quiet: bool) -> Iterable[Checkpoint]:
     """The rows as they come, with a bar that counts them once a second has passed."""
     return Bar(rows, desc=label, unit="row", delay=1, leave=False, disable=quiet or None)
+
+
+def counted_bar(items: Sequence[Item], label: str) -> Iterable[Item]:
+    """The items as they come, with a bar that counts them once a second has passed."""
+    return Bar(items, desc=label, delay=1, leave=False, disable=None)
 
 
 def timing_bar(steps: Iterator[tuple[int, int, SpeedRun | None]], label: str, *, quiet: bool) -> SpeedRun:
