@@ -15,6 +15,7 @@ from string import Template
 from typing import NamedTuple
 
 import cv2
+import full_zoo
 import publisher_pages
 import pytest
 import torch
@@ -308,8 +309,8 @@ def checkout(alone, kept_demo, monkeypatch):
     shutil.copy(ROOT / "zoo.yaml", alone)
     shutil.copytree(ROOT / "results", alone / "results")
     shutil.copytree(kept_demo, alone / "demo")
-    (alone / "isanet-README.md").write_text(publisher_pages.mmseg_readme(load_manifest()), encoding="utf-8")
-    (alone / "metafile.yaml").write_text(publisher_pages.metafile(load_manifest()), encoding="utf-8")
+    (alone / "isanet-README.md").write_text(publisher_pages.mmseg_readme(full_zoo.ZOO), encoding="utf-8")
+    (alone / "metafile.yaml").write_text(publisher_pages.metafile(full_zoo.ZOO), encoding="utf-8")
     return alone
 
 

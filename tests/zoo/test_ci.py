@@ -46,7 +46,7 @@ def test_the_workflow_runs_everything():
     for part in (
         "make test",
         "make lint types",
-        "zoo report --check results/README.md",
+        "zoo report --check results/tables",
         "zoo audit --fail-on error",
         "--metric train_memory --ledger new.jsonl --baseline results/baseline.json",
         "zoo demo",

@@ -118,9 +118,12 @@ def _note(arguments: argparse.Namespace) -> str:
         words += ["--ledger", arguments.ledger.name]
     words += ["--tolerance", f"{arguments.tolerance.reproduced:g}"] if arguments.tolerance else []
     words += ["--pictures", str(arguments.pictures)] if arguments.pictures else []
+    folder = arguments.files or (arguments.check if arguments.check and arguments.check.is_dir() else None)
+    words += ["--files", folder.name] if folder else []
+    what, place = ("FOLDER", "these files still agree") if folder else ("FILE", "this file still agrees")
     command = " ".join([words[0], *map(shlex.quote, words[1:])])
     source = "the stored counts" if arguments.evidence else "the ledger of measurements"
-    return f"Made by `{command}` from {source}; the same with `--check FILE` tells whether this file still agrees."
+    return f"Made by `{command}` from {source}; the same with `--check {what}` tells whether {place}."
 
 
 def _pictures(

@@ -2,6 +2,7 @@
 
 import json
 
+import full_zoo
 import msgspec
 import pytest
 
@@ -70,7 +71,7 @@ def test_a_row_without_data_and_typical_size_cannot_be_timed(tmp_path, capsys):
 
 def records(device, factor, wrong=(), dataset=""):
     """A ledger's records as a device would have them: every published fps by one factor, but for some rows."""
-    for row in load_manifest():
+    for row in full_zoo.ZOO:
         for claim in row.claims:
             if claim.metric == "fps" and claim.printed:
                 value = float(claim.printed) * factor * dict(wrong).get(row.id, 1.0)
@@ -86,7 +87,18 @@ def reported(tmp_path, capsys, found):
     place = tmp_path / "ledger.jsonl"
     for record in found:
         ledger.append(place, record)
-    code = main(["report", "--where", "metric=fps", "--ledger", str(place), "--json"])
+    code = main(
+        [
+            "report",
+            "--manifest",
+            str(full_zoo.PATH),
+            "--where",
+            "metric=fps",
+            "--ledger",
+            str(place),
+            "--json",
+        ]
+    )
     verdicts = [one for one in json.loads(capsys.readouterr().out) if one["metric"] == "fps"]
     assert len(verdicts) == 16
     return code, verdicts
