@@ -86,3 +86,10 @@ def test_a_file_that_is_too_long_is_refused(files, monkeypatch):
     monkeypatch.setattr(python_config, "MAX_CONFIG_BYTES", 10)
     with pytest.raises(SourceError, match="more than 10 bytes"):
         read_config(files(one="a = 'long enough'"))
+
+
+def test_a_file_that_builds_on_too_many_is_refused(files):
+    """Seventy files, each on the one before."""
+    chain = {f"f{number}": f"_base_ = './f{number - 1}.py'" for number in range(1, 70)}
+    with pytest.raises(SourceError, match="builds on more than 64 files"):
+        read_config(files(f0="a = 1", **chain))
