@@ -113,16 +113,20 @@ class Foresight:
         return accuracy_scores(self._sum, self._void).miou_percent if labelled else None
 
     def bounds(self) -> Bounds | None:
-        """Between which the mIoU of the whole split will lie; None where labels are not known."""
+        """Between which the mIoU of the whole split will lie; None where labels are not known, or label nothing."""
         if self._rest is None:
             return None
         nothing = np.zeros((len(self._rest), len(self._rest) - 1), dtype=np.int64)
-        return miou_bounds(nothing if self._sum is None else self._sum, self._rest, self._void)
+        try:
+            return miou_bounds(nothing if self._sum is None else self._sum, self._rest, self._void)
+        except ValueError:  # not one labelled pixel: the end has no number, and says so
+            return None
 
     def sample(self) -> Sample:
         """What is known of the whole split by now."""
-        known = list(self._images.values())
-        counted = np.stack(known) if known else np.zeros((0, 2, 1), dtype=np.int64)
+        if self.miou() is None:
+            return Sample(images=self.done, of=self.total)
+        counted = np.stack(list(self._images.values()))
         return sampled(counted, self.total, self.judges, self._void, self.bounds())
 
     def verdict(self, printed: str) -> Verdict | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from importlib import metadata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
@@ -72,9 +72,12 @@ _OTHERS = "other "
 """Begins the names of networks whose code is not ours, and may change from one run to the next."""
 
 
+_Positive = Annotated[float, msgspec.Meta(gt=0)]
+
+
 def _read(path: Path) -> dict[str, float]:
     try:
-        return msgspec.json.decode(read_document(path), type=dict[str, float])
+        return msgspec.json.decode(read_document(path), type=dict[str, _Positive])
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return {}
 

@@ -64,6 +64,23 @@ def test_a_figure_that_is_not_held_against_has_no_chances():
     assert found.interval is not None
 
 
+def test_a_split_without_a_labelled_pixel_has_nothing_to_foresee():
+    counted = images(0, 12)
+    nothing = Foresight(
+        counted,
+        13,
+        {"72.73": verdicts("72.73")},
+        areas=dict.fromkeys([*dict(counted), "rest"], np.array([0, 1])),
+    )
+    found = nothing.sample()
+    assert (nothing.miou(), found.bounds, found.text("72.73"), nothing.verdict("72.73")) == (
+        None,
+        None,
+        "",
+        None,
+    )
+
+
 def test_the_words():
     found = Sample(
         images=50,
