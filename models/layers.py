@@ -364,6 +364,7 @@ class Classifier(nn.Module):
         channels: Channels that the classifier reads.
         num_classes: Channels of the scores; 0 for a head whose map another reads, without a classifier.
         dropout: Whether channels are dropped before the classifier.
+        bias: Whether the classifier has one.
 
     Attributes:
         layouts: Layout of keys -> where its names differ from ours; see `load.layouts`.
@@ -371,12 +372,12 @@ class Classifier(nn.Module):
 
     layouts: Mapping[str, KeyRows] = MappingProxyType({})
 
-    def __init__(self, channels: int, num_classes: int, *, dropout: bool = True) -> None:
+    def __init__(self, channels: int, num_classes: int, *, dropout: bool = True, bias: bool = True) -> None:
         super().__init__()
         self.dropout = nn.Dropout2d(DROPOUT) if dropout else nn.Identity()
         self.num_classes = num_classes
         if num_classes:
-            self.conv_seg = nn.Conv2d(channels, num_classes, 1)
+            self.conv_seg = nn.Conv2d(channels, num_classes, 1, bias=bias)
 
     def classify(self, x: Tensor) -> Tensor:
         """(N, channels, h, w) -> scores (N, num_classes, h, w); without a classifier the map itself."""

@@ -109,6 +109,10 @@ def _pixel_mistakes(protocol: EvalProtocol) -> Iterator[Change]:
         "images are resized by Pillow or torchvision, which smooth, not by cv2",
         {"interpolation": "antialiased bilinear"},
     )
+    yield from _resize_mistakes(protocol)
+
+
+def _resize_mistakes(protocol: EvalProtocol) -> Iterator[Change]:
     if protocol.base_scale is not None:
         yield "not resized", "images keep their own size", {"base_scale": None}
         yield (

@@ -1,7 +1,8 @@
 """CGNet (Wu et al. 2021): each block joins what is near, what surrounds it at a dilation, and what the mean of all says.
 
 mmsegmentation 1.2.2, backbones/cgnet.py; sssegmentation eb1878c1, modules/models/backbones/cgnet.py. They agree but for the norms'
-epsilon, 1e-3 and 1e-5. The image, halved and quartered by pools, is given to each stage again.
+epsilon, 1e-3 and 1e-5. The author's own (github wutianyiRosun/CGNet, cfccea37, model/CGNet.py) is mmsegmentation's under other
+names, which are the layout `author`, with a classifier that has no bias. The image, halved and quartered by pools, is given to each stage again.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from torch import nn
 from ..layers import ConvModule, in_sequence
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from torch import Tensor
 
 STEM_BLOCKS = 3
@@ -131,7 +134,7 @@ class CGNet(nn.Module):
                 self.channels[:2], CHANNELS[1:], BLOCKS, DILATIONS, REDUCTIONS, strict=True
             )
         )
-        self.layouts = {"ssseg": in_sequence(self)}
+        self.layouts = {"ssseg": in_sequence(self), "author": tuple(_authors_names())}
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Features at strides 2, 4 and 8.
@@ -145,6 +148,31 @@ class CGNet(nn.Module):
         x1 = self.norm_prelu_1(torch.cat([last, first, F.avg_pool2d(half, 3, 2, 1)], 1))
         first, last = _ends(self.level2, x1)
         return x0, x1, self.norm_prelu_2(torch.cat([first, last], 1))
+
+
+def _authors_names() -> Iterator[tuple[str, str]]:
+    """Rows of (our name, the author's): stage 2's blocks are `level2_0`, `level2.0`, ...; those after a first norm otherwise."""
+    for number in range(STEM_BLOCKS):
+        yield f"stem.{number}.activate", f"level1_{number}.act"
+        yield f"stem.{number}", f"level1_{number}"
+    for stage, blocks in enumerate(BLOCKS):
+        for block in range(blocks):
+            ours, theirs = (
+                f"level{stage + 1}.{block}",
+                f"level{stage + 2}" + (f".{block - 1}" if block else "_0"),
+            )
+            yield f"{ours}.conv1x1.activate", f"{theirs}.conv1x1.act"
+            yield f"{ours}.f_loc", f"{theirs}.F_loc.conv"
+            yield f"{ours}.f_sur", f"{theirs}.F_sur.conv"
+            yield f"{ours}.f_glo", f"{theirs}.F_glo"
+            yield f"{ours}.bottleneck", f"{theirs}.reduce.conv"
+            norm = f"{theirs}.bn_prelu" if block else theirs
+            yield f"{ours}.bn", f"{norm}.bn"
+            yield f"{ours}.activate", f"{norm}.act"
+            yield ours, theirs
+    for number, theirs in enumerate(("b1", "bn_prelu_2", "bn_prelu_3")):
+        yield f"norm_prelu_{number}.0", f"{theirs}.bn"
+        yield f"norm_prelu_{number}.1", f"{theirs}.act"
 
 
 def _ends(stage: nn.ModuleList, x: Tensor) -> tuple[Tensor, Tensor]:

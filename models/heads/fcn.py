@@ -34,6 +34,7 @@ class FCNHead(Head):
         concat_input: Whether a last block reads input and output together.
         activation: Of the blocks.
         dropout: Whether channels are dropped before the classifier; not where another head refines the scores.
+        classifier_bias: Whether the classifier has one; CGNet's author gives it none.
     """
 
     def __init__(
@@ -51,9 +52,12 @@ class FCNHead(Head):
         concat_input: bool = True,
         activation: Activation = "relu",
         dropout: bool = True,
+        classifier_bias: bool = True,
     ) -> None:
         incoming = sum(in_channels) if joined else in_channels[in_index]
-        super().__init__(channels if num_convs else incoming, num_classes, dropout=dropout)
+        super().__init__(
+            channels if num_convs else incoming, num_classes, dropout=dropout, bias=classifier_bias
+        )
         self.align_corners, self.in_index, self.joined = align_corners, in_index, joined
         self.kernel, self.dilation = kernel, dilation
         self.activation: Activation = activation
@@ -63,7 +67,7 @@ class FCNHead(Head):
         self.conv_cat = (
             ConvModule(incoming + channels, channels, kernel, activation=activation) if concat_input else None
         )
-        self.layouts = {"ssseg": sequential_rows(num_convs)}
+        self.layouts = {"ssseg": sequential_rows(num_convs), "author": (("conv_seg", "classifier.0.conv"),)}
 
     def block(self, in_channels: int, channels: int) -> nn.Module:
         """(N, in_channels, h, w) -> (N, channels, h, w)."""

@@ -51,6 +51,8 @@ LAYOUTS: dict[str, tuple[Part, ...]] = {
         Part("decode_head", "", _SEQUENTIAL),
         Part("auxiliary_head", "auxiliary_", _SEQUENTIAL),
     ),
+    # Of whoever published the network first, where its modules say so as `layouts`: one module, without parts.
+    "author": (Part("backbone", ""), Part("decode_head", "")),
 }
 """Name of a layout -> its parts; the first that a key of ours begins with applies, and a key without one stays."""
 

@@ -52,7 +52,7 @@ def test_two_keys_for_one_tensor_are_refused(tiny):
 
 
 def test_an_unknown_layout_is_refused(tiny):
-    with pytest.raises(WeightsError, match="expected one of mmseg, plain, ssseg; found 'openseg'"):
+    with pytest.raises(WeightsError, match="expected one of mmseg, plain, ssseg, author; found 'openseg'"):
         convert_keys({}, "openseg", tiny)
 
 
