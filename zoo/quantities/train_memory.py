@@ -46,10 +46,11 @@ class TrainMemory(Quantity):
     def measure(self, bench: Bench, claim: Claim) -> Measurement:
         """Foretold: needs neither weights nor data nor the options' device."""
         del claim
-        from ..measuring.training_memory import NotTrainable, Setup, foretell  # noqa: PLC0415
+        from ..measuring.foretold import foretold  # noqa: PLC0415
+        from ..measuring.training_memory import NotTrainable  # noqa: PLC0415
 
         try:
-            return foretell(bench.checkpoint, Setup())
+            return foretold(bench.checkpoint, bench.options.home)
         except NotTrainable as error:
             raise NotMeasured(str(error)) from error
 
