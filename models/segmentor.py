@@ -86,7 +86,7 @@ class Segmentor(nn.Module):
         """What every head is given.
 
         Args:
-            images: (N, 3, H, W), normalised, of any size: nothing has to divide H or W.
+            images: (N, 3, H, W), normalised, of any size that the backbone takes.
         """
         maps = self.backbone(images)
         return maps if self.neck is None else self.neck(maps)

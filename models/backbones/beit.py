@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ..builders import InputSizeError
 from ..layers import Natural  # noqa: TC001  (`build` reads the annotations)
 from ..transformer import VIT_MLP_RATIO, FeedForward, PatchEmbed, RelativeAttention, TransformerBlock, to_map
 
@@ -89,12 +90,16 @@ class BEiT(nn.Module):
         )
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """(N, 3, 16 * grid, 16 * grid) -> maps (N, C, grid, grid)."""
+        """(N, 3, 16 * grid, 16 * grid) -> maps (N, C, grid, grid).
+
+        Raises:
+            InputSizeError: Images of another size.
+        """
         patches = self.patch_embed(images)
         size = patches.shape[1:3]
         if size != (self.grid, self.grid):
             side = self.grid * PATCH
-            raise ValueError(
+            raise InputSizeError(
                 f"expected images of {side}x{side} pixels, for which the biases of offsets were learned; found "
                 f"{images.shape[2]}x{images.shape[3]}. Slide a window of that size over larger ones."
             )

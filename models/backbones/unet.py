@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from ..builders import InputSizeError
 from ..layers import ConvModule, in_sequence
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 STAGES = 5
+MULTIPLE = 2 ** (STAGES - 1)
+"""Of sides, in pixels: every step down halves them without a rest."""
 
 
 class TwoConvs(nn.Module):
@@ -77,7 +80,17 @@ class UNet(nn.Module):
 
         Args:
             images: (N, 3, H, W), normalised; H and W multiples of 16.
+
+        Raises:
+            InputSizeError: They are not.
         """
+        height, width = images.shape[2:]
+        if height % MULTIPLE or width % MULTIPLE:
+            raise InputSizeError(
+                f"expected images whose sides are multiples of {MULTIPLE} pixels, which U-Net halves four times and "
+                f"doubles again; found {height}x{width} (height x width). Pad them: size_divisor: {MULTIPLE} in the "
+                "protocol."
+            )
         kept, x = [], images
         for down in self.encoder:
             x = down(x)

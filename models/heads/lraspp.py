@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from ..builders import InputSizeError
 from ..layers import ConvModule, Head, resize
 
 if TYPE_CHECKING:
@@ -80,8 +81,18 @@ class LRASPPHead(Head):
         )
 
     def fuse(self, features: tuple[Tensor, ...]) -> Tensor:
-        """Feature maps (N, C_i, h_i, w_i) -> (N, channels, h, w) at the size of the finest."""
+        """Feature maps (N, C_i, h_i, w_i) -> (N, channels, h, w) at the size of the finest.
+
+        Raises:
+            InputSizeError: The coarsest map is smaller than the squares of the means.
+        """
         *finer, x = features
+        if min(x.shape[2:]) < POOL_KERNEL:
+            raise InputSizeError(
+                f"expected images of which LR-ASPP's means over {POOL_KERNEL}x{POOL_KERNEL} places can be taken, some "
+                f"{8 * POOL_KERNEL} pixels a side or more; found a map of {x.shape[2]}x{x.shape[3]} places. Enlarge them: "
+                "base_scale in the protocol, or a larger window."
+            )
         gate = resize(self.image_pool(x), x.shape[2:], align_corners=self.align_corners)
         x = self.conv_up_input(self.aspp_conv(x) * gate)
         branches = zip(self.convs.values(), self.conv_ups.values(), finer, strict=True)
