@@ -33,10 +33,12 @@ def background(
     *,
     scenes: Sequence[Scene] = (),
     note: str = NOTE,
+    with_places: bool = True,
 ) -> Background:
     """Bands, environments, places and per-class figures of these rows and what was measured of them.
 
-    `note` says how the document was made, and stands below its title.
+    `note` says how the document was made, and stands below its title. Places are found by reading the manifest's files
+    again, a second for the packaged ones.
     """
     measurements = list(measurements)
     judged = [
@@ -52,7 +54,7 @@ def background(
         if tolerance
         else "",
         environments=tuple(environment_lines(measurements)),
-        places=places(checkpoints),
+        places=places(checkpoints) if with_places else {},
         limits=_limits(checkpoints, tolerance),
         origins=_origins(checkpoints, measurements),
         classes=tuple(_class_figures(checkpoints, measurements)),

@@ -9,7 +9,7 @@ from ...console.signals import exit_code
 from ...files import places
 from .answer import CommandError
 from .progress import Bars
-from .tables import print_tables
+from .tables import format_name, print_tables
 
 if TYPE_CHECKING:
     import argparse
@@ -97,6 +97,15 @@ def print_outcomes(
     measured = {id(o.measurement): o.measurement for o in outcomes if o.measurement is not None}
     print_tables(
         [report_row(row, verdicts[name]) for name, row in rows.items()],
-        told(background(list(rows.values()), measured.values(), tolerance)),
+        told(
+            background(
+                list(rows.values()), measured.values(), tolerance, with_places=_asks_for_places(arguments)
+            )
+        ),
         arguments,
     )
+
+
+def _asks_for_places(arguments: argparse.Namespace) -> bool:
+    """Whether lines of a manifest's files are named: in JUnit's form, and of claims that changed."""
+    return format_name(arguments) == "junit" or bool(getattr(arguments, "baseline", None))
