@@ -29,6 +29,7 @@ from segbench.zoo.commands import build_parser
 from segbench.zoo.console.exit_codes import of_status
 from segbench.zoo.demo import STREETS
 from segbench.zoo.manifest import load_manifest
+from segbench.zoo.publishers.configs import Release, release_bytes
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -59,6 +60,7 @@ EXITS = {
     "--file isanet_r50-d8_512x1024_40k_cityscapes_20210901_054739-981bd763.pth": (3, NO_DATA),
     'zoo verify --shard "$SLURM_ARRAY_TASK_ID/16" --device cuda --data-root /data --offline '
     '--evidence "$SLURM_TMPDIR/evidence.sqlite" --ledger "$SLURM_TMPDIR/ledger.jsonl"': (3, NO_GPU),
+    "zoo audit --fail-on error --format md": (1, ""),  # publishers' errors are in their packaged rows
     "zoo speed --device cuda:0": (3, NO_GPU),
     "zoo speed isanet_r50-d8_512x1024_40k_cityscapes --device cuda:0 --precision fp16 --sweep": (3, NO_GPU),
     "zoo memory --measure --device cuda:0": (3, NO_GPU),
@@ -303,7 +305,7 @@ def alone(tmp_path, monkeypatch):
 
 @pytest.fixture
 def checkout(alone, kept_demo, monkeypatch):
-    """A working folder after the demo, as a reader of the pages has it, with a publisher's two documents."""
+    """A working folder after the demo, as a reader of the pages has it, with a publisher's documents."""
     monkeypatch.setenv("ZOO_LOCK", str(alone / "zoo.lock"))  # beside the manifest would be in the repository
     (alone / "zoo").symlink_to(ROOT / "zoo", target_is_directory=True)
     shutil.copy(ROOT / "zoo.yaml", alone)
@@ -311,6 +313,8 @@ def checkout(alone, kept_demo, monkeypatch):
     shutil.copytree(kept_demo, alone / "demo")
     (alone / "isanet-README.md").write_text(publisher_pages.mmseg_readme(full_zoo.ZOO), encoding="utf-8")
     (alone / "metafile.yaml").write_text(publisher_pages.metafile(full_zoo.ZOO), encoding="utf-8")
+    release = Release(publisher="mmsegmentation", revision="v1.2.2", age="1.x", configs={})
+    (alone / "configs.json").write_bytes(release_bytes(release))
     return alone
 
 

@@ -30,6 +30,13 @@ NEAR = Decimal("1.25")
 EQUALS = 16
 """Earlier rows with a figure that a row is held against: a column of one figure needs no pair of its rows told."""
 
+EQUAL_BY_CHANCE = 0.0033
+"""How often two rows that differ in one thing agree in a figure of two decimals.
+
+Their figures lie 0.73 apart in the median, with a deviation of 0.73 (see `claims.TRAINING_NOISE`); a normal distribution has
+0.33 of itself a point there, and a hundredth of that falls on one figure.
+"""
+
 Cell = tuple["Checkpoint", "Claim"]
 
 
@@ -38,9 +45,14 @@ def _tables(sources: AuditSources) -> Iterator[list[Cell]]:
     tables: dict[tuple[object, ...], list[Cell]] = defaultdict(list)
     for one in sources.manifest:
         for claim in {claim.metric: claim for claim in one.published}.values():
-            cost = None if METRICS[claim.metric].unit == "%" else (one.method, one.crop)
+            cost = None if METRICS[claim.metric].unit == "%" else (one.method, one.crop, _alike(one.backbone))
             tables[one.publisher, one.dataset, claim.metric, cost].append((one, claim))
     yield from tables.values()
+
+
+def _alike(backbone: str) -> str:
+    """What networks of like cost have in common: ResNets of 50 and 101 layers are, a ViT-T and a ViT-L are not."""
+    return re.sub(r"(?<=^[RS]-)(50|101)b?(?!\d)", "", backbone)
 
 
 def _number(claim: Claim) -> Decimal:
@@ -118,7 +130,8 @@ def _misplaced(claim: Claim, others: list[Decimal]) -> tuple[Kind, str] | None:
 def repeated_accuracies(sources: AuditSources) -> Iterator[AuditFinding]:
     """A multi-view figure equal to the single-scale one, and equal figures of rows that differ in one thing.
 
-    A row is told against the first earlier one that has its figure, not against each.
+    A row is told against the first earlier one that has its figure, not against each; and only where a publisher has more
+    such rows than chance makes.
     """
     for one in sources.manifest:
         single = latest(one, "miou")
@@ -128,20 +141,50 @@ def repeated_accuracies(sources: AuditSources) -> Iterator[AuditFinding]:
                 what = f"mIoU and {METRICS[metric].title} are both {single.printed}"
                 places = (*sources.places(one, single), *sources.places(one, several))
                 yield finding("equal-accuracy", one.id, what, *places)
+    equal: dict[str, list[_Pair]] = defaultdict(list)
+    expected: Counter[str] = Counter()
     for field in ("backbone", "crop", "schedule"):
-        for one, other, same in _equal_pairs(sources.manifest, field):
-            figures = " and ".join(f"{METRICS[ours.metric].title} {ours.printed}" for ours, _ in same)
-            places = [
-                place
-                for ours, theirs in same
-                for place in (*sources.places(other, theirs), *sources.places(one, ours))
-            ]
-            yield finding("equal-accuracy", other.id, f"{figures} as in {one.id}", *places)
+        for pair in _equal_pairs(sources.manifest, field):
+            equal[pair[0].publisher].append(pair)
+        for publisher, compared in _pairs_compared(sources.manifest, field).items():
+            expected[publisher] += compared
+    for publisher, pairs in equal.items():
+        chance = expected[publisher] * EQUAL_BY_CHANCE
+        if len(pairs) > chance + 2 * chance**0.5:
+            yield from (_equal_rows(sources, *pair) for pair in pairs)
 
 
-def _equal_pairs(
-    rows: Iterable[Checkpoint], field: str
-) -> Iterator[tuple[Checkpoint, Checkpoint, list[tuple[Claim, Claim]]]]:
+_Pair = tuple["Checkpoint", "Checkpoint", list[tuple["Claim", "Claim"]]]
+"""An earlier and a later row that differ in one thing, with their equal accuracies."""
+
+
+def _equal_rows(
+    sources: AuditSources, one: Checkpoint, other: Checkpoint, same: list[tuple[Claim, Claim]]
+) -> AuditFinding:
+    figures = " and ".join(f"{METRICS[ours.metric].title} {ours.printed}" for ours, _ in same)
+    places = [
+        place
+        for ours, theirs in same
+        for place in (*sources.places(other, theirs), *sources.places(one, ours))
+    ]
+    return finding("equal-accuracy", other.id, f"{figures} as in {one.id}", *places)
+
+
+def _pairs_compared(rows: Iterable[Checkpoint], field: str) -> Counter[str]:
+    """Publisher -> how many pairs of figures differ in one field of their rows alone."""
+    groups: Counter[tuple[object, ...]] = Counter()
+    others = [name for name in ROW_FIELDS if name != field]
+    for row in rows:
+        for metric in MIOU:
+            if latest(row, metric):
+                groups[(metric, *(getattr(row, name) for name in others))] += 1
+    compared: Counter[str] = Counter()
+    for (_, publisher, *_), count in groups.items():
+        compared[str(publisher)] += count * (count - 1) // 2
+    return compared
+
+
+def _equal_pairs(rows: Iterable[Checkpoint], field: str) -> Iterator[_Pair]:
     """Rows that differ in one field, the earlier first, with their equal accuracies."""
     earlier: dict[tuple[object, ...], dict[tuple[object, ...], Checkpoint]] = defaultdict(dict)
     others = [name for name in ROW_FIELDS if name != field]
@@ -177,8 +220,8 @@ def mixed_devices(sources: AuditSources) -> Iterator[AuditFinding]:
     for cells in _tables(sources):
         usual, _ = Counter(claim.device for _, claim in cells).most_common(1)[0]
         for one, claim in cells:
-            if METRICS[claim.metric].unit != "%" and claim.device != usual:
-                what = f"{METRICS[claim.metric].title} {claim.printed} of {claim.device or 'no device'}, {usual or 'none named'} elsewhere in its table"
+            if METRICS[claim.metric].unit != "%" and claim.device and usual and claim.device != usual:
+                what = f"{METRICS[claim.metric].title} {claim.printed} of {claim.device}, {usual} elsewhere in its table"
                 yield finding("mixed-devices", one.id, what, sources.claim_place(one, claim))
 
 
@@ -206,14 +249,16 @@ def _other_backbone(one: Checkpoint) -> Iterator[str]:
     printed = re.match(r"([RS])-(\d+)", one.backbone)
     if not printed:
         return
-    family, depth = _family(one.architecture)
+    family, depth = backbone_of(one.architecture)
+    if family not in (None, "resnet", "resnest"):
+        return  # a network that holds its ResNet inside
     if depth is not None and str(depth) != printed[2]:
         yield f"backbone {one.backbone}, the architecture has depth {depth}"
     if family not in (None, {"R": "resnet", "S": "resnest"}[printed[1]]):
         yield f"backbone {one.backbone}, the architecture has {family}"
 
 
-def _family(architecture: Mapping[str, Any]) -> tuple[Any, Any]:
+def backbone_of(architecture: Mapping[str, Any]) -> tuple[Any, Any]:
     """Family and depth of the backbone, as far as the architecture says."""
     backbone = architecture.get("backbone", "")
     if isinstance(backbone, dict):

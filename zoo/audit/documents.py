@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+import re
+from collections import Counter, defaultdict
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import TYPE_CHECKING
 
 from ...evaluate.geometry import view_size
 from ...reports.metrics import METRICS
-from ..publishers.file_names import contradiction, is_named, stem
+from ...reports.tolerance import half_unit
+from ..files.whole_number import DIGITS
+from ..publishers.file_names import contradiction, other_run, stem
 from .findings import Place, number_of
-from .sources import finding
+from .rows import files_text
+from .sources import cited_in, finding, has_earlier_file
+from .statements import told_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -70,11 +75,13 @@ def missing_rows(sources: AuditSources) -> Iterator[AuditFinding]:
     """Rows of the manifest that a document of their publisher and method, with their data set, does not have."""
     for document in sources.documents:
         found = [(row, one) for row in document.rows if (one := sources.checkpoint(row))]
+        key = sources.document_key(document)
         present = {one.id for _, one in found}
         covered = {(one.publisher, one.method, one.dataset) for _, one in found}
         first = {one.dataset: row for row, one in reversed(found)}
         for one in sources.manifest:
-            if (one.publisher, one.method, one.dataset) in covered and one.id not in present:
+            is_covered = (one.publisher, one.method, one.dataset) in covered and key in cited_in(one)
+            if is_covered and one.id not in present:
                 place = Place(file=document.path, line=first[one.dataset].line)
                 yield finding(
                     "missing-row",
@@ -105,19 +112,13 @@ def other_places(sources: AuditSources) -> Iterator[AuditFinding]:
 
 def _least_out_of_order(rows: list[tuple[SourceRow, Checkpoint]]) -> list[SourceRow]:
     """The rows that stand elsewhere than in the cited document whose order is nearest."""
-    orders = [_cited_places(one) for _, one in rows]
+    orders = [cited_in(one) for _, one in rows]
     shared = set.intersection(*map(set, orders)) if orders else set()
     wrong = []
     for document in shared:
         ranked = sorted(range(len(rows)), key=lambda index: orders[index][document])
         wrong.append([rows[index][0] for rank, index in enumerate(ranked) if rank != index])
     return min(wrong, key=len, default=[])
-
-
-def _cited_places(one: Checkpoint) -> dict[str, int]:
-    """Document -> number of the row there."""
-    cited = {claim.source.document: claim.source.row for claim in one.claims if claim.source}
-    return cited | {listing.document: listing.row for listing in one.listed_in}
 
 
 def lost_headings(sources: AuditSources) -> Iterator[AuditFinding]:
@@ -146,7 +147,7 @@ def other_figures(sources: AuditSources) -> Iterator[AuditFinding]:
     keys = {document.path: sources.document_key(document) for document in sources.documents}
     for document, row, one in _matched(sources):
         for metric, text in row.figures.items():
-            if text is None or _relabelled(one, metric, text):
+            if text is None or _relabelled(one, metric, text) or has_earlier_file(one, row.weights_url):
                 continue
             claims = [claim for claim in one.published if claim.metric == metric]
             place = _at(document, row, metric)
@@ -202,7 +203,13 @@ def inference_times(sources: AuditSources) -> Iterator[AuditFinding]:
             continue  # a speed of nothing is told as impossible
         claim, cent = speeds[-1], Decimal("0.01")
         expected = (1000 / Decimal(claim.printed or 1)).quantize(cent, ROUND_HALF_EVEN)
-        if abs(Decimal(row.milliseconds) - expected) <= cent:
+        given = Decimal(row.milliseconds)
+        near = (
+            abs(1000 / given - Decimal(claim.printed or 0)) <= half_unit(claim.printed or "0")
+            if given
+            else False
+        )
+        if near or abs(given - expected) <= cent:
             continue
         place = _at(document, row, "fps")
         what = f"inference time {row.milliseconds} ms in {place.file}, {claim.printed} fps ({expected} ms) in the manifest"
@@ -217,6 +224,9 @@ def batch_sizes(sources: AuditSources) -> Iterator[AuditFinding]:
     """A metafile's total batch, which is GPUs times images a GPU."""
     for document, row, one in _matched(sources):
         training = one.training
+        told = told_of(sources, document, row).keys() & {"GPUs", "images a GPU", "images a step"}
+        if told or sources.config_of(document, row):
+            continue
         if row.batch and training and row.batch != training.gpus * training.batch_per_gpu:
             what = f"batch of {row.batch}, {training.gpus} GPUs x {training.batch_per_gpu} in the manifest"
             yield finding(
@@ -228,7 +238,7 @@ def shortened_figures(sources: AuditSources) -> Iterator[AuditFinding]:
     """Figures equal in value to the manifest's but printed with fewer digits."""
     short: dict[str, list[tuple[str, Place]]] = defaultdict(list)
     for document, row, one in _matched(sources):
-        for claim in one.published:
+        for claim in () if document.is_metafile else one.published:  # its numbers are floats
             text = row.figures.get(claim.metric)
             if text and Decimal(text) == Decimal(claim.printed or 0) and len(text) < len(claim.printed or ""):
                 short[document.path].append((f"{text} for {claim.printed}", _at(document, row, claim.metric)))
@@ -267,6 +277,9 @@ def relabelled_columns(sources: AuditSources) -> Iterator[AuditFinding]:
 def links(sources: AuditSources) -> Iterator[AuditFinding]:
     """Links that lead elsewhere than the row or the manifest says; the gravest reason of each is told."""
     for document, row, one in _matched(sources):
+        if has_earlier_file(one, row.weights_url):
+            continue
+        told = told_of(sources, document, row)
         for field, url, known in (
             ("weights", row.weights_url, one.weights.urls),
             ("log", row.log_url, one.log_urls),
@@ -274,31 +287,25 @@ def links(sources: AuditSources) -> Iterator[AuditFinding]:
             if not url or url in known:
                 continue
             place = _at(document, row, field)
+            if told:
+                continue
             if reason := contradiction(url, one):
                 yield finding("weights-name", one.id, f"{url}: {reason}", place)
-            elif (
-                field == "log"
-                and row.weights_url
-                and is_named(url)
-                and _beside(url) != _beside(row.weights_url)
-            ):
-                yield finding("log-path", one.id, f"{url} is not beside {row.weights_url}", place)
+            elif field == "log" and row.weights_url and (reason := other_run(url, row.weights_url)):
+                yield finding("log-path", one.id, f"{url} {reason} {row.weights_url}", place)
             else:
-                yield finding(
-                    "link-differs", one.id, f"{url} is not in the manifest", place, sources.entry_place(one)
-                )
-        if row.config and stem(row.config) not in (one.id, *one.aliases):
+                what = f"{url} is not the manifest's {known[0] if known else 'none'}"
+                others = [link for other in known[:1] for link in sources.link_places(one, other)]
+                yield finding("link-differs", one.id, what, place, *others, sources.entry_place(one))
+        is_known = stem(row.config) in (one.id, *one.aliases) or sources.is_named_twice(document, row)
+        if row.config and not told and not is_known:
             what = f"configuration {row.config} is none of {', '.join((one.id, *one.aliases))}"
             place = _at(document, row, "config")
             yield finding("link-differs", one.id, what, place, sources.entry_place(one))
 
 
-def _beside(url: str) -> tuple[str, str]:
-    return url.rsplit("/", 1)[0], stem(url)
-
-
 def crops_as_resolutions(sources: AuditSources) -> Iterator[AuditFinding]:
-    """A metafile's resolution of the timing that is the training crop, where other sizes were timed."""
+    """A metafile's resolution of the timing that is the training crop, where other sizes were timed; all files as one."""
     pasted: dict[str, list[tuple[SourceRow, Place]]] = defaultdict(list)
     for document, row, one in _matched(sources):
         typical, protocol = one.dataset_spec.typical_size, one.protocols.get("miou")
@@ -306,16 +313,19 @@ def crops_as_resolutions(sources: AuditSources) -> Iterator[AuditFinding]:
             continue
         if row.resolution == one.crop != view_size(typical, protocol, 1.0):
             pasted[document.path].append((row, _at(document, row, "resolution")))
-    for path, rows in pasted.items():
+    rows = [cell for cells in pasted.values() for cell in cells]
+    if rows:
         sizes = " and ".join(dict.fromkeys(f"{row.crop[0]}x{row.crop[1]}" for row, _ in rows if row.crop))
         what = f"the resolution of {len(rows)} inference times is the crop, {sizes}, not the images' size"
-        yield finding("resolution-is-crop", path, what, *(place for _, place in rows))
+        files = [(path, cells[0][1]) for path, cells in pasted.items()]
+        yield finding("resolution-is-crop", files_text(files), what, *(place for _, place in rows))
 
 
 def dropped_fields(sources: AuditSources) -> Iterator[AuditFinding]:
-    """What a metafile does not have although the manifest, or another metafile, does."""
+    """What metafiles do not have although the manifest, or another metafile, does; those that lack the same as one."""
     files = [document for document in sources.documents if document.fields]
     present = {field for one in files for field, (form, _) in one.fields.items() if form == "present"}
+    lacking: dict[str, list[tuple[str, Place]]] = defaultdict(list)
     for document in files:
         gone = [
             field for field, (form, _) in document.fields.items() if form == "absent" and field in present
@@ -327,20 +337,43 @@ def dropped_fields(sources: AuditSources) -> Iterator[AuditFinding]:
             gone += ["inference time (fps in the table)"] if speeds else []
         if gone:
             place = Place(file=document.path, line=document.rows[0].line)
-            yield finding("dropped-field", document.path, f"has no {', no '.join(gone)}", place)
+            lacking[f"has no {', no '.join(gone)}"].append((document.path, place))
+    for what, lines in lacking.items():
+        yield finding("dropped-field", files_text(lines), what, *(place for _, place in lines))
+
+
+OWN_FIELDS = {"collection", "first model's name"}
+"""What is each metafile's own: other versions of the same one word it otherwise, other metafiles have another."""
 
 
 def renamed_fields(sources: AuditSources) -> Iterator[AuditFinding]:
     """What several metafiles word differently: keys, forms, the collection's name, the models' names."""
-    forms: dict[str, dict[str, Place]] = defaultdict(dict)
+    forms: dict[str, dict[tuple[str, str], list[Place]]] = defaultdict(lambda: defaultdict(list))
     for document in sources.documents:
+        found = (one for row in document.rows if (one := sources.checkpoint(row)))
+        owner = next((one.id for one in found), document.path) if document.fields else ""
         for field, (form, line) in document.fields.items():
             if form not in {"absent", "present"}:
-                forms[field].setdefault(form, Place(file=document.path, line=line))
+                key = owner if field in OWN_FIELDS else ""
+                forms[field][key, _wording(field, form)].append(Place(file=document.path, line=line))
     for field, places in forms.items():
-        if len(places) > 1:
-            what = ", ".join(f"{form!r}" for form in places)
-            yield finding("renamed-field", field, f"is {what} in different metafiles", *places.values())
+        owners = Counter(owner for owner, _ in places)
+        told = {key: lines for key, lines in places.items() if owners[key[0]] > 1}
+        if told:
+            first = next(iter(told))[0]
+            words = ", ".join(repr(form) for owner, form in told if owner == first)
+            more = len({owner for owner, _ in told}) - 1
+            what = f"is {words} in different metafiles" + (f", and so in {more} more" if more else "")
+            yield finding(
+                "renamed-field", field, what, *(place for lines in told.values() for place in lines)
+            )
+
+
+def _wording(field: str, form: str) -> str:
+    """How a field is worded, whatever it says: of resources the numbers and devices are what they say."""
+    if field != "training resources":
+        return form
+    return re.sub(r"(?<=N x ).*(?= GPUS?)", "DEVICE", re.sub(rf"^{DIGITS}\s*x", "N x", form))
 
 
 DOCUMENT_CHECKS: tuple[Callable[[AuditSources], Iterator[AuditFinding]], ...] = (

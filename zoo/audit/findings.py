@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import msgspec
 
-from ...reports.media import markdown
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
 Gravity = Literal["error", "warning", "note"]
@@ -29,6 +27,10 @@ Kind = Literal[
     "cited-twice",
     "row-differs",
     "duplicate-row",
+    "name-twice",
+    "dead-config",
+    "config-differs",
+    "collection-differs",
     "unknown-row",
     "missing-row",
     "link-differs",
@@ -42,6 +44,7 @@ Kind = Literal[
     "equal-accuracy",
     "mixed-devices",
     "revised-claim",
+    "file-replaced",
     "relabelled-column",
     "resolution-is-crop",
     "fps-step",
@@ -104,12 +107,25 @@ MEANINGS: dict[Kind, tuple[Gravity, str]] = {
         "error",
         "A row stands twice: one of them is a copy, or another row's with a wrong cell.",
     ),
+    "name-twice": (
+        "error",
+        "Who asks for a model by this name gets one of them, and cannot ask for the others.",
+    ),
+    "dead-config": ("error", "The link is dead: nobody can train or build the row's network from it."),
+    "config-differs": (
+        "error",
+        "Who trains by the configuration gets another network than the row's, whose figures it will not reach.",
+    ),
+    "collection-differs": (
+        "warning",
+        "Who looks for models by data set finds none where there are some, or is sent where there are none.",
+    ),
     "unknown-row": ("error", "A document has a row that the manifest does not; nothing of it is judged."),
     "missing-row": ("warning", "The manifest has a row that the document no longer, or not yet, has."),
     "link-differs": ("error", "The document links another file than the manifest fetches."),
     "log-path": (
         "error",
-        "The log is not beside its weights: the link is dead, or the log is another run's.",
+        "The log is not that of its weights: the link is dead, or the log is another run's.",
     ),
     "weights-name": ("error", "The file's name is another row's: the link may lead to another model."),
     "shared-file": ("error", "Two rows link one file: at most one of their figures can be that file's."),
@@ -137,6 +153,10 @@ MEANINGS: dict[Kind, tuple[Gravity, str]] = {
     "revised-claim": (
         "warning",
         "The authors changed the figure while the checkpoint stayed: a reader of the old table compares with another protocol or version.",
+    ),
+    "file-replaced": (
+        "warning",
+        "The row's file was replaced: who fetched the earlier one has another network than the table's, which may do worse.",
     ),
     "relabelled-column": (
         "warning",
@@ -253,29 +273,19 @@ def number_of(count: int, word: str) -> str:
     return f"{count} {word}{'' if count == 1 else 's'}"
 
 
-def as_text(findings: Sequence[AuditFinding], scope: str = "") -> str:
-    """For a terminal: a block a finding, the meaning once a kind, then what was compared."""
+def as_text(findings: Sequence[AuditFinding], scope: str = "", most: int | None = None) -> str:
+    """For a terminal: a block a kind, of the findings of each at most so many, then what was compared."""
     lines: list[str] = []
-    told: set[Kind] = set()
-    for one in findings:
-        if one.kind not in told:
-            told.add(one.kind)
-            lines += ["", f"{one.gravity}: {one.kind}", f"  {one.meaning}"]
-        lines += [f"  - {one.subject}: {one.what}", f"    {_places(one)}"]
+    for kind in dict.fromkeys(one.kind for one in findings):
+        alike = [one for one in findings if one.kind == kind]
+        lines += ["", f"{alike[0].gravity}: {kind}", f"  {alike[0].meaning}"]
+        for one in alike[:most]:
+            lines += [f"  - {one.subject}: {one.what}", f"    {_places(one)}"]
+        if most is not None and len(alike) > most:
+            lines += [
+                f"  ... and {number_of(len(alike) - most, 'finding')} more of this kind (--all shows them)"
+            ]
     return "\n".join([*lines, "", *([scope] if scope else []), count_text(findings)]).lstrip("\n")
-
-
-def as_markdown(findings: Sequence[AuditFinding], scope: str = "") -> str:
-    """One table, for a pull request or a job summary."""
-    head = ["| gravity | kind | row | what | where |", "| --- | --- | --- | --- | --- |"]
-    body = [
-        f"| {one.gravity} | {one.kind} | {markdown(one.subject)} | {markdown(one.what)} | {markdown(_places(one))} |"
-        for one in findings
-    ]
-    kinds: dict[Kind, None] = dict.fromkeys(one.kind for one in findings)
-    legend = [f"- **{kind}**: {MEANINGS[kind][1]}" for kind in kinds]
-    first = f"{count_text(findings)}; {scope}" if scope else count_text(findings)
-    return "\n".join([first, "", *head, *body, "", *legend])
 
 
 def as_records(findings: Sequence[AuditFinding]) -> list[dict[str, Any]]:
@@ -290,9 +300,6 @@ def as_records(findings: Sequence[AuditFinding]) -> list[dict[str, Any]]:
 def _places(one: AuditFinding, limit: int = 4) -> str:
     shown = ", ".join(map(str, one.where[:limit]))
     return f"{shown} and {len(one.where) - limit} more" if len(one.where) > limit else shown
-
-
-AUDIT_FORMATS: dict[str, Callable[[Sequence[AuditFinding], str], str]] = {"text": as_text, "md": as_markdown}
 
 
 def shown(path: Path) -> str:

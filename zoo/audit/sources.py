@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
-from typing import TYPE_CHECKING
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
 
+from ...reports.tolerance import half_unit
 from ..files.urls import shown_text
+from ..manifest import load_manifest
 from ..manifest.places import find_places
 from ..publishers.file_names import undated
 from ..publishers.row_finder import RowFinder
@@ -17,11 +21,12 @@ if TYPE_CHECKING:
     from ..manifest import Checkpoint, Claim, Manifest
     from ..manifest.places import Place as FilePlace
     from ..publishers import SourceDocument, SourceRow
+    from ..publishers.configs import PublishedConfig, Release
     from .findings import Kind
     from .row_logs import RowLog
 
 
-ROW_FIELDS = ("publisher", "method", "backbone", "dataset", "crop", "schedule")
+ROW_FIELDS = ("publisher", "method", "segmentor", "backbone", "dataset", "crop", "schedule")
 """What tells one row of a publisher's table from another."""
 
 
@@ -29,13 +34,24 @@ class AuditSources:
     """What the checks look at: the manifest with its lines, and the documents with their rows matched."""
 
     def __init__(
-        self, manifest: Manifest, documents: Sequence[SourceDocument] = (), logs: Sequence[RowLog] = ()
+        self,
+        manifest: Manifest,
+        documents: Sequence[SourceDocument] = (),
+        logs: Sequence[RowLog] = (),
+        releases: Sequence[Release] = (),
     ) -> None:
         self.manifest = manifest
+        self.publishers = load_manifest().publishers | manifest.publishers
+        """Whose forms and names are known: the packaged zoo's and the manifest's."""
         self.documents = tuple(documents)
         self.logs = tuple(logs)
+        self.releases = tuple(releases)
+        self.told: dict[int, dict[str, list[Any]]] = {}
+        """Identity of a document's row -> the facts of which it says two things, as far as a check asked (`told_of`)."""
         self.file = shown(manifest.path)
         self._places = find_places(manifest.path)
+        names = Counter((one.path, row.name) for one in documents for row in one.rows)
+        self._twice = {name for name, count in names.items() if count > 1}
         finder = RowFinder(manifest)
         self.matched = {
             key: one for document in documents for key, one in _matches(manifest, finder, document).items()
@@ -51,9 +67,29 @@ class AuditSources:
         """The manifest's checkpoint that a document's row is about."""
         return self.matched[id(row)]
 
+    def release_of(self, document: SourceDocument) -> Release | None:
+        """The configurations that a document's links mean: its publisher's, of its age where there are several."""
+        own = [one for one in self.releases if one.publisher == document.publisher]
+        age = document.form.removeprefix("metafile-")
+        return next((one for one in own if one.age in ("", age)), None)
+
+    def config_of(self, document: SourceDocument, row: SourceRow) -> PublishedConfig | None:
+        """The configuration that a document's row links."""
+        release = self.release_of(document)
+        return release.configs.get(config_path(row.config)) if release else None
+
+    def is_named_twice(self, document: SourceDocument, row: SourceRow) -> bool:
+        """Whether a metafile gives a row's name to another row too."""
+        return bool(row.name) and (document.path, row.name) in self._twice
+
     def rows_of(self, checkpoint: Checkpoint) -> Iterable[tuple[SourceDocument, SourceRow]]:
         """Every document's row about a checkpoint."""
         return self._rows.get(checkpoint.id, ())
+
+    def is_of_metafile(self, claim: Claim) -> bool:
+        """Whether a claim is cited from a metafile, whose numbers are floats and so lose their last zeros."""
+        document = self.manifest.documents.get(claim.source.document) if claim.source else None
+        return bool(document and document.url and document.url.endswith((".yml", ".yaml")))
 
     def document_key(self, document: SourceDocument) -> str:
         """The manifest's document that a file is: the one cited for most of its figures; empty where none is."""
@@ -78,6 +114,16 @@ class AuditSources:
         """Where the manifest's entry has a link."""
         return _shown_place(self._places.checkpoints[checkpoint.id].urls[url])
 
+    def link_places(self, checkpoint: Checkpoint, url: str) -> tuple[Place, ...]:
+        """Where a link stands: in the manifest, and in every given document that has it."""
+        printed = [
+            Place(file=document.path, line=row.line_of(field))
+            for document, row in self.rows_of(checkpoint)
+            for field, link in (("weights", row.weights_url), ("log", row.log_url), ("config", row.config))
+            if link and (link == url or (field == "config" and url.endswith(config_path(link) + ".py")))
+        ]
+        return (self.url_place(checkpoint, url), *printed)
+
     def document_place(self, key: str) -> Place:
         """Where the manifest says when a document was published, else where it describes it."""
         return _shown_place(self._places.documents[key])
@@ -87,9 +133,39 @@ class AuditSources:
         printed = [
             Place(file=document.path, line=row.line_of(claim.metric))
             for document, row in self.rows_of(checkpoint)
-            if row.figures.get(claim.metric) == claim.printed and claim.printed is not None
+            if claim.printed is not None
+            and (row.figures.get(claim.metric) == claim.printed or _is_in_milliseconds(row, claim))
         ]
         return (self.claim_place(checkpoint, claim), *printed)
+
+
+EARLIER_FILE = "of an earlier file"
+"""What `zoo import` notes of a figure whose file was replaced."""
+
+
+def has_earlier_file(checkpoint: Checkpoint, url: str = "") -> bool:
+    """Whether a row's file was replaced since its first figures were printed; with a link, whether it is the earlier one's."""
+    notes = [claim.note for claim in checkpoint.published if claim.note and EARLIER_FILE in claim.note]
+    found = re.search(r"-[0-9a-f]{8}\.pth\Z", url)
+    return bool(notes) if not url else bool(found) and any(found[0] in note for note in notes)
+
+
+def cited_in(checkpoint: Checkpoint) -> dict[str, int]:
+    """Document that a row's claims cite, or that lists it -> number of the row there."""
+    cited = {claim.source.document: claim.source.row for claim in checkpoint.claims if claim.source}
+    return cited | {listing.document: listing.row for listing in checkpoint.listed_in}
+
+
+def config_path(link: str) -> str:
+    """A configuration's path within its publisher's folder of them, without `.py`."""
+    return link.rpartition("configs/")[2].removesuffix(".py")
+
+
+def _is_in_milliseconds(row: SourceRow, claim: Claim) -> bool:
+    """Whether a metafile prints a claim's fps as ms an image: as many as round to them."""
+    milliseconds = Decimal(row.milliseconds or 0) if claim.metric == "fps" else Decimal(0)
+    printed = claim.printed or "0"
+    return bool(milliseconds) and abs(1000 / milliseconds - Decimal(printed)) <= half_unit(printed)
 
 
 def _shown_place(place: FilePlace) -> Place:

@@ -14,6 +14,7 @@ from ..files.yaml_nodes import YamlLimitError, compose
 from .records import (
     STATED,
     CellError,
+    Collection,
     SourceDocument,
     SourceError,
     SourceFault,
@@ -71,7 +72,22 @@ def _metafile(path: str, file: _Node, models: list[Any]) -> SourceDocument:
         rows=tuple(rows),
         fields=_field_forms(file, _Node(path, models[0])) if rows else {},
         faults=tuple(faults),
+        collections=tuple(_collections(file)),
     )
+
+
+def _collections(file: _Node) -> Iterator[Collection]:
+    """Those that say what their models were trained on."""
+    for item in file.items("Collections"):
+        meta = item.get("Metadata")
+        datasets = (
+            [one for one in meta.items("Training Data") if isinstance(one.node, yaml.ScalarNode)]
+            if meta
+            else []
+        )
+        if datasets:
+            lines = {one.text: one.line for one in datasets}
+            yield Collection(name=item.optional("Name"), line=item.line, datasets=lines)
 
 
 def _models(path: str, nodes: list[Any]) -> tuple[list[SourceRow], list[SourceFault]]:
@@ -103,6 +119,12 @@ class _Node:
             return None
         found = {key.value: value for key, value in self.node.value if isinstance(key, yaml.ScalarNode)}
         return next((_Node(self.path, found[key]) for key in keys if key in found), None)
+
+    def items(self, key: str) -> list[_Node]:
+        """The items of a list by its key; none where there is no list."""
+        found = self.get(key)
+        is_list = found is not None and isinstance(found.node, yaml.SequenceNode)
+        return [_Node(self.path, one) for one in found.node.value] if found and is_list else []
 
     def need(self, *keys: str) -> _Node:
         found = self.get(*keys)

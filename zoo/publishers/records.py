@@ -95,6 +95,16 @@ class SourceRow(msgspec.Struct, frozen=True, kw_only=True):
         return self.lines.get(field, self.line)
 
 
+class Collection(msgspec.Struct, frozen=True, kw_only=True):
+    """What a metafile says of its models together."""
+
+    name: str
+    line: int
+    """Counted from 1."""
+    datasets: dict[str, int]
+    """Training data as printed -> line."""
+
+
 class SourceDocument(msgspec.Struct, frozen=True, kw_only=True):
     """One parsed document."""
 
@@ -108,6 +118,7 @@ class SourceDocument(msgspec.Struct, frozen=True, kw_only=True):
     fields: dict[str, tuple[str, int]] = {}
     """A metafile's way of saying things: concept -> its key or form, and the first line of it."""
     faults: tuple[SourceFault, ...] = ()
+    collections: tuple[Collection, ...] = ()
 
     @property
     def is_metafile(self) -> bool:

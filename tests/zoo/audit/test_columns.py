@@ -129,3 +129,36 @@ def test_a_wrong_link_is_told_with_its_own_line(tmp_path, kind, old, new):
     text = replace(old, new)(YAML)
     (found,) = [one for one in findings(tmp_path, text) if one.kind == kind]
     assert [place.line for place in found.where] == [line_of(text, new)]
+
+
+EARLIER = '      - {metric: miou, printed: "79.49", protocol: mmseg-cityscapes-whole, note: "of an earlier file, -01234567.pth"}\n'
+
+
+@pytest.mark.slow
+def test_a_figure_that_fell_with_its_file_is_told_with_both_files(tmp_path):
+    """One finding a row and kind: the figure of a file that stayed is a revised claim."""
+    text = within(FIRST, replace('printed: "78.49"', 'printed: "78.49", supersedes: "79.49"'))(YAML)
+    text = within(FIRST, replace("    claims:\n", f"    claims:\n{EARLIER}"))(text)
+    (found,) = [one for one in findings(tmp_path, text) if one.kind == "file-replaced"]
+    assert found.what == (
+        "mIoU 79.49 became 78.49; of the earlier one: of an earlier file, -01234567.pth; "
+        "today's is isanet_r50-d8_512x1024_40k_cityscapes_20210901_054739-981bd763.pth"
+    )
+
+
+@pytest.mark.slow
+def test_figures_of_unlike_networks_are_no_neighbours(tmp_path):
+    """A ViT-L may take four times a ViT-B's memory; a ResNet-101 takes no ten times a ResNet-50's."""
+    text = within(FIRST, replace('"5.869"', '"58.69"'))(YAML)
+    kinds = {one.kind for one in findings(tmp_path, text) if one.subject == FIRST}
+    other = within(FIRST, replace("backbone: R-50-D8", "backbone: ViT-L"))(text)
+    assert "point-moved" in kinds
+    assert "point-moved" not in {one.kind for one in findings(tmp_path, other) if one.subject == FIRST}
+
+
+@pytest.mark.slow
+def test_one_equal_figure_among_many_rows_is_chance():
+    from segbench.zoo.audit import audit
+    from segbench.zoo.manifest import load_manifest
+
+    assert "equal-accuracy" not in {one.kind for one in audit(load_manifest())}

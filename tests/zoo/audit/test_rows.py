@@ -33,41 +33,41 @@ def pretrained(text):
 FAULTS = {
     "name": (
         OLD,
-        first("Name: isanet_r50-d8_512x1024_40k", "Name: isanet_r50-d8_512x1024_80k"),
+        first("Name: isanet_r50-d8_512x1024_40k", "Name: isanet_r50-d8_512x1024_60k"),
         FIRST,
-        "name isanet_r50-d8_512x1024_80k_cityscapes, but the weights of",
+        "schedule 60k by name, 40k by the configuration's name and the weights' name",
     ),
     "data set": (
         OLD,
         first("Dataset: Cityscapes", "Dataset: ADE20K"),
         FIRST,
-        "results on ADE20K, Cityscapes in",
+        "ade20k by data set",
     ),
     "training data": (
         NEW,
         first("Training Data: Cityscapes", "Training Data: ADE20K"),
         FIRST,
-        "trained on ADE20K, the row is Cityscapes",
+        "ade20k by training data",
     ),
     "backbone": (
         OLD,
         first("backbone: R-50-D8", "backbone: R-101-D8"),
         FIRST,
-        "backbone R-101-D8, R-50-D8 in",
+        "R-101 by backbone",
     ),
     "architecture": (
         NEW,
         first("- R-50-D8", "- R-101-D8"),
         FIRST,
-        "backbone R-101-D8, R-50-D8 in the manifest",
+        "R-101 by backbone",
     ),
     "schedule": (
         OLD,
         first("lr schd: 40000", "lr schd: 60000"),
         FIRST,
-        "schedule 60000, 40000 in the manifest",
+        "60k by schedule",
     ),
-    "crop": (OLD, first("(512,1024)", "(769,769)"), FIRST, "crop 769x769, 512x1024 in the manifest"),
+    "crop": (OLD, first("(512,1024)", "(769,769)"), FIRST, "769x769 by crop size"),
     "hardware": (OLD, first("hardware: V100", "hardware: A100"), FIRST, "device A100, V100 in the manifest"),
     "precision": (
         OLD,
@@ -83,28 +83,40 @@ FAULTS = {
     ),
     "resources": (
         NEW,
-        first("4x V100 GPUS", "8x A100 GPUS"),
+        first("4x V100 GPUS", "8x V100 GPUS"),
         FIRST,
-        "device A100, V100 in the manifest; 8x A100 GPUS, 4 GPUs in the manifest",
+        "GPUs 4 by name and the configuration's name, 8 by training resources",
+    ),
+    "training device": (
+        NEW,
+        first("4x V100 GPUS", "4x A100 GPUS"),
+        FIRST,
+        "device A100, V100 in the manifest",
+    ),
+    "batch": (
+        NEW,
+        first("Batch Size: 8", "Batch Size: 16"),
+        FIRST,
+        "images a step 8 by name and the configuration's name, 16 by batch size",
     ),
     "device column": (README, first("| V100 |", "| A100 |"), FIRST, "device A100, V100 in the manifest"),
     "schedule column": (
         README,
         first("| 40000 |", "| 160000 |"),
         FIRST,
-        "schedule 160000, 40000 in the manifest",
+        "160k by schedule",
     ),
     "backbone of another row": (
         README,
         first("| R-50-D8 |", "| R-101-D8 |"),
         FIRST,
-        "backbone R-101-D8, R-50-D8 in the manifest",
+        "R-101 by backbone",
     ),
     "backbone column": (
         README,
         first("| R-50-D8 |", "| R-18-D8 |"),
         FIRST,
-        "backbone R-18-D8, R-50-D8 in the",
+        "R-18 by backbone",
     ),
     "method column": (
         README,
@@ -138,7 +150,7 @@ def test_a_wrong_fact_of_a_row_is_the_only_new_finding_and_points_at_its_line(tm
     assert message in one.what
     lines = zip(page.splitlines(), plant(page).splitlines(), strict=True)
     (changed,) = [number for number, (old, new) in enumerate(lines, start=1) if old != new]
-    assert {place.line for place in one.where if Path(place.file).name == "page0"} == {changed}
+    assert changed in {place.line for place in one.where if Path(place.file).name == "page0"}
 
 
 @pytest.mark.slow
