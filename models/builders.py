@@ -42,10 +42,6 @@ class ArchitectureError(ValueError):
     """An architecture was asked for that does not exist, or with numbers that do not build it."""
 
 
-class InputSizeError(ArchitectureError):
-    """A network cannot run on images of this size; the message says what it expects and how it gets that."""
-
-
 class BuilderError(ArchitectureError):
     """A builder that is not ours cannot be had, or failed; the message names it and where it comes from."""
 

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 ALLOWED = {"models": set(), "evaluate": set(), "reports": set(), "zoo": {"models", "evaluate", "reports"}}
 ROOMS = {
     "models": [
-        ["load"],
+        ["load", "input_size"],
         ["layers"],
         ["transformer"],
         ["backbones", "heads", "necks", "nets"],

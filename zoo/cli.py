@@ -27,6 +27,7 @@ _FORESEEN = {
     "evaluate.evidence.file.EvidenceError": ExitCode.CANNOT_MEASURE,
     "evaluate.inference.device.DeviceError": ExitCode.CANNOT_MEASURE,
     "models.builders.ArchitectureError": ExitCode.CANNOT_MEASURE,
+    "models.input_size.InputSizeError": ExitCode.CANNOT_MEASURE,
     "models.load.weights.WeightsError": ExitCode.INTEGRITY,
     "reports.ledger.LedgerError": ExitCode.CANNOT_MEASURE,
     "zoo.engines.local.EngineError": ExitCode.CANNOT_MEASURE,

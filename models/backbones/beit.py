@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..builders import InputSizeError
+from ..input_size import InputSizeError
 from ..layers import Natural  # noqa: TC001  (`build` reads the annotations)
 from ..transformer import VIT_MLP_RATIO, FeedForward, PatchEmbed, RelativeAttention, TransformerBlock, to_map
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from ..builders import InputSizeError
+from ..input_size import InputSizeError
 from ..layers import ConvModule, in_sequence
 
 if TYPE_CHECKING:

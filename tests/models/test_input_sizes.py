@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from segbench.models import build_model
-from segbench.models.builders import InputSizeError
+from segbench.models.input_size import InputSizeError
 from segbench.zoo.cli import main
 
 UNET = {"backbone": {"type": "unet", "base_channels": 4}, "num_classes": 12}

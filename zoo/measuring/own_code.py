@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...models.adapters import ExportError, is_export, library_builder, runtime
 from ...models.builders import ArchitectureError, fault_of, find
+from ...models.input_size import InputSizeError
 from .terms import NotMeasured
 
 if TYPE_CHECKING:
@@ -21,13 +22,13 @@ def network_trouble_named(checkpoint: Checkpoint) -> Iterator[None]:
     """Turn what a row's network raises or wrongly gives into the reason of a row that is not measured.
 
     Raises:
-        NotMeasured: the network cannot be built, gives no scores for these classes, or its code, which is not ours, failed.
+        NotMeasured: the network cannot be built, gives no scores for these classes, takes no images of this size, or its code, which is not ours, failed.
     """
     from ...evaluate.inference.plain import NetworkError  # noqa: PLC0415  (torch)
 
     try:
         yield
-    except (ArchitectureError, NetworkError) as error:
+    except (ArchitectureError, InputSizeError, NetworkError) as error:
         raise NotMeasured(str(error)) from error
     except Exception as error:
         name = str(checkpoint.architecture.get("builder", ""))
