@@ -30,11 +30,11 @@ NEAR = Decimal("1.25")
 EQUALS = 16
 """Earlier rows with a figure that a row is held against: a column of one figure needs no pair of its rows told."""
 
-EQUAL_BY_CHANCE = 0.0033
+EQUAL_BY_CHANCE = 0.0032
 """How often two rows that differ in one thing agree in a figure of two decimals.
 
-Their figures lie 0.73 apart in the median, with a deviation of 0.73 (see `claims.TRAINING_NOISE`); a normal distribution has
-0.33 of itself a point there, and a hundredth of that falls on one figure.
+Their figures lie 0.76 apart in the median, with a deviation of 0.76 (see `claims.TRAINING_NOISE`); a normal distribution has
+0.32 of itself a point there, and a hundredth of that falls on one figure.
 """
 
 Cell = tuple["Checkpoint", "Claim"]

@@ -1,7 +1,16 @@
 """The manifest's figures against their neighbours and its entries against themselves, each fault planted."""
 
+import itertools
+import re
+from collections import defaultdict
+from statistics import median
+
 import pytest
 from planted_faults import YAML, ZOO, counted, counted_before, findings, replace, within
+
+from segbench.zoo.audit import audit
+from segbench.zoo.audit.claims import TRAINING_NOISE
+from segbench.zoo.manifest import load_manifest
 
 FIRST = "isanet_r50-d8_512x1024_40k_cityscapes"
 VOC = "isanet_r101-d8_512x512_40k_voc12aug"
@@ -158,7 +167,24 @@ def test_figures_of_unlike_networks_are_no_neighbours(tmp_path):
 
 @pytest.mark.slow
 def test_one_equal_figure_among_many_rows_is_chance():
-    from segbench.zoo.audit import audit
-    from segbench.zoo.manifest import load_manifest
-
     assert "equal-accuracy" not in {one.kind for one in audit(load_manifest())}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("metric", "count", "lowest"), [("miou", 193, -1.51), ("miou_ms_flip", 186, -1.34)])
+def test_the_spread_of_trainings_is_what_mmsegmentations_schedules_give(metric, count, lowest):
+    """Three deviations below the median of longer minus shorter, over pairs whose names differ in the schedule alone."""
+    alike = defaultdict(list)
+    for row in load_manifest():
+        figures = [float(claim.printed) for claim in row.published if claim.metric == metric]
+        if row.publisher == "mmsegmentation" and figures:
+            name = re.sub(r"[_-]\d+k(?=[_-])", "", row.id)
+            alike[name, row.backbone, row.crop].append((int(row.schedule), figures[-1]))
+    pairs = [
+        other[1] - one[1] for rows in alike.values() for one, other in itertools.combinations(sorted(rows), 2)
+    ]
+    middle = median(pairs)
+    deviation = 1.4826 * median(abs(pair - middle) for pair in pairs)
+    assert len(pairs) == count
+    assert middle - 3 * deviation == pytest.approx(lowest, abs=0.01)
+    assert middle - 3 * deviation > -float(TRAINING_NOISE)
