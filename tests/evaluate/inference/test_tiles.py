@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from segbench.evaluate import EvalProtocol, SlidingWindow
+from segbench.evaluate.geometry import compared_size
 from segbench.evaluate.inference.plain import forward, predict_scores, views
 from segbench.evaluate.inference.tiles import decide, predict_labels, scored_views
 from segbench.zoo.manifest import load_manifest
@@ -43,8 +44,9 @@ def both_ways(protocol, size, classes=20, strength=4.0, tile=None):
     with torch.inference_mode():
         plain = predict_scores(Noise(classes, strength), image, protocol, CPU)
         inputs = list(views(image, protocol, CPU))
-        (found,) = scored_views(Noise(classes, strength), [inputs], size, protocol)
-        return plain, decide(found, size, protocol, tile)
+        compared = compared_size(size, protocol)
+        (found,) = scored_views(Noise(classes, strength), [inputs], compared, protocol)
+        return plain, decide(found, compared, protocol, tile)
 
 
 def assert_same_labels(plain, decision):
