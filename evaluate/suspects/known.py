@@ -50,7 +50,6 @@ def suspects(
     """
     changes = [
         *_pixel_mistakes(protocol),
-        *_size_mistakes(protocol),
         *_score_mistakes(protocol),
         *_view_mistakes(protocol, crop),
         *_comparison_mistakes(protocol, num_classes),
@@ -114,9 +113,6 @@ def _pixel_mistakes(protocol: EvalProtocol) -> Iterator[Change]:
 
 
 def _resize_mistakes(protocol: EvalProtocol) -> Iterator[Change]:
-
-
-def _size_mistakes(protocol: EvalProtocol) -> Iterator[Change]:
     if protocol.base_scale is not None:
         yield "not resized", "images keep their own size", {"base_scale": None}
         yield (
