@@ -11,7 +11,7 @@ from ...evaluate.regular_files import read_document
 from ...reports.media import markdown, markdown_link
 from ..files.urls import shown_text
 from .findings import count_text, number_of
-from .sources import cited_in
+from .sources import cited_in, config_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -72,10 +72,21 @@ class Page:
     def _row(self, one: AuditFinding) -> str:
         places = [place for place in one.where if place.file in self._sources]
         cells = [self._cell(place) for place in places[:SHOWN]] or self._cited(one.subject)
-        there = "<br>".join(cells[1:])
+        there = "<br>".join([*cells[1:], *self._configs(one)])
         if len(places) > SHOWN:
             there += f"<br>and {len(places) - SHOWN} more"
         return f"| {markdown(self._short(one.subject))} | {markdown(self._short(one.what))} | {cells[0] if cells else ''} | {there} |"
+
+    def _configs(self, one: AuditFinding) -> list[str]:
+        """The configurations that a finding is about, as the row links them."""
+        if one.kind != "config-differs" or one.subject not in self._manifest:
+            return []
+        urls = self._manifest[one.subject].config_urls
+        return [
+            markdown_link(f"{path}.py", url)
+            for url in urls
+            if f"{(path := config_path(url))}.py of " in one.what
+        ]
 
     def _cited(self, subject: str) -> list[str]:
         """Where the manifest's documents have a row, of which none of the given ones has what is told."""
