@@ -34,7 +34,7 @@ export PIP_BUILD_CONSTRAINT := $(LOCK)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help dev demo test test-fast test-golden networks rows audit-page fuzz lint types format lock clean newest
+.PHONY: help dev demo test test-fast test-golden networks rows audit-page costs fuzz lint types format lock clean newest
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1	\2/' | expand -t 16
@@ -60,6 +60,9 @@ rows: $(VENV)/.installed-test ## make the packaged rows again from the documents
 
 audit-page: $(VENV)/.installed-test ## write results/audit.md anew from the same documents
 	$(BIN)/python tests/support/audit_page.py
+
+costs: $(VENV)/.installed-test ## count parameters and cost of the packaged rows' networks that were not counted yet
+	$(BIN)/python tests/support/counted_costs.py
 
 fuzz: $(VENV)/.installed-test ## hostile bytes and texts for an hour; make fuzz SECONDS=60
 	$(BIN)/python tests/fuzz/rounds.py $(or $(SECONDS),3600)

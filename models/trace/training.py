@@ -9,6 +9,7 @@ product of maps (mmcv's cnn/bricks/hswish.py below PyTorch 1.7).
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -17,13 +18,21 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
 
     from torch import nn
 
 IGNORED_LABEL = 255
 LEARNING_RATE, MOMENTUM, WEIGHT_DECAY = 0.01, 0.9, 5e-4
-"""mmsegmentation 0.18, configs/_base_/schedules: SGD with these in every published config."""
+"""mmsegmentation 0.18, configs/_base_/schedules: SGD with these; their values move no byte, of Adam's neither."""
+OPTIMIZERS: Mapping[str, Callable[[Iterable[Tensor]], torch.optim.Optimizer]] = {
+    "SGD": partial(
+        torch.optim.SGD, lr=LEARNING_RATE, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY, foreach=False
+    ),
+    "Adam": partial(torch.optim.Adam, lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY, foreach=False),
+    "AdamW": partial(torch.optim.AdamW, lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY, foreach=False),
+}
+"""Name in a configuration -> the optimizer of the weights: SGD remembers a map a weight, Adam two."""
 
 BUCKET, INPUT, LOSS, TEMPORARY = "all-reduce bucket", "images and labels", "logits and loss", "temporaries"
 """Parts of a step beside the network's own."""
@@ -36,6 +45,8 @@ class TrainingStep(NamedTuple):
     """Images that a device takes at once."""
     crop: tuple[int, int]
     """Height and width of the images, in pixels."""
+    optimizer: str = "SGD"
+    """A key of `OPTIMIZERS`."""
 
 
 class TrainingRun:
@@ -55,9 +66,7 @@ class TrainingRun:
         self.model = model
         self.step = step
         self.device = device
-        self.optimizer = torch.optim.SGD(
-            model.parameters(), LEARNING_RATE, MOMENTUM, weight_decay=WEIGHT_DECAY, foreach=False
-        )
+        self.optimizer = OPTIMIZERS[step.optimizer](model.parameters())
 
     def run(self, enter: Callable[[str], None] = lambda _: None) -> None:
         """Takes both steps.
@@ -94,7 +103,8 @@ class TrainingRun:
 
     def momenta(self) -> list[Tensor]:
         """The optimizer's memory of earlier gradients."""
-        return [state["momentum_buffer"] for state in self.optimizer.state.values()]
+        maps = ("momentum_buffer", "exp_avg", "exp_avg_sq")
+        return [state[name] for state in self.optimizer.state.values() for name in maps if name in state]
 
 
 def segmentation_loss(labels: Tensor, enter: Callable[[str], None]) -> Callable[[Tensor], Tensor]:

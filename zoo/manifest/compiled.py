@@ -30,8 +30,9 @@ _WORTH_BYTES = 16_384
 _MOST_COPIES = 200
 """In the cache, above which all are removed: a manifest in a temporary folder leaves its copy behind."""
 _ROOT = Path(__file__).resolve().parents[2]
-_CODE = (
+_READS = (
     "zoo/manifest/**/*.py",
+    "zoo/published/counted.json",
     "zoo/files/*.py",
     "zoo/quantities/*.py",
     "reports/*.py",
@@ -42,7 +43,7 @@ _CODE = (
     "evaluate/*.py",
     "evaluate/data/*.py",
 )
-"""What says how a manifest is read, and may change in a checkout whose version stays."""
+"""What says how a manifest is read and what rows have that do not say it, and may change in a checkout whose version stays."""
 
 
 class _Header(msgspec.Struct, frozen=True, array_like=True):
@@ -60,7 +61,7 @@ def writer() -> str:
         number = version("segbench")
     except PackageNotFoundError:
         number = "?"
-    code = sorted(path for pattern in _CODE for path in _ROOT.glob(pattern))
+    code = sorted(path for pattern in _READS for path in _ROOT.glob(pattern))
     states = [(path.name, stat.st_size, stat.st_mtime_ns) for path in code for stat in [path.stat()]]
     return f"{number} {hashlib.sha256(repr(states).encode()).hexdigest()}"
 

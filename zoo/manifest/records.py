@@ -125,10 +125,13 @@ class Weights(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Training(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The machine a checkpoint was trained on."""
+    """The machine a checkpoint was trained on, and what else its memory depends on."""
 
     gpus: Positive
     batch_per_gpu: Batch
+    optimizer: Identifier = "SGD"
+    """By torch's name; SGD has momentum."""
+    mixed_precision: bool = False
 
 
 class Listing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -145,7 +148,7 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """What one forward pass takes, counted by `models.trace.cost` and recounted by a test."""
 
     size: tuple[Side, Side]
-    """Network input (height, width) of the single-scale protocol on a typical image, or one window's."""
+    """Network input (height, width) of the first protocol on a typical image, or one window's; else the training crop."""
     gflops: float
     """10^9 operations, a multiply-add being two; attention included."""
     peak_activations_mib: float

@@ -19,7 +19,6 @@ from ..manifest import (
     Document,
     Listing,
     Source,
-    Training,
     Weights,
 )
 from ..manifest.publisher import UNKNOWN_PUBLISHER, Publisher, Rule
@@ -191,16 +190,9 @@ class _New(NamedTuple):
             weights=self.weights,
             log_urls=(row.log_url,) if row.log_url else (),
             config_urls=(self.config_url,) if self.config_url else (),
-            training=Training(gpus=facts.training[0], batch_per_gpu=facts.training[1])
-            if facts.training
-            else None,
+            training=facts.training,
             claims=tuple(_claims(self)),
         )
-
-    @property
-    def training(self) -> Training | None:
-        found = self.facts.training
-        return Training(gpus=found[0], batch_per_gpu=found[1]) if found else None
 
     @property
     def weights(self) -> Weights:
@@ -267,7 +259,7 @@ def _claim(new: _New, metric: str, printed: str | None) -> Claim:
         printed=printed,
         protocol=new.facts.protocols.get(metric) if printed else None,
         device=row.device or None if printed and metric in {"train_memory", "fps"} else None,
-        batch=training[1] if memory and training else None,
+        batch=training.batch_per_gpu if memory and training else None,
         crop=row.crop if memory else None,
         source=Source(document=new.origin.key, section=row.section, row=row.row),
         note=note,
@@ -339,7 +331,7 @@ def _extended(before: CheckpointEntry, new: _New, documents: Mapping[str, Docume
         weights=weights,
         log_urls=_with(row.log_url, entry.log_urls),
         config_urls=_with(new.config_url, entry.config_urls),
-        training=new.training if "training resources" in row.stated else entry.training,
+        training=new.facts.training if "training resources" in row.stated else entry.training,
         claims=tuple(_revised(entry, new, documents)),
         listed_in=(*entry.listed_in, place) if is_new else entry.listed_in,
     )

@@ -9,6 +9,7 @@ import msgspec
 
 from ...reports.metrics import METRICS
 from ..files.whole_number import DIGITS
+from ..manifest import Training
 from . import rules
 from .configs.protocol_names import ProtocolNames, described
 from .file_names import stem, undated
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from ...evaluate.data.datasets import DatasetSpec
     from ..manifest.publisher import Publisher
-    from .configs.published_config import Configs, Found
+    from .configs.published_config import Configs, Found, PublishedConfig
     from .records import SourceDocument, SourceRow
 
 
@@ -47,8 +48,7 @@ class RowFacts(NamedTuple):
     """Metric -> protocol."""
     unmet: str = ""
     """Why an accuracy has no protocol that has none."""
-    training: tuple[int, int] | None = None
-    """GPUs and images a GPU."""
+    training: Training | None = None
 
 
 def facts_of(document: SourceDocument, row: SourceRow, publisher: Publisher, known: Known) -> RowFacts:
@@ -80,7 +80,7 @@ def _by_configuration(
         architecture=found.architecture,
         protocols=_protocols(row, found, publisher.prefix or document.inventor, known.names),
         unmet=config.unmet or "its configuration has no such test",
-        training=(gpus, config.batch_per_gpu) if gpus and config.batch_per_gpu else None,
+        training=_training(gpus, config),
     )
 
 
@@ -94,6 +94,18 @@ def _protocols(row: SourceRow, found: Found, prefix: str, names: ProtocolNames) 
             description = described(test, f"{found.release.publisher} {found.release.age}".strip())
             protocols[metric] = names.name(test, prefix, description)
     return protocols
+
+
+def _training(gpus: int | None, config: PublishedConfig) -> Training | None:
+    """None where nobody says on how many GPUs, or with how many images each."""
+    if not gpus or not config.batch_per_gpu:
+        return None
+    return Training(
+        gpus=gpus,
+        batch_per_gpu=config.batch_per_gpu,
+        optimizer=config.optimizer,
+        mixed_precision=config.mixed_precision,
+    )
 
 
 def _gpus(row: SourceRow, name: str, batch: int | None) -> int | None:

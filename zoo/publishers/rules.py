@@ -10,6 +10,7 @@ import msgspec
 
 from ...reports.metrics import metric_of
 from ..files.whole_number import DIGITS
+from ..manifest import Training
 from ..manifest.publisher import UNKNOWN_PUBLISHER, Rule
 
 if TYPE_CHECKING:
@@ -55,12 +56,14 @@ def architecture(rule: Rule, classes: int) -> dict[str, Any] | None:
     return {**rule.architecture, "num_classes": classes}
 
 
-def images_per_gpu(publisher: Publisher, rule: Rule, config: str) -> tuple[int, int] | None:
+def images_per_gpu(publisher: Publisher, rule: Rule, config: str) -> Training | None:
     """GPUs and images a GPU, from a configuration's name (`4xb2`), else the publisher's usual ones; None for unknown."""
     found = re.search(rf"_({DIGITS})xb({DIGITS})-", config)
     if found:
-        return int(found[1]), int(found[2])
-    return (publisher.gpus, rule.images_per_gpu) if publisher.gpus and rule.images_per_gpu else None
+        return Training(gpus=int(found[1]), batch_per_gpu=int(found[2]))
+    if publisher.gpus and rule.images_per_gpu:
+        return Training(gpus=publisher.gpus, batch_per_gpu=rule.images_per_gpu)
+    return None
 
 
 def figures_of(row: SourceRow, rule: Rule) -> dict[str, str | None]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from ..counted import read_counts, with_counts
 from ..faults import Fault, ManifestError
 from .checks import CHECKS
 from .compact import Expansion, TooMuchError
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def read_manifest(path: Path, instead: Mapping[Path, bytes] | None = None) -> tuple[ManifestFile, Files]:
-    """A manifest's records, and the files they stand in.
+    """A manifest's records, with what was counted of their networks, and the files they stand in.
 
     Args:
         path: the manifest.
@@ -35,7 +36,8 @@ def read_manifest(path: Path, instead: Mapping[Path, bytes] | None = None) -> tu
     with _no_collection():
         files = Files(instead)
         files.read(path)
-        return _parse(path, files), files
+        content = _parse(path, files)
+    return with_counts(content, read_counts()), files
 
 
 @contextmanager

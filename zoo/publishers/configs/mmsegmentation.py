@@ -73,6 +73,8 @@ def published_config(values: dict[str, Any]) -> PublishedConfig:
         )
     except _Unmet as unmet:
         protocols = {"unmet": str(unmet)}
+    wrapper = values.get("optim_wrapper") or {}
+    optimizer = values.get("optimizer") or wrapper.get("optimizer") or {}
     half = values.get("fp16") is not None or "Fp16" in str(values.get("optimizer_config"))
     return PublishedConfig(
         network=_network(model),
@@ -80,7 +82,8 @@ def published_config(values: dict[str, Any]) -> PublishedConfig:
         crop=_crop(loader),
         iterations=(values.get("runner" if is_old else "train_cfg") or {}).get("max_iters"),
         batch_per_gpu=loader.get("samples_per_gpu" if is_old else "batch_size"),
-        mixed_precision=half or "Amp" in str((values.get("optim_wrapper") or {}).get("type")),
+        optimizer=optimizer.get("type", "SGD"),
+        mixed_precision=half or "Amp" in str(wrapper.get("type")),
         **protocols,
     )
 

@@ -43,6 +43,8 @@ class PublishedConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     iterations: int | None = None
     """Length of the training, where it is counted so."""
     batch_per_gpu: int | None = None
+    optimizer: str = "SGD"
+    """By torch's name."""
     mixed_precision: bool = False
     """Whether it trains, and mmsegmentation 0.x then also tests, in half precision."""
 
