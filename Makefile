@@ -34,7 +34,7 @@ export PIP_BUILD_CONSTRAINT := $(LOCK)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help dev demo test test-fast test-golden networks rows audit-page costs fuzz lint types format lock clean newest
+.PHONY: help dev demo test test-fast test-golden networks rows audit-page costs memory fuzz lint types format lock clean newest
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1	\2/' | expand -t 16
@@ -63,6 +63,9 @@ audit-page: $(VENV)/.installed-test ## write results/audit.md anew from the same
 
 costs: $(VENV)/.installed-test ## count parameters and cost of the packaged rows' networks that were not counted yet
 	$(BIN)/python tests/support/counted_costs.py
+
+memory: $(VENV)/.installed ## write results/memory.md: every printed training memory foretold, ten minutes
+	$(BIN)/zoo memory --quiet --json > $(VENV)/memory.json; $(BIN)/python docs/memory_reasons.py $(VENV)/memory.json
 
 fuzz: $(VENV)/.installed-test ## hostile bytes and texts for an hour; make fuzz SECONDS=60
 	$(BIN)/python tests/fuzz/rounds.py $(or $(SECONDS),3600)

@@ -25,7 +25,7 @@ from .storage import WORKSPACE, Freed, Made, StorageTrace, TraceError, follow_pa
 from .training import BUCKET, INPUT, LOSS, TEMPORARY, TrainingRun, TrainingStep
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from torch import nn
 
@@ -34,6 +34,7 @@ BEFORE = (WEIGHTS, GRADIENTS, MOMENTA, BUCKET, INPUT)
 AFTER = (LOSS, TEMPORARY, WORKSPACE)
 """Parts of every breakdown, before and behind the network's own, in the order of printing."""
 
+CPU = torch.device("cpu")
 _LOSS_GRADIENTS = ("nll_loss2d_backward", "_log_softmax_backward_data")
 SCORES_ALONE = "The network does not say what its training looks at: the loss is that of its scores alone."
 
@@ -56,6 +57,8 @@ class MemoryPrediction(NamedTuple):
 
     All of the peak where no convolution needs one.
     """
+    without_workspace_bytes: int
+    """The peak if no convolution took a workspace; `peak_bytes` supposes the largest."""
     note: str = ""
     """What is supposed of the network, where it does not say."""
 
@@ -91,21 +94,40 @@ def predicted(make_model: Callable[[], nn.Module], step: TrainingStep) -> Memory
     Raises:
         TraceError: the network or the step cannot be traced.
     """
-    with FakeTensorMode():
-        events = trace_training(make_model, step)
+    note = ""
+
+    def noted() -> nn.Module:
+        nonlocal note
         model = make_model()
-    says = hasattr(model, "training_loss")
-    return replay(events)._replace(note=getattr(model, "training_note", "") if says else SCORES_ALONE)
+        says = hasattr(model, "training_loss")
+        note = getattr(model, "training_note", "") if says else SCORES_ALONE
+        return model
+
+    return replay(_events(noted, step))._replace(note=note)
 
 
-def trace_training(make_model: Callable[[], nn.Module], step: TrainingStep) -> list[Made | Freed]:
+def _events(make_model: Callable[[], nn.Module], step: TrainingStep) -> list[Made | Freed]:
+    """On torch's meta device, the fastest; a network that makes tensors on the CPU by name on fake ones."""
+    device = torch.device("meta")
+    try:
+        with device:
+            return trace_training(make_model, step, device)
+    except TraceError:
+        with FakeTensorMode():
+            return trace_training(make_model, step)
+
+
+def trace_training(
+    make_model: Callable[[], nn.Module], step: TrainingStep, device: torch.device = CPU
+) -> list[Made | Freed]:
     """Every storage of a training run in order, with convolution workspaces in between.
 
-    Under `FakeTensorMode` nothing is computed; without it the run is real, and the events are the same.
+    Under `FakeTensorMode` and on the meta device nothing is computed; else the run is real, and the events are the same.
 
     Args:
         make_model: Makes a network.
         step: What to train on.
+        device: Where the network is made.
 
     Raises:
         TraceError: the network or the step cannot be traced.
@@ -118,7 +140,7 @@ def trace_training(make_model: Callable[[], nn.Module], step: TrainingStep) -> l
         enter(WEIGHTS)
         model = make_model().train()
         follow_parts(model, enter)
-        run = TrainingRun(model, step, torch.device("cpu"))
+        run = TrainingRun(model, step, device)
         try:
             run.run(enter)
         except Exception as error:  # a network of others may raise anything
@@ -156,7 +178,24 @@ def replay(events: Sequence[Made | Freed]) -> MemoryPrediction:
         breakdown=_breakdown(events[: live.index + 1]),
         peak_at=f"{top.part}: {top.operator}",
         workspace_margin_bytes=live.nbytes - with_workspace,
+        without_workspace_bytes=_without_workspaces(events) if top.part == WORKSPACE else live.nbytes,
     )
+
+
+def _without_workspaces(events: Iterable[Made | Freed]) -> int:
+    """The peak of the blocks of all else."""
+    events = list(events)
+    workspaces = {one.number for one in events if isinstance(one, Made) and one.part == WORKSPACE}
+    allocator, peak = CachingAllocator(), 0
+    for event in events:
+        if event.number in workspaces:
+            continue
+        if isinstance(event, Freed):
+            allocator.release(event.number)
+        else:
+            allocator.allocate(event.number, event.nbytes)
+            peak = max(peak, allocator.allocated)
+    return peak
 
 
 class _Peak:

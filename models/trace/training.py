@@ -17,6 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from .storage import TraceError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
@@ -66,6 +68,8 @@ class TrainingRun:
         self.model = model
         self.step = step
         self.device = device
+        if step.optimizer not in OPTIMIZERS:
+            raise TraceError(f"optimizer {step.optimizer!r}: expected one of {', '.join(OPTIMIZERS)}")
         self.optimizer = OPTIMIZERS[step.optimizer](model.parameters())
 
     def run(self, enter: Callable[[str], None] = lambda _: None) -> None:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     import torch
 
+    from ...models.trace.memory import MemoryPrediction
 
 ABSENT = "–"
 UNIT_NOTE = (
@@ -56,7 +57,7 @@ class MemoryRow(msgspec.Struct, frozen=True, kw_only=True):
     checkpoint: Checkpoint
     setup: Setup
     prediction: Any
-    """A `models.trace.memory.MemoryPrediction`."""
+    """A `models.trace.memory.MemoryPrediction`; None where none could be made, for the verdict's reason."""
     measured: Any = None
     """A `models.trace.memory.MeasuredMemory` where a device was asked."""
     verdict: Verdict
@@ -113,7 +114,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         write(json_text([_record(row, arguments.fits) for row in rows]))
     else:
-        parts = rows if arguments.breakdown or len(rows) == 1 else []
+        parts = [row for row in rows if row.prediction] if arguments.breakdown or len(rows) == 1 else []
         table = _table(rows, fits_gib=arguments.fits)
         write("\n\n\n".join([table, *(_breakdown_text(row) for row in parts)]))
     return of_verdicts(row.verdict for row in rows)
@@ -124,37 +125,38 @@ def _memory_rows(chosen: Sequence[Checkpoint], arguments: argparse.Namespace) ->
     setup = Setup(batch=arguments.batch, crop=arguments.crop, classes=arguments.classes)
     device = _training_device(arguments) if arguments.measure else None
     rows = []
-    try:
-        for one in row_bar(chosen, "tracing", quiet=arguments.quiet):
-            row = _memory_row(one, setup, device)
-            rows.append(row)
-            if device is not None:
-                peak_bytes = row.prediction.peak_bytes
-                record = run_record(row.checkpoint, row.setup, row.measured, peak_bytes, device)
-                ledger.append(arguments.ledger, record)
-    except NotTrainable as error:
+    for one in row_bar(chosen, "tracing", quiet=arguments.quiet):
+        row = _memory_row(one, setup, device)
+        rows.append(row)
+        if row.measured is not None and device is not None:
+            peak_bytes = row.prediction.peak_bytes
+            record = run_record(row.checkpoint, row.setup, row.measured, peak_bytes, device)
+            ledger.append(arguments.ledger, record)
+    if not any(row.prediction for row in rows) or (
+        device is not None and not any(row.measured for row in rows)
+    ):
         raise CommandError(
-            str(error), ExitCode.USAGE if device is None else ExitCode.CANNOT_MEASURE
-        ) from error
+            rows[0].verdict.reason, ExitCode.USAGE if device is None else ExitCode.CANNOT_MEASURE
+        )
     return rows
 
 
 def _memory_row(checkpoint: Checkpoint, setup: Setup, device: torch.device | None) -> MemoryRow:
-    """Foretold, and measured where a device is given.
-
-    Raises:
-        NotTrainable: a number is missing, makes no training step, or the device is too small.
-    """
-    prediction = predict(checkpoint, setup)
+    """Foretold, and measured where a device is given; with the reason where a number is missing or makes no step."""
     claims = [claim for claim in checkpoint.claims if claim.metric == METRIC]
     claim = next(iter(claims), Claim(metric=METRIC, printed=None))
-    return MemoryRow(
-        checkpoint=checkpoint,
-        setup=setup.completed(checkpoint),
-        prediction=prediction,
-        measured=None if device is None else train(checkpoint, setup, device),
-        verdict=verdict_on(checkpoint, claim, foretell(checkpoint, setup)),
-    )
+    try:
+        foretold = foretell(checkpoint, setup)
+        return MemoryRow(
+            checkpoint=checkpoint,
+            setup=setup.completed(checkpoint),
+            prediction=predict(checkpoint, setup),
+            measured=None if device is None else train(checkpoint, setup, device),
+            verdict=verdict_on(checkpoint, claim, foretold),
+        )
+    except NotTrainable as error:
+        verdict = msgspec.structs.replace(verdict_on(checkpoint, claim, None), reason=str(error))
+        return MemoryRow(checkpoint=checkpoint, setup=setup, prediction=None, verdict=verdict)
 
 
 def _training_device(arguments: argparse.Namespace) -> torch.device:
@@ -171,11 +173,12 @@ def _training_device(arguments: argparse.Namespace) -> torch.device:
 def _table(rows: Sequence[MemoryRow], *, fits_gib: float | None = None) -> str:
     """One line a checkpoint and the notes below."""
     columns = [_facts(row) | _device_facts(row) | _card_facts(row, fits_gib) for row in rows]
+    names = max(columns, key=len)
     table = tabulate(
-        [list(column.values()) for column in columns],
-        list(columns[0]),
+        [[column.get(name, ABSENT) for name in names] for column in columns],
+        list(names),
         disable_numparse=True,
-        colalign=("left",) + ("right",) * (len(columns[0]) - 1),
+        colalign=("left",) + ("right",) * (len(names) - 1),
     )
     notes = [UNIT_NOTE, *([] if fits_gib is None else [FITS_NOTE]), *_reasons(rows)]
     return "\n\n".join([table, "\n".join(textwrap.fill(note, WIDTH) for note in notes)])
@@ -185,10 +188,10 @@ def _facts(row: MemoryRow) -> dict[str, str]:
     verdict, off = row.verdict, _off_percent(row)
     return {
         "id": row.checkpoint.id,
-        "batch": str(row.setup.batch),
+        "batch": str(row.setup.batch or ABSENT),
         "crop": _crop(row),
-        "classes": str(row.setup.classes),
-        "foretold": _figure(row.prediction.peak_bytes),
+        "classes": str(row.setup.classes or ABSENT),
+        "foretold": _figure(row.prediction.peak_bytes) if row.prediction else ABSENT,
         "published": verdict.published or ABSENT,
         "difference": ABSENT if off is None else f"{off:+.2f} %",
         "verdict": verdict.status.value,
@@ -198,7 +201,7 @@ def _facts(row: MemoryRow) -> dict[str, str]:
 def _off_percent(row: MemoryRow) -> float | None:
     """None where the two are not compared, or nothing is printed to be a part of."""
     published = row.verdict.published
-    if row.verdict.delta is None or not published or not float(published):
+    if row.prediction is None or row.verdict.delta is None or not published or not float(published):
         return None
     return difference_percent(row.prediction.peak_bytes, float(published) * UNIT_BYTES)
 
@@ -218,6 +221,8 @@ def _device_facts(row: MemoryRow) -> dict[str, str]:
 def _card_facts(row: MemoryRow, fits_gib: float | None) -> dict[str, str]:
     if fits_gib is None:
         return {}
+    if row.prediction is None:
+        return {"reserved GiB": ABSENT, f"fits {fits_gib:g} GiB": ABSENT}
     return {
         "reserved GiB": f"{row.prediction.reserved_bytes / GIB:.2f}",
         f"fits {fits_gib:g} GiB": "yes" if _fits(row, fits_gib) else "no",
@@ -261,23 +266,33 @@ def _breakdown_text(row: MemoryRow) -> str:
 
 
 def _record(row: MemoryRow, fits_gib: float | None) -> dict[str, Any]:
-    prediction, verdict, off = row.prediction, row.verdict, _off_percent(row)
+    verdict, off = row.verdict, _off_percent(row)
     return {
         "checkpoint": row.checkpoint.id,
-        **msgspec.to_builtins(row.setup),
-        "foretold": prediction.peak_bytes / UNIT_BYTES,
+        "batch": row.setup.batch,
+        "crop": row.setup.crop or row.checkpoint.crop,
+        "classes": row.setup.classes,
+        "optimizer": row.setup.optimizer,
         "published": verdict.published,
         "difference_percent": None if off is None else round(off, 3),
         "status": verdict.status.value,
         "reason": verdict.reason,
+        **({} if row.prediction is None else _predicted(row.prediction)),
+        "measured": None if row.measured is None else row.measured._asdict(),
+        **({} if fits_gib is None or row.prediction is None else {"fits": _fits(row, fits_gib)}),
+    }
+
+
+def _predicted(prediction: MemoryPrediction) -> dict[str, Any]:
+    return {
+        "foretold": prediction.peak_bytes / UNIT_BYTES,
         "peak_bytes": prediction.peak_bytes,
         "requested_bytes": prediction.requested_bytes,
         "reserved_bytes": prediction.reserved_bytes,
         "peak_at": prediction.peak_at,
         "workspace_margin_bytes": prediction.workspace_margin_bytes,
+        "without_workspace_bytes": prediction.without_workspace_bytes,
         "breakdown_bytes": prediction.breakdown,
-        "measured": None if row.measured is None else row.measured._asdict(),
-        **({} if fits_gib is None else {"fits": _fits(row, fits_gib)}),
     }
 
 

@@ -42,14 +42,19 @@ class NotTrainable(ValueError):  # noqa: N818  (an answer about the numbers aske
     """No training step can be made of these numbers; the message says which to change."""
 
 
-class Setup(msgspec.Struct, frozen=True, kw_only=True):
-    """What one device is given to train on; None leaves what was published."""
+class Setup(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What one device is given to train on; None leaves what was published.
+
+    An optimizer other than the rule's is part of a record; the rule's is not, so that digests of before stay.
+    """
 
     batch: Positive | None = None
     """Images that a device takes at once."""
     crop: tuple[Positive, Positive] | None = None
     """Height and width in pixels."""
     classes: Positive | None = None
+    optimizer: str = "SGD"
+    """Always the published one."""
 
     def completed(self, checkpoint: Checkpoint) -> Setup:
         """With the checkpoint's own numbers where nothing was asked for.
@@ -66,7 +71,8 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
                 f"{checkpoint.id}: its publisher names no images a device; say how many with --batch"
             )
         classes: Any = self.classes or checkpoint.architecture.get("num_classes")
-        return Setup(batch=batch, crop=self.crop or own_crop, classes=classes)
+        optimizer = training.optimizer if training else self.optimizer
+        return Setup(batch=batch, crop=self.crop or own_crop, classes=classes, optimizer=optimizer)
 
 
 class MemoryProtocol(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,16 +119,16 @@ def predict(checkpoint: Checkpoint, setup: Setup) -> MemoryPrediction:
     assert setup.batch is not None
     assert setup.crop is not None
     architecture = msgspec.json.encode(_architecture(checkpoint, setup), order="deterministic")
-    return _predict(architecture, setup.batch, setup.crop)
+    return _predict(architecture, setup.batch, setup.crop, setup.optimizer)
 
 
-@lru_cache(maxsize=64)
-def _predict(architecture: bytes, batch: int, crop: tuple[int, int]) -> MemoryPrediction:
+@lru_cache(maxsize=1024)
+def _predict(architecture: bytes, batch: int, crop: tuple[int, int], optimizer: str) -> MemoryPrediction:
     from ...models.build import ArchitectureError  # noqa: PLC0415
     from ...models.trace.memory import TraceError, TrainingStep, training_memory  # noqa: PLC0415
 
     try:
-        return training_memory(msgspec.json.decode(architecture), TrainingStep(batch, crop))
+        return training_memory(msgspec.json.decode(architecture), TrainingStep(batch, crop, optimizer))
     except (ArchitectureError, TraceError) as error:
         raise NotTrainable(str(error)) from error
 
@@ -144,7 +150,9 @@ def run(checkpoint: Checkpoint, setup: Setup, device: torch.device) -> MeasuredM
     try:
         with numerics():
             return run_training(
-                _architecture(checkpoint, setup), TrainingStep(setup.batch, setup.crop), device
+                _architecture(checkpoint, setup),
+                TrainingStep(setup.batch, setup.crop, setup.optimizer),
+                device,
             )
     except torch.cuda.OutOfMemoryError as error:
         reason = str(error).splitlines()[0]

@@ -66,6 +66,8 @@ class TrainMemory(Quantity):
     ) -> str:
         """Another step than the published one."""
         del terms
+        if checkpoint.training and checkpoint.training.mixed_precision:
+            return "published for mixed precision, and the step is float32's"
         if measurement is None or measurement.protocol_digest == self.digest(checkpoint, claim, ""):
             return ""
         return "published for another batch, crop or number of classes"

@@ -137,6 +137,52 @@ def test_every_byte_of_a_small_net_by_hand():
     assert prediction.reserved_bytes == 2**21
 
 
+def test_adam_remembers_two_maps_a_weight():
+    """The hand count's three weights of one block each; everything else is as with SGD."""
+    sgd, adam, adamw = (
+        predicted(TwoClassifiers, TrainingStep(1, (16, 16), name)) for name in ("SGD", "Adam", "AdamW")
+    )
+    assert (sgd.breakdown["momentum"], adam.breakdown["momentum"]) == (3 * 512, 6 * 512)
+    assert adamw.breakdown == adam.breakdown
+
+
+def test_an_optimizer_that_is_not_known_is_refused():
+    with pytest.raises(TraceError, match="optimizer 'Lion': expected one of SGD, Adam, AdamW"):
+        predicted(TwoClassifiers, TrainingStep(1, (16, 16), "Lion"))
+
+
+@pytest.mark.slow
+def test_the_meta_device_makes_and_frees_the_same_storages(small_events):
+    """What a prediction is made of; the counters of the norms alone are made by an operator of another name."""
+    meta = torch.device("meta")
+    with meta:
+        events = trace_training(lambda: build_model(**SMALL), STEP, meta)
+    assert [one[:3] for one in events] == [one[:3] for one in small_events]
+
+
+class OnTheCpu(TwoClassifiers):
+    """Makes a tensor on the CPU by name, as networks of others do."""
+
+    def forward(self, images):
+        return super().forward(images) * torch.ones(1, device="cpu")
+
+    training_loss = None
+
+
+def test_a_network_that_names_the_cpu_is_traced_too():
+    assert predicted(OnTheCpu, TrainingStep(1, (16, 16))).peak_bytes > 0
+
+
+def test_a_peak_with_a_workspace_tells_the_one_without():
+    """Three blocks, of which one is a workspace: 6 and 4 MiB; and a workspace below the peak changes nothing."""
+    mib = 2**20
+    workspace = [Made(2, 2 * mib, WORKSPACE, "convolution"), Freed(2)]
+    high = replay([Made(1, 4 * mib, "stem", "empty"), *workspace])
+    assert (high.peak_bytes, high.without_workspace_bytes) == (6 * mib, 4 * mib)
+    low = replay([*workspace, Made(1, 4 * mib, "stem", "empty")])
+    assert low.peak_bytes == low.without_workspace_bytes == 4 * mib
+
+
 @pytest.mark.slow
 def test_the_breakdown_adds_up_to_the_peak(small_events):
     prediction = replay(small_events)

@@ -452,7 +452,7 @@ def test_rows_that_state_a_cost_state_the_counted_one():
         ("isanet_r50-d8_769x769_40k_cityscapes", (769, 769)),  # a window
         ("ce2p_resnet50os8_lip", (473, 473)),  # images of many sizes, all brought to one
         ("mask2former_r50_8xb2-160k_ade20k-512x512", (512, 704)),  # 683 padded to a multiple of 32
-        ("fpn_poolformer_s12_8x4_512x512_40k_ade20k", (512, 512)),  # no protocol: the crop
+        ("fcn_unets5os16_drive", (64, 64)),  # no protocol: the crop
         (
             "deeplabv3plus_r50-d8_4xb2-300k_mapillay_v1_65-1280x1280",
             (1280, 1280),

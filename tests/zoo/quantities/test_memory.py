@@ -235,6 +235,19 @@ def test_a_row_without_a_printed_figure_is_foretold_for_the_batch_asked_for(caps
     assert record["foretold"] > 0.5
 
 
+def test_a_row_that_cannot_be_traced_is_a_line_with_its_reason(capsys):
+    """Beside one that can; a training in mixed precision is foretold and not compared."""
+    mixed = "upernet_mae-base_fp16_8x2_512x512_160k_ade20k"
+    code, out, _ = zoo(capsys, "memory", ROW, "san-vit-b16", mixed, "--crop", "64x64", "--batch", 1, "--json")
+    found = {record["checkpoint"]: record for record in json.loads(out)}
+    assert (code, len(found)) == (3, 3)
+    assert found["san-vit-b16"]["status"] == "not measured"
+    assert found["san-vit-b16"]["reason"].startswith("not built yet: ")
+    assert "peak_bytes" not in found["san-vit-b16"]
+    assert found[mixed]["reason"] == "published for mixed precision, and the step is float32's"
+    assert [found[name]["optimizer"] for name in (ROW, mixed)] == ["SGD", "AdamW"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
