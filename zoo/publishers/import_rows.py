@@ -128,11 +128,17 @@ def _with_include(path: Path, pattern: str) -> bytes:
     return b"\n".join(lines)
 
 
+def _as_stated(read: dict[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """A row as it was read, without what was counted where the row was to state nothing."""
+    counted = {name: None for name in ("parameters", "cost") if name in wanted and wanted[name] is None}
+    return {**read, **counted}
+
+
 def _check(manifest: Manifest, before: Manifest | None, merged: Sequence[Merged]) -> None:
     """Whether a manifest means exactly the old one with the merged entries."""
     wanted = {} if before is None else {one.id: _fields(one) for one in before}
     wanted |= {one.after.id: _fields(one.after) for one in merged}
-    found = {one.id: _fields(one) for one in manifest}
+    found = {one.id: _as_stated(_fields(one), wanted.get(one.id, {})) for one in manifest}
     if wanted != found:
         different = sorted(key for key in wanted.keys() | found.keys() if wanted.get(key) != found.get(key))
         raise EditError(
