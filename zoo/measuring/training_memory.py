@@ -72,7 +72,9 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             )
         classes: Any = self.classes or checkpoint.architecture.get("num_classes")
         optimizer = training.optimizer if training else self.optimizer
-        return Setup(batch=batch, crop=self.crop or own_crop, classes=classes, optimizer=optimizer)
+        # msgspec leaves out what is the default, not what equals it.
+        other = {} if optimizer == Setup().optimizer else {"optimizer": optimizer}
+        return Setup(batch=batch, crop=self.crop or own_crop, classes=classes, **other)
 
 
 class MemoryProtocol(msgspec.Struct, frozen=True, kw_only=True):
