@@ -1,20 +1,20 @@
 """One factor for a device: recovered from noise, not moved by outliers, and silent about too few rows."""
 
+import full_zoo
 import numpy as np
 import pytest
 
 from segbench.reports.speed_shape import fit_shape
-from segbench.zoo.manifest import load_manifest
 from segbench.zoo.quantities.fps import network_of
 
 PUBLISHED = {
     row.id: float(claim.printed)
-    for row in load_manifest()
+    for row in full_zoo.ZOO
     for claim in row.claims
     if claim.metric == "fps" and claim.printed
 }
 
-NETWORKS = {row.id: network_of(row) for row in load_manifest() if row.id in PUBLISHED}
+NETWORKS = {row.id: network_of(row) for row in full_zoo.ZOO if row.id in PUBLISHED}
 
 
 def device(factor, noise=0.03, seed=0, wrong=()):

@@ -10,7 +10,7 @@ from ...evaluate.regular_files import read_text
 from ...reports.formats import format_files, format_records
 from ...reports.verdict import Status
 from ..console.exit_codes import ExitCode
-from ..files.named_files import named_file, named_path
+from ..files.named_files import named_file, named_file_or_folder, named_path
 from ..manifest import load_manifest
 from ..results.answers import Answers, answering, definition_records, judge_ledger, report_row
 from ..results.background import background
@@ -47,7 +47,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--check",
-        type=named_path,
+        type=named_file_or_folder,
         metavar="PLACE",
         help="write nothing; exit 1 with the difference where PLACE is not the file that --out, or the folder that "
         "--files would write",

@@ -61,6 +61,12 @@ def named_file(text: str) -> Path:
     return path
 
 
+def named_file_or_folder(text: str) -> Path:
+    """For argparse: as `named_file`, or a folder that is there."""
+    path = named_path(text)
+    return path if path.is_dir() else named_file(text)
+
+
 # --- reading --------------------------------------------------------------------------------------------
 
 
