@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from PIL import Image
 from small_manifest import SMALL
 
 from segbench.zoo.cli import main
@@ -65,8 +66,16 @@ def test_what_needs_the_network_says_so(capsys, manifest, tmp_path):
     row = load_manifest(manifest)["second"]
     with pytest.raises(ValueError, match=f"second: {WHY}"):
         row.build()
-    code, _, error = told(capsys, "memory", "second", "--batch", "2", "--manifest", manifest)
-    assert (code, WHY in error) == (2, True)
+    expected = (3, "", f"zoo: second: {WHY}\n")
+    assert told(capsys, "memory", "second", "--batch", "2", "--manifest", manifest) == expected
+
+
+def test_nothing_is_fetched_for_what_cannot_be_run(capsys, manifest, tmp_path, monkeypatch):
+    monkeypatch.setattr("segbench.zoo.commands.predict.fetch", None)  # who calls it fails
+    Image.new("RGB", (8, 8)).save(tmp_path / "picture.png")
+    flags = ["--manifest", manifest, "--out", tmp_path / "out"]
+    expected = (3, "", f"zoo: second: {WHY}\n")
+    assert told(capsys, "predict", "second", tmp_path / "picture.png", *flags) == expected
 
 
 def test_it_is_known_without_torch(manifest):

@@ -63,7 +63,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         choices=[*_SCRIPTS, "words"],
         help="print its script; words: what the word after -- may become",
     )
-    parser.add_argument("typed", nargs="*", metavar="WORD", help=argparse.SUPPRESS)
+    parser.add_argument("typed", nargs="*", default=[], metavar="WORD", help=argparse.SUPPRESS)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -135,8 +135,11 @@ def _memory_rows(chosen: Sequence[Checkpoint], arguments: argparse.Namespace) ->
     if not any(row.prediction for row in rows) or (
         device is not None and not any(row.measured for row in rows)
     ):
+        first = rows[0]
+        if first.checkpoint.not_built:
+            raise CommandError(f"{first.checkpoint.id}: {first.verdict.reason}", ExitCode.CANNOT_MEASURE)
         raise CommandError(
-            rows[0].verdict.reason, ExitCode.USAGE if device is None else ExitCode.CANNOT_MEASURE
+            first.verdict.reason, ExitCode.USAGE if device is None else ExitCode.CANNOT_MEASURE
         )
     return rows
 

@@ -83,6 +83,7 @@ def _loaded(row: Checkpoint, arguments: argparse.Namespace) -> nn.Module:
         warn_of_program(arguments.file)
         path = given_weights(row, arguments.file)
         return row.load(path, sha256=check_hash(path, row.weights))
+    row.require_built()
     with byte_bar(row.id, quiet=arguments.quiet) as progress:
         path = fetch(row, offline=arguments.offline or None, progress=progress)
     return row.load(path)

@@ -257,6 +257,17 @@ class Checkpoint(CheckpointEntry, frozen=True, kw_only=True):
         parts = [part for part in self.unbuilt() if not part.startswith("builder ")]
         return f"{NOT_BUILT}: {', '.join(parts)}" if parts else ""
 
+    def require_built(self) -> None:
+        """Refuse a row whose network is not there, before anything is fetched for it.
+
+        Raises:
+            ArchitectureError: a part of its network is not built yet.
+        """
+        if self.not_built:
+            from ...models.builders import ArchitectureError  # noqa: PLC0415
+
+            raise ArchitectureError(f"{self.id}: {self.not_built}")
+
     def build(self) -> nn.Module:
         """The architecture with random weights, in evaluation mode.
 
@@ -265,10 +276,7 @@ class Checkpoint(CheckpointEntry, frozen=True, kw_only=True):
         """
         from ...models.build import build_model  # noqa: PLC0415  (torch, which `zoo list` need not pay)
 
-        if self.not_built:
-            from ...models.builders import ArchitectureError  # noqa: PLC0415
-
-            raise ArchitectureError(f"{self.id}: {self.not_built}")
+        self.require_built()
         numbers: dict[str, Any] = dict(self.architecture)
         return build_model(**numbers)
 

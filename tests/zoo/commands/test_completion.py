@@ -44,6 +44,11 @@ def test_a_word_becomes_what_may_stand_there(capsys, typed, found):
     assert words(capsys, *typed) == found
 
 
+def test_without_a_shell_only_the_shell_is_missing(capsys):
+    assert main(["completion"]) == 2
+    assert "arguments are required: shell; see" in capsys.readouterr().err
+
+
 def test_without_a_word_there_are_the_commands(capsys):
     assert words(capsys, "") == [*command_names(), "--help"]
 
