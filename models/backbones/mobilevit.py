@@ -6,7 +6,7 @@ transformer and brought back behind it. The last map is widened by a 1x1 block.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import nn
@@ -39,39 +39,15 @@ class Stage(NamedTuple):
     """Its layers."""
 
 
-STAGES: dict[str, tuple[int, tuple[Stage, ...]]] = {
-    "small": (
-        4,
-        (
-            Stage(32, 1, 1),
-            Stage(64, 2, 3),
-            Stage(96, 2, 1, 144, 2),
-            Stage(128, 2, 1, 192, 4),
-            Stage(160, 2, 1, 240, 3),
-        ),
-    ),
-    "x_small": (
-        4,
-        (
-            Stage(32, 1, 1),
-            Stage(48, 2, 3),
-            Stage(64, 2, 1, 96, 2),
-            Stage(80, 2, 1, 120, 4),
-            Stage(96, 2, 1, 144, 3),
-        ),
-    ),
-    "xx_small": (
-        2,
-        (
-            Stage(16, 1, 1),
-            Stage(24, 2, 3),
-            Stage(48, 2, 1, 64, 2),
-            Stage(64, 2, 1, 80, 4),
-            Stage(80, 2, 1, 96, 3),
-        ),
-    ),
-}
-"""Size -> expansion of MobileNetV2's blocks, and the stages."""
+EXPANSION = 4
+"""Of MobileNetV2's blocks."""
+STAGES = (
+    Stage(32, 1, 1),
+    Stage(64, 2, 3),
+    Stage(96, 2, 1, 144, 2),
+    Stage(128, 2, 1, 192, 4),
+    Stage(160, 2, 1, 240, 3),
+)
 
 
 def to_patches(x: Tensor) -> Tensor:
@@ -143,29 +119,25 @@ def inverted_stage(
 
 
 class MobileViT(nn.Module):
-    """Stem and five stages; keys `stem.*`, `layers.*`, `conv_1x1_exp.*`.
-
-    Args:
-        size: A key of `STAGES`.
+    """MobileViT-S, stem and five stages; keys `stem.*`, `layers.*`, `conv_1x1_exp.*`.
 
     Attributes:
         channels: Channels of the five outputs.
     """
 
-    def __init__(self, *, size: Literal["small", "x_small", "xx_small"] = "small") -> None:
+    def __init__(self) -> None:
         super().__init__()
-        expansion, stages = STAGES[size]
         self.stem = ConvModule(3, STEM_CHANNELS, 3, stride=2, activation="silu")
         self.layers, incoming = nn.ModuleList(), STEM_CHANNELS
-        for stage in stages:
-            layers = inverted_stage(incoming, stage.channels, stage.stride, stage.blocks, expansion)
+        for stage in STAGES:
+            layers = inverted_stage(incoming, stage.channels, stage.stride, stage.blocks, EXPANSION)
             if stage.inside:
                 layers.append(MobileViTBlock(stage.channels, stage.inside, stage.depth))
             self.layers.append(nn.Sequential(*layers))
             incoming = stage.channels
         last = LAST_EXPANSION * incoming
         self.conv_1x1_exp = ConvModule(incoming, last, activation="silu")
-        self.channels = (*(stage.channels for stage in stages[:-1]), last)
+        self.channels = (*(stage.channels for stage in STAGES[:-1]), last)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Features at strides 2, 4, 8, 16 and 32; sizes are rounded up.
