@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import re
 from collections import Counter, defaultdict
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -185,17 +186,31 @@ def _decimals(printed: str) -> int:
 
 
 def larger_models_that_do_worse(sources: AuditSources) -> Iterator[AuditFinding]:
-    """Models below one of fewer parameters, trained alike: same schedule, or the only one of its backbone."""
+    """Models below one of fewer parameters and of the same kind, trained alike.
+
+    That is: with the same schedule, or each the only one of its backbone.
+    """
     tables = _Tables("larger-model-worse")
     for group in _groups(sources, "backbone", "schedule"):
         per_backbone = Counter(one.backbone for one in group)
-        alike: dict[str, list[Checkpoint]] = defaultdict(list)
+        alike: dict[tuple[object, ...], list[Checkpoint]] = defaultdict(list)
         for one in group:
-            alike[one.schedule].append(one)
-        singles = [one for one in group if per_backbone[one.backbone] == 1]
-        better = [_better(rows, lambda one: one.parameters or 0) for rows in (*alike.values(), singles)]
+            alike[_kind(one), one.schedule].append(one)
+            if per_backbone[one.backbone] == 1:
+                alike[_kind(one), None].append(one)
+        better = [_better(rows, lambda one: one.parameters or 0) for rows in alike.values()]
         tables.add(sources, group, better, lambda other: other.backbone)
     yield from tables.findings()
+
+
+def _kind(one: Checkpoint) -> tuple[str, ...]:
+    """What a network is but for its size: `R-50-D8` is to `R-101-D8` as Swin-T to Swin-B, and to no DeiT and no R-101-D16.
+
+    ResNeSt (`S`) counts as a ResNet: it is one with split attention.
+    """
+    family, size, rest = (*one.backbone.split("-", 2), "", "")[:3]
+    size = re.sub(r"(?i)^(xl|[stmblh]|tiny|small|base|large)$|[0-9]+", "", size)
+    return one.segmentor, re.sub(r"^S$|[0-9]+", lambda found: "R" * (found[0] == "S"), family), size, rest
 
 
 def longer_schedules_that_do_worse(sources: AuditSources) -> Iterator[AuditFinding]:

@@ -30,7 +30,7 @@ KNOWN = {
     "fps-step": 12,
     "memory-step": 4,
     "mixed-unit": 1,
-    "larger-model-worse": 12,
+    "larger-model-worse": 7,
     "no-hash": 2,
     "lost-decimals": 2,
     "copied-cells": 1,
