@@ -30,6 +30,8 @@ LIBRARIES = {
 """Library whose networks are built by its name -> the module here whose `build` does it."""
 _NAMING_FILES = {"transformers"}
 """Libraries whose numbers name files, which tell with them what the network is: the module here has `files`."""
+_EXTRAS = {"segmentation_models_pytorch": "smp"}
+"""Library -> the extra of segbench that brings it, where that is called otherwise."""
 PROGRAM = ".pt2"
 """Reading one can run code: pickles lie in it, and expressions that torch evaluates."""
 MAX_EXPORT_BYTES = 4 * 2**30
@@ -46,6 +48,13 @@ class AdapterError(ArchitectureError):
 
 class ExportError(ArchitectureError):
     """An export cannot be run here, or not by this protocol; the message says why and what to do."""
+
+
+def missing_library(builder: str) -> AdapterError:
+    """What to say where a library of `LIBRARIES` is not installed."""
+    return AdapterError(
+        f"{builder}: the library is not installed here; pip install 'segbench[{_EXTRAS.get(builder, builder)}]'"
+    )
 
 
 def library_builder(name: str) -> Builder | None:
@@ -75,7 +84,7 @@ def library_code(builder: str, numbers: Mapping[str, object]) -> Code | None:
     try:
         version = metadata.version(builder)
     except metadata.PackageNotFoundError:
-        raise AdapterError(f"{builder}: the library is not installed here") from None
+        raise missing_library(builder) from None
     sha256 = _files_digest(builder, numbers) if builder in _NAMING_FILES else ""
     return Code(builder, "segbench", builder, version, sha256, {builder: f"{builder} {version}"})
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn  # noqa: TC002  (`build_model` reads the annotations)
 
-from . import AdapterError
+from . import AdapterError, missing_library
 
 
 def build(
@@ -43,9 +43,7 @@ def build(
     except ModuleNotFoundError as error:
         if error.name != "segmentation_models_pytorch":
             raise
-        raise AdapterError(
-            "segmentation_models_pytorch: the library is not installed here; pip install 'segbench[smp]'"
-        ) from error
+        raise missing_library("segmentation_models_pytorch") from error
     more: dict[str, Any] = {"encoder_depth": depth} if depth != 5 else {}
     if attention:
         more["decoder_attention_type"] = attention

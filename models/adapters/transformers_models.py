@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from . import AdapterError
+from . import AdapterError, missing_library
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -87,9 +87,7 @@ def _library() -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name != "transformers":
             raise
-        raise AdapterError(
-            "transformers: the library is not installed here; pip install 'segbench[transformers]'"
-        ) from error
+        raise missing_library("transformers") from error
     return transformers
 
 

@@ -4,6 +4,7 @@ import inspect
 import json
 import re
 import sys
+from importlib import metadata
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from PIL import Image
 
 from segbench.evaluate import EvalProtocol, predict, score
 from segbench.models import build_model
-from segbench.models.adapters import AdapterError
+from segbench.models.adapters import AdapterError, library_code
 from segbench.models.load.weights import load_weights
 from segbench.zoo.cli import main
 
@@ -179,6 +180,13 @@ def test_without_the_library_its_extra_is_named(monkeypatch, builder, extra, num
     monkeypatch.setitem(sys.modules, builder, None)
     with pytest.raises(AdapterError, match=rf"not installed here; pip install 'segbench\[{extra}\]'"):
         build_model(builder, num_classes=3, **numbers)
+    monkeypatch.setattr(metadata, "version", absent)
+    with pytest.raises(AdapterError, match=rf"not installed here; pip install 'segbench\[{extra}\]'"):
+        library_code(builder, numbers)
+
+
+def absent(name):
+    raise metadata.PackageNotFoundError(name)
 
 
 @pytest.mark.slow
