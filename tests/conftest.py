@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import signal
+import sys
 from pathlib import Path
 
 # Before torch is there: two processes of tests share two cores, their children too, and sums have one order.
@@ -91,6 +92,25 @@ def kept_demo(tmp_path_factory):
             told.write_text(str(code), encoding="utf-8")
     assert told.read_text(encoding="utf-8") == "0"
     return folder
+
+
+@pytest.fixture
+def importable(monkeypatch):
+    """A function that lets Python import from a folder; with the test, what came from there is forgotten.
+
+    Else the next test of the same process finds a module of that name where it expects none, or its own.
+    """
+    before, folders = set(sys.modules), []
+
+    def importable_from(folder):
+        monkeypatch.syspath_prepend(str(folder))
+        folders.append(Path(folder).resolve())
+
+    yield importable_from
+    for name in set(sys.modules) - before:
+        source = getattr(sys.modules[name], "__file__", None)
+        if source and any(Path(source).resolve().is_relative_to(folder) for folder in folders):
+            del sys.modules[name]
 
 
 @pytest.fixture(scope="session")

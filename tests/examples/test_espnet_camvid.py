@@ -4,7 +4,6 @@ Expected figures are of the authors' own network, loader and transforms, run apa
 """
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -130,10 +129,9 @@ def test_a_wrong_rule_is_named_from_its_number(zoo, verified):
     }
 
 
-def test_the_network_has_the_published_tensors(monkeypatch):
+def test_the_network_has_the_published_tensors(importable):
     """189 tensors of 358,193 numbers, batch counters apart; scores come at the input's size."""
-    monkeypatch.syspath_prepend(str(EXAMPLE))
-    monkeypatch.delitem(sys.modules, "espnet", raising=False)
+    importable(EXAMPLE)
     from espnet import espnet
 
     with torch.device("meta"):
@@ -142,7 +140,6 @@ def test_the_network_has_the_published_tensors(monkeypatch):
     assert (len(published), sum(value.numel() for value in published)) == (189, 358_193)
     scores = espnet(num_classes=5, p=1, q=1).eval()(torch.zeros(2, 3, 16, 24))
     assert scores.shape == (2, 5, 16, 24)
-    sys.modules.pop("espnet")
 
 
 def test_the_manifest_says_what_is_published():

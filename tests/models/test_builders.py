@@ -37,13 +37,11 @@ def install(folder, name, points, **modules):
 
 
 @pytest.fixture
-def site(tmp_path, monkeypatch):
+def site(tmp_path, importable):
     folder = tmp_path / "site-packages"
     folder.mkdir()
-    monkeypatch.syspath_prepend(folder)
-    yield folder
-    for name in ("third_party_nets", "third_party_broken"):
-        sys.modules.pop(name, None)
+    importable(folder)
+    return folder
 
 
 def test_a_file_builds_by_the_names_of_its_functions(tiny):
@@ -218,29 +216,27 @@ def test_code_numbers_and_nothing_else_make_the_digest(tiny, tmp_path):
     assert digest(tiny, TINY, (("num_classes", 3),)) != first
 
 
-def test_a_module_beside_it_belongs_to_its_code(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(tmp_path)
+def test_a_module_beside_it_belongs_to_its_code(tmp_path, importable):
+    importable(tmp_path)
     (tmp_path / "beside_it.py").write_text(TINY, encoding="utf-8")
     text = "import beside_it\n\ndef tiny(**numbers):\n    return beside_it.tiny(**numbers)\n"
     first = digest(tmp_path / "mine.py", text)
     (tmp_path / "beside_it.py").write_text(TINY + "# changed\n", encoding="utf-8")
     assert digest(tmp_path / "mine.py", text) != first
-    sys.modules.pop("beside_it")
 
 
-def test_a_package_has_a_limit(tmp_path, monkeypatch):
+def test_a_package_has_a_limit(tmp_path, monkeypatch, importable):
     package = tmp_path / "large_package"
     package.mkdir()
     (package / "__init__.py").write_text(TINY, encoding="utf-8")
     (package / "more.py").write_text("", encoding="utf-8")
-    monkeypatch.syspath_prepend(tmp_path)
+    importable(tmp_path)
     use(["large_package"])
     assert len(code_of("tiny").sha256) == 64
     use(["large_package"])
     monkeypatch.setattr(builders, "MAX_SOURCE_FILES", 1)
     with pytest.raises(ArchitectureError, match="more than 1 files of code"):
         code_of("tiny")
-    sys.modules.pop("large_package")
 
 
 def test_a_library_counts_by_its_version(tiny):

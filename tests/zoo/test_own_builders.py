@@ -190,7 +190,7 @@ py-modules = ["third_party_nets"]
 
 @pytest.mark.slow
 def test_a_package_that_pip_installed_brings_its_builder_and_its_absence_is_told(
-    tmp_path, capsys, monkeypatch
+    tmp_path, capsys, importable
 ):
     own_zoo(tmp_path)
     package, site = tmp_path / "package", tmp_path / "site"
@@ -204,7 +204,7 @@ def test_a_package_that_pip_installed_brings_its_builder_and_its_absence_is_told
     subprocess.run(
         [sys.executable, "-m", "pip", "install", "-q", *offline, "--target", site, package], check=True
     )
-    monkeypatch.syspath_prepend(site)
+    importable(site)
     code, verdict, _ = verify(tmp_path, capsys)
     assert (code, verdict["status"], verdict["measured"]) == (0, "reproduced", 100.0)
     record = json.loads((tmp_path / "ledger.jsonl").read_text(encoding="utf-8").splitlines()[-1])
