@@ -103,6 +103,12 @@ class Segmentor(nn.Module):
         predict: Any = getattr(self.decode_head, "predict", None)
         return self.decode_head(features) if predict is None else predict(features, images.shape[2:])
 
+    def prepare(self) -> None:
+        """Does what is done once for all images, where a decode head has such a thing, a `prepare` of its own: encodes names."""
+        prepare: Any = getattr(self.decode_head, "prepare", None)
+        if prepare is not None:
+            prepare()
+
     @property
     def training_note(self) -> str:
         """Where `training_loss` is not the publisher's: how not, as the decode head says."""

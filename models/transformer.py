@@ -46,6 +46,7 @@ class PatchEmbed(nn.Module):
         patch: Side of a patch.
         stride: Between patches; None for as much as a patch.
         overlap: Whether patches reach over the border by half; otherwise zeros below and on the right complete the last.
+        padded: Whether they do; otherwise what is no whole patch is left out.
         bias: Of the convolution.
         norm_eps: Epsilon of the norm; None for no norm.
     """
@@ -58,11 +59,12 @@ class PatchEmbed(nn.Module):
         stride: int | None = None,
         *,
         overlap: bool = False,
+        padded: bool = True,
         bias: bool = True,
         norm_eps: float | None = 1e-5,
     ) -> None:
         super().__init__()
-        self.whole = 1 if overlap else patch
+        self.whole = patch if padded and not overlap else 1
         padding = patch // 2 if overlap else 0
         self.projection = nn.Conv2d(in_channels, channels, patch, stride or patch, padding, bias=bias)
         self.norm = nn.Identity() if norm_eps is None else nn.LayerNorm(channels, norm_eps)
@@ -78,24 +80,25 @@ def pad_to_multiple(x: Tensor, side: int) -> Tensor:
     return F.pad(x, (0, right, 0, below)) if below or right else x
 
 
-def resize_positions(table: Tensor, grid: GRID, size: GRID, mode: str) -> Tensor:
+def resize_positions(table: Tensor, grid: GRID, size: GRID, mode: str, others: int = 1) -> Tensor:
     """A vector a patch, learned on one grid, for another.
 
     Args:
-        table: (1, 1 + patches, C), the class token's first.
+        table: (1, others + patches, C).
         grid: On which it was learned.
         size: Wanted.
         mode: Of the resize, without aligned corners.
+        others: How many vectors, which stay as they are, come before the patches': the class token's.
 
     Returns:
-        (1, 1 + patches, C).
+        (1, others + patches, C).
     """
     # mmsegmentation compares numbers of patches, not grids: 16x64 patches get the vectors of 32x32 as they lie.
-    if table.shape[1] - 1 == size[0] * size[1]:
+    if table.shape[1] - others == size[0] * size[1]:
         return table
-    patches = table[:, 1:].mT.unflatten(2, grid)
+    patches = table[:, others:].mT.unflatten(2, grid)
     resized = F.interpolate(patches, size, mode=mode, align_corners=False)
-    return torch.cat([table[:, :1], resized.flatten(2).mT], 1)
+    return torch.cat([table[:, :others], resized.flatten(2).mT], 1)
 
 
 def to_map(tokens: Tensor, size: GRID) -> Tensor:
@@ -389,7 +392,18 @@ class TransformerBlock(nn.Module):
         return x
 
 
-def vit_block(channels: int, heads: int, norm_eps: float) -> TransformerBlock:
-    """A block of ViT; keys `ln1.*`, `attn.*`, `ln2.*`, `ffn.*`."""
-    attention, ffn = MultiheadAttention(channels, heads), FeedForward(channels, VIT_MLP_RATIO * channels)
+def vit_block(
+    channels: int, heads: int, norm_eps: float, activation: nn.Module | None = None
+) -> TransformerBlock:
+    """A block of ViT; keys `ln1.*`, `attn.*`, `ln2.*`, `ffn.*`; the activation is as of `FeedForward`."""
+    attention = MultiheadAttention(channels, heads)
+    ffn = FeedForward(channels, VIT_MLP_RATIO * channels, activation)
     return TransformerBlock(channels, attention, ffn, norm_eps=norm_eps, norms="ln")
+
+
+class QuickGELU(nn.Module):
+    """GELU as CLIP has it (Radford et al. 2021): a sigmoid in place of the error function."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape -> the same."""
+        return x * torch.sigmoid(1.702 * x)

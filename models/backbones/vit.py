@@ -13,12 +13,10 @@ import torch
 from torch import nn
 
 from ..layers import Natural  # noqa: TC001  (`build` reads the annotations)
-from ..transformer import PatchEmbed, resize_positions, to_map, vit_block
+from ..transformer import PatchEmbed, QuickGELU, resize_positions, to_map, vit_block
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-PATCH = 16
 
 
 class VisionTransformer(nn.Module):
@@ -36,6 +34,9 @@ class VisionTransformer(nn.Module):
         final_norm: Whether a norm stands behind the last block; maps of earlier ones have none.
         patch_bias: Of the patches' convolution: sssegmentation.
         norm_eps: Epsilon of every norm; 1e-5 in DPT.
+        patch: Side of a patch, in pixels.
+        clip: Whether it is CLIP's: its own GELU, a norm before the first block and a map of what comes out of it, the first, and
+            no part of a patch.
 
     Attributes:
         channels: Channels of the outputs.
@@ -55,21 +56,27 @@ class VisionTransformer(nn.Module):
         final_norm: bool = False,
         patch_bias: bool = False,
         norm_eps: float = 1e-6,
+        patch: int = 16,
+        clip: bool = False,
     ) -> None:
         super().__init__()
         if max(outputs) >= depth:
             raise ValueError(f"no map behind block {max(outputs)} of {depth}, counted from 0")
         self.outputs, self.grid, self.resize = outputs, grid, resize
         self.class_token, self.class_outputs = class_token, class_outputs
-        self.channels = (channels,) * len(outputs) * (1 + class_outputs)
+        self.clip = clip
+        self.channels = (channels,) * (len(outputs) + clip) * (1 + class_outputs)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, channels))
         self.pos_embed = nn.Parameter(torch.zeros(1, 1 + grid**2, channels))
-        self.patch_embed = PatchEmbed(3, channels, PATCH, bias=patch_bias, norm_eps=None)
-        self.layers = nn.ModuleList(vit_block(channels, heads, norm_eps) for _ in range(depth))
+        self.patch_embed = PatchEmbed(3, channels, patch, padded=not clip, bias=patch_bias, norm_eps=None)
+        self.ln_pre = nn.LayerNorm(channels, norm_eps) if clip else nn.Identity()
+        self.layers = nn.ModuleList(
+            vit_block(channels, heads, norm_eps, QuickGELU() if clip else None) for _ in range(depth)
+        )
         self.ln1 = nn.LayerNorm(channels, norm_eps) if final_norm else nn.Identity()
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """(N, 3, H, W) -> maps (N, C, ceil(H / 16), ceil(W / 16)), then, where wanted, class tokens (N, C, 1, 1)."""
+        """(N, 3, H, W) -> maps (N, C, h, w), a position a patch, then, where wanted, class tokens (N, C, 1, 1)."""
         patches = self.patch_embed(images)
         size = patches.shape[1:3]
         x = torch.cat([self.cls_token.expand(len(images), -1, -1), patches.flatten(1, 2)], 1)
@@ -77,11 +84,11 @@ class VisionTransformer(nn.Module):
         if not self.class_token:
             x = x[:, 1:]
         maps, classes = [], []
-        for number, layer in enumerate(self.layers):
+        for number, layer in enumerate([self.ln_pre, *self.layers], -1):
             x = layer(x)
             if number + 1 == len(self.layers):
                 x = self.ln1(x)
-            if number in self.outputs:
+            if number in self.outputs or (self.clip and number < 0):
                 maps.append(to_map(x[:, int(self.class_token) :], size))
                 classes.append(x[:, 0, :, None, None])
         return (*maps, *classes) if self.class_outputs else tuple(maps)

@@ -40,7 +40,8 @@ _SEQUENTIAL: KeyRows = (
 )
 
 LAYOUTS: dict[str, tuple[Part, ...]] = {
-    "mmseg": (),
+    # A part may say that some of its names stand outside of it: CLIP's two encoders.
+    "mmseg": (Part("backbone", "backbone."), Part("decode_head", "decode_head.")),
     "plain": (),  # the network's own names, whoever wrote it
     # sssegmentation eb1878c1: a head's modules are the network's own; OCRNet's first head is the auxiliary one.
     "ssseg": (

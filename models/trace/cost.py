@@ -11,6 +11,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..build import build_model
+from ..segmentor import Segmentor
 from .storage import Freed, StorageTrace, TraceError, said
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ ACTIVATIONS = "activations"
 
 
 class ForwardCost(NamedTuple):
-    """Of one forward pass in evaluation mode, one image, float32."""
+    """Of one forward pass in evaluation mode, one image, float32; what is done once for all images is not in it."""
 
     gflops: float
     """10^9 floating point operations of convolutions and matrix products: a multiply-add counts as two."""
@@ -59,6 +60,8 @@ def network_cost(make_model: Callable[[], nn.Module], size: tuple[int, int]) -> 
         with trace:
             # torch's counter follows gradients of what modules are given, and a view of a weight has none here.
             model, images = make_model().requires_grad_(False), torch.empty(1, 3, *size)
+            if isinstance(model, Segmentor):
+                model.prepare()
         trace.part = ACTIVATIONS
         try:
             with counter, trace, attention:

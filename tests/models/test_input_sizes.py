@@ -1,6 +1,7 @@
 """Networks that do not run on images of every size say which they take and how they get them, not torch's words."""
 
 import cv2
+import golden_files
 import numpy as np
 import pytest
 import torch
@@ -54,6 +55,16 @@ def test_lraspp_says_that_images_are_too_small_for_its_means():
     assert raised(LRASPP, 97, 600) == (
         "expected images of which LR-ASPP's means over 49x49 places can be taken, some 392 pixels a side or more; found a "
         "map of 13x75 places. Enlarge them: base_scale in the protocol, or a larger window."
+    )
+
+
+def test_san_says_that_images_are_smaller_than_a_patch_of_clips():
+    """14 pixels of a copy that is 0.7 as large: 20."""
+    small = golden_files.load("networks/san.json")["san_small"]["architecture"]
+    assert raised(small, 20, 33) == ""
+    assert raised(small, 33, 19) == (
+        "expected images of 20 pixels a side or more, a patch of CLIP's; found 33x19 (height x width). Enlarge them: "
+        "base_scale in the protocol, or a larger window."
     )
 
 

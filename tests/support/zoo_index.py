@@ -23,6 +23,9 @@ from segbench.zoo.publishers.configs.ssseg_networks import ssseg_network
 
 __all__ = ["Entry", "Unbuilt", "entries"]
 
+CLIP_SCALES = {"san-vit-b16_coco-stuff164k-640x640": 0.5, "san-vit-l14_coco-stuff164k-640x640": 0.7}
+"""`encoder_resolution` of mmsegmentation 1.2.2's configurations, which the index leaves out."""
+
 REFERENCE = Path(__file__).resolve().parents[3] / "shared"
 
 
@@ -45,7 +48,7 @@ class Entry(NamedTuple):
         Raises:
             Unbuilt: a part is not there yet.
         """
-        return (mmseg_network if self.layout == "mmseg" else ssseg_network)(self.record)
+        return (mmseg_network if self.layout == "mmseg" else ssseg_network)(whole(self.name, self.record))
 
     def tensors(self) -> list[Any]:
         """Name, shape and type of every tensor."""
@@ -53,7 +56,7 @@ class Entry(NamedTuple):
         return json.loads(gzip.decompress(path.read_bytes()))
 
     def scores(self) -> dict[str, tuple[np.ndarray, list[int]]]:
-        """`logits_HxW`, `aux0_HxW`, `stage0_HxW` and `head_out_N_HxW` (of heads with more than one output), `cls_scores_HxW` and `mask_preds_HxW` (of mask classifiers) -> the scores that are kept, and every how many of each axis."""
+        """`logits_HxW`, `aux0_HxW`, `stage0_HxW` and `head_out_N_HxW` (of heads with more than one output), `cls_scores_HxW` and `mask_preds_HxW` (of mask classifiers; of SAN `mask_logits_HxW` and `mask_props_HxW`) -> the scores that are kept, and every how many of each axis."""
         thinned = self.record.get("strided") or self.record.get("notes") or {}
         with np.load(REFERENCE / "golden" / self.zoo / f"{self.name}.npz") as arrays:
             return {
@@ -65,7 +68,8 @@ class Entry(NamedTuple):
                 )
                 for name in arrays.files
                 if re.fullmatch(
-                    r"(logits|aux\d|stage\d|head_out_\d|cls_scores|mask_preds)_\d+x\d+(_strided)?", name
+                    r"(logits|aux\d|stage\d|head_out_\d|cls_scores|mask_preds|mask_logits|mask_props)_\d+x\d+(_strided)?",
+                    name,
                 )
             }
 
@@ -78,6 +82,13 @@ class Entry(NamedTuple):
         if (height, width) == (96, 128):
             return torch.from_numpy(inputs["x_97x129"])[:, :, :height, :width]
         return torch.from_numpy(weights_rule.widened(inputs["x_64x128"], height, width))
+
+
+def whole(name: str, record: dict[str, Any]) -> dict[str, Any]:
+    """An entry with what the index leaves out of its configuration."""
+    if name not in CLIP_SCALES:
+        return record
+    return record | {"backbone": record["backbone"] | {"encoder_resolution": CLIP_SCALES[name]}}
 
 
 def entries() -> list[Entry]:

@@ -236,17 +236,36 @@ def test_a_row_without_a_printed_figure_is_foretold_for_the_batch_asked_for(caps
     assert record["foretold"] > 0.5
 
 
-def test_a_row_that_cannot_be_traced_is_a_line_with_its_reason(capsys):
+UNBUILT = """
+version: 1
+include: [segbench:*.yaml, segbench:mmsegmentation/*.yaml]
+checkpoints:
+  - id: unbuilt
+    publisher: me
+    method: New
+    backbone: NewNet
+    dataset: cityscapes
+    crop: [64, 64]
+    schedule: none
+    architecture: {backbone: {type: NewNet}, head: {type: fcn}, num_classes: 19}
+    weights: {layout: mmseg, urls: ["https://example.org/new.pth"]}
+    claims:
+      - {metric: train_memory, printed: "1.00", batch: 2, crop: [64, 64]}
+"""
+
+
+def test_a_row_that_cannot_be_traced_is_a_line_with_its_reason(capsys, tmp_path):
     """Beside one that can; a training in mixed precision is foretold and not compared."""
+    manifest = tmp_path / "zoo.yaml"
+    manifest.write_text(UNBUILT)
     mixed, adam = "deeplabv3_r101-d8_fp16_512x1024_80k_cityscapes", "segformer_mit-b0_512x512_160k_ade20k"
-    code, out, _ = zoo(
-        capsys, "memory", ROW, "san-vit-b16", mixed, adam, "--crop", "64x64", "--batch", 2, "--json"
-    )
+    rows = (ROW, "unbuilt", mixed, adam, "--manifest", manifest)
+    code, out, _ = zoo(capsys, "memory", *rows, "--crop", "64x64", "--batch", 2, "--json")
     found = {record["checkpoint"]: record for record in json.loads(out)}
     assert (code, len(found)) == (3, 4)
-    assert found["san-vit-b16"]["status"] == "not measured"
-    assert found["san-vit-b16"]["reason"].startswith("not built yet: ")
-    assert "peak_bytes" not in found["san-vit-b16"]
+    assert found["unbuilt"]["status"] == "not measured"
+    assert found["unbuilt"]["reason"].startswith("not built yet: ")
+    assert "peak_bytes" not in found["unbuilt"]
     assert found[mixed]["reason"] == "published for mixed precision, and the step is float32's"
     assert [found[name]["optimizer"] for name in (ROW, adam)] == ["SGD", "AdamW"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .parts import known_type, numbers_of, types_alone
+from .parts import Unbuilt, known_type, numbers_of, types_alone
 from .transformers import TRANSFORMER_HEADS, transformer
 
 MMSEG_HEADS = {
@@ -42,6 +42,7 @@ MMSEG_HEADS = {
     "SegmenterMaskTransformerHead": "segmenter",
     "MaskFormerHead": "maskformer",
     "Mask2FormerHead": "mask2former",
+    "SideAdapterCLIPHead": "san",
 }
 MMSEG_BACKBONES = {
     "ResNet": "resnet",
@@ -95,6 +96,8 @@ def mmseg_network(record: dict[str, Any]) -> dict[str, Any]:
         Unbuilt: a part is not there yet.
     """
     backbone, neck = record["backbone"] or {}, record["neck"]
+    if "image_encoder" in backbone:
+        return _of_images_and_texts(record)
     ours = transformer(backbone) or _mmseg_backbone(backbone)
 
     def heads(some: Any) -> Any:
@@ -109,6 +112,53 @@ def mmseg_network(record: dict[str, Any]) -> dict[str, Any]:
     if neck:
         architecture["neck"] = _mmseg_neck(neck)
     return architecture | ({"auxiliary": heads(record["auxiliary_head"])} if record["auxiliary_head"] else {})
+
+
+SAN_IS = {
+    "embed_dims": 240,
+    "patch_size": 16,
+    "fusion_index": [0, 1, 2, 3],
+    "cfg_encoder": {"num_encode_layer": 8, "num_heads": 6, "mlp_ratio": 4},
+    "sos_token_format": "cls_token",
+    "cross_attn": False,
+    "final_norm": True,
+}
+"""What our head is, whatever a configuration says."""
+
+
+def _of_images_and_texts(record: dict[str, Any]) -> dict[str, Any]:
+    """SAN: its backbone is two encoders, of which its head holds that of texts."""
+    both, head = record["backbone"], record["decode_head"]
+    image, text = both["image_encoder"], both["text_encoder"]
+    side, last = head["san_cfg"], head["maskgen_cfg"]
+    said = {**last, **side}
+    if any(said[key] != value for key, value in SAN_IS.items()) or text["templates"] != "vild":
+        raise Unbuilt(f"head {head['type']}")
+    return {
+        "backbone": {
+            "type": "clip",
+            "scale": both["encoder_resolution"],
+            "patch": image["patch_size"],
+            "grid": image["img_size"][0] // image["patch_size"],
+            "channels": image["embed_dims"],
+            "depth": image["num_layers"],
+            "heads": image["num_heads"],
+            "outputs": image["out_indices"],
+        },
+        "head": {
+            "type": known_type("head", head["type"], MMSEG_HEADS),
+            "vocabulary": text["dataset_name"],
+            "queries": side["num_queries"],
+            "depth": last["num_layers"],
+            "heads": last["num_heads"],
+            "out_channels": last["out_dims"],
+            "text_channels": text["embed_dims"],
+            "text_depth": text["num_layers"],
+            "text_heads": text["num_heads"],
+        },
+        "num_classes": record["num_classes"],
+        "align_corners": record["align_corners"],
+    }
 
 
 def _mmseg_backbone(backbone: dict[str, Any]) -> dict[str, Any]:

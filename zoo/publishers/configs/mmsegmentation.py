@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 RATIOS = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
 """What `--aug-test` of 0.x puts in, whatever a configuration says."""
 _PARTS = ("backbone", "neck", "decode_head", "auxiliary_head")
+_ENCODERS = ("image_encoder", "text_encoder", "encoder_resolution")
+"""What a network of images and texts has for a backbone, and the scale of the images that the first sees."""
 _OF_TRAINING = re.compile(
     r"loss|init_cfg|pretrained|drop_path|drop_rate|sampler|train_cfg|with_cp|assigner|test_cfg"
 )
@@ -74,7 +76,8 @@ def published_config(values: dict[str, Any]) -> PublishedConfig:
     except _Unmet as unmet:
         protocols = {"unmet": str(unmet)}
     wrapper = values.get("optim_wrapper") or {}
-    optimizer = values.get("optimizer") or wrapper.get("optimizer") or {}
+    # 1.x's own files still name one beside the wrapper, whose own is the one that trains
+    optimizer = wrapper.get("optimizer") or values.get("optimizer") or {}
     half = values.get("fp16") is not None or "Fp16" in str(values.get("optimizer_config"))
     return PublishedConfig(
         network=_network(model),
@@ -105,6 +108,8 @@ def _network(model: dict[str, Any]) -> dict[str, Any]:
     last = _last(model.get("decode_head"))
     classes = last if "num_classes" in last else last.get("kernel_generate_head", {})
     segmentor = {} if model["type"] == "EncoderDecoder" else {"segmentor": model["type"]}
+    encoders = {key: model[key] for key in _ENCODERS if key in model}
+    model = {**model, "backbone": encoders or model.get("backbone")}
     return {
         **segmentor,
         **{key: _without_training(model.get(key)) for key in _PARTS},

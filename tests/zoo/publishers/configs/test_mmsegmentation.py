@@ -8,7 +8,9 @@ from segbench.zoo.cli import main
 from segbench.zoo.manifest import load_manifest
 from segbench.zoo.publishers import SourceError
 from segbench.zoo.publishers.configs import Configs, PublishedConfig, Release, read_configs, release_bytes
+from segbench.zoo.publishers.configs.mmseg_networks import mmseg_network
 from segbench.zoo.publishers.configs.mmsegmentation import published_config
+from segbench.zoo.publishers.configs.parts import Unbuilt
 
 RATIOS = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
 MODEL = {
@@ -136,6 +138,58 @@ def test_a_second_resize_to_multiples_is_of_every_view(said, divisor):
     found, without = published_config(NEW | {"tta_pipeline": [views]}), published_config(NEW)
     assert found.single == without.single
     assert found.second == msgspec.structs.replace(without.second, resize_divisor=divisor)
+
+
+def test_the_wrappers_optimizer_trains_whatever_stands_beside_it():
+    """1.x's `_base_/schedules` still leave an `optimizer` of their own beside the wrapper that a configuration replaces."""
+    left = {"optimizer": {"type": "SGD"}}
+    wrapper = {"optim_wrapper": {"type": "OptimWrapper", "optimizer": {"type": "AdamW"}}}
+    assert published_config(NEW | left | wrapper).optimizer == "AdamW"
+    assert published_config(OLD | left).optimizer == "SGD"
+
+
+SAN = {
+    "image_encoder": {
+        "type": "VisionTransformer", "img_size": [28, 28], "patch_size": 14, "embed_dims": 8, "num_layers": 2,
+        "num_heads": 1, "out_indices": [0, 1],
+    },
+    "text_encoder": {
+        "type": "CLIPTextEncoder", "dataset_name": "voc", "templates": "vild", "embed_dims": 8, "num_layers": 1, "num_heads": 2,
+    },
+    "encoder_resolution": 0.5,
+    "decode_head": {
+        "type": "SideAdapterCLIPHead",
+        "num_classes": 20,
+        "san_cfg": {
+            "embed_dims": 240, "patch_size": 16, "num_queries": 3, "fusion_index": [0, 1, 2, 3],
+            "cfg_encoder": {"num_encode_layer": 8, "num_heads": 6, "mlp_ratio": 4},
+        },
+        "maskgen_cfg": {
+            "sos_token_format": "cls_token", "cross_attn": False, "num_layers": 2, "embed_dims": 8, "num_heads": 4,
+            "out_dims": 6, "final_norm": True,
+        },
+    },
+}  # fmt: skip
+
+
+def test_a_network_of_images_and_texts_has_two_encoders_in_place_of_a_backbone():
+    found = published_config(
+        NEW | {"model": NEW["model"] | SAN | {"type": "MultimodalEncoderDecoder"}}
+    ).network
+    assert mmseg_network(found) == {
+        "backbone": {
+            "type": "clip", "scale": 0.5, "patch": 14, "grid": 2, "channels": 8, "depth": 2, "heads": 1, "outputs": [0, 1],
+        },
+        "head": {
+            "type": "san", "vocabulary": "voc", "queries": 3, "depth": 2, "heads": 4, "out_channels": 6, "text_channels": 8,
+            "text_depth": 1, "text_heads": 2,
+        },
+        "num_classes": 20,
+        "align_corners": False,
+    }  # fmt: skip
+    found["decode_head"]["maskgen_cfg"]["cross_attn"] = True
+    with pytest.raises(Unbuilt, match="SideAdapterCLIPHead"):
+        mmseg_network(found)
 
 
 def test_what_was_read_is_kept_whole(tmp_path):
