@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import math
+from contextlib import nullcontext
 from functools import cache
 from pkgutil import get_data
 from types import MappingProxyType
@@ -145,8 +146,11 @@ class TextEncoder(nn.Module):
             of_now = (self.bg_embed.device, self.bg_embed.dtype)
             if (vectors.device, vectors.dtype) == of_now and all(same):
                 return vectors
-        means = torch.stack([self.encode(some) for some in sentences_about(self.vocabulary)]).mean(0)
-        vectors = means / means.norm(dim=-1, keepdim=True)
+        kind = self.bg_embed.device.type
+        # in the weights' own precision, so that they are the same for whoever asks
+        with nullcontext() if kind == "meta" else torch.autocast(kind, enabled=False):
+            means = torch.stack([self.encode(some) for some in sentences_about(self.vocabulary)]).mean(0)
+            vectors = means / means.norm(dim=-1, keepdim=True)
         self._known = weights, vectors
         return vectors
 

@@ -68,6 +68,14 @@ def test_names_are_encoded_once_and_anew_for_other_weights(monkeypatch):
     assert [encodings(), encodings()] == [14, 0]
 
 
+def test_names_are_encoded_in_the_weights_precision_whatever_images_are_run_in():
+    expected, encoder = network().decode_head.text_encoder.classes(), network().decode_head.text_encoder
+    with torch.autocast("cpu", torch.bfloat16), torch.inference_mode():
+        found = encoder.classes()
+        assert encoder.classes() is found
+    assert torch.equal(found, expected)
+
+
 def test_an_image_costs_what_it_costs_once_names_are_encoded():
     """A deeper text encoder makes no image dearer."""
     deeper = {**SMALL, "head": {**SMALL["head"], "text_depth": 5}}
