@@ -57,7 +57,7 @@ OURS = {
     "num_classes": 171,
     "align_corners": False,
 }
-STRIDES = {"mask_logits": [1, 1, 4], "mask_props": [1, 2, 1, 1], "logits": [1, 16, 4, 4]}
+STRIDES = {"mask_logits": [1, 1, 3], "mask_props": [1, 2, 1, 1], "logits": [1, 16, 4, 4]}
 
 
 def network():
