@@ -44,9 +44,13 @@ def pytest_collection_modifyitems(items) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def packaged_zoo(tmp_path_factory):
     """The packaged zoo's YAML is read once: every manifest knows its publishers, and no test has a cache of before."""
-    copy, place_of = tmp_path_factory.mktemp("packaged") / "zoo.msgpack", compiled._place
+    copy, place_of = tmp_path_factory.mktemp("packaged"), compiled._place
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compiled, "_place", lambda path: copy if path == PACKAGED else place_of(path))
+        patch.setattr(
+            compiled,
+            "_place",
+            lambda path, kind: copy / kind.__name__ if path == PACKAGED else place_of(path, kind),
+        )
         yield
 
 

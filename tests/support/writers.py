@@ -108,10 +108,11 @@ def reporting(folder):
     """`zoo report --out` over an earlier table."""
     path = folder / "table.csv"
     path.write_text("the earlier table\n")
+    asked = ["report", "--manifest", str(STREETS / "zoo.yaml")]
 
     def work():
         with contextlib.redirect_stderr(io.StringIO()) as told:
-            code = main(["report", "--ledger", str(folder / "ledger.jsonl"), "--out", str(path)])
+            code = main([*asked, "--ledger", str(folder / "ledger.jsonl"), "--out", str(path)])
         return told.getvalue() if code else ""
 
     (folder / "ledger.jsonl").touch()

@@ -1,6 +1,6 @@
 """Kill it anywhere: the same command again goes on, and the counts are those of an undisturbed run.
 
-A hundred kills while measuring, fifty while merging, exporting, reporting, appending and recording; fifty more, while
+Ten kills while measuring (`golden`: a hundred), fifty while merging, exporting, reporting, appending and recording; fifty more, while
 fetching, are in `test_download.py`.
 """
 
@@ -27,8 +27,6 @@ from segbench.zoo.fetch import fetch
 from segbench.zoo.verify import DatasetShelf, RowVerifier, Silent
 
 pytestmark = pytest.mark.slow
-
-KILLS = 100
 
 
 @pytest.fixture
@@ -111,19 +109,20 @@ def one_run(rows, options, chance, most):
     return kills
 
 
-def test_a_hundred_kills_change_no_count(scenes, tmp_path):
+@pytest.mark.parametrize("most", [10, pytest.param(100, marks=pytest.mark.golden)])
+def test_kills_change_no_count(scenes, tmp_path, most):
     """1, 2 and 3 shards at once in random order, each killed at a random moment, into one evidence file."""
     undisturbed, rows = scenes
     assert ended(start(rows, undisturbed), 300) == 0
     expected = stored(undisturbed.evidence)
     assert len(expected) == 2
     chance, kills, runs = random.Random(8), 0, 0
-    while kills < KILLS:
+    while kills < most:
         place = tmp_path / f"run{runs}"
         options = msgspec.structs.replace(
             undisturbed, evidence=place / "evidence.sqlite", ledger=place / "ledger.jsonl"
         )
-        kills += one_run(rows, options, chance, KILLS - kills)
+        kills += one_run(rows, options, chance, most - kills)
         runs += 1
         assert stored(options.evidence) == expected
     print(f"{kills} kills over {runs} runs")

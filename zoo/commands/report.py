@@ -92,7 +92,14 @@ def run(arguments: argparse.Namespace) -> int:
     rows = [report_row(checkpoint, verdicts) for checkpoint, verdicts in judged]
     measured = answering(chosen, answers)
     pictures = _pictures(chosen, measured, arguments) if arguments.pictures else ()
-    about = background(chosen, measured, arguments.tolerance, scenes=pictures, note=_note(arguments))
+    about = background(
+        chosen,
+        measured,
+        arguments.tolerance,
+        scenes=pictures,
+        note=_note(arguments),
+        with_places=not in_files and format_name(arguments) == "junit",
+    )
     if in_files and arguments.check:
         return _check_folder(format_files(rows, about), arguments.check)
     if arguments.check:

@@ -1,6 +1,6 @@
-"""A manifest's records kept in the cache, so that commands need not read YAML that has not changed.
+"""A manifest's records, and their lines, kept in the cache, so that commands need not read YAML that has not changed.
 
-A copy is one file: a digest of all that follows, a header, and the records, both as MessagePack. It is taken only where
+A copy is one file: a digest of all that follows, a header, and the content, both as MessagePack. It is taken only where
 the digest fits, every file of the manifest has the bytes it had, every pattern means the same files, and segbench is
 the one that wrote it; else the YAML is read, and no word said. Copies are data: nothing in one is run.
 """
@@ -11,7 +11,7 @@ import hashlib
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -19,10 +19,11 @@ from ...evaluate.regular_files import FILE_LIMIT_BYTES, read_bytes, read_documen
 from ..files import places
 from ..files.writing import write_whole
 from .file_patterns import Pattern
-from .records import ManifestFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+Content = TypeVar("Content")
 
 _DIGEST_BYTES = 32
 _WORTH_BYTES = 16_384
@@ -66,35 +67,42 @@ def writer() -> str:
     return f"{number} {hashlib.sha256(repr(states).encode()).hexdigest()}"
 
 
-def kept(path: Path) -> ManifestFile | None:
-    """The records of a manifest from its copy; None where there is none that can be trusted."""
+def kept(path: Path, kind: type[Content]) -> Content | None:
+    """What of this kind there is of a manifest in its copy; None where there is none that can be trusted."""
     with suppress(OSError, places.PlaceError, msgspec.MsgspecError, ValueError):
-        data = read_bytes(_place(path), FILE_LIMIT_BYTES)
+        data = read_bytes(_place(path, kind), FILE_LIMIT_BYTES)
         digest, rest = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
         if hashlib.sha256(rest).digest() != digest:
             return None
         length = int.from_bytes(rest[:8], "big")
         header = msgspec.msgpack.decode(rest[8 : 8 + length], type=_Header)
         if _holds(header):
-            return msgspec.msgpack.decode(rest[8 + length :], type=ManifestFile)
+            return msgspec.msgpack.decode(rest[8 + length :], type=kind, dec_hook=_from_text)
     return None
 
 
-def keep(path: Path, content: ManifestFile, files: Mapping[Path, bytes], patterns: Iterable[Pattern]) -> None:
-    """Write a manifest's copy, where the cache can be written."""
+def keep(path: Path, content: Any, files: Mapping[Path, bytes], patterns: Iterable[Pattern]) -> None:
+    """Write a manifest's copy of what was read of it, where the cache can be written."""
     if sum(map(len, files.values())) < _WORTH_BYTES:
         return
     digests = {str(one): hashlib.sha256(data).hexdigest() for one, data in files.items()}
     header = msgspec.msgpack.encode(_Header(writer(), digests, tuple(patterns)))
-    rest = len(header).to_bytes(8, "big") + header + msgspec.msgpack.encode(content)
+    rest = len(header).to_bytes(8, "big") + header + msgspec.msgpack.encode(content, enc_hook=str)
     with suppress(OSError, places.PlaceError):
-        place = _place(path)
+        place = _place(path, type(content))
         _make_room(place.parent)
         write_whole(place, hashlib.sha256(rest).digest() + rest, sync=False)
 
 
-def _place(path: Path) -> Path:
-    name = hashlib.sha256(str(path.resolve()).encode("utf-8", "surrogateescape")).hexdigest()
+def _from_text(kind: type, text: Any) -> Any:
+    return kind(text)
+
+
+def _place(path: Path, kind: type) -> Path:
+    """Of each way to name a manifest, for lines are told of files named in the same way."""
+    name = hashlib.sha256(
+        "\0".join([kind.__name__, str(path.resolve()), str(path)]).encode("utf-8", "surrogateescape")
+    ).hexdigest()
     return places.zoo_home() / "compiled" / f"{name[:32]}.msgpack"
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
 
+from . import compiled
 from .reading.checks import CHECKS
 from .reading.compact import Expansion
 from .reading.source_files import Files
@@ -42,12 +43,20 @@ class Places(NamedTuple):
 
 
 def find_places(path: Path) -> Places:
-    """The places of a manifest that `load_manifest` accepts, read from its files again.
+    """The places of a manifest that `load_manifest` accepts, read from its files again where no copy is kept.
 
     Raises:
         ManifestError: the file cannot be read any more.
     """
-    files = Files()
+    found = compiled.kept(path, Places)
+    if found is None:
+        files = Files()
+        found = _read_places(path, files)
+        compiled.keep(path, found, files.contents, files.patterns)
+    return found
+
+
+def _read_places(path: Path, files: Files) -> Places:
     files.read(path)
     root = dict(_items(Expansion(Reader(yaml.SafeLoader(""), CHECKS)).whole(files.parts)))
     documents = {

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import compiled
-from .records import Manifest
+from .records import Manifest, ManifestFile
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .publisher import Publisher
-    from .records import ManifestFile
 
 PACKAGED = Path(__file__).resolve().parents[2] / "zoo.yaml"
 """The default manifest, beside the four folders both in a checkout and in an installed wheel."""
@@ -29,7 +28,7 @@ def load_manifest(path: str | Path | None = None) -> Manifest:
         ManifestError: a file cannot be read, is no YAML, or says something wrong.
     """
     path = PACKAGED if path is None else Path(path)
-    content = compiled.kept(path)
+    content = compiled.kept(path, ManifestFile)
     if content is None:
         from .reading import read_manifest  # noqa: PLC0415  (YAML, which a copy in the cache spares)
 

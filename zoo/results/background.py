@@ -37,8 +37,8 @@ def background(
 ) -> Background:
     """Bands, environments, places and per-class figures of these rows and what was measured of them.
 
-    `note` says how the document was made, and stands below its title. Places are found by reading the manifest's files
-    again, a second for the packaged ones.
+    `note` says how the document was made, and stands below its title. JUnit's form alone names places; they are found by reading the manifest's files
+    again, a second for the packaged ones where no copy is kept.
     """
     measurements = list(measurements)
     judged = [

@@ -226,7 +226,7 @@ def summary_markdown(run: Run, differences: Sequence[Difference] | None) -> str:
     """The changes and the tables, for the page of a job."""
     rows = {outcome.checkpoint.id: outcome.checkpoint for outcome in run.outcomes}
     measured = {id(o.measurement): o.measurement for o in run.outcomes if o.measurement is not None}
-    about = background(list(rows.values()), measured.values(), run.options.tolerance)
+    about = background(list(rows.values()), measured.values(), run.options.tolerance, with_places=False)
     verdicts = [
         report_row(row, [o.verdict for o in run.outcomes if o.checkpoint.id == name])
         for name, row in rows.items()

@@ -3,11 +3,13 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from full_zoo import YAML, ZOO
 
-from segbench.zoo.manifest import ManifestError, compiled, load_manifest
+from segbench.zoo.manifest import ManifestError, ManifestFile, compiled, load_manifest
+from segbench.zoo.manifest.places import find_places
 
 INCLUDING = YAML.replace("version: 1\n", "version: 1\ninclude: [more/*.yaml]\n", 1)
 EXTRA = "protocols:\n  extra: {base_scale: [8, 4]}\n"
@@ -24,7 +26,7 @@ def manifest(tmp_path):
 
 def copy_of(path):
     """The copy in the cache; the packaged zoo, whose publishers every manifest knows, has one of its own."""
-    return compiled._place(path)
+    return compiled._place(path, ManifestFile)
 
 
 def test_a_manifest_is_read_from_its_copy_the_second_time(manifest, monkeypatch):
@@ -33,6 +35,26 @@ def test_a_manifest_is_read_from_its_copy_the_second_time(manifest, monkeypatch)
     again = load_manifest(manifest)
     assert list(again) == first
     assert (again.datasets, again.documents) == (ZOO.datasets, ZOO.documents)
+
+
+def test_lines_are_read_from_a_copy_the_second_time_and_files_named_as_asked(manifest, monkeypatch):
+    lines = manifest.read_text(encoding="utf-8").splitlines()
+    first = find_places(manifest)
+    monkeypatch.setattr(compiled, "keep", lambda *_: None)
+    again = find_places(manifest)
+    assert again == first
+    for name, places in again.checkpoints.items():
+        assert places.entry.file == manifest
+        assert lines[places.entry.line - 1].endswith(f"id: {name}")
+    monkeypatch.chdir(manifest.parent)
+    assert {one.entry.file for one in find_places(Path(manifest.name)).checkpoints.values()} == {
+        Path("zoo.yaml")
+    }
+    manifest.write_text("\n" + manifest.read_text(encoding="utf-8"), encoding="utf-8")
+    moved = find_places(manifest).checkpoints
+    assert {name: places.entry.line for name, places in moved.items()} == {
+        name: places.entry.line + 1 for name, places in first.checkpoints.items()
+    }
 
 
 @pytest.mark.parametrize("change", ["manifest", "included", "another file", "a file less"])
@@ -56,9 +78,9 @@ def test_a_change_of_any_file_is_seen(manifest, change):
 
 def test_another_segbench_reads_for_itself(manifest, monkeypatch):
     load_manifest(manifest)
-    assert compiled.kept(manifest) is not None
+    assert compiled.kept(manifest, ManifestFile) is not None
     monkeypatch.setattr(compiled, "writer", lambda: "another")
-    assert compiled.kept(manifest) is None
+    assert compiled.kept(manifest, ManifestFile) is None
 
 
 def test_a_damaged_copy_is_not_taken(manifest):
@@ -67,7 +89,7 @@ def test_a_damaged_copy_is_not_taken(manifest):
     for place in range(0, len(whole), len(whole) // 40):
         for damaged in (whole[:place], whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :]):
             copy_of(manifest).write_bytes(damaged)
-            assert compiled.kept(manifest) is None
+            assert compiled.kept(manifest, ManifestFile) is None
     assert list(load_manifest(manifest)) == before
     assert copy_of(manifest).read_bytes() == whole
 
