@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...reports.tolerance import half_unit
 from ..files.urls import shown_text
-from ..manifest import load_manifest
+from ..manifest import packaged_publishers
 from ..manifest.places import find_places
 from ..publishers.file_names import undated
 from ..publishers.row_finder import RowFinder
@@ -41,7 +41,7 @@ class AuditSources:
         releases: Sequence[Release] = (),
     ) -> None:
         self.manifest = manifest
-        self.publishers = load_manifest().publishers | manifest.publishers
+        self.publishers = packaged_publishers() | manifest.publishers
         """Whose forms and names are known: the packaged zoo's and the manifest's."""
         self.documents = tuple(documents)
         self.logs = tuple(logs)

@@ -11,7 +11,7 @@ from ..audit.row_logs import cached_logs
 from ..audit.sources import AuditSources
 from ..console.exit_codes import ExitCode
 from ..files.named_files import named_path
-from ..manifest import load_manifest
+from ..manifest import load_manifest, packaged_publishers
 from ..publishers import read_sources
 from ..publishers.configs import read_configs
 from .shared import flags
@@ -66,7 +66,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Findings about the claims; exits 1 where one is as grave as --fail-on says."""
     manifest = load_manifest(arguments.manifest)
-    publishers = load_manifest().publishers | manifest.publishers
+    publishers = packaged_publishers() | manifest.publishers
     documents = [document for path in arguments.source for document in read_sources(path, publishers)]
     logs = cached_logs(manifest)
     sources = AuditSources(manifest, documents, logs, [read_configs(path) for path in arguments.configs])

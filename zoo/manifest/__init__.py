@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from .faults import Fault, ManifestError
 from .names import HINTED, LISTED, nearest
-from .reader import PACKAGED, load_manifest
+from .reader import PACKAGED, load_manifest, packaged_publishers
 from .records import (
     NOT_BUILT,
     VERSION,
@@ -63,4 +63,5 @@ __all__ = [
     "json_schema",
     "load_manifest",
     "nearest",
+    "packaged_publishers",
 ]

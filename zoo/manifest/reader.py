@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import compiled
-from .records import Manifest, ManifestFile
+from .records import Manifest, ManifestFile, Publishers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,6 +34,8 @@ def load_manifest(path: str | Path | None = None) -> Manifest:
 
         content, files = read_manifest(path)
         compiled.keep(path, content, files.contents, files.patterns)
+        if path == PACKAGED:
+            compiled.keep(path, Publishers(publishers=content.publishers), files.contents, files.patterns)
     return Manifest(path, content, _known_publishers(path, content))
 
 
@@ -53,4 +55,10 @@ def _known_publishers(path: Path, content: ManifestFile) -> Mapping[str, Publish
     """The packaged zoo's publishers, where a manifest has rows of somebody it does not describe itself."""
     if path == PACKAGED or {entry.publisher for entry in content.checkpoints} <= content.publishers.keys():
         return {}
-    return load_manifest().publishers
+    return packaged_publishers()
+
+
+def packaged_publishers() -> Mapping[str, Publisher]:
+    """The packaged zoo's publishers, without its rows where a copy is kept: other manifests need no more of it."""
+    found = compiled.kept(PACKAGED, Publishers)
+    return load_manifest().publishers if found is None else found.publishers

@@ -205,6 +205,12 @@ class ManifestFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     checkpoints: tuple[CheckpointEntry, ...]
 
 
+class Publishers(msgspec.Struct, frozen=True, kw_only=True):
+    """What other manifests need of the packaged one."""
+
+    publishers: dict[str, Publisher]
+
+
 class Checkpoint(CheckpointEntry, frozen=True, kw_only=True):
     """A published checkpoint with everything needed to build, load and measure it."""
 

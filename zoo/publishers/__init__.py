@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ..files.named_files import read_piped_text
-from ..manifest import load_manifest
+from ..manifest import packaged_publishers
 from .metafiles import read_metafiles
 from .records import SourceDocument, SourceError, SourceFault, SourceRow
 from .rules import named
@@ -71,7 +71,7 @@ def read_sources(path: Path, publishers: Mapping[str, Publisher] | None = None) 
     except OSError as error:
         raise SourceError(f"{path}: cannot read the document: {error.strerror or error}") from error
     try:
-        return _parsed(str(path), text, load_manifest().publishers if publishers is None else publishers)
+        return _parsed(str(path), text, packaged_publishers() if publishers is None else publishers)
     except SourceError:
         raise
     except Exception as error:  # noqa: BLE001  (whatever a document makes of its reader is that document's)
