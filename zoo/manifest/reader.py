@@ -58,7 +58,7 @@ def _known_publishers(path: Path, content: ManifestFile) -> Mapping[str, Publish
     return packaged_publishers()
 
 
-def packaged_publishers() -> Mapping[str, Publisher]:
+def packaged_publishers() -> dict[str, Publisher]:
     """The packaged zoo's publishers, without its rows where a copy is kept: other manifests need no more of it."""
     found = compiled.kept(PACKAGED, Publishers)
     return load_manifest().publishers if found is None else found.publishers
