@@ -36,6 +36,18 @@ def in_the_cache(root, *rows):
         torch.save(tiny_weights(), folder / f"{row}.pth")
 
 
+def two_rows(root, source):
+    """`own` of this source and the sound `other`, with weights in the cache; what follows `zoo` to measure both."""
+    second = MANIFEST[MANIFEST.index("  - id: own") :].replace("id: own", "id: other")
+    second = second.replace("builder: tiny", "builder: sound").replace("own.pth", "other.pth")
+    own_zoo(root, source=source, manifest=MANIFEST + second)
+    (root / "sound.py").write_text(TINY.replace("tiny", "sound"), encoding="utf-8")
+    in_the_cache(root, "own", "other")
+    arguments = [one for one in verify_arguments(root) if one not in ("--file", str(root / "own.pth"))]
+    named = ["--builders", str(root / "tiny.py"), "--builders", str(root / "sound.py")]
+    return [*arguments, *named, "--json"]
+
+
 def test_a_file_of_builders_is_measured_and_written_down(tmp_path, capsys):
     own_zoo(tmp_path)
     code, verdict, err = verify(tmp_path, capsys, "--builders", tmp_path / "tiny.py")
@@ -73,19 +85,7 @@ def test_a_manifest_alone_makes_no_code_run(tmp_path, capsys, monkeypatch):
 )  # fmt: skip
 def test_what_fails_spoils_its_row_alone(tmp_path, capsys, source, reason):
     """The other row of the same run is measured."""
-    second = MANIFEST[MANIFEST.index("  - id: own") :].replace("id: own", "id: other")
-    second = second.replace("builder: tiny", "builder: sound").replace("own.pth", "other.pth")
-    own_zoo(tmp_path, source=source, manifest=MANIFEST + second)
-    (tmp_path / "sound.py").write_text(TINY.replace("tiny", "sound"), encoding="utf-8")
-    for row in ("own", "other"):
-        folder = tmp_path / "home" / "weights" / row
-        folder.mkdir(parents=True)
-        torch.save(tiny_weights(), folder / f"{row}.pth")
-    arguments = [
-        one for one in verify_arguments(tmp_path) if one not in ("--file", str(tmp_path / "own.pth"))
-    ]
-    named = ["--builders", str(tmp_path / "tiny.py"), "--builders", str(tmp_path / "sound.py")]
-    code = main([*arguments, *named, "--json"])
+    code = main(two_rows(tmp_path, source))
     rows = json.loads(capsys.readouterr().out)
     assert (code, [one["status"] for one in rows]) == (3, ["not measured", "reproduced"])
     assert reason in rows[0]["reason"]
@@ -155,23 +155,12 @@ def test_shards_share_the_work(tmp_path, capsys):
 def test_workers_of_a_cluster_get_the_file(tmp_path, capsys):
     """Even where it lies on the driver alone; and a network that fails there spoils its row, not the cluster."""
     pytest.importorskip("ray", reason="ray is not installed (segbench[ray])")
-    own_zoo(tmp_path)
-    in_the_cache(tmp_path, "own")
-    arguments = [
-        one for one in verify_arguments(tmp_path) if one not in ("--file", str(tmp_path / "own.pth"))
-    ]
-    named = [*arguments, "--engine", "ray", "--builders", str(tmp_path / "tiny.py"), "--json"]
-    assert main(named) == 0
-    verdict = json.loads(capsys.readouterr().out)[0]
-    assert (verdict["status"], verdict["images"]) == ("reproduced", 8)
     failing = "\n\nclass Net(nn.Conv2d):\n    def forward(self, images):\n        return images.nothing\n"
     text = TINY.replace("nn.Conv2d(3, num_classes", "Net(3, num_classes") + failing
-    (tmp_path / "tiny.py").write_text(text, encoding="utf-8")
-    assert main(named) == 3
-    assert (
-        "AttributeError: 'Tensor' object has no attribute 'nothing' (tiny.py:13)"
-        in json.loads(capsys.readouterr().out)[0]["reason"]
-    )
+    assert main([*two_rows(tmp_path, text), "--engine", "ray"]) == 3
+    failed, sound = json.loads(capsys.readouterr().out)
+    assert "AttributeError: 'Tensor' object has no attribute 'nothing' (tiny.py:13)" in failed["reason"]
+    assert (sound["status"], sound["images"]) == ("reproduced", 8)
 
 
 PYPROJECT = """\
