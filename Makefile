@@ -48,7 +48,7 @@ test: $(VENV)/.installed-test ## run the tests
 test-fast: $(VENV)/.installed-test ## those that take no time, for the work loop
 	$(BIN)/python -m pytest $(PROCESSES) -m "not slow" $(ARGS)
 
-test-golden: $(VENV)/.installed-test ## every row's cost; every recorded network and photograph, where ../shared is
+test-golden: $(VENV)/.installed-test ## all of what make test takes some of each kind of; every recorded network and photograph, where ../shared is
 	$(BIN)/python -m pytest -q $(PROCESSES) -m golden $(ARGS)
 
 networks: $(VENV)/.installed-test ## write docs/networks.md of those recordings

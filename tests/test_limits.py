@@ -61,6 +61,7 @@ def test_the_test_that_holds_a_limit_exists(test):
     assert f"\ndef {name}(" in (ROOT / file).read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_no_limit_is_left_out():
     found = {
         f"{'.'.join(path.relative_to(ROOT).with_suffix('').parts).removesuffix('.__init__')}.{target.id}"

@@ -20,7 +20,7 @@ from segbench.evaluate.inference.pipeline import prepare
 from segbench.evaluate.pixels import map_values
 from segbench.zoo.manifest import load_manifest
 
-from .inference.test_plain import CLASSES, TOLERANCE, mmseg_protocol, ssseg_protocol
+from .inference.test_plain import CLASSES, TOLERANCE, mmseg_protocol, ssseg_protocol, versions
 
 IDS = ("a", "b", "c")
 LAYOUTS = {"city_whole": "cityscapes", "city_slide": "cityscapes", "ade": "ade20k", "voc": "voc2012aug"}
@@ -58,16 +58,15 @@ def key_of(dataset, protocol):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("version", ["0.x", "1.x"])
 @pytest.mark.parametrize(
-    ("setup", "mode"),
+    ("setup", "mode", "version"),
     # sliding windows of mirrored views take half a minute here; test_plain has them pixel by pixel
-    [
+    versions(
         (setup, mode)
         for setup in LAYOUTS
         for mode in ("single", "msflip")
         if (setup, mode) != ("city_slide", "msflip")
-    ],
+    ),
 )
 def test_mmseg_evaluation(golden, remembering_model, tmp_path, setup, mode, version):
     """Files in, areas and scores out, equal to mmsegmentation's data set, transforms and metric.

@@ -1,7 +1,7 @@
 """Every recorded network of both publishers' zoos: their keys, and under the weights of the rule their scores.
 
-`tests/golden/networks` holds an entry a head and a publisher, so that every clone can tell. The rest, marked `golden`,
-is beside the repository; what names a part that nobody has built yet is skipped with that part's name.
+`tests/golden/networks` holds an entry a head and a publisher, so that every clone can tell. The largest are marked
+`golden`, and so is the rest, which is beside the repository; what names a part that nobody has built yet is skipped with that part's name.
 """
 
 from __future__ import annotations
@@ -109,8 +109,17 @@ def output(model, which, images):
     return (auxiliary[int(which[-1])] if isinstance(auxiliary, nn.ModuleList) else auxiliary)(features)
 
 
+LARGE = (
+    "mae-base_upernet_8xb2-amp-160k_ade20k-512x512",  # BEiT's network, as upernet_beitbase_ade20k
+    "mcibi_deeplabv3_hrnetv2w48_cityscapes",  # its parts are mcibi_deeplabv3_resnet50os8_lip's and ocrnet_hrnetv2w18s's
+)
+"""What takes longest and has parts that smaller ones have too."""
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", COMPACT)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.golden] * (name in LARGE)) for name in COMPACT]
+)
 def test_a_network_of_each_head_has_its_publishers_keys_and_scores(golden, name):
     """Every fourth class's scores are kept, and of large maps some positions; of other heads at another size."""
     family, entry = COMPACT[name]

@@ -78,6 +78,7 @@ def test_nothing_is_fetched_for_what_cannot_be_run(capsys, manifest, tmp_path, m
     assert told(capsys, "predict", "second", tmp_path / "picture.png", *flags) == expected
 
 
+@pytest.mark.slow
 def test_it_is_known_without_torch(manifest):
     program = (
         "import sys; from segbench.zoo.manifest import load_manifest;"

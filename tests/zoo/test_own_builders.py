@@ -73,6 +73,7 @@ def test_a_manifest_alone_makes_no_code_run(tmp_path, capsys, monkeypatch):
     assert "--builders FILE_OR_MODULE" in verdict["reason"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
@@ -107,6 +108,7 @@ def test_weights_that_do_not_fit_are_told(tmp_path, capsys):
     assert "missing in the file: 1 of 2 keys: bias (3,)" in verdict["reason"]
 
 
+@pytest.mark.slow
 def test_changed_code_takes_no_evidence_of_other_code(tmp_path, capsys):
     """The same weights in a network that turns its scores round: another number, and the first one again after that."""
     own_zoo(tmp_path)
@@ -130,6 +132,7 @@ def test_every_command_that_builds_takes_it(command, capsys):
     assert "--builders FILE_OR_MODULE" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_weights_are_examined_and_pictures_predicted(tmp_path, capsys):
     own_zoo(tmp_path)
     given = ["--manifest", str(tmp_path / "zoo.yaml"), "--builders", str(tmp_path / "tiny.py")]

@@ -52,6 +52,7 @@ def test_where_every_class_occurs_the_data_set_rules_agree():
     assert found["torchmetrics"] != found["mmsegmentation"]
 
 
+@pytest.mark.slow
 def test_torchmetrics_own_answer():
     library = pytest.importorskip("torchmetrics.segmentation", reason="torchmetrics is not installed")
     rng = np.random.default_rng(1)

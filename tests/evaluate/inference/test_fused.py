@@ -33,6 +33,26 @@ from segbench.evaluate.inference.tiles import scored_views
 from .test_tiles import CPU, PROTOCOLS, ROUNDING, Noise, small
 
 WHOLE = [name for name, protocol in PROTOCOLS.items() if protocol.window is None]
+
+
+SHAPES_A_VIEW = (
+    "keep_ratio", "resize_divisor", "size_divisor", "scales", "flip", "flip_pairs", "views", "upsampling", "average",
+    "softmax_at", "score_channels",
+)  # fmt: skip
+"""What can make other views of an image, or otherwise one label map of them."""
+
+
+def each_kind_then_golden(names):
+    """Protocols whose views, resizing and averaging an earlier one has as well are left to `golden`."""
+    kinds, found = set(), []
+    for name in names:
+        one = PROTOCOLS[name]
+        kind = tuple(getattr(one, field) for field in SHAPES_A_VIEW)
+        found.append(pytest.param(name, marks=[pytest.mark.golden] * (kind in kinds)))
+        kinds.add(kind)
+    return found
+
+
 SLIDING = [name for name, protocol in PROTOCOLS.items() if protocol.window is not None]
 TILE = (16, 16)
 MS_FLIP = EvalProtocol(base_scale=(40, 30), scales=(0.5, 1.75), flip=True)
@@ -72,7 +92,7 @@ def assert_agrees(by_kernel, protocol, size=(7, 11), classes=19, strength=4.0):
 @pytest.mark.slow
 @needs_triton
 @pytest.mark.parametrize("align_corners", [False, True])
-@pytest.mark.parametrize("name", WHOLE)
+@pytest.mark.parametrize("name", each_kind_then_golden(WHOLE))
 def test_every_whole_protocol_of_the_zoo(by_kernel, name, align_corners):
     """Labels, margins and runners-up are those of the tiles, flip pairs and all six scales included."""
     protocol = msgspec.structs.replace(small(PROTOCOLS[name]), align_corners=align_corners)

@@ -82,6 +82,7 @@ def test_what_a_protocol_says_of_values_sizes_channels_and_void_can_be_got_wrong
     assert told(void=Void(classes=(7,)), score_channels=7) == (void | {"all channels"}, set())
 
 
+@pytest.mark.slow
 def test_every_row_has_suspects_and_none_is_the_published_protocol_itself():
     """All 34 rows and all their metrics; no two suspects of one are the same measurement."""
     for row in load_manifest():

@@ -211,6 +211,7 @@ def isanet(tmp_path, monkeypatch):
     return load_manifest(STREETS / "zoo.yaml")[DEMO_ROW].load(path), path
 
 
+@pytest.mark.golden
 @pytest.mark.slow
 def test_the_demos_isanet_keeps_its_number_as_onnx(isanet, tmp_path, capsys):
     """Exported with its sizes left open, since the scenes have several: 76.63 as from the publisher's file."""

@@ -38,6 +38,7 @@ def near_ties(coarse: torch.Tensor, size: torch.Size) -> torch.Tensor:
     return F.interpolate(close, size)[:, 0] > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", ["97x129", "64x128"])
 @pytest.mark.parametrize("config", CONFIGS)
 def test_scores_are_sssegs(golden, rule_model, config, size):

@@ -20,6 +20,7 @@ def test_queries_scored_some_at_a_time_are_scored_as_all_at_once():
     assert torch.allclose(score_pixels(classes, masks, (9, 13)), expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_training_memory_of_a_mask_classifier_says_what_is_supposed():
     architecture = {
         "backbone": {"type": "resnet", "depth": 18, "base_channels": 8, "strides": [1, 2, 2, 2]},

@@ -421,6 +421,7 @@ def test_only_a_sound_file_is_converted(tmp_path, change, message):
     assert [path.name for path in tmp_path.iterdir()] == ["a.pth"]
 
 
+@pytest.mark.slow
 def test_conversion_replaces_only_by_force(tmp_path):
     target = tmp_path / "a.safetensors"
     target.write_text("precious")

@@ -304,6 +304,7 @@ def test_fetch_dry_run_downloads_nothing(capsys, tmp_path):
     assert out.startswith(f"{ROW}: download, {tmp_path / 'zoo-home'}")
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_is_no_error():
     """`zoo list | head -1` ends quietly."""
     done = subprocess.run(

@@ -64,6 +64,7 @@ def test_text_says_it_in_a_table_and_words(runs, capsys):
     assert "it keeps to one side of 0" in " ".join(out.split())
 
 
+@pytest.mark.slow
 def test_within_is_a_bar_for_ci(runs, capsys):
     root, series = runs
     assert compared(root, capsys, *series, "--within", "70")[0] == 0
@@ -133,6 +134,7 @@ def test_changes_are_coloured_by_what_they_made_of_a_pixel():
     assert np.asarray(picture).tolist() == [[list(CHANGES[name]) for name in colours]]
 
 
+@pytest.mark.slow
 def test_pictures_are_drawn_of_the_very_files_and_code_that_were_counted(two_files, capsys):
     root, series, given = two_files
     files = ["--files", root / "own.pth", root / "own.pth"]
@@ -171,6 +173,7 @@ def test_an_unknown_name_is_told(runs, capsys):
     assert compared(root, capsys, "nobody", series[0])[0] == 5
 
 
+@pytest.mark.slow
 def test_other_classes_are_not_compared(runs, capsys):
     root, series = runs
     manifest = (

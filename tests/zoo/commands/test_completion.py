@@ -73,6 +73,7 @@ def path(tmp_path):
     }
 
 
+@pytest.mark.slow
 def test_bash_completes_by_the_script(path):
     bash = shutil.which("bash")
     assert bash, "the project's own scripts need bash"

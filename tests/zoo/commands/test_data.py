@@ -261,6 +261,7 @@ def test_a_folder_is_examined(capsys, streets_folder):
     assert out.startswith("own all images (folder:own): usable\n")
 
 
+@pytest.mark.slow
 def test_a_checkpoint_is_measured_on_a_folder_and_not_compared(capsys, tmp_path, streets_folder):
     code, out, err = measure(capsys, tmp_path, streets_folder, "--json")
     (record,) = ledger.read(tmp_path / "ledger.jsonl", Measurement)

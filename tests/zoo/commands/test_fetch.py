@@ -91,6 +91,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("settings", "code"), FAULTS.values(), ids=FAULTS)
 def test_every_fault_ends_in_the_right_file_or_one_clear_error(zoo, server, monkeypatch, settings, code):
     """With a published hash and two tries; the final name is never given to anything else."""
@@ -130,6 +131,7 @@ def test_all_files_come_and_are_recorded_beside_the_manifest(zoo):
     assert zoo("row1")[1].endswith(f"as recorded in {zoo.lock})\n")
 
 
+@pytest.mark.slow
 def test_files_come_at_once(zoo, server):
     """Four trickles of a second each take less than three of them."""
     for name, data in FILES.items():
@@ -335,6 +337,7 @@ def test_mistakes_exit_2(zoo, arguments, message):
     assert message in err
 
 
+@pytest.mark.slow
 def test_an_interrupt_ends_at_once_and_the_next_run_goes_on(zoo, server):
     """Two files on their way, one of them silent: 130 within a second, then only the rest is fetched."""
     zoo("--dry-run")
@@ -485,6 +488,7 @@ def test_prune_leaves_what_began_to_be_fetched_after_it_looked(zoo):
     assert [path.exists() for path in paths] == [True, False]
 
 
+@pytest.mark.slow
 def test_prune_touches_nothing_that_somebody_else_may_have_put_there(zoo):
     """A ZOO_HOME that is somebody's working folder, with the same names in it."""
     zoo("row0")
@@ -506,6 +510,7 @@ def test_prune_touches_nothing_that_somebody_else_may_have_put_there(zoo):
     assert all((zoo.home / name).read_text() == name for name in theirs)
 
 
+@pytest.mark.slow
 def test_prune_knows_the_manifests_that_used_the_cache(zoo, capsys):
     zoo("row0", "--with-logs")
     assert main(["fetch", "--prune"]) == 0
@@ -517,6 +522,7 @@ def test_prune_knows_the_manifests_that_used_the_cache(zoo, capsys):
     assert target(zoo, "row0").exists()
 
 
+@pytest.mark.slow
 def test_prune_deletes_what_no_row_needs(zoo, server):
     zoo("row0", "row1", "--with-logs")
     server.file("/row2.pth", b"just some text")
@@ -635,6 +641,7 @@ def test_a_lock_that_came_with_a_manifest_that_cannot_be_written_is_still_requir
     assert main(command) == 4
 
 
+@pytest.mark.slow
 def test_without_a_terminal_there_are_no_bars(zoo, server):
     """In a log of a CI run each redrawn bar would be a line."""
     zoo("--dry-run")

@@ -33,6 +33,7 @@ def report(capsys, *arguments):
     return code, captured.out, captured.err
 
 
+@pytest.mark.slow
 def test_the_tables_in_the_repository_are_what_its_ledger_gives(capsys):
     assert report(capsys, "--check", TABLES) == (0, "", "")
 
@@ -103,6 +104,7 @@ def test_the_suffix_says_the_format(capsys, tmp_path, name, begins):
     assert (tmp_path / name).read_text().startswith(begins)
 
 
+@pytest.mark.slow
 def test_a_report_never_imports_torch(tmp_path):
     """Not in any format that needs no weights."""
     shutil.copytree(ROOT / "results", tmp_path / "results")
@@ -230,6 +232,7 @@ def test_a_ledger_whose_only_line_was_cut_is_no_unmeasured_zoo(capsys, tmp_path)
     )
 
 
+@pytest.mark.slow
 def test_a_folder_has_a_file_for_each_method_and_an_index(capsys, tmp_path):
     """Every row in its method's file and nowhere else; the index counts them and links to it; a later check agrees."""
     folder = tmp_path / "tables"
@@ -313,6 +316,7 @@ def test_a_console_of_any_encoding_gets_the_tables(encoding):
     assert f"5.869 {arrow} 5.865 (-0.004) reproduced" in done.stdout.decode(encoding)
 
 
+@pytest.mark.slow
 def test_the_note_is_the_command_that_makes_the_file_again(capsys, tmp_path, monkeypatch):
     """And its check, typed in with --check in place of --out, passes."""
     shutil.copytree(ROOT / "results", tmp_path / "results")

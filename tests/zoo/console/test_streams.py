@@ -44,6 +44,7 @@ def test_a_reader_that_leaves_changes_no_exit_code(stream, arguments, code):
     assert b"Traceback" not in (done.stderr or b"")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
 def test_a_full_disk_is_told_and_is_no_success():
     with Path("/dev/full").open("wb") as full:

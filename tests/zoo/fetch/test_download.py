@@ -333,6 +333,7 @@ def test_passing_trouble_is_sat_out_and_not_in_silence(server, get):
     ]
 
 
+@pytest.mark.slow
 def test_a_server_that_asks_for_a_pause_gets_it(server, get):
     server.file("/f", DATA, statuses=[503], headers={"Retry-After": "1"})
     started = time.monotonic()

@@ -91,6 +91,7 @@ def test_everything_is_fetched_and_no_secret_is_written(zoo, raw):
     assert entry["url"] == f"{raw.url.replace('//', '//***@')}/f.pth?token=***#***"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -64,6 +64,7 @@ def test_no_flag_opens_a_special_file(capsys, special, command, kind):
     assert f"{special / kind}: expected a regular file, found {SPECIAL[kind]}; see " in err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", SPECIAL)
 @pytest.mark.parametrize("command", [("import",), ("audit", "--source")])
 def test_a_document_is_no_special_file_either(capsys, special, command, kind):
@@ -81,6 +82,7 @@ def test_an_endless_device_is_none(capsys):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["-", "/dev/stdin", "<(cat)"])
 def test_a_document_may_come_through_a_pipe(place):
     code = "import sys; from segbench.zoo.cli import main; sys.exit(main())"

@@ -17,6 +17,7 @@ def test_a_number_is_one_or_none(text, number):
 MANY = "9" * 5000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cells", [
     ("ISANet", "R-50-D8", f"{MANY}x1024", "40000", "78.49"), ("ISANet", "R-50-D8", "512x1024", MANY, "78.49"),
     ("ISANet", "R-50-D8", "512x1024", "40000", MANY), ("ISANet", f"R-{MANY}-D8", "512x1024", "40000", "78.49"),

@@ -112,6 +112,7 @@ def test_short_rows_are_the_full_ones(tmp_path):
     assert records(load(tmp_path, SHORT)) == records(load(tmp_path, FULL))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", [SMALL, FULL], ids=["small", "full"])
 def test_what_is_shortened_and_what_is_written_out_reads_as_it_was(tmp_path, text):
     before = load(tmp_path, text)
@@ -157,6 +158,7 @@ def test_rows_count_on_from_the_sections_first_one(tmp_path):
     assert [one.claims[0].source.row for one in load(tmp_path, short)] == [5, 6]
 
 
+@pytest.mark.slow
 def test_defaults_may_not_stand_for_more_than_a_file_may(tmp_path):
     """A few lines of defaults in front of very many rows are refused before they fill the memory."""
     rows = "".join(f"      - id: r{number}\n" for number in range(30_000))

@@ -451,6 +451,7 @@ def test_a_path_may_be_text(small):
     assert len(load_manifest(str(small.path))) == 2
 
 
+@pytest.mark.slow
 def test_importing_and_loading_stays_light():
     """`zoo list` answers at once because nothing heavy is imported for it."""
     code = (

@@ -22,6 +22,7 @@ def row(monkeypatch):
     return load_manifest()[ROW], calls
 
 
+@pytest.mark.slow
 def test_the_same_record_is_told_again(row, tmp_path):
     checkpoint, calls = row
     first = foretold(checkpoint, tmp_path)
@@ -29,6 +30,7 @@ def test_the_same_record_is_told_again(row, tmp_path):
     assert calls == [ROW]
 
 
+@pytest.mark.slow
 def test_another_network_step_or_code_is_foretold_anew(row, tmp_path, monkeypatch):
     """A row whose id alone is the same, one trained by another crop, a program of tomorrow, and a damaged file."""
     checkpoint, calls = row
@@ -52,6 +54,7 @@ def test_another_network_step_or_code_is_foretold_anew(row, tmp_path, monkeypatc
     assert len(calls) == 5
 
 
+@pytest.mark.slow
 def test_verify_answers_without_torch_the_second_time(tmp_path, capsys):
     command = [
         "verify",

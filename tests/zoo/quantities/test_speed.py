@@ -139,6 +139,7 @@ def test_a_loop_that_computed_other_labels_proves_no_speed(tmp_path, capsys):
     assert verdicts[0]["reason"] == "the timed loop computed other labels than the accuracy path in 7 pixels"
 
 
+@pytest.mark.slow
 def test_a_later_run_elsewhere_does_not_hide_the_published_device(tmp_path, capsys):
     """A V100's figure on the data set stands, whatever a CPU measured since."""
     later = [

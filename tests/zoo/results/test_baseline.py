@@ -219,6 +219,7 @@ def claims(path):
     }
 
 
+@pytest.mark.slow
 def test_saving_a_part_keeps_the_rest_and_saving_without_data_keeps_the_figures(capsys, demo):
     """What a partial run or a runner without data writes still alarms when a row is lost."""
     other = next(row.id for row in load_manifest("demo/zoo.yaml") if row.id != DEMO)
@@ -294,6 +295,7 @@ def test_a_row_that_lost_every_claim_of_the_metric_asked_for_has_them_gone(capsy
     assert f"{other} mIoU(flip): gone, 70.00 → –" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_row_under_its_old_name_is_the_same_row(capsys, demo):
     assert verify(capsys, "--metric", "miou", "--save-baseline", "base.json")[0] == 0
     stored("base.json", json.loads(Path("base.json").read_text()), checkpoint="old_name")
@@ -326,6 +328,7 @@ def test_junit_tells_what_the_exit_code_tells(capsys, demo):
     assert (case, lost[:3]) == (name, ["error", "could not measure", line])
 
 
+@pytest.mark.slow
 def test_a_row_that_the_manifest_lost_is_told_once_where_it_stood_and_only_where_all_rows_were_asked(
     capsys, demo
 ):
@@ -396,6 +399,7 @@ def test_a_claim_restated_to_a_refuted_figure_fails_on_its_line(capsys, demo):
     ]
 
 
+@pytest.mark.slow
 def test_the_ledger_is_a_state_too_even_the_one_that_grows(capsys, demo):
     assert verify(capsys, "--metric", "miou")[0] == 0
     code, out, _ = verify(capsys, "--metric", "miou", "--baseline", "results/measurements.jsonl")
