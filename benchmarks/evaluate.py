@@ -4,11 +4,7 @@
     python benchmarks/evaluate.py --device cuda      # label maps on a GPU alone: tiles against the Triton kernel
 
 Every measurement runs in a process of its own, so that peak resident memory is its own; the sides alternate.
-`PYTHON` is the interpreter of an environment of its own:
-
-    python -m venv rival && rival/bin/pip install torch torchvision mmsegmentation==1.2.2 mmcv-lite==2.1.0 ftfy regex
-
-mmcv-lite lacks compiled operators, which mmsegmentation imports but ISANet never calls: names stand in for them.
+`PYTHON` is the interpreter of an environment of its own (rival.py).
 """
 
 from __future__ import annotations
@@ -20,8 +16,9 @@ import statistics
 import subprocess
 import sys
 import time
-import types
 from pathlib import Path
+
+from rival import import_mmseg
 
 STREETS = Path(__file__).resolve().parents[1] / "zoo" / "streets"
 RATIOS = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
@@ -130,19 +127,12 @@ def demo() -> dict[str, float]:
 
 def mmseg() -> dict[str, float]:
     """Mmsegmentation's own runner: its data loader, test-time augmentation model, hooks and IoUMetric."""
-    import importlib.machinery  # noqa: PLC0415
     import tempfile  # noqa: PLC0415
 
-    operators = types.ModuleType("mmcv.ops")
-    operators.__spec__ = importlib.machinery.ModuleSpec("mmcv.ops", None)
-    operators.__path__ = []
-    operators.__getattr__ = absent_operator
-    sys.modules["mmcv.ops"] = operators
+    import_mmseg()
     from mmengine.config import Config  # noqa: PLC0415
     from mmengine.runner import Runner  # noqa: PLC0415
-    from mmseg.utils import register_all_modules  # noqa: PLC0415
 
-    register_all_modules()
     with tempfile.TemporaryDirectory() as folder:
         runner = Runner.from_cfg(Config(rival_config(folder)))
         started = time.perf_counter()
@@ -154,13 +144,6 @@ def mmseg() -> dict[str, float]:
         "mIoU": float(metrics["mIoU"]),
         "peak GB": peak_gb(),
     }
-
-
-def absent_operator(name: str) -> type:
-    """A name to import in place of a compiled operator."""
-    if name.startswith("__"):
-        raise AttributeError(name)
-    return type(name, (), {})
 
 
 def rival_config(folder: str) -> dict[str, object]:
