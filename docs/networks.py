@@ -12,18 +12,19 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 PAGE = Path(__file__).resolve().parent / "networks.md"
+FORMS = ("published", "folded")
 HEAD = """\
 # Every recorded network
 
 Made by `make networks`: for each network that a publisher offers weights for, its own code was run with weights by rule, and its
 keys and outputs were recorded. Tensors are those of our network that have the recorded name, shape and type (all of them, or the
 test fails); the difference is the largest of all recorded scores, auxiliary and intermediate ones too, in standard deviations of
-the recorded ones.
+the recorded ones: of the network as published, and folded, as a CPU runs it (`zoo verify --form`), but for those that amplify rounding and are not.
 """
 
 
-def rows(report: Path) -> dict[str, list[tuple[str, str, str]]]:
-    """Publisher's layout -> name, tensors, and difference or why there is none, by name."""
+def rows(report: Path) -> dict[str, list[tuple[str, str, str, str]]]:
+    """Publisher's layout -> name, tensors, and differences or why there are none, by name."""
     found = defaultdict(list)
     for case in ET.parse(report).iter("testcase"):  # noqa: S314  (pytest wrote it a moment ago)
         told = {one.get("name"): one.get("value") for one in case.iter("property")}
@@ -32,23 +33,35 @@ def rows(report: Path) -> dict[str, list[tuple[str, str, str]]]:
         layout, _, name = told["network"].partition("/")
         skipped = case.find("skipped")
         if skipped is not None:
-            found[layout].append((name, "", skipped.get("message", "").removeprefix("Skipped: ")))
+            found[layout].append((name, "", skipped.get("message", "").removeprefix("Skipped: "), ""))
         elif case.find("failure") is None and case.find("error") is None:
-            found[layout].append((name, told["tensors"], f"{float(told['difference']):.1e}"))
+            found[layout].append(
+                (
+                    name,
+                    told["tensors"],
+                    *(f"{float(told[form]):.1e}" if form in told else "" for form in FORMS),
+                )
+            )
         else:
-            found[layout].append((name, told.get("tensors", ""), "**fails**"))
+            found[layout].append((name, told.get("tensors", ""), "**fails**", ""))
     return {layout: sorted(cases) for layout, cases in sorted(found.items())}
 
 
-def page(found: dict[str, list[tuple[str, str, str]]]) -> str:
+def page(found: dict[str, list[tuple[str, str, str, str]]]) -> str:
     """The page's Markdown."""
     parts = [HEAD]
     for layout, cases in found.items():
-        held = [float(difference) for _, tensors, difference in cases if tensors and difference[0].isdigit()]
+        held = [found for _, tensors, *found in cases if tensors and found[0][0].isdigit()]
+        largest = [
+            max((float(one) for one in form if one), default=0) for form in zip(*held, strict=True)
+        ] or [0, 0]
         parts.append(
-            f"## {layout}\n\n{len(held)} of {len(cases)} recorded networks hold; the largest difference is {max(held, default=0):.1e}.\n\n"
-            "| network | tensors | difference |\n| --- | ---: | ---: |\n"
-            + "".join(f"| `{name}` | {tensors} | {difference} |\n" for name, tensors, difference in cases)
+            f"## {layout}\n\n{len(held)} of {len(cases)} recorded networks hold; the largest differences are {largest[0]:.1e} and {largest[1]:.1e}.\n\n"
+            "| network | tensors | as published | folded |\n| --- | ---: | ---: | ---: |\n"
+            + "".join(
+                f"| `{name}` | {tensors} | {published} | {fold} |\n"
+                for name, tensors, published, fold in cases
+            )
         )
     return "\n".join(parts)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from .data.datasets import DatasetError, ImageFault, content_sha256
 from .evidence.scores import missing
-from .inference.choices import Loading
+from .inference.choices import Conditions, Loading
 from .inference.counting import NoNumbersError
 from .inference.device import in_precision
 from .inference.fused import LabelMaps, kernel_for
@@ -24,6 +25,7 @@ from .inference.pipeline import (
 )
 from .inference.plain import model_device
 from .inference.predictor import Predictor
+from .inference.room import AMPLE, fitting, free_bytes, growth_watched
 from .inference.tiles import tile_of
 
 if TYPE_CHECKING:
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
 
     from .data.datasets import Dataset, Sample
     from .evidence import EvidenceKey, EvidenceStore
-    from .inference.choices import Kernel
     from .inference.counting import Counting
     from .protocol import EvalProtocol
 
@@ -45,20 +46,20 @@ def count_missing(
     key: EvidenceKey,
     *,
     loading: Loading | None = None,
-    kernels: set[Kernel] | None = None,
+    conditions: Conditions | None = None,
 ) -> Iterator[Sample | ImageFault]:
     """Count every image that `store` lacks under `key`, yielding each as it is stored or found faulty.
 
     `contents` is `dataset.contents()`; the network runs in the key's precision. On the CPU several images are worked
     on at once; for a GPU images are read ahead, and the next one is under way before the last one's counts are
-    waited for. What made label maps is added to `kernels`.
+    waited for. What it was done with is told to `conditions`.
 
     Raises:
         DeviceError: the kernel that is asked for does not run here.
     """
-    device, loading = model_device(model), loading or Loading()
+    device, loading, conditions = model_device(model), loading or Loading(), conditions or Conditions()
     network = in_precision(model, key.precision, device)
-    label_maps = LabelMaps(kernel_for(device, loading.kernel), tile_of(device), kernels)
+    label_maps = LabelMaps(kernel_for(device, loading.kernel), tile_of(device), conditions.kernels)
     predictor = Predictor(network, dataset, protocol, device, loading.batch, label_maps)
 
     def load(sample: Sample) -> Prepared:
@@ -68,7 +69,7 @@ def count_missing(
 
     begin = _for_a_gpu if device.type == "cuda" else _on_cores
     lacking = missing(dataset.samples, contents, store, key)
-    with closing(begin(lacking, load, predictor, loading.workers)) as begun:
+    with closing(begin(lacking, load, predictor, loading.workers, conditions)) as begun:
         for sample, counting in begun:
             if isinstance(counting, DatasetError):
                 yield ImageFault(image_id=sample.id, message=str(counting))
@@ -102,7 +103,11 @@ Begun = tuple["Sample", "Counting | DatasetError"]
 
 
 def _on_cores(
-    samples: Sequence[Sample], load: Callable[[Sample], Prepared], predictor: Predictor, workers: int | None
+    samples: Sequence[Sample],
+    load: Callable[[Sample], Prepared],
+    predictor: Predictor,
+    workers: int | None,
+    conditions: Conditions,
 ) -> Generator[Begun, None, None]:
     """Every sample with its counts, several at once: an image leaves fewer cores idle than a layer does."""
 
@@ -111,6 +116,13 @@ def _on_cores(
         return counting
 
     at_once = images_at_once(workers)
+    free = free_bytes()
+    if workers is None and at_once > 1 and free is not None and free < at_once * AMPLE:
+        with growth_watched() as growth:
+            first = [_answered(one) for one in ahead(samples[:1], work, 0)]
+        yield from first
+        samples, at_once = samples[1:], _with_room(at_once, free, growth.bytes)
+    conditions.images_at_once = at_once
     with cores_shared(at_once) as cores_each:
         threads = at_once if at_once > 1 else 0
         with closing(ahead(samples, work, threads, cores_each)) as coming:
@@ -120,10 +132,26 @@ def _on_cores(
                 predictor.stop()
 
 
+def _with_room(cores: int, free: int, each: int | None) -> int:
+    """As many images at once as there are cores for and memory has room for, which is told where it has less."""
+    at_once = fitting(cores, free, each)
+    if each and at_once < cores:
+        logging.getLogger("segbench").warning(
+            "%d of %d images at once: %.1f GB of memory are free, and an image takes %.1f GB; --workers sets another number",
+            at_once, cores, free / 1e9, each / 1e9,
+        )  # fmt: skip
+    return at_once
+
+
 def _for_a_gpu(
-    samples: Sequence[Sample], load: Callable[[Sample], Prepared], predictor: Predictor, workers: int | None
+    samples: Sequence[Sample],
+    load: Callable[[Sample], Prepared],
+    predictor: Predictor,
+    workers: int | None,
+    conditions: Conditions,
 ) -> Generator[Begun, None, None]:
     """Every sample with its counts on their way; the device has the next images before they are asked for."""
+    conditions.images_at_once = 1
     workers = WORKERS_FOR_A_GPU if workers is None else workers
     with closing(ahead(samples, load, workers)) as coming:
         yield from behind(_begun(map(_answered, coming), predictor), 1)

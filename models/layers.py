@@ -79,6 +79,9 @@ class ConvModule(nn.Module):
         in_place: Whether the activation overwrites its input.
     """
 
+    folds: tuple[tuple[str, str], ...] = (("conv", "bn"),)
+    """See `load.folding`."""
+
     def __init__(
         self,
         in_channels: int,
@@ -119,6 +122,8 @@ class ConvModule(nn.Module):
 
 class NormFirstConv(ConvModule):
     """Batch norm, ReLU, convolution: the same keys, and as many features in the norm as channels come in."""
+
+    folds = ()
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int = 1, *, groups: int = 1) -> None:
         super().__init__(in_channels, out_channels, kernel, groups=groups)

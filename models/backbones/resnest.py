@@ -29,6 +29,8 @@ class SplitAttention(nn.Module):
         dilation: Dilation of the convolution.
     """
 
+    folds = ("conv", "bn0"), ("fc1", "bn1")
+
     def __init__(self, channels: int, *, dilation: int) -> None:
         super().__init__()
         splits = channels * RADIX

@@ -2,6 +2,8 @@
 
 import json
 import threading
+from contextlib import nullcontext
+from types import SimpleNamespace
 
 import cv2
 import msgspec
@@ -11,7 +13,7 @@ import torch
 from PIL import Image
 
 from segbench.evaluate import EvalProtocol, accuracy, predict
-from segbench.evaluate.accuracy import Loading, count_missing
+from segbench.evaluate.accuracy import Conditions, Loading, count_missing
 from segbench.evaluate.count.confusion import accuracy_scores, areas, confusion_matrix
 from segbench.evaluate.data.datasets import ImageFault, locate
 from segbench.evaluate.evidence import EvidenceKey, EvidenceStore
@@ -213,6 +215,30 @@ def test_images_at_once_change_neither_counts_nor_order(request, mixed, tmp_path
     assert counted(mixed, tmp_path / "threads.sqlite", Loading(workers=workers)) == alone
     assert [isinstance(result, ImageFault) for result in alone[0]] == [n == 5 for n in range(12)]
     assert torch.get_num_threads() == cores
+
+
+@pytest.mark.parametrize(
+    ("free", "each", "at_once"), [(1 << 30, 600 << 20, 1), (1 << 30, 1 << 20, 2), (None, None, 2)]
+)
+def test_fewer_images_at_once_where_memory_is_short(
+    request, mixed, tmp_path, monkeypatch, caplog, free, each, at_once
+):
+    """The first is watched, the others keep to what it took; counts and order are the same."""
+    torch.set_num_threads(2)
+    request.addfinalizer(lambda: torch.set_num_threads(1))
+    monkeypatch.setattr(accuracy, "free_bytes", lambda: free)
+    monkeypatch.setattr(accuracy, "growth_watched", lambda: nullcontext(SimpleNamespace(bytes=each)))
+    alone = counted(mixed, tmp_path / "alone.sqlite", Loading(workers=0))
+    conditions, contents = Conditions(), mixed.contents()
+    with EvidenceStore(tmp_path / "watched.sqlite") as store:
+        key = key_of(mixed, FLIPPED)
+        found = list(
+            count_missing(eight_colours, mixed, contents, FLIPPED, store, key, conditions=conditions)
+        )
+        assert (found, list(store.encoded(key))) == alone
+    assert conditions.images_at_once == at_once
+    told = "1 of 2 images at once: 1.1 GB of memory are free, and an image takes 0.6 GB; --workers sets another number"
+    assert [record.getMessage() for record in caplog.records] == ([told] if at_once == 1 else [])
 
 
 @pytest.mark.slow

@@ -20,6 +20,7 @@ from .shared.progress import byte_bar, picture_bar
 if TYPE_CHECKING:
     import argparse
 
+    import torch
     from torch import nn
 
     from ..manifest import Checkpoint
@@ -62,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     except PredictError as error:
         raise CommandError(str(error)) from error
     device = resolve_device(arguments.device)
-    model = _loaded(row, arguments).to(device)
+    model = _ready(row, device, arguments)
     done = []
     with numerics(arguments.precision), network_trouble_named(row):
         made = predict_pictures(model, pictures, row.dataset_spec, protocol, arguments.out / row.id)
@@ -77,13 +78,16 @@ def run(arguments: argparse.Namespace) -> int:
     return ExitCode.CANNOT_MEASURE if any(prediction.fault for prediction in done) else ExitCode.OK
 
 
-def _loaded(row: Checkpoint, arguments: argparse.Namespace) -> nn.Module:
-    """The row's model with the weights of a file, or its published ones, fetched where they are not in the cache."""
+def _ready(row: Checkpoint, device: torch.device, arguments: argparse.Namespace) -> nn.Module:
+    """The row's network with the weights of a file, or its published ones, fetched where they are not in the cache."""
+    from ..measuring.network_form import ready
+
     if arguments.file:
         warn_of_program(arguments.file)
         path = given_weights(row, arguments.file)
-        return row.load(path, sha256=check_hash(path, row.weights))
+        sha256 = check_hash(path, row.weights)
+        return ready(row, path, device, sha256=sha256, precision=arguments.precision)
     row.require_built()
     with byte_bar(row.id, quiet=arguments.quiet) as progress:
         path = fetch(row, offline=arguments.offline or None, progress=progress)
-    return row.load(path)
+    return ready(row, path, device, precision=arguments.precision)

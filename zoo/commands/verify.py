@@ -75,6 +75,12 @@ def _add_loading(command: argparse.ArgumentParser) -> None:
         "more may change last bits)",
     )
     command.add_argument(
+        "--form",
+        choices=["folded", "published"],
+        help="our networks with batch norms folded into convolutions and channels last (default on the CPU), "
+        "or operation by operation as published (default on a GPU, where no one has run the other); last bits differ",
+    )
+    command.add_argument(
         "--kernel",
         default="tiles",
         choices=["tiles", "triton"],

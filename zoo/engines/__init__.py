@@ -32,7 +32,7 @@ def opened(options: Options) -> Iterator[Engine]:
         EngineError: ray is not installed, or the cluster cannot be used.
     """
     if options.engine == "local":
-        engine = Local(options.device, options.loading)
+        engine = Local(options.device, options.loading, options.precision)
         if (options.device, options.loading.kernel) != ("cpu", "tiles"):  # which are everywhere
             _require_here(engine)
         yield engine

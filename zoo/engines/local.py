@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ...evaluate.inference.choices import Loading
+from ...evaluate.inference.choices import Conditions, Loading
+from ..measuring.network_form import form_of, ready
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from ...evaluate.data.datasets import Dataset, ImageFault, Sample
     from ...evaluate.evidence import EvidenceKey, EvidenceStore
-    from ...evaluate.inference.choices import Kernel
+    from ...evaluate.inference.choices import Kernel, NetworkForm, Precision
     from ...evaluate.protocol import EvalProtocol
     from ..manifest import Checkpoint
 
@@ -70,12 +71,17 @@ def kernels_text(used: Iterable[Kernel], loading: Loading) -> str:
 class Local:
     """This process on one device; torch is imported once something is asked that the CPU's name does not tell."""
 
-    def __init__(self, device: str = "cpu", loading: Loading | None = None) -> None:
+    def __init__(
+        self, device: str = "cpu", loading: Loading | None = None, precision: Precision = "fp32"
+    ) -> None:
         """`device`: as `--device` names it."""
         self.name = device
         self.loading = loading or Loading()
-        self._kernels: set[Kernel] = set()
-        """What made the label maps of the present row."""
+        self._precision: Precision = precision
+        self._conditions = Conditions()
+        """Of the present row."""
+        self._form: NetworkForm = "published"
+        """Of the present row's network."""
 
     @cached_property
     def device(self) -> torch.device:
@@ -101,18 +107,24 @@ class Local:
         from ...evaluate.inference.device import environment  # noqa: PLC0415  (torch)
         from ...evaluate.inference.pipeline import images_at_once  # noqa: PLC0415  (torch)
 
-        at_once = images_at_once(self.loading.workers) if self.device.type == "cpu" else 1
-        kernel = kernels_text(self._kernels, self.loading)
+        found = self._conditions
+        at_once = (
+            found.images_at_once or images_at_once(self.loading.workers) if self.device.type == "cpu" else 1
+        )
+        kernel = kernels_text(found.kernels, self.loading)
         return environment(self.device) | {
             "images_at_once": at_once,
             "batch": self.loading.batch,
             "kernel": kernel,
+            "network": self._form,
         }
 
     def prepare(self, checkpoint: Checkpoint, weights: Path, sha256: str) -> Any:
         """The model with its weights, on the device."""
-        self._kernels.clear()
-        return checkpoint.load(weights, sha256=sha256).to(self.device)
+        self._conditions = Conditions()
+        asked, precision = self.loading.form, self._precision
+        self._form = form_of(checkpoint, self.device.type, weights=weights, asked=asked, precision=precision)
+        return ready(checkpoint, weights, self.device, sha256=sha256, asked=asked, precision=precision)
 
     def count(
         self,
@@ -127,5 +139,12 @@ class Local:
         from ...evaluate.accuracy import count_missing  # noqa: PLC0415  (torch)
 
         return count_missing(
-            job.model, dataset, contents, protocol, store, key, loading=self.loading, kernels=self._kernels
+            job.model,
+            dataset,
+            contents,
+            protocol,
+            store,
+            key,
+            loading=self.loading,
+            conditions=self._conditions,
         )

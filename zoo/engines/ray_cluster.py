@@ -21,7 +21,7 @@ from ray.exceptions import RayError, RayTaskError  # pyright: ignore[reportMissi
 from ...evaluate.accuracy import count_missing
 from ...evaluate.data.datasets import Dataset, DatasetError, ImageFault, Sample
 from ...evaluate.evidence import Encoded, EvidenceError, EvidenceKey, EvidenceStore
-from ...evaluate.inference.choices import Kernel, Loading, Precision
+from ...evaluate.inference.choices import Conditions, Kernel, Loading, NetworkForm, Precision
 from ...evaluate.inference.device import (
     DeviceError,
     device_kind,
@@ -35,6 +35,7 @@ from ...models.builders import Source, sources, use
 from ...models.load.weights import WeightsError
 from ..fetch import FetchError, IntegrityError, check_hash, fetch
 from ..manifest import Checkpoint
+from ..measuring.network_form import form_of, ready
 from ..measuring.own_code import code_digest, network_trouble_named
 from ..measuring.terms import NotMeasured
 from .local import EngineError, kernels_text
@@ -86,7 +87,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 # --- on a worker -----------------------------------------------------------------------------------------
 
-_loaded: tuple[tuple[str, str, str], Any] | None = None
+_loaded: tuple[tuple[str, str, str, Precision, NetworkForm | None], Any] | None = None
 """The row's model that this worker process had last."""
 
 
@@ -112,7 +113,7 @@ def _counted(task: Task) -> Answer:
     dataset, strangers = _same_files(task)
     # A store of its own: the same loop as in one process, and nothing on a shared disk.
     with tempfile.TemporaryDirectory() as folder, EvidenceStore(Path(folder) / "slice.sqlite") as store:
-        kernels: set[Kernel] = set()
+        conditions = Conditions()
         with numerics(task.precision), device_trouble_named():
             found = list(
                 count_missing(
@@ -123,17 +124,17 @@ def _counted(task: Task) -> Answer:
                     store,
                     task.key,
                     loading=task.loading,
-                    kernels=kernels,
+                    conditions=conditions,
                 )
             )
         faults = [result for result in found if isinstance(result, ImageFault)]
         counts = list(store.encoded(task.key))
-        return Answer(counts=counts, faults=strangers + faults, kernels=sorted(kernels))
+        return Answer(counts=counts, faults=strangers + faults, kernels=sorted(conditions.kernels))
 
 
 def _model(task: Task, device: Any) -> Any:
     global _loaded  # noqa: PLW0603  (a worker process lives from task to task, its arguments do not)
-    name = (task.key.weights_sha256, task.key.code, str(device))
+    name = (task.key.weights_sha256, task.key.code, str(device), task.precision, task.loading.form)
     if _loaded is None or _loaded[0] != name:
         _loaded = None
         use(task.builders)
@@ -144,7 +145,18 @@ def _model(task: Task, device: Any) -> Any:
         path = fetch(task.checkpoint, home=task.home, offline=task.offline)
         if check_hash(path, task.checkpoint.weights) != task.key.weights_sha256:
             raise IntegrityError(f"{path}: other weights than the driver's")
-        _loaded = name, task.checkpoint.load(path, sha256=task.key.weights_sha256).to(device)
+        asked = task.loading.form
+        _loaded = (
+            name,
+            ready(
+                task.checkpoint,
+                path,
+                device,
+                sha256=task.key.weights_sha256,
+                asked=asked,
+                precision=task.precision,
+            ),
+        )
     return _loaded[1]
 
 
@@ -240,6 +252,8 @@ class RayEngine:
         self._kind, self._environment = found
         self._kernels: set[Kernel] = set()
         """What made the label maps of the present row."""
+        self._form: NetworkForm = "published"
+        """Of the present row's network."""
 
     def _remote(self, function: Any) -> Any:
         return ray.remote(**self._needs)(function)
@@ -251,12 +265,19 @@ class RayEngine:
     def environment(self) -> dict[str, Any]:
         """Of the first worker asked, and how many there were."""
         kernel = kernels_text(self._kernels, self.options.loading)
-        return self._environment | {"engine": f"ray {ray.__version__}", "slots": self.slots, "kernel": kernel}
+        return self._environment | {
+            "engine": f"ray {ray.__version__}",
+            "slots": self.slots,
+            "kernel": kernel,
+            "network": self._form,
+        }
 
     def prepare(self, checkpoint: Checkpoint, weights: Path, sha256: str) -> None:
         """Workers load their own."""
         self._kernels.clear()
-        del checkpoint, weights, sha256
+        asked, precision = self.options.loading.form, self.options.precision
+        self._form = form_of(checkpoint, self.device, weights=weights, asked=asked, precision=precision)
+        del sha256
 
     def count(
         self,

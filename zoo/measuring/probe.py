@@ -11,6 +11,7 @@ import numpy as np
 from ...evaluate.geometry import view_size
 from ...evaluate.inference.device import numerics
 from ...evaluate.inference.tiles import predict_labels
+from .network_form import form_of, in_form
 
 if TYPE_CHECKING:
     import torch
@@ -47,7 +48,7 @@ def probe_seconds(row: Checkpoint, size: Size, protocol: EvalProtocol, device: t
     Raises:
         ArchitectureError: the network cannot be built.
     """
-    model = row.build().to(device)
+    model = in_form(row.build(), form_of(row, device.type)).to(device)
     picture = np.random.default_rng(_SEED).integers(0, 256, (*size, 3), dtype=np.uint8)
     taken = []
     with numerics():

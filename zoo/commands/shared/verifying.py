@@ -42,7 +42,7 @@ def _loading(arguments: argparse.Namespace) -> Loading:
     """How images reach the network; commands without the flags take what `verify` does."""
     from ....evaluate.inference.choices import Loading
 
-    named = {name: getattr(arguments, name, None) for name in ("workers", "batch", "kernel")}
+    named = {name: getattr(arguments, name, None) for name in ("workers", "batch", "kernel", "form")}
     return Loading(**{name: value for name, value in named.items() if value is not None})
 
 

@@ -1,0 +1,80 @@
+"""A row's network as images are predicted with it: its weights loaded, on the device, folded where that is proven."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import torch
+    from torch import nn
+
+    from ...evaluate.inference.choices import NetworkForm, Precision
+    from ..manifest import Checkpoint
+
+
+def form_of(
+    row: Checkpoint,
+    device_type: str,
+    *,
+    weights: Path | None = None,
+    asked: NetworkForm | None = None,
+    precision: Precision = "fp32",
+) -> NetworkForm:
+    """The form that a row's network runs in.
+
+    Folded on a CPU, where recorded networks keep their scores by it but for a few that amplify rounding; no GPU has run
+    that, so there it has to be asked for. What is not ours, and what is not in fp32, runs as published whatever is asked.
+
+    Args:
+        row: Of the manifest.
+        device_type: `cpu` or `cuda`.
+        weights: What is loaded; an export is a network by itself.
+        asked: By the user.
+        precision: Of the measurement.
+
+    Raises:
+        ArchitectureError: Its builder, which is not ours, cannot be had.
+    """
+    from ...models.adapters import is_export  # noqa: PLC0415
+    from ...models.rooms import amplifies_rounding  # noqa: PLC0415
+
+    is_ours = (weights is None or not is_export(weights)) and row.code() is None
+    if not is_ours or precision != "fp32":
+        return "published"
+    is_proven = device_type == "cpu" and not amplifies_rounding(row.architecture)
+    return asked or ("folded" if is_proven else "published")
+
+
+def ready(
+    row: Checkpoint,
+    weights: Path,
+    device: torch.device,
+    *,
+    sha256: str = "",
+    asked: NetworkForm | None = None,
+    precision: Precision = "fp32",
+) -> nn.Module:
+    """The row's network with its weights, on the device.
+
+    Args:
+        row: Of the manifest.
+        weights: Its file.
+        device: To run on.
+        sha256: What the file was when it was checked; empty for nothing.
+        asked: See `form_of`; `precision` likewise.
+        precision: Of the measurement.
+
+    Raises:
+        ArchitectureError, WeightsError: As `Checkpoint.load`.
+    """
+    form = form_of(row, device.type, weights=weights, asked=asked, precision=precision)
+    return in_form(row.load(weights, sha256=sha256), form).to(device)
+
+
+def in_form(model: nn.Module, form: NetworkForm) -> nn.Module:
+    """The network itself, folded where that is its form."""
+    from ...models.load.folding import folded  # noqa: PLC0415  (torch)
+
+    return folded(model) if form == "folded" else model
