@@ -177,7 +177,7 @@ def test_devices_and_sources_have_shapes_of_their_own(tmp_path, capsys):
 @pytest.mark.slow
 def test_without_a_row_that_prints_speed_all_rows_are_timed(tmp_path):
     place = tmp_path / "ledger.jsonl"
-    assert speed(*DEMO, "--device", "cpu", "--limit", "3", place=place) == 0
+    assert speed(*DEMO, "--device", "cpu", "--limit", "1", place=place) == 0
     assert len(ledger.read(place, Measurement)) == 2
 
 
