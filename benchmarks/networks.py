@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,7 @@ NETWORKS = {
 """Of each, the row's name in mmsegmentation 1.x, which is its configuration's."""
 SIZE = (512, 1024)
 FORWARDS = 3
+RIVAL = "mmsegmentation 1.2.2"
 
 
 def main() -> int:
@@ -46,7 +48,7 @@ def main() -> int:
         side, network, folder = arguments.side
         print(json.dumps(SIDES[side](NETWORKS[network], Path(folder))))
         return 0
-    interpreters = {"mmsegmentation 1.2.2": arguments.mmseg, "ours": sys.executable}
+    interpreters = {RIVAL: arguments.mmseg, "ours": sys.executable, "ours, as published": sys.executable}
     print("| 1x3x512x1024, CPU | side | seconds | GB | time to theirs | scores, to their spread |")
     print("| --- | --- | ---: | ---: | ---: | ---: |")
     for network in arguments.network or NETWORKS:
@@ -63,18 +65,19 @@ def race(network: str, interpreters: dict[str, str], repeats: int) -> None:
                 command = [interpreter, __file__, "--mmseg", "-", "--side", side, network, folder]
                 done = subprocess.run(command, check=True, capture_output=True, text=True)
                 found[side].append(json.loads(done.stdout.splitlines()[-1]))
-        theirs, ours = (np.load(Path(folder) / f"{side}.npy") for side in interpreters)
+        scores = {side: np.load(Path(folder) / f"{side}.npy") for side in interpreters}
     seconds, memory = (
         {side: statistics.median(one[key] for one in runs) for side, runs in found.items()}
         for key in ("seconds", "GB")
     )
-    rival, own = interpreters
-    print(f"| {network} | {rival} | {seconds[rival]:.2f} | {memory[rival]:.2f} | 1.00 | |")
-    difference = np.abs(ours - theirs).max() / theirs.std()
-    ratio = seconds[own] / seconds[rival]
-    print(
-        f"| | {own} | {seconds[own]:.2f} | {memory[own]:.2f} | {ratio:.2f} | {difference:.1e} |", flush=True
-    )
+    for side in interpreters:
+        difference = np.abs(scores[side] - scores[RIVAL]).max() / scores[RIVAL].std()
+        ratio = seconds[side] / seconds[RIVAL]
+        print(
+            f"| {network if side == RIVAL else ''} | {side} | {seconds[side]:.2f} | {memory[side]:.2f} | {ratio:.2f} | "
+            f"{difference:.1e} |",
+            flush=True,
+        )
 
 
 def theirs(config: str, folder: Path) -> dict[str, float]:
@@ -102,14 +105,18 @@ def theirs(config: str, folder: Path) -> dict[str, float]:
     def forward(images: torch.Tensor) -> torch.Tensor:
         return network.decode_head(network.extract_feat(images))
 
-    return measured(forward, folder / "mmsegmentation 1.2.2.npy")
+    return measured(forward, folder / f"{RIVAL}.npy")
 
 
-def ours(config: str, folder: Path) -> dict[str, float]:
-    """Our network of the row, with the rival's weights."""
+def ours(config: str, folder: Path, side: str, form: str) -> dict[str, float]:
+    """Our network of the row, with the rival's weights, in the form that `zoo verify` runs on a CPU or as published."""
+    import torch  # noqa: PLC0415
+
     from segbench.zoo.manifest import load_manifest  # noqa: PLC0415
+    from segbench.zoo.measuring.network_form import ready  # noqa: PLC0415
 
-    return measured(load_manifest()[config].load(folder / "weights.pth"), folder / "ours.npy")
+    row, weights, cpu = load_manifest()[config], folder / "weights.pth", torch.device("cpu")
+    return measured(ready(row, weights, cpu, asked=form), folder / f"{side}.npy")
 
 
 def measured(forward, scores: Path) -> dict[str, float]:  # noqa: ANN001  (torch is not imported up here)
@@ -135,7 +142,11 @@ def resident_gb() -> float:
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 1e9
 
 
-SIDES = {"mmsegmentation 1.2.2": theirs, "ours": ours}
+SIDES = {
+    RIVAL: theirs,
+    "ours": partial(ours, side="ours", form="folded"),
+    "ours, as published": partial(ours, side="ours, as published", form="published"),
+}
 
 if __name__ == "__main__":
     sys.exit(main())
