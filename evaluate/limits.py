@@ -5,9 +5,13 @@ Each rule yields what breaks it, so that whoever reads a file adds the place. No
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args, get_origin
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -150,6 +154,21 @@ def void_breach(void: Sequence[int], classes: int | None = None) -> str:
     return ""
 
 
+def protocol_breach(pairs: Sequence[tuple[int, int]], void: Sequence[int], classes: int) -> str:
+    """Why a protocol does not suit a data set of so many classes; empty where it does.
+
+    Args:
+        pairs: left and right classes, sound for themselves (`pair_breaches`).
+        void: classes that no mean is taken over, sound for themselves (`void_breach`); none for all counting.
+        classes: of the data set.
+    """
+    for breach in pair_breaches(pairs, classes):
+        return f"flip_pairs: {breach.message}"
+    if void and (told := void_breach(void, classes)):
+        return f"void: {told}"
+    return ""
+
+
 def channels_breach(channels: int, classes: int, void: Sequence[int], kept: int | None = None) -> str:
     """Why a network's scores do not fit a data set's classes under a protocol; empty where they do.
 
@@ -182,3 +201,65 @@ def scale_breaches(scales: Sequence[float], base_scale: tuple[int, int] | None) 
                 position,
                 f"{ratio:g} of the base scale {width} x {height} makes a side of more than {LARGEST_SIDE} pixels",
             )
+
+
+class RecordError(ValueError):
+    """A record was made of values that it cannot have; the message names record and field, what is expected and found."""
+
+
+class FieldBreach(NamedTuple):
+    """A rule that values break which their types allow."""
+
+    field: str
+    breach: Breach
+
+
+class Checked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A record that is refused where it is made, by whoever makes it, if a value breaks its type or a rule.
+
+    What converts without loss is converted, so that equal records are equal and have one digest: lists become tuples,
+    whole numbers floats where the field is one.
+    """
+
+    @classmethod
+    def breaches(cls, values: Mapping[str, Any]) -> Iterator[FieldBreach]:
+        """What is wrong between values that each have their type.
+
+        Args:
+            values: By field, defaults too. One that could not be read is missing, and its rules are passed over.
+        """
+        del values
+        yield from ()
+
+    def __post_init__(self) -> None:
+        try:
+            read = msgspec.convert(self, _plain(type(self)), from_attributes=True)
+        except msgspec.ValidationError as error:
+            raise RecordError(f"{type(self).__name__}: {_told(self, str(error))}") from None
+        values = {name: getattr(read, name) for name in self.__struct_fields__}
+        for field, (where, message) in self.breaches(values):
+            place = field if where is None else f"{field}[{where}]"
+            raise RecordError(f"{type(self).__name__}: {place}: {message}")
+        for name, value in values.items():
+            msgspec.structs.force_setattr(self, name, value)
+
+
+@lru_cache
+def _plain(kind: type[msgspec.Struct]) -> type[msgspec.Struct]:
+    """A record of the same fields that nothing is asked of but their types."""
+    fields = msgspec.structs.fields(kind)
+    return msgspec.defstruct(kind.__name__, [(field.name, field.type) for field in fields], kw_only=True)
+
+
+def _told(record: msgspec.Struct, message: str) -> str:
+    """One of msgspec's messages with the field, what it may hold and what it holds."""
+    what, _, place = message.partition(" - at `$.")
+    name, *steps = re.findall(r"\w+", place)
+    found: Any = getattr(record, name)
+    kind = next(field.type for field in msgspec.structs.fields(type(record)) if field.name == name)
+    for step in steps:
+        found = found[step] if isinstance(found, dict) else list(found)[int(step)]
+    expected = what[:1].lower() + what[1:].partition(", got")[0].replace("`", "")
+    if get_origin(kind) is Literal:
+        expected = f"expected one of {', '.join(map(repr, get_args(kind)))}"
+    return f"{place.rstrip('`')}: {expected}, found {found!r:.80}"

@@ -9,11 +9,28 @@ sssegmentation 1.7.0 `ssseg/modules/models/segmentors/base/base.py`.
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated, Literal
+import math
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 
-from .limits import LARGEST_RATIO, LARGEST_SIDE, MOST_CLASSES, MOST_PADDING
+from .limits import (
+    LARGEST_RATIO,
+    LARGEST_SIDE,
+    MOST_CLASSES,
+    MOST_PADDING,
+    PADDED_ONE_STEP,
+    Breach,
+    Checked,
+    FieldBreach,
+    pair_breaches,
+    scale_breaches,
+    void_breach,
+    window_breach,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Side = Annotated[int, msgspec.Meta(ge=1, le=LARGEST_SIDE)]
@@ -24,7 +41,7 @@ Multiple = Annotated[int, msgspec.Meta(ge=1, le=MOST_PADDING)]
 Channels = Annotated[int, msgspec.Meta(ge=2, le=MOST_CLASSES)]
 
 
-class SlidingWindow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class SlidingWindow(Checked, frozen=True, kw_only=True):
     """A window moved over the network's input; overlapping scores are averaged by coverage."""
 
     crop: tuple[Side, Side]
@@ -32,19 +49,33 @@ class SlidingWindow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     stride: tuple[Side, Side]
     """Steps (vertical, horizontal) in pixels; the last window is pulled back to the edge."""
 
+    @classmethod
+    def breaches(cls, values: Mapping[str, Any]) -> Iterator[FieldBreach]:
+        """Strides that leave pixels which no window sees."""
+        if {"crop", "stride"} <= values.keys() and (
+            breach := window_breach(values["crop"], values["stride"])
+        ):
+            yield FieldBreach("stride", Breach(None, breach))
 
-class Void(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+
+class Void(Checked, frozen=True, kw_only=True):
     """Classes that no mean is taken over, and what becomes of their pixels; a rule of scoring, not of counting."""
 
     classes: tuple[int, ...]
-    """Class indices; those that a data set lacks are passed over."""
+    """Class indices, all of them of the data set."""
     pixels: Literal["counted", "labels ignored", "dropped"] = "counted"
     """`counted`: as any class's, in the unions of all others (ESPNet on CamVid). `labels ignored`: pixels labelled so
     count nowhere, those predicted so are misses of their label. `dropped`: pixels labelled or predicted so count
     nowhere."""
 
+    @classmethod
+    def breaches(cls, values: Mapping[str, Any]) -> Iterator[FieldBreach]:
+        """Classes that cannot be left out of a mean."""
+        if "classes" in values and (breach := void_breach(values["classes"])):
+            yield FieldBreach("classes", Breach(None, breach))
 
-class EvalProtocol(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+
+class EvalProtocol(Checked, frozen=True, kw_only=True):
     """Everything between an image file's pixels and a label map that can change a number."""
 
     name: str = ""
@@ -108,6 +139,24 @@ class EvalProtocol(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     void: Void | None = None
     """Classes that count in the unions and in no mean; None where every class is like the others."""
 
+    @classmethod
+    def breaches(cls, values: Mapping[str, Any]) -> Iterator[FieldBreach]:
+        """What the engine cannot do, and what would change nothing though somebody wrote it."""
+        scales, pairs = values.get("scales", (1.0,)), values.get("flip_pairs", ())
+        for breach in scale_breaches(scales, values.get("base_scale")):
+            yield FieldBreach("scales", breach)
+        for breach in pair_breaches(pairs):
+            yield FieldBreach("flip_pairs", breach)
+        yield from (FieldBreach(field, Breach(None, words)) for field, words in _idle(values))
+        for field in ("mean", "std"):
+            for place, value in enumerate(values.get(field, ())):
+                if not math.isfinite(value):
+                    yield FieldBreach(field, Breach(place, f"expected a finite number, found {value}"))
+        if math.isinf(values.get("value_divisor", 1.0)):
+            yield FieldBreach("value_divisor", Breach(None, "expected a finite number, found inf"))
+        if values.get("size_divisor", 1) > 1 and _are(values, window=None, upsampling="one-step"):
+            yield FieldBreach("size_divisor", Breach(None, PADDED_ONE_STEP))
+
     def digest(self) -> str:
         """SHA-256 (hex) over every field that can change a number; names and prose do not count."""
         return scored_digest(self.counts_digest(), self.void)
@@ -123,6 +172,27 @@ class EvalProtocol(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             if key not in _NOT_COUNTED and (key not in _ADDED or value != _ADDED[key])
         }
         return hashlib.sha256(msgspec.json.encode(fields, order="deterministic")).hexdigest()
+
+
+def _idle(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Fields that say something and would do nothing, with what is missing; values as of `Checked.breaches`."""
+    if _are(values, base_scale=None, views="base_scale") and set(values.get("scales", ())) - {1.0}:
+        yield (
+            "scales",
+            "with base_scale: null ratios have nothing to scale; write views: image_scale, which scales the image itself",
+        )
+    if _are(values, compared_at="label size") and values.get("label_resize") == "cv2 nearest":
+        yield (
+            "label_resize",
+            "labels are resized with compared_at: input size only; add it or leave this out",
+        )
+    if _are(values, flip=False) and values.get("flip_pairs"):
+        yield "flip_pairs", "there are mirrored views with flip: true only; add it or leave these out"
+
+
+def _are(values: Mapping[str, Any], **wanted: object) -> bool:
+    """Whether these fields could be read and are so."""
+    return all(field in values and values[field] == value for field, value in wanted.items())
 
 
 def scored_digest(counts_digest: str, void: Void | None) -> str:

@@ -24,6 +24,7 @@ from .evidence import EvidenceKey, EvidenceStore
 from .evidence.scores import matrix_from_evidence, missing
 from .inference.device import device_kind, numerics
 from .inference.plain import model_device
+from .limits import protocol_breach
 
 if TYPE_CHECKING:
     import os
@@ -97,8 +98,13 @@ def score(
         DatasetError: The data set is not there or not whole, or images cannot be used: all that can be are counted first.
         EvidenceError: `store` cannot be used.
         NetworkError: The model gives no such scores.
-        ValueError: The model is in training mode, `store` without `name`, or not one labelled pixel.
+        TypeError: The model is a class, not a network made of it.
+        ValueError: The model is in training mode, the protocol names classes that there are not, `store` without `name`, or not one labelled pixel.
     """
+    if isinstance(model, type):
+        raise TypeError(
+            f"expected a network, found the class {model.__name__}; build one: {model.__name__}(...)"
+        )
     if isinstance(model, torch.nn.Module) and model.training:
         raise ValueError(
             "the model is in training mode, whose norms and dropout give other scores; call model.eval()"
@@ -108,6 +114,7 @@ def score(
             "store keeps counts by the model's name: give one with name=, another whenever its code changes"
         )
     found = dataset if isinstance(dataset, Dataset) else _folder(Path(dataset))
+    _require_suitable(protocol, len(found.spec.classes))
     contents = found.contents()
     key = EvidenceKey(
         weights_sha256=_identity(model, name),
@@ -159,6 +166,17 @@ def scored(matrix: Matrix, classes: tuple[str, ...], images: int, void: Void | N
 
 def _folder(folder: Path) -> Dataset:
     return locate(folder_spec(folder), folder)
+
+
+def _require_suitable(protocol: EvalProtocol, classes: int) -> None:
+    """Refuse a protocol that names classes which the data set has not.
+
+    Raises:
+        ValueError: it does.
+    """
+    void = protocol.void.classes if protocol.void else ()
+    if breach := protocol_breach(protocol.flip_pairs, void, classes):
+        raise ValueError(f"protocol: {breach}; the data set has {classes} classes")
 
 
 def _identity(model: Any, name: str) -> str:

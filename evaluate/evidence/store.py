@@ -20,7 +20,6 @@ import numpy as np
 
 from ..count.confusion import MOST_CLASSES, Matrix, decode, encode
 from ..count.margins import Closeness
-from ..limits import void_breach
 from ..protocol import Void
 from .file import SCHEMA_VERSION, EvidenceError, connect, connect_read_only, errors, transaction
 
@@ -459,8 +458,6 @@ def _use(row: tuple[Any, ...], key: EvidenceKey) -> Use:
             "void": rule,
         }
         use = msgspec.convert(named | {"split": split}, Use)
-        if rule is not None and (breach := void_breach(rule.classes)):
-            raise ValueError(f"void classes: {breach}")
         if len(use.split.classes) != key.num_classes:
             raise ValueError(f"{len(use.split.classes)} names of {key.num_classes} classes")
         if (

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 
 from ..geometry import compared_size, padded_size, resizes, sliding_windows
-from ..limits import PADDED_ONE_STEP, channels_breach
+from ..limits import channels_breach
 from ..pixels import resize
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def predict(model: Any, image: Pixels, protocol: EvalProtocol) -> tuple[Labels, 
 def predict_scores(model: Model, image: Pixels, protocol: EvalProtocol, device: torch.device) -> torch.Tensor:
     """Scores (C, H, W) on `device`: the plain mean over the protocol's views, in their order."""
     require_image(image)
-    model = checked(model)
+    model = checked(model, protocol=protocol)
     size = compared_size((image.shape[0], image.shape[1]), protocol)
     total: torch.Tensor | None = None
     for view in views(image, protocol, device):
@@ -96,18 +96,27 @@ def checked(model: Model, classes: int | None = None, protocol: EvalProtocol | N
             raise NetworkError(f"expected scores (N, C, h, w); the network gave {_form(found)}")
         if len(found) != len(images):
             raise NetworkError(f"expected scores of {len(images)} images; the network gave {_form(found)}")
-        if classes is not None and not _fits(found.shape[1], classes, protocol):
-            raise NetworkError(f"the network scores {found.shape[1]} classes, the data set has {classes}")
+        if breach := _misfit(found.shape[1], classes, protocol):
+            raise NetworkError(breach)
         return found
 
     return scores
 
 
-def _fits(channels: int, classes: int, protocol: EvalProtocol | None) -> bool:
-    if protocol is None:
-        return channels == classes
-    void = protocol.void.classes if protocol.void else ()
-    return not channels_breach(channels, classes, void, protocol.score_channels)
+def _misfit(channels: int, classes: int | None, protocol: EvalProtocol | None) -> str:
+    """Why a network of so many channels does not suit data set and protocol; empty where it does."""
+    kept = protocol.score_channels if protocol else None
+    if kept is not None and kept > channels:
+        return f"the protocol's score_channels is {kept}, the network scores {channels} classes"
+    taken = channels if kept is None else kept
+    if protocol and any(max(pair) >= taken for pair in protocol.flip_pairs):
+        return (
+            f"the protocol's flip_pairs name class {max(map(max, protocol.flip_pairs))}, {taken} are scored"
+        )
+    void = protocol.void.classes if protocol and protocol.void else ()
+    if classes is not None and channels_breach(channels, classes, void, kept):
+        return f"the network scores {channels} classes, the data set has {classes}"
+    return ""
 
 
 def _form(found: object) -> str:
@@ -180,17 +189,11 @@ def view_scores(model: Model, view: torch.Tensor, protocol: EvalProtocol, size: 
 
 
 def padded(view: torch.Tensor, protocol: EvalProtocol) -> torch.Tensor:
-    """A view (N, 3, h, w) with zeros at its right and lower end, as the network gets it; itself where none are due.
-
-    Raises:
-        ValueError: scores could not be cut back: one-step upsampling never has them at the input's size.
-    """
+    """A view (N, 3, h, w) with zeros at its right and lower end, as the network gets it; itself where none are due."""
     height, width = view.shape[2], view.shape[3]
     down, across = padded_size((height, width), protocol)
     if (down, across) == (height, width):
         return view
-    if protocol.window is None and protocol.upsampling == "one-step":
-        raise ValueError(f"{protocol.name}: {PADDED_ONE_STEP}")
     return F.pad(view, (0, across - width, 0, down - height))
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ..data.datasets import LabelFiles
+from ..limits import RecordError
 from ..protocol import EvalProtocol, SlidingWindow
 
 if TYPE_CHECKING:
@@ -56,26 +57,25 @@ def suspects(
         *_void_mistakes(protocol, num_classes),
     ]
     candidates = [
-        Suspect(
-            name=name,
-            description=description,
-            protocol=msgspec.structs.replace(protocol, name=name, **change),
-            labels=labels,
-        )
+        Suspect(name=name, description=description, protocol=changed, labels=labels)
         for name, description, change in changes
+        if (changed := _changed(protocol, name, change))
     ] + [
         Suspect(name=name, description=description, protocol=protocol, labels=form)
         for name, description, form in _label_mistakes(labels, num_classes)
     ]
     published = Suspect(name="", description="", protocol=protocol, labels=labels).identity()
-    distinct = {one.identity(): one for one in reversed(candidates) if _is_possible(one.protocol)}
+    distinct = {one.identity(): one for one in reversed(candidates)}
     distinct.pop(published, None)
     return list(reversed(distinct.values()))
 
 
-def _is_possible(protocol: EvalProtocol) -> bool:
-    """Whether the engine can do it: padding is cut off scores that one-step upsampling of a whole view never has."""
-    return protocol.size_divisor == 1 or protocol.window is not None or protocol.upsampling == "two-step"
+def _changed(protocol: EvalProtocol, name: str, change: dict[str, Any]) -> EvalProtocol | None:
+    """The protocol with a mistake; None where the engine cannot do it, or nothing would come of it."""
+    try:
+        return msgspec.structs.replace(protocol, name=name, **change)
+    except RecordError:
+        return None
 
 
 def _pixel_mistakes(protocol: EvalProtocol) -> Iterator[Change]:

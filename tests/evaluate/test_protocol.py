@@ -3,8 +3,8 @@
 import msgspec
 import pytest
 
-from segbench.evaluate import EvalProtocol
-from segbench.evaluate.protocol import Void, scored_digest
+from segbench.evaluate import EvalProtocol, SlidingWindow, Void
+from segbench.evaluate.protocol import scored_digest
 from segbench.zoo.manifest import load_manifest
 
 # As they were before the first field was added, at commit caf5190.
@@ -47,8 +47,12 @@ def test_digests_of_before_stay():
 @pytest.mark.parametrize("field", COUNTING)
 def test_a_field_that_was_added_counts_where_it_says_something(field):
     """At its default it is as if it were not there; else counts are others, and so is every number."""
-    changed = msgspec.structs.replace(PLAIN, **{field: COUNTING[field]})
-    assert changed.counts_digest() != PLAIN.counts_digest() == PLAIN.digest()
+    plain = msgspec.structs.replace(
+        PLAIN, compared_at="input size" if field == "label_resize" else "label size"
+    )
+    changed = msgspec.structs.replace(plain, **{field: COUNTING[field]})
+    assert changed.counts_digest() != plain.counts_digest()
+    assert PLAIN.counts_digest() == PLAIN.digest()
     assert changed.digest() == changed.counts_digest()
 
 
@@ -61,3 +65,52 @@ def test_a_rule_of_scoring_shares_the_counts_and_not_the_number():
     assert {one.counts_digest() for one in protocols} == {PLAIN.digest()}
     assert len({one.digest() for one in protocols}) == len(protocols)
     assert all(one.digest() == scored_digest(PLAIN.digest(), one.void) for one in protocols)
+
+
+REFUSED = {
+    "channels": ({"channels": "bgr"}, "channels: expected one of 'RGB', 'BGR', found 'bgr'"),
+    "another word": (
+        {"side_rounding": "up"},
+        "side_rounding: expected one of 'nearest', 'down', found 'up'",
+    ),
+    "no divisor": ({"size_divisor": 0}, "size_divisor: expected int >= 1, found 0"),
+    "two channels": ({"mean": (1, 2)}, "mean: expected array of length 3, found (1, 2)"),
+    "one of three": ({"std": (1, 0, 1)}, "std[1]: expected float > 0.0, found 0"),
+    "no number": ({"mean": (1, 2, float("nan"))}, "mean[2]: expected a finite number, found nan"),
+    "a text": ({"base_scale": "512x256"}, "base_scale: expected array | null, found '512x256'"),
+    "no scale": ({"scales": ()}, "scales: expected at least one scale, found none"),
+    "nothing to scale": (
+        {"base_scale": None, "scales": (0.5, 1.0)},
+        "scales: with base_scale: null ratios have nothing to scale; write views: image_scale, which scales the image itself",
+    ),
+    "pairs without a mirror": (
+        {"flip_pairs": ((0, 1),)},
+        "flip_pairs: there are mirrored views with flip: true only; add it or leave these out",
+    ),
+}
+
+
+@pytest.mark.parametrize(("fields", "letter"), REFUSED.values(), ids=REFUSED)
+def test_a_protocol_made_in_python_is_held_to_what_a_manifest_is(fields, letter):
+    with pytest.raises(ValueError) as made:
+        EvalProtocol(**{"base_scale": (64, 32)} | fields)
+    with pytest.raises(ValueError) as changed:
+        msgspec.structs.replace(PLAIN, **fields)
+    assert str(made.value) == str(changed.value) == f"EvalProtocol: {letter}"
+
+
+def test_parts_of_a_protocol_hold_their_values_too():
+    with pytest.raises(
+        ValueError, match=r"^Void: pixels: expected one of 'counted', 'labels ignored', 'dropped', found 'x'$"
+    ):
+        Void(classes=(1,), pixels="x")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(
+        ValueError, match=r"^SlidingWindow: stride: the vertical stride 9 is larger than the window"
+    ):
+        SlidingWindow(crop=(8, 8), stride=(9, 8))
+
+
+def test_whole_numbers_and_lists_make_the_protocol_that_a_manifest_makes():
+    written = EvalProtocol(base_scale=[64, 32], mean=[0, 0, 0], value_divisor=255)  # pyright: ignore[reportArgumentType]
+    read = EvalProtocol(base_scale=(64, 32), mean=(0.0, 0.0, 0.0), value_divisor=255.0)
+    assert (written, written.digest()) == (read, read.digest())

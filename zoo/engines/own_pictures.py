@@ -109,7 +109,7 @@ def predict_pictures(
         PredictError: an output cannot be written.
     """
     palette = spec.palette or colour_map(len(spec.classes))
-    protocol = msgspec.structs.replace(protocol, compared_at="label size")
+    protocol = msgspec.structs.replace(protocol, compared_at="label size", label_resize="pillow nearest")
     written: dict[str, str] = {}
     for path, name in pictures:
         try:

@@ -34,7 +34,7 @@ def probed_picture(size: Size, protocol: EvalProtocol) -> tuple[Size, EvalProtoc
         size: of a typical image.
         protocol: by which a row is measured.
     """
-    one_view = msgspec.structs.replace(protocol, scales=(1.0,), flip=False, base_scale=None)
+    one_view = msgspec.structs.replace(protocol, scales=(1.0,), flip=False, flip_pairs=(), base_scale=None)
     if protocol.window is not None:
         return protocol.window.crop, one_view
     height, width = view_size(size, msgspec.structs.replace(protocol, scales=(1.0,)), 1.0)

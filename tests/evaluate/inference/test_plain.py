@@ -206,7 +206,7 @@ def test_the_digest_counts_what_changes_numbers_and_not_names():
         for change in (
             {}, {"flip": True}, {"scales": (1.0, 0.5)}, {"align_corners": True}, {"average": "scores"},
             {"upsampling": "one-step"}, {"views": "tensor"}, {"base_scale": (2049, 1025)}, {"keep_ratio": False},
-            {"softmax_at": "window"}, {"flip_pairs": ((1, 2),)}, {"mean": (0.0, 0.0, 0.0)},
+            {"softmax_at": "window"}, {"flip": True, "flip_pairs": ((1, 2),)}, {"mean": (0.0, 0.0, 0.0)},
             {"window": SlidingWindow(crop=(769, 769), stride=(513, 513))},
             {"normalisation": "float64 multiplication"}, {"std": (1.0, 1.0, 1.0)},
         )
@@ -257,9 +257,10 @@ def test_a_network_gets_values_divided_once_more():
 
 
 def test_padding_that_could_not_be_cut_off_is_refused():
-    protocol = EvalProtocol(name="mine", base_scale=None, size_divisor=32, upsampling="one-step")
-    with pytest.raises(ValueError, match="mine: size_divisor pads the network's input, and one-step"):
-        predict(lambda images: images, np.zeros((8, 8, 3), np.uint8), protocol)
+    with pytest.raises(
+        ValueError, match=r"^EvalProtocol: size_divisor: size_divisor pads the network's input, and one-step"
+    ):
+        EvalProtocol(name="mine", base_scale=None, size_divisor=32, upsampling="one-step")
 
 
 def test_scores_come_at_the_size_of_comparison_with_the_channels_that_take_part():

@@ -306,6 +306,11 @@ LIMITS = {
         "    void_class: c\n    classes: [a, b]",
         "13: datasets.tiny.void_class: unknown class 'c', known are a, b",
     ),
+    "ratios of nothing": (
+        "base_scale: [8, 4]",
+        "base_scale: null, scales: [0.5, 1.0]",
+        "16: protocols.whole.scales: with base_scale: null ratios have nothing to scale; write views: image_scale, which scales the image itself",
+    ),
     "pairs without a mirror": (
         "flip: true,",
         "flip_pairs: [[0, 1]],",

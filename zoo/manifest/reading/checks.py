@@ -5,22 +5,21 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from ....evaluate.data.datasets import OWN_FOLDER, DatasetSpec
 from ....evaluate.limits import (
     DEFAULT_IGNORED,
-    PADDED_ONE_STEP,
     Breach,
     channels_breach,
     class_breaches,
     colour_breaches,
     ignore_breach,
     pair_breaches,
-    scale_breaches,
+    protocol_breach,
     value_map_breaches,
-    void_breach,
-    window_breach,
 )
-from ....evaluate.protocol import EvalProtocol
+from ....evaluate.protocol import EvalProtocol, SlidingWindow, Void
 from ....models.adapters import PROGRAM
 from ....models.load.layouts import LAYOUTS
 from ....reports.metrics import METRICS
@@ -33,8 +32,7 @@ from .walk import BAD, ClassRules, nodes_of, place_from
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    import msgspec
-
+    from ....evaluate.limits import Checked
     from .walk import Found, Reader
 
 
@@ -134,32 +132,33 @@ def _check_label_values(reader: Reader, found: Found, classes: int, ignore_index
             reader.fault(path, lines.get(str(value), node), message)
 
 
+def _check_own_rules(reader: Reader, found: Found, kind: type[Checked]) -> None:
+    """The rules that a record holds itself to wherever it is made, each told at its field's line."""
+    defaults = {
+        field.name: field.default
+        for field in msgspec.structs.fields(kind)
+        if not field.required and field.name not in found.nodes
+    }
+    for field, breach in kind.breaches(defaults | found.values):
+        _breaches_at(reader, found, field, [breach])
+
+
+def _check_window(reader: Reader, found: Found) -> None:
+    _check_own_rules(reader, found, SlidingWindow)
+
+
+def _check_void(reader: Reader, found: Found) -> None:
+    _check_own_rules(reader, found, Void)
+
+
 def _check_protocol(reader: Reader, found: Found) -> None:
     _check_name(reader, found)
+    _check_own_rules(reader, found, EvalProtocol)
     values = found.values
-    _breaches_at(
-        reader, found, "scales", scale_breaches(values.get("scales", (1.0,)), values.get("base_scale"))
-    )
-    if values.get("window") and (breach := window_breach(values["window"].crop, values["window"].stride)):
-        reader.fault(f"{found.path}.window.stride", nodes_of(found.nodes["window"])["stride"], breach)
-    pairs = values.get("flip_pairs", ())
     void = values["void"].classes if values.get("void") else ()
-    reader.class_rules[found.path] = ClassRules(pairs, void, values.get("score_channels"))
-    _breaches_at(reader, found, "flip_pairs", pair_breaches(pairs))
-    _check_padding(reader, found)
-    if values.get("void") and (breach := void_breach(void)):
-        reader.fault(f"{found.path}.void.classes", nodes_of(found.nodes["void"])["classes"], breach)
-    resizes = values.get("label_resize", "pillow nearest") != "pillow nearest"
-    if resizes and values.get("compared_at", "label size") == "label size":
-        advice = "labels are resized with compared_at: input size only; add it or leave this out"
-        _fault_at(reader, found, "label_resize", advice)
-    if pairs and not values.get("flip", "flip" in found.nodes):
-        _fault_at(
-            reader,
-            found,
-            "flip_pairs",
-            "there are mirrored views with flip: true only; add it or leave these out",
-        )
+    pairs = values.get("flip_pairs", ())
+    if not any(pair_breaches(pairs)):
+        reader.class_rules[found.path] = ClassRules(pairs, void, values.get("score_channels"))
 
 
 def _check_tolerance(reader: Reader, found: Found) -> None:
@@ -181,14 +180,6 @@ def _check_layout(reader: Reader, found: Found) -> None:
     layout = found.values.get("layout")
     if layout and layout not in LAYOUTS:
         _fault_at(reader, found, "layout", unknown("value", layout, LAYOUTS))
-
-
-def _check_padding(reader: Reader, found: Found) -> None:
-    """Padding is cut off scores of the padded size, which one-step upsampling of a whole view does not have."""
-    values = found.values
-    is_whole = values.get("window", None if "window" not in found.nodes else BAD) is None
-    if values.get("size_divisor", 1) > 1 and is_whole and values.get("upsampling") == "one-step":
-        _fault_at(reader, found, "size_divisor", PADDED_ONE_STEP)
 
 
 _PROGRAM = (
@@ -329,12 +320,8 @@ def _check_class_rules(reader: Reader, found: Found) -> None:
     """The classes that a claim's protocol names are classes of the data set."""
     classes = reader.class_counts.get(f"datasets.{found.values.get('dataset')}")
     for index, name, rules in _rules_of_claims(reader, found) if classes else ():
-        pairs = next(pair_breaches(rules.flip_pairs, classes), None)
-        if pairs and max(map(max, rules.flip_pairs)) >= (classes or 0):
-            _fault_of_protocol(reader, found, index, f"{name}: flip_pairs: {pairs.message}")
-        void = void_breach(rules.void, classes) if rules.void and not void_breach(rules.void) else ""
-        if void:
-            _fault_of_protocol(reader, found, index, f"{name}: void: {void}")
+        if breach := protocol_breach(rules.flip_pairs, rules.void, classes or 0):
+            _fault_of_protocol(reader, found, index, f"{name}: {breach}")
 
 
 def _check_repeated_claims(reader: Reader, found: Found) -> None:
@@ -365,6 +352,8 @@ def _repetition_fault(claim: Claim, first: Claim, earlier: set[str | None]) -> s
 CHECKS: dict[type[msgspec.Struct], Callable[[Reader, Found], None]] = {
     DatasetSpec: _check_dataset,
     EvalProtocol: _check_protocol,
+    SlidingWindow: _check_window,
+    Void: _check_void,
     Source: _check_document_reference,
     Listing: _check_listing,
     Weights: _check_weights,
