@@ -94,6 +94,8 @@ def checked(model: Model, classes: int | None = None, protocol: EvalProtocol | N
         found = model(images)
         if not isinstance(found, torch.Tensor) or found.dim() != 4 or not found.is_floating_point():
             raise NetworkError(f"expected scores (N, C, h, w); the network gave {_form(found)}")
+        if not found.numel():
+            raise NetworkError(f"expected scores of at least one pixel; the network gave {_form(found)}")
         if len(found) != len(images):
             raise NetworkError(f"expected scores of {len(images)} images; the network gave {_form(found)}")
         if breach := _misfit(found.shape[1], classes, protocol):
@@ -115,7 +117,8 @@ def _misfit(channels: int, classes: int | None, protocol: EvalProtocol | None) -
         )
     void = protocol.void.classes if protocol and protocol.void else ()
     if classes is not None and channels_breach(channels, classes, void, kept):
-        return f"the network scores {channels} classes, the data set has {classes}"
+        part = "" if kept is None else f" of which score_channels lets {kept} take part"
+        return f"the network scores {channels} classes{part}, the data set has {classes}"
     return ""
 
 

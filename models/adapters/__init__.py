@@ -6,6 +6,7 @@ What is imported to run one is imported when one is loaded; neither torch nor an
 from __future__ import annotations
 
 import hashlib
+import re
 import sys
 from contextlib import contextmanager
 from importlib import import_module, metadata
@@ -40,6 +41,12 @@ MAX_EXPORT_BYTES = 4 * 2**30
 
 SAID_CHARACTERS = 200
 """Characters of a runtime's message: a guard of torch.export fills pages."""
+_RUNTIME_MARK = re.compile(r"^\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : ")
+_ROUND = r"\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)"
+_CPP_PLACE = re.compile(
+    rf"\S+\.(?:cc|cpp|cxx|cuh?|hp?p?):\d+ (?:[^()]*?\S+::[^()\s]*{_ROUND}(?:\S|{_ROUND})*(?: const\b)?|\S+::\S+)? ?(?:\[with [^\]]*\] )?"
+)
+"""File, line and function, with types of its arguments or without, that onnxruntime puts before what it says."""
 
 
 class AdapterError(ArchitectureError):
@@ -117,6 +124,31 @@ def runtime(path: Path) -> str:
         return "onnxruntime"
 
 
+def require_sound(path: Path) -> None:
+    """Refuse an ONNX file whose bytes tell that no number can be its own; any other file passes unread.
+
+    Raises:
+        ExportError: It cannot be read, is none, has weights elsewhere or several outputs, or is in training form.
+    """
+    if path.suffix.lower() == ".onnx":
+        _require_sound_bytes(path, _read(path))
+
+
+def _require_sound_bytes(path: Path, data: bytes) -> None:
+    import_module(".onnx_graph", __name__).require_sound(data, str(path))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with opened(path) as file:
+            data = file.read(MAX_EXPORT_BYTES + 1)
+    except OSError as error:
+        raise ExportError(f"{path}: cannot be read: {error.strerror or error}") from error
+    if len(data) > MAX_EXPORT_BYTES:
+        raise ExportError(f"{path}: expected at most {MAX_EXPORT_BYTES} bytes; use a smaller export")
+    return data
+
+
 def load_export(path: Path, *, sha256: str = "") -> nn.Module:
     """The network that an export is, in evaluation mode.
 
@@ -125,20 +157,24 @@ def load_export(path: Path, *, sha256: str = "") -> nn.Module:
         sha256: What the file was when it was checked, held against the bytes loaded; empty for nothing.
 
     Raises:
-        ExportError: It cannot be read, has changed, or needs a library that is not installed.
+        AdapterError: It needs a library that is not installed.
+        ExportError: It cannot be read, has changed, or is no one network in evaluation mode (`require_sound`).
     """
-    try:
-        with opened(path) as file:
-            data = file.read(MAX_EXPORT_BYTES + 1)
-    except OSError as error:
-        raise ExportError(f"{path}: cannot be read: {error.strerror or error}") from error
-    if len(data) > MAX_EXPORT_BYTES:
-        raise ExportError(f"{path}: expected at most {MAX_EXPORT_BYTES} bytes; use a smaller export")
+    data = _read(path)
     if sha256 and hashlib.sha256(data).hexdigest() != sha256:
         raise ExportError(
             f"{path}: changed while it was in use: its bytes are not those that were checked before"
         )
+    if path.suffix.lower() == ".onnx":
+        _require_sound_bytes(path, data)
     return import_module(f".{EXPORTS[path.suffix.lower()]}", __name__).load(data, str(path)).eval()
+
+
+def reason_of(error: Exception) -> str:
+    """What a runtime says, in a line: without its number of the error, and without places in its C++ and their signatures."""
+    text = _RUNTIME_MARK.sub("", str(error).strip())
+    said = (_CPP_PLACE.sub("", text).strip().splitlines() or [type(error).__name__])[0]
+    return said[:SAID_CHARACTERS].rstrip(".") + "..." * (len(said) > SAID_CHARACTERS)
 
 
 @contextmanager
@@ -151,9 +187,8 @@ def failure_named(source: str, images: Tensor) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ExportError(
-            f"{source} fails on images {tuple(images.shape)}: {said[:SAID_CHARACTERS]}{'...' * (len(said) > SAID_CHARACTERS)}; an export "
+            f"{source} fails on images {tuple(images.shape)}: {reason_of(error)}; an export "
             "may hold only for sizes like that of its example: compare it with the model it was made of"
         ) from error
 

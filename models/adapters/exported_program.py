@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from . import ExportError, failure_named, fitted
+from . import ExportError, failure_named, fitted, reason_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from typing_extensions import Self
 
 
@@ -42,21 +44,47 @@ def load(data: bytes, source: str) -> ExportedProgram:
     """The network that a file's bytes are; reading them can run code.
 
     Raises:
-        ExportError: torch cannot read it, or it takes something else than images.
+        ExportError: torch cannot read it, it takes something else than images, or it is in training form.
     """
     log = logging.getLogger("torch.export")
     was, log.disabled = log.disabled, True  # it would print its traceback beside our message
     try:
         program = torch.export.load(io.BytesIO(data))
     except Exception as error:  # whatever the bytes happen to be
-        reason = str(error).strip().splitlines()
         raise ExportError(
             f"{source}: torch {torch.__version__} cannot read it as a program of torch.export: "
-            f"{reason[0] if reason else type(error).__name__}; save it with torch.export.save of the same version"
+            f"{reason_of(error)}; save it with torch.export.save of the same version"
         ) from error
     finally:
         log.disabled = was
+    if trained := sorted(set(_in_training(program))):
+        raise ExportError(
+            f"{source}: exported in training form: {', '.join(trained)}; such scores depend on the other images of a "
+            "batch, or on chance: export it again after model.eval()"
+        )
     return ExportedProgram(program, source)
+
+
+def _in_training(program: torch.export.ExportedProgram) -> Iterator[str]:
+    """Operators that run as in training: told so, and with statistics to leave aside or something to drop.
+
+    A norm that keeps no statistics takes those of the images in evaluation too.
+    """
+    for module in program.graph_module.modules():
+        for node in module.graph.nodes if isinstance(module, torch.fx.GraphModule) else ():
+            if isinstance(node.target, torch._ops.OpOverload):  # noqa: SLF001  (the type of an operator)
+                given = _arguments(node)
+                is_on = any(given.get(name) is True for name in ("training", "train", "use_input_stats"))
+                is_idle = given.get("running_mean", 0) is None or 0 in (given.get("p"), given.get("dropout"))
+                if (is_on and not is_idle) or (given.get("dropout_p") or 0) > 0:
+                    yield node.target.name()
+
+
+def _arguments(node: torch.fx.Node) -> dict[str, Any]:
+    """What an operator is given, by name, defaults too; what another node gives is that node."""
+    schema = node.target._schema.arguments  # type: ignore[union-attr]  # noqa: SLF001
+    given = {one.name: value for one, value in zip(schema, node.args, strict=False)}
+    return {one.name: one.default_value for one in schema} | given | node.kwargs
 
 
 def _takes(program: torch.export.ExportedProgram, source: str) -> tuple[int | None, ...]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from . import ExportError, failure_named, fitted
+from . import AdapterError, ExportError, failure_named, fitted, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class OnnxNetwork(nn.Module):
-    """Images (N, 3, H, W) to the file's first output."""
+    """Images (N, 3, H, W) to the file's output."""
 
     def __init__(self, session: Any, source: str) -> None:
         super().__init__()
@@ -49,14 +49,15 @@ def load(data: bytes, source: str) -> OnnxNetwork:
     """The network that a file's bytes are.
 
     Raises:
-        ExportError: onnxruntime is not installed or cannot run the file.
+        AdapterError: onnxruntime is not installed.
+        ExportError: It cannot run the file.
     """
     try:
         import onnxruntime  # pyright: ignore[reportMissingImports]  # noqa: PLC0415  (an extra)
     except ModuleNotFoundError as error:
         if error.name != "onnxruntime":
             raise
-        raise ExportError(
+        raise AdapterError(
             f"{source}: an ONNX file is run by onnxruntime, which is not installed here; pip install 'segbench[onnx]'"
         ) from error
     options = onnxruntime.SessionOptions()
@@ -65,9 +66,7 @@ def load(data: bytes, source: str) -> OnnxNetwork:
     try:
         session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # an own tree of errors, without a base of its own
-        reason = str(error).strip().splitlines()
         raise ExportError(
-            f"{source}: onnxruntime {onnxruntime.__version__} cannot run it: {reason[0] if reason else type(error).__name__}; "
-            "weights in files beside it belong into it (external_data=False when it is exported)"
+            f"{source}: onnxruntime {onnxruntime.__version__} cannot run it: {reason_of(error)}"
         ) from error
     return OnnxNetwork(session, source)

@@ -105,11 +105,24 @@ def test_a_bar_is_shown_where_asked_for(folder, capsys):
         (lambda images: images.argmax(1), {}, NetworkError, r"gave \(1, 8, 8\) int64"),
         (lambda images: images[0], {}, NetworkError, r"gave \(3, 8, 8\) float32"),
         (lambda images: torch.cat([images, images]), {}, NetworkError, "scores of 1 images"),
+        (lambda images: images[:, :, :0], {}, NetworkError, r"at least one pixel; the network gave \(1, 3, 0, 8\)"),
     ],
 )  # fmt: skip
 def test_what_would_give_a_wrong_number_is_refused(folder, model, arguments, error, message):
     with pytest.raises(error, match=message):
         score(model, folder, PROTOCOL, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("kept", "message"),
+    [
+        (5, "score_channels is 5, the network scores 3 classes"),
+        (2, "3 classes of which score_channels lets 2 take part, the data set has 3"),
+    ],
+)
+def test_channels_that_cannot_take_part_are_told(folder, kept, message):
+    with pytest.raises(NetworkError, match=message):
+        score(colours, folder, msgspec.structs.replace(PROTOCOL, score_channels=kept))
 
 
 def test_a_damaged_picture_is_named(folder):

@@ -81,8 +81,10 @@ def test_a_manifest_alone_makes_no_code_run(tmp_path, capsys, monkeypatch):
         ("from torch import nn\n\nclass Net(nn.Conv2d):\n    def forward(self, images):\n        return images.nothing\n\ndef tiny(*, num_classes):\n    return Net(3, num_classes, 1)\n", "AttributeError: 'Tensor' object has no attribute 'nothing' (tiny.py:5)"),
         ("from torch import nn\n\nclass Net(nn.Conv2d):\n    def forward(self, images):\n        return {'out': super().forward(images)}\n\ndef tiny(*, num_classes):\n    return Net(3, num_classes, 1)\n", "expected scores (N, C, h, w); the network gave a dict with out"),
         ("from torch import nn\n\nclass Net(nn.Conv2d):\n    def forward(self, images):\n        return super().forward(images).argmax(1)\n\ndef tiny(*, num_classes):\n    return Net(3, num_classes, 1)\n", "expected scores (N, C, h, w); the network gave (1, 8, 8) int64"),
+        ("from torch import nn\n\nclass Net(nn.Conv2d):\n    def forward(self, images):\n        raise SystemExit(0)\n\ndef tiny(*, num_classes):\n    return Net(3, num_classes, 1)\n", "raised SystemExit: 0 (tiny.py:5)"),
+        ("from torch import nn\n\nclass Net(nn.Conv2d):\n    def forward(self, images):\n        return super().forward(images)[..., :0]\n\ndef tiny(*, num_classes):\n    return Net(3, num_classes, 1)\n", "expected scores of at least one pixel; the network gave (1, 3, 8, 0) float32"),
     ],
-    ids=["builder", "network", "dict", "labels"],
+    ids=["builder", "network", "dict", "labels", "leaves", "empty"],
 )  # fmt: skip
 def test_what_fails_spoils_its_row_alone(tmp_path, capsys, source, reason):
     """The other row of the same run is measured."""

@@ -30,7 +30,9 @@ def network_trouble_named(checkpoint: Checkpoint) -> Iterator[None]:
         yield
     except (ArchitectureError, InputSizeError, NetworkError) as error:
         raise NotMeasured(str(error)) from error
-    except Exception as error:
+    except (KeyboardInterrupt, GeneratorExit):  # the user's wish, and a run that nobody reads on
+        raise
+    except BaseException as error:  # of code of others, SystemExit too is its row's matter alone
         name = str(checkpoint.architecture.get("builder", ""))
         if reason := fault_of(library_builder(name) or find(name), error):
             raise NotMeasured(reason) from error

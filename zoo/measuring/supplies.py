@@ -7,6 +7,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from ...evaluate.data.datasets import DatasetError, locate
+from ...models.adapters import require_sound
 from ...models.builders import ArchitectureError
 from ...models.load.weights import WeightsError
 from ..console.exit_codes import ExitCode
@@ -105,6 +106,7 @@ class Supplies:
         path = given_weights(self.checkpoint, given, self.options.home) if given else self._fetched()
         sha256 = check_hash(path, self.checkpoint.weights)
         require_precision(path, self.options.precision)
+        require_sound(path)
         return Subject(
             checkpoint=self.checkpoint,
             dataset=dataset,

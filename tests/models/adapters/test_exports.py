@@ -234,3 +234,115 @@ def test_the_demos_isanet_keeps_its_number_as_a_program(isanet, tmp_path, capsys
     expected, found = (verified(capsys, tmp_path, one, "--limit", "1") for one in (file, path))
     assert found["measured"] == expected["measured"] > 50
     assert found["images"] == 1
+
+
+def made(path, nodes, outputs=("scores",), tensors=(), opset=17):
+    """An ONNX file of these nodes; float images to outputs."""
+    pytest.importorskip("onnx", reason=NO_ONNX)
+    from onnx import TensorProto, helper
+
+    infos = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("images", *outputs)]
+    graph = helper.make_graph(nodes, "made", infos[:1], infos[1:], list(tensors))
+    content = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+    path.write_bytes(content.SerializeToString())
+    return path
+
+
+@pytest.mark.parametrize("place", ["initializer", "constant", "branch"])
+def test_weights_elsewhere_are_refused_wherever_they_are_named(tmp_path, place, monkeypatch):
+    """And whatever lies in the working directory: no file but the one that is hashed is read."""
+    pytest.importorskip("onnx", reason=NO_ONNX)
+    from onnx import TensorProto, helper
+
+    (tmp_path / "w.bin").write_bytes(b"\0" * 4)
+    monkeypatch.chdir(tmp_path)
+    tensor = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[1], data_location=TensorProto.EXTERNAL)
+    tensor.external_data.add(key="location", value="w.bin")
+    constant = helper.make_node("Constant", [], ["w"], value=tensor)
+    inner = helper.make_graph(
+        [constant], "inner", [], [helper.make_tensor_value_info("w", TensorProto.FLOAT, [1])]
+    )
+    add = helper.make_node("Add", ["images", "w"], ["scores"])
+    nodes = {
+        "initializer": [add],
+        "constant": [constant, add],
+        "branch": [helper.make_node("If", ["yes"], ["w"], then_branch=inner, else_branch=inner), add],
+    }[place]
+    path = made(tmp_path / "model.onnx", nodes, tensors=[tensor] if place == "initializer" else [])
+    with pytest.raises(ExportError, match=r"its weights lie in w\.bin, .* external_data=False"):
+        load_export(path)
+
+
+def test_one_output_is_scored_and_several_are_named(tmp_path):
+    pytest.importorskip("onnx", reason=NO_ONNX)
+    from onnx import helper
+
+    nodes = [helper.make_node("Neg", ["images"], ["aux"]), helper.make_node("Relu", ["images"], ["out"])]
+    path = made(tmp_path / "model.onnx", nodes, outputs=("aux", "out"))
+    with pytest.raises(ExportError, match=r"expected one output, .* found 2: aux, out"):
+        load_export(path)
+
+
+class Normed(torch.nn.Module):
+    """A norm and a dropout, each in the mode that is asked for."""
+
+    def __init__(self, *, norm, dropout):
+        super().__init__()
+        self.norm = torch.nn.BatchNorm2d(3).train(norm)
+        self.dropout = torch.nn.Dropout(0.5).train(dropout)
+
+    def forward(self, images):
+        return self.dropout(self.norm(images))
+
+
+@pytest.mark.parametrize(
+    ("modes", "named"),
+    [
+        ({"norm": True, "dropout": False}, "aten::batch_norm"),
+        ({"norm": False, "dropout": True}, "aten::dropout"),
+    ],
+)
+def test_a_program_in_training_form_is_refused(tmp_path, modes, named):
+    path = program(tmp_path / "model.pt2", Normed(**modes))
+    with pytest.raises(ExportError, match=f"exported in training form: {named}; .* after model.eval"):
+        load_export(path)
+
+
+def test_a_program_whose_norm_keeps_no_statistics_is_in_no_training_form(tmp_path):
+    norm = torch.nn.BatchNorm2d(3, track_running_stats=False).eval()
+    assert load_export(program(tmp_path / "model.pt2", norm)) is not None
+
+
+@pytest.mark.parametrize(("is_on", "operator"), [(True, "Dropout (scores)"), (False, "")])
+def test_an_onnx_dropout_is_refused_where_it_drops(tmp_path, is_on, operator):
+    for name in ("onnx", "onnxruntime"):
+        pytest.importorskip(name, reason=NO_ONNX)
+    from onnx import TensorProto, helper
+
+    switch = helper.make_tensor("on", TensorProto.BOOL, [], [is_on])
+    ratio = helper.make_tensor("ratio", TensorProto.FLOAT, [], [0.5])
+    node = helper.make_node("Dropout", ["images", "ratio", "on"], ["scores"])
+    path = made(tmp_path / "model.onnx", [node], tensors=[switch, ratio])
+    if is_on:
+        with pytest.raises(ExportError, match=re.escape(f"in training form: {operator}; ")):
+            load_export(path)
+    else:
+        from segbench.models.adapters import require_sound
+
+        require_sound(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [(b"", "an empty one"), (b"hello", "bytes that are none"), (b"\x08\x08", "no graph in it")],
+)
+def test_what_is_no_onnx_file_is_called_so(tmp_path, content, found):
+    path = tmp_path / "model.onnx"
+    path.write_bytes(content)
+    with pytest.raises(ExportError, match=f"expected an ONNX file, found {found}"):
+        load_export(path)
+
+
+def test_a_runtimes_reason_is_told_without_its_code():
+    said = "[ONNXRuntimeError] : 1 : FAIL : /a/model.cc:256 ns::Model::Model(ns::P&&, const std::f<int(int)>*) Version: 99, most 14\n"
+    assert adapters.reason_of(Exception(said)) == "Version: 99, most 14"
