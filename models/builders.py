@@ -7,6 +7,7 @@ entry points are read without importing anything, and torch is not needed here.
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import inspect
 import json
@@ -415,9 +416,34 @@ def _reached(found: Builder) -> tuple[dict[str, Path], set[str]]:
         if top != own and _is_installed(module):
             libraries.add(top)
             continue
-        files |= _files(sys.modules.get(top, module), label="" if top == own else top)
+        more = _files(sys.modules.get(top, module), label="" if top == own else top)
+        files |= more
         todo += [_home(value) for value in vars(module).values()]
+        todo += [_unrun(name) for path in more.values() for name in _imported(path)]
     return files, libraries
+
+
+def _imported(path: Path) -> set[str]:
+    """The top names that a file imports anywhere: what a function imports is not there before it runs."""
+    try:
+        nodes = list(ast.walk(ast.parse(path.read_bytes())))
+    except (OSError, SyntaxError, ValueError):
+        return set()  # no file of Python, or it cannot be read, which its digest will tell
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom) and not node.level]
+    return {name.partition(".")[0] for name in names} - sys.stdlib_module_names - _EVERYBODYS - {""}
+
+
+def _unrun(name: str) -> ModuleType | None:
+    """A module of that name, without running it where nobody has; None where none of Python's code is found."""
+    if name in sys.modules:
+        return sys.modules[name]
+    try:
+        spec = util.find_spec(name)
+    except (ImportError, ValueError):
+        return None
+    is_python = spec is not None and (spec.submodule_search_locations or str(spec.origin).endswith(".py"))
+    return util.module_from_spec(spec) if spec is not None and is_python else None
 
 
 def _home(value: object) -> ModuleType | None:

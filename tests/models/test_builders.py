@@ -225,6 +225,27 @@ def test_a_module_beside_it_belongs_to_its_code(tmp_path, importable):
     assert digest(tmp_path / "mine.py", text) != first
 
 
+LAZY = {
+    "in a function": "def tiny(**numbers):\n    from beside_it import tiny\n\n    return tiny(**numbers)\n",
+    "by another": "def tiny(**numbers):\n    import between\n\n    return between.tiny(**numbers)\n",
+}
+
+
+@pytest.mark.parametrize("how", LAZY)
+def test_a_module_that_is_imported_later_belongs_to_its_code(how, tmp_path, importable):
+    """It is known before the function runs, and is not run for it."""
+    importable(tmp_path)
+    (tmp_path / "between.py").write_text(
+        "def tiny(**numbers):\n    import beside_it as other\n    return other.tiny(**numbers)\n",
+        encoding="utf-8",
+    )
+    (tmp_path / "beside_it.py").write_text(TINY, encoding="utf-8")
+    first = digest(tmp_path / "mine.py", LAZY[how])
+    assert {"between", "beside_it"}.isdisjoint(sys.modules)
+    (tmp_path / "beside_it.py").write_text(TINY + "# changed\n", encoding="utf-8")
+    assert digest(tmp_path / "mine.py", LAZY[how]) != first
+
+
 def test_a_package_has_a_limit(tmp_path, monkeypatch, importable):
     package = tmp_path / "large_package"
     package.mkdir()

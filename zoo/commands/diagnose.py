@@ -19,6 +19,7 @@ from .shared import flags
 from .shared.answer import CommandError, json_text, require_file_place, write_out
 from .shared.arguments import warn_of_program
 from .shared.progress import Bars, diagnosis_bar
+from .shared.rows import counted
 from .shared.tables import format_name
 from .shared.verifying import measuring_options
 
@@ -160,7 +161,7 @@ def _answer(diagnosis: Diagnosis) -> str:
     if diagnosis.explanations:
         return f"{about}: {_explanation(*diagnosis.explanations)}"
     if diagnosis.possible:
-        return f"{about}: {len(diagnosis.possible)} mistakes could explain it, but {diagnosis.images} images cannot tell; {_more_images(diagnosis)}"
+        return f"{about}: {counted(len(diagnosis.possible), 'mistake')} could explain it, but {counted(diagnosis.images, 'image')} cannot tell; {_more_images(diagnosis)}"
     stray = (
         f" {diagnosis.stray_pixels} label pixels here are no class, though: see zoo data --full."
         if diagnosis.stray_pixels

@@ -222,7 +222,7 @@ def test_one_image_decides_nothing_and_says_so(zoo, single, capsys):
     code = diagnose(zoo, single, "--value", "60", "--images", "1")
     out = capsys.readouterr().out
     assert code == 1
-    assert "mistakes could explain it, but 1 images cannot tell; try --images 4." in " ".join(out.split())
+    assert "mistakes could explain it, but 1 image cannot tell; try --images 4." in " ".join(out.split())
     _, answer = ask(zoo, single, capsys, "--value", "60", "--images", "1")
     tried = [one for one in answer["readings"] if not one["suspect"].startswith("defined as")]
     assert {one["error_points"] for one in tried} == {None}

@@ -107,7 +107,7 @@ def methods_table(rows: Sequence[Checkpoint]) -> str:
         colalign=["left", *["right"] * len(publishers), "left", "left"],
         maxcolwidths=[None] * (len(publishers) + 1) + [60, 60],
     )
-    return f"{table}\n\n{_count(len(records), 'method')}, {_count(len(rows), 'row')}"
+    return f"{table}\n\n{counted(len(records), 'method')}, {counted(len(rows), 'row')}"
 
 
 def _built(one: dict[str, Any]) -> str:
@@ -119,7 +119,8 @@ def _built(one: dict[str, Any]) -> str:
     return f"{one['built']} of {total}; {lacking}" if one["built"] else lacking
 
 
-def _count(number: int, what: str) -> str:
+def counted(number: int, what: str) -> str:
+    """`1 image`, `2 images`."""
     return f"{number} {what}{'s' * (number != 1)}"
 
 
@@ -128,7 +129,7 @@ def method_text(rows: Sequence[Checkpoint]) -> str:
     [one] = method_records(rows)
     of = ", ".join(f"{number} of {publisher}" for publisher, number in one["rows"].items())
     return (
-        f"{one['method']}: {_count(len(rows), 'row')} ({of}) on {', '.join(one['datasets'])}; built: {_built(one)}\n\n"
+        f"{one['method']}: {counted(len(rows), 'row')} ({of}) on {', '.join(one['datasets'])}; built: {_built(one)}\n\n"
         f"{rows_table(rows)}"
     )
 
