@@ -42,11 +42,9 @@ MAX_EXPORT_BYTES = 4 * 2**30
 SAID_CHARACTERS = 200
 """Characters of a runtime's message: a guard of torch.export fills pages."""
 _RUNTIME_MARK = re.compile(r"^\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : ")
-_ROUND = r"\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)"
-_CPP_PLACE = re.compile(
-    rf"\S+\.(?:cc|cpp|cxx|cuh?|hp?p?):\d+ (?:[^()]*?\S+::[^()\s]*{_ROUND}(?:\S|{_ROUND})*(?: const\b)?|\S+::\S+)? ?(?:\[with [^\]]*\] )?"
-)
-"""File, line and function, with types of its arguments or without, that onnxruntime puts before what it says."""
+_CPP_FILES = (".cc", ".cpp", ".cxx", ".cu", ".cuh", ".h", ".hpp")
+_CPP_WORDS = frozenset({"auto", "bool", "const", "int", "static", "virtual", "void"})
+"""That stand in a signature without `::` or brackets of their own."""
 
 
 class AdapterError(ArchitectureError):
@@ -173,8 +171,24 @@ def load_export(path: Path, *, sha256: str = "") -> nn.Module:
 def reason_of(error: Exception) -> str:
     """What a runtime says, in a line: without its number of the error, and without places in its C++ and their signatures."""
     text = _RUNTIME_MARK.sub("", str(error).strip())
-    said = (_CPP_PLACE.sub("", text).strip().splitlines() or [type(error).__name__])[0]
+    said = _without_places((text.splitlines() or [""])[0]) or type(error).__name__
     return said[:SAID_CHARACTERS].rstrip(".") + "..." * (len(said) > SAID_CHARACTERS)
+
+
+def _without_places(text: str) -> str:
+    """A line without `file.cc:256` and the signature behind it: words with `::`, or within its brackets."""
+    kept, depth, in_signature = [], 0, False
+    for word in text.split():
+        place, _, line = word.rpartition(":")
+        if place.endswith(_CPP_FILES) and line.isdecimal():
+            depth, in_signature = 0, True
+            continue
+        if in_signature:
+            depth += sum(word.count(one) for one in "([") - sum(word.count(one) for one in ")]")
+            in_signature = depth > 0 or "::" in word or word.endswith((")", "]")) or word in _CPP_WORDS
+        if not in_signature:
+            kept.append(word)
+    return " ".join(kept)
 
 
 @contextmanager

@@ -343,6 +343,18 @@ def test_what_is_no_onnx_file_is_called_so(tmp_path, content, found):
         load_export(path)
 
 
-def test_a_runtimes_reason_is_told_without_its_code():
-    said = "[ONNXRuntimeError] : 1 : FAIL : /a/model.cc:256 ns::Model::Model(ns::P&&, const std::f<int(int)>*) Version: 99, most 14\n"
-    assert adapters.reason_of(Exception(said)) == "Version: 99, most 14"
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (
+            "/a/model.cc:256 ns::Model::Model(ns::P&&, const std::f<int(int)>*) Version: 99, most 14\n",
+            "Version: 99, most 14",
+        ),
+        ("x.h:3 void ns::run(T) const [with T = int] Got 2 (of 3) inputs", "Got 2 (of 3) inputs"),
+        ("/a/graph.cc:9 ns::Graph::Resolve Node (a::b) has no input", "Node (a::b) has no input"),
+        ("Got invalid dimensions for input: images", "Got invalid dimensions for input: images"),
+        ("a.cc:1 ns::f()", "Exception"),
+    ],
+)
+def test_a_runtimes_reason_is_told_without_its_code(said, told):
+    assert adapters.reason_of(Exception(f"[ONNXRuntimeError] : 1 : FAIL : {said}")) == told
