@@ -89,20 +89,23 @@ def peak_gb() -> float:
 
 
 def demo() -> dict[str, float]:
-    """Our loop over the demo's images: files to counts in an evidence file."""
+    """Our loop over the demo's images as `zoo verify` runs it: files to counts in an evidence file."""
     import tempfile  # noqa: PLC0415
+
+    import torch  # noqa: PLC0415
 
     from segbench.evaluate.accuracy import count_missing  # noqa: PLC0415
     from segbench.evaluate.data.datasets import locate  # noqa: PLC0415
     from segbench.evaluate.evidence import EvidenceKey, EvidenceStore  # noqa: PLC0415
     from segbench.evaluate.evidence.scores import scores_from_evidence  # noqa: PLC0415
     from segbench.zoo.manifest import load_manifest  # noqa: PLC0415
+    from segbench.zoo.measuring.network_form import ready  # noqa: PLC0415
 
     manifest = load_manifest(STREETS / "zoo.yaml")
     row = next(one for one in manifest if one.id.startswith("isanet"))
     protocol = row.protocol("miou_ms_flip")
     dataset = locate(row.dataset_spec, STREETS)
-    model = row.load(next((STREETS / "weights").glob("isanet*.pth")))
+    model = ready(row, next((STREETS / "weights").glob("isanet*.pth")), torch.device("cpu"))
     key = EvidenceKey(
         weights_sha256="-",
         protocol_digest="-",
