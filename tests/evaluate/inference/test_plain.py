@@ -122,7 +122,7 @@ def ssseg_protocol(meta):
         keep_ratio=resize["keep_ratio"],
         scales=tuple(tta["multiscale"]),
         flip=tta["flip"],
-        flip_pairs=tuple(map(tuple, tta.get("fixed_seg_target_pairs", ()))),
+        flip_pairs=tuple(map(tuple, tta.get("fixed_seg_target_pairs", ()))) if tta["flip"] else (),
         views="tensor",
         window=SlidingWindow(crop=tuple(forward["cropsize"]), stride=tuple(forward["stride"]))
         if slides
