@@ -172,6 +172,7 @@ def thinned(scores, strides):
 @pytest.mark.slow
 @pytest.mark.parametrize("entry", zoo_index.entries(), ids=lambda entry: f"{entry.layout}/{entry.name}")
 def test_every_recorded_network_has_its_publishers_keys_and_scores(entry, record_property):
+    """Folded, its first recorded output alone: all of them twice take twenty minutes of two cores."""
     record_property("network", f"{entry.layout}/{entry.name}")
     try:
         architecture = entry.architecture()
@@ -183,8 +184,8 @@ def test_every_recorded_network_has_its_publishers_keys_and_scores(entry, record
     assert their_forms(model, entry.layout) == theirs
     record_property("tensors", len(theirs))
     for form, network in in_both_forms(model, architecture):
-        found = {}
-        for name, (recorded, strides) in entry.scores().items():
+        found, recordings = {}, list(entry.scores().items())
+        for name, (recorded, strides) in recordings if form == "published" else recordings[:1]:
             which, _, size = name.rpartition("_")
             scores = output(network, which, entry.images(size))
             found[name] = off(thinned(scores, strides), recorded)
