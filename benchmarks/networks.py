@@ -116,7 +116,7 @@ def ours(config: str, folder: Path, side: str, form: str) -> dict[str, float]:
     from segbench.zoo.measuring.network_form import ready  # noqa: PLC0415
 
     row, weights, cpu = load_manifest()[config], folder / "weights.pth", torch.device("cpu")
-    return measured(ready(row, weights, cpu, asked=form), folder / f"{side}.npy")
+    return measured(ready(row, weights, cpu, form), folder / f"{side}.npy")
 
 
 def measured(forward, scores: Path) -> dict[str, float]:  # noqa: ANN001  (torch is not imported up here)

@@ -80,14 +80,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _ready(row: Checkpoint, device: torch.device, arguments: argparse.Namespace) -> nn.Module:
     """The row's network with the weights of a file, or its published ones, fetched where they are not in the cache."""
-    from ..measuring.network_form import ready
+    from ..measuring.network_form import form_of, ready
 
     if arguments.file:
         warn_of_program(arguments.file)
         path = given_weights(row, arguments.file)
-        sha256 = check_hash(path, row.weights)
-        return ready(row, path, device, sha256=sha256, precision=arguments.precision)
+        form = form_of(row, device.type, weights=path, precision=arguments.precision)
+        return ready(row, path, device, form, check_hash(path, row.weights))
     row.require_built()
     with byte_bar(row.id, quiet=arguments.quiet) as progress:
         path = fetch(row, offline=arguments.offline or None, progress=progress)
-    return ready(row, path, device, precision=arguments.precision)
+    return ready(row, path, device, form_of(row, device.type, precision=arguments.precision))

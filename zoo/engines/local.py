@@ -124,7 +124,7 @@ class Local:
         self._conditions = Conditions()
         asked, precision = self.loading.form, self._precision
         self._form = form_of(checkpoint, self.device.type, weights=weights, asked=asked, precision=precision)
-        return ready(checkpoint, weights, self.device, sha256=sha256, asked=asked, precision=precision)
+        return ready(checkpoint, weights, self.device, self._form, sha256)
 
     def count(
         self,

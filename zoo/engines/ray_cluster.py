@@ -65,6 +65,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     key: EvidenceKey
     precision: Precision
     loading: Loading
+    form: NetworkForm
+    """Of the row's network."""
     device: str
     home: Path | None
     offline: bool | None
@@ -87,7 +89,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 # --- on a worker -----------------------------------------------------------------------------------------
 
-_loaded: tuple[tuple[str, str, str, Precision, NetworkForm | None], Any] | None = None
+_loaded: tuple[tuple[str, str, str, NetworkForm], Any] | None = None
 """The row's model that this worker process had last."""
 
 
@@ -134,7 +136,7 @@ def _counted(task: Task) -> Answer:
 
 def _model(task: Task, device: Any) -> Any:
     global _loaded  # noqa: PLW0603  (a worker process lives from task to task, its arguments do not)
-    name = (task.key.weights_sha256, task.key.code, str(device), task.precision, task.loading.form)
+    name = (task.key.weights_sha256, task.key.code, str(device), task.form)
     if _loaded is None or _loaded[0] != name:
         _loaded = None
         use(task.builders)
@@ -145,18 +147,7 @@ def _model(task: Task, device: Any) -> Any:
         path = fetch(task.checkpoint, home=task.home, offline=task.offline)
         if check_hash(path, task.checkpoint.weights) != task.key.weights_sha256:
             raise IntegrityError(f"{path}: other weights than the driver's")
-        asked = task.loading.form
-        _loaded = (
-            name,
-            ready(
-                task.checkpoint,
-                path,
-                device,
-                sha256=task.key.weights_sha256,
-                asked=asked,
-                precision=task.precision,
-            ),
-        )
+        _loaded = name, ready(task.checkpoint, path, device, task.form, task.key.weights_sha256)
     return _loaded[1]
 
 
@@ -305,6 +296,7 @@ class RayEngine:
                 key=key,
                 precision=self.options.precision,
                 loading=self.options.loading,
+                form=self._form,
                 device=self.device,
                 home=self.options.home,
                 offline=self.options.offline,

@@ -51,10 +51,8 @@ def ready(
     row: Checkpoint,
     weights: Path,
     device: torch.device,
-    *,
+    form: NetworkForm,
     sha256: str = "",
-    asked: NetworkForm | None = None,
-    precision: Precision = "fp32",
 ) -> nn.Module:
     """The row's network with its weights, on the device.
 
@@ -62,14 +60,12 @@ def ready(
         row: Of the manifest.
         weights: Its file.
         device: To run on.
+        form: What `form_of` says.
         sha256: What the file was when it was checked; empty for nothing.
-        asked: See `form_of`; `precision` likewise.
-        precision: Of the measurement.
 
     Raises:
         ArchitectureError, WeightsError: As `Checkpoint.load`.
     """
-    form = form_of(row, device.type, weights=weights, asked=asked, precision=precision)
     return in_form(row.load(weights, sha256=sha256), form).to(device)
 
 

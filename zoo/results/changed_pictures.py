@@ -19,7 +19,7 @@ from ...models.load.weights import WeightsError
 from ...reports.background import ChangedScene
 from ..fetch import FetchError, IntegrityError, file_sha256
 from ..manifest import UnknownCheckpoint
-from ..measuring.network_form import ready
+from ..measuring.network_form import form_of, ready
 from ..measuring.own_code import code_digest, network_trouble_named
 from ..measuring.terms import NotMeasured
 from .pictures import cached_weights, coloured_labels, jpegs
@@ -115,7 +115,7 @@ def _run(side: Side, manifest: Manifest, file: Path | None, device: torch.device
     protocols = {one.counts_digest(): one for one in manifest.protocols.values()}
     if side.key.protocol_digest not in protocols:
         raise NoPictures(f"{side.name} was counted by a protocol that {manifest.path.name} does not have")
-    model = ready(checkpoint, path, device, sha256=found)
+    model = ready(checkpoint, path, device, form_of(checkpoint, device.type, weights=path), found)
     return _Run(checkpoint, model, protocols[side.key.protocol_digest])
 
 

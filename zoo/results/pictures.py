@@ -20,7 +20,7 @@ from ...evaluate.pixels import read_image, read_label
 from ...models.load.weights import WeightsError
 from ...reports.background import Scene
 from ..fetch import FetchError, IntegrityError, fetch_wanted, wanted_action, wanted_weights
-from ..measuring.network_form import ready
+from ..measuring.network_form import form_of, ready
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -56,7 +56,7 @@ def _scenes_or_reason(
 ) -> Iterator[Scene | str]:
     try:
         dataset = locate(checkpoint.dataset_spec, data_root)
-        model = ready(checkpoint, cached_weights(checkpoint), device)
+        model = ready(checkpoint, cached_weights(checkpoint), device, form_of(checkpoint, device.type))
         for sample in spread(dataset.samples, count):
             yield _scene(checkpoint, dataset, model, sample, share)
     except (DatasetError, FetchError, IntegrityError, WeightsError) as absence:
