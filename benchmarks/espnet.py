@@ -15,9 +15,10 @@ import json
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
+
+from ours import counted
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "espnet_camvid"
 WEIGHTS = Path("pretrained") / "decoder" / "espnet_p_2_q_8_camvid.pth"
@@ -82,25 +83,8 @@ def author(clone: Path, data: Path) -> dict[str, float]:
 
 def ours(clone: Path, data: Path) -> dict[str, float]:
     """The example's row, from files to counts in an evidence file."""
-    from segbench.evaluate.accuracy import count_missing  # noqa: PLC0415
-    from segbench.evaluate.evidence import EvidenceKey, EvidenceStore  # noqa: PLC0415
-    from segbench.evaluate.evidence.scores import scores_from_evidence  # noqa: PLC0415
-
     row, dataset = example(data)
-    key = EvidenceKey(
-        weights_sha256="-",
-        protocol_digest="-",
-        dataset_rules="-",
-        precision="fp32",
-        device_kind="cpu",
-        num_classes=CLASSES,
-    )
-    network, contents = row.load(clone / WEIGHTS), dataset.contents()
-    with tempfile.TemporaryDirectory() as folder, EvidenceStore(Path(folder) / "e.sqlite") as store:
-        started = time.perf_counter()
-        list(count_missing(network, dataset, contents, row.first_protocol(), store, key))
-        seconds = time.perf_counter() - started
-        scores = scores_from_evidence(contents, store, key, void=row.first_protocol().void)
+    seconds, scores = counted(row.load(clone / WEIGHTS), dataset, row.first_protocol())
     return {"seconds": seconds, "images": len(dataset.samples), "mIoU": scores.miou_percent}
 
 

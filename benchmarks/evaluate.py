@@ -18,6 +18,7 @@ import sys
 import time
 from pathlib import Path
 
+from ours import counted
 from rival import import_mmseg
 
 STREETS = Path(__file__).resolve().parents[1] / "zoo" / "streets"
@@ -90,36 +91,16 @@ def peak_gb() -> float:
 
 def demo() -> dict[str, float]:
     """Our loop over the demo's images as `zoo verify` runs it: files to counts in an evidence file."""
-    import tempfile  # noqa: PLC0415
-
     import torch  # noqa: PLC0415
 
-    from segbench.evaluate.accuracy import count_missing  # noqa: PLC0415
     from segbench.evaluate.data.datasets import locate  # noqa: PLC0415
-    from segbench.evaluate.evidence import EvidenceKey, EvidenceStore  # noqa: PLC0415
-    from segbench.evaluate.evidence.scores import scores_from_evidence  # noqa: PLC0415
     from segbench.zoo.manifest import load_manifest  # noqa: PLC0415
     from segbench.zoo.measuring.network_form import ready  # noqa: PLC0415
 
-    manifest = load_manifest(STREETS / "zoo.yaml")
-    row = next(one for one in manifest if one.id.startswith("isanet"))
-    protocol = row.protocol("miou_ms_flip")
-    dataset = locate(row.dataset_spec, STREETS)
-    model = ready(row, next((STREETS / "weights").glob("isanet*.pth")), torch.device("cpu"), "folded")
-    key = EvidenceKey(
-        weights_sha256="-",
-        protocol_digest="-",
-        dataset_rules="-",
-        precision="fp32",
-        device_kind="cpu",
-        num_classes=8,
-    )
-    contents = dataset.contents()
-    with tempfile.TemporaryDirectory() as folder, EvidenceStore(Path(folder) / "e.sqlite") as store:
-        started = time.perf_counter()
-        list(count_missing(model, dataset, contents, protocol, store, key))
-        seconds = time.perf_counter() - started
-        scores = scores_from_evidence(contents, store, key)
+    row = next(one for one in load_manifest(STREETS / "zoo.yaml") if one.id.startswith("isanet"))
+    weights = next((STREETS / "weights").glob("isanet*.pth"))
+    network = ready(row, weights, torch.device("cpu"), "folded")
+    seconds, scores = counted(network, locate(row.dataset_spec, STREETS), row.protocol("miou_ms_flip"))
     return {
         "seconds": seconds,
         "images/s": 12 / seconds,
