@@ -181,6 +181,11 @@ def _idle(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             "scales",
             "with base_scale: null ratios have nothing to scale; write views: image_scale, which scales the image itself",
         )
+    if values.get("base_scale") and _are(values, views="image_scale"):
+        yield (
+            "base_scale",
+            "with views: image_scale ratios scale the image itself; write base_scale: null, or another views",
+        )
     if _are(values, compared_at="label size") and values.get("label_resize") == "cv2 nearest":
         yield (
             "label_resize",

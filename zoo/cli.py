@@ -16,7 +16,7 @@ from .commands.shared.answer import CommandError, fail
 from .console.crash import crash_letter
 from .console.exit_codes import ExitCode
 from .console.signals import exit_code, told_signals
-from .console.streams import lasting_streams, write_trouble
+from .console.streams import answers_alone, lasting_streams, write_trouble
 from .files import places
 
 if TYPE_CHECKING:
@@ -78,9 +78,11 @@ def _run(argv: Sequence[str]) -> int:
         places.check()
         arguments = build_parser(argv).parse_args(argv)
         name = arguments.command
-        if hasattr(arguments, "builders"):
+        if not hasattr(arguments, "builders"):
+            return command(name).run(arguments)
+        with answers_alone():
             _use_builders([*places.builders(), *arguments.builders])
-        return command(name).run(arguments)
+            return command(name).run(arguments)
     except CommandError as error:
         return fail(str(error), error.exit_code)
     except MemoryError:

@@ -476,22 +476,30 @@ def _faults_reason(faults: list[ImageFault], total: int) -> str:
 
 
 def _is_recorded(measurement: Measurement, path: Path) -> bool:
-    """True where the ledger already holds this number under the same conditions."""
+    """True where the newest answer to this claim in the ledger is this number, of the same weights, data and code.
+
+    An older one does not do: a report takes the newest, and what was measured between is not what is there now.
+    """
     if not path.is_file():
         return False
-    same = (
-        "checkpoint",
-        "metric",
-        "value",
-        "protocol_digest",
-        "weights_sha256",
-        "dataset_fingerprint",
-        "precision",
+    claim = _parts(measurement, ("checkpoint", "metric", "protocol_digest", "precision", "dataset", "subset"))
+    newest = None
+    for record in ledger.read(path, Measurement):
+        newest = record if _parts(record, tuple(claim)) == claim else newest
+    same = ("value", "weights_sha256", "dataset_fingerprint")
+    return (
+        newest is not None
+        and _parts(newest, same) == _parts(measurement, same)
+        and all(newest.environment.get(name) == measurement.environment.get(name) for name in _CODE)
     )
-    return any(
-        all(getattr(record, field) == getattr(measurement, field) for field in same)
-        for record in ledger.read(path, Measurement)
-    )
+
+
+_CODE = ("builder", "export")
+"""What an environment says of a network that is not ours."""
+
+
+def _parts(record: Measurement, fields: Iterable[str]) -> dict[str, Any]:
+    return {field: getattr(record, field) for field in fields}
 
 
 def exit_code(outcomes: Iterable[Outcome]) -> ExitCode:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-Gravity = Literal["error", "warning", "absent"]
-"""Not to be used; worth knowing; not there to be looked at."""
+Gravity = Literal["error", "warning", "absent", "unexamined"]
+"""Not to be used; worth knowing; not there to be looked at; there, and nothing could be told of it."""
 
 LARGEST_VARIANCE = 1e8
 """Activations with a standard deviation of 10,000: beyond any network that was trained with normalisation."""

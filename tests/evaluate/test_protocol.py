@@ -83,6 +83,10 @@ REFUSED = {
         {"base_scale": None, "scales": (0.5, 1.0)},
         "scales: with base_scale: null ratios have nothing to scale; write views: image_scale, which scales the image itself",
     ),
+    "two scales": (
+        {"views": "image_scale"},
+        "base_scale: with views: image_scale ratios scale the image itself; write base_scale: null, or another views",
+    ),
     "pairs without a mirror": (
         {"flip_pairs": ((0, 1),)},
         "flip_pairs: there are mirrored views with flip: true only; add it or leave these out",

@@ -112,7 +112,10 @@ def test_weights_that_do_not_fit_are_told(tmp_path, capsys):
 
 @pytest.mark.slow
 def test_changed_code_takes_no_evidence_of_other_code(tmp_path, capsys):
-    """The same weights in a network that turns its scores round: another number, and the first one again after that."""
+    """The same weights in a network that turns its scores round: another number, and the first one again after that.
+
+    The ledger's last word, which a report repeats, is what was measured last.
+    """
     own_zoo(tmp_path)
     named = ("--builders", tmp_path / "tiny.py")
     turned = TINY.replace("nn.Conv2d(3, num_classes, 1, bias=bias)", "Turned(3, num_classes, 1, bias=bias)")
@@ -123,7 +126,59 @@ def test_changed_code_takes_no_evidence_of_other_code(tmp_path, capsys):
         values.append(verify(tmp_path, capsys, *named)[1]["measured"])
     assert values == [100.0, 0.0, 100.0]
     ledger = (tmp_path / "ledger.jsonl").read_text(encoding="utf-8").splitlines()
-    assert [json.loads(line)["new_images"] for line in ledger] == [8, 8]
+    assert [json.loads(line)["new_images"] for line in ledger] == [8, 8, 0]
+    verify(tmp_path, capsys, *named)
+    assert len((tmp_path / "ledger.jsonl").read_text(encoding="utf-8").splitlines()) == 3
+    report = ["report", "--manifest", tmp_path / "zoo.yaml", "--ledger", tmp_path / "ledger.jsonl"]
+    assert main([*map(str, report), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["measured"] == 100.0
+    assert main([*map(str, report), "--format", "md"]) == 0
+    assert "builder tiny of tiny.py (sha256 " in capsys.readouterr().out
+
+
+TALKING = "\n\nclass Net(nn.Conv2d):\n    def forward(self, images):\n        print('forward')\n        return super().forward(images)\n"
+
+
+@pytest.mark.parametrize("command", ["verify", "check-weights"])
+def test_what_a_builder_prints_is_no_part_of_the_answer(tmp_path, capsys, command):
+    """When its file is run, when it builds, and when its network runs."""
+    text = TINY.replace("return nn.Conv2d(", "print('build')\n    return Net(") + TALKING
+    own_zoo(tmp_path, source=f"{text}\n\nprint('module')\n")
+    named = ["--builders", str(tmp_path / "tiny.py"), "--json"]
+    arguments = verify_arguments(tmp_path, *named)
+    if command == "check-weights":
+        given = ["--manifest", str(tmp_path / "zoo.yaml"), "own", "--file", str(tmp_path / "own.pth")]
+        arguments = [command, *given, *named]
+    assert main(arguments) == 0
+    out, err = capsys.readouterr()
+    assert len(json.loads(out)) == 1
+    assert {"module", "build", "forward"} <= set(err.split())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("change", "what", "reason"),
+    [
+        (("return nn", "raise RuntimeError('no luck')\n    return nn"), "network cannot be built", "raised RuntimeError: no luck (tiny.py:8)"),
+        (("return super().forward(images)", "return images.nothing"), "network fails", "AttributeError: 'Tensor' object has no attribute 'nothing' (tiny.py:14)"),
+    ],
+    ids=["builder", "network"],
+)  # fmt: skip
+def test_code_that_fails_is_no_fault_of_the_file(tmp_path, capsys, change, what, reason):
+    """Nothing is known of the weights then: neither sound nor to be thrown away."""
+    text = TINY.replace("return nn.Conv2d(", "return Net(") + TALKING if what == "network fails" else TINY
+    own_zoo(tmp_path, source=text.replace(*change))
+    given = ["--manifest", str(tmp_path / "zoo.yaml"), "own", "--file", str(tmp_path / "own.pth")]
+    named = ["--builders", str(tmp_path / "tiny.py")]
+    assert main(["check-weights", *given, *named, "--json"]) == 3
+    (report,) = json.loads(capsys.readouterr().out)
+    found = [one for one in report["findings"] if one["gravity"] == "unexamined"]
+    assert (report["ok"], [one["what"] for one in found]) == (False, [what])
+    assert reason in found[0]["meaning"]
+    assert main(["check-weights", *given, *named]) == 3
+    out = capsys.readouterr().out
+    assert "own: not examined" in out
+    assert out.endswith("0 sound, 0 not to be used, 0 not there, 1 not examined\n")
 
 
 @pytest.mark.parametrize(

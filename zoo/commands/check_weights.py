@@ -67,7 +67,9 @@ def report_text(reports: Iterable[WeightsReport]) -> str:
     known = list(reports)
     sound = sum(report.ok for report in known)
     absent = sum(any(finding.gravity == "absent" for finding in report.findings) for report in known)
-    line = f"{sound} sound, {len(known) - sound - absent} not to be used, {absent} not there"
+    unexamined = sum(_judgement(report) == "not examined" for report in known)
+    line = f"{sound} sound, {len(known) - sound - absent - unexamined} not to be used, {absent} not there"
+    line += f", {unexamined} not examined" if unexamined else ""
     return "\n\n".join([*map(_block, known), line])
 
 
@@ -90,4 +92,5 @@ def _judgement(report: WeightsReport) -> str:
     from ..weights.check import exit_code
 
     code = exit_code([report])
-    return {ExitCode.CANNOT_MEASURE: "not there", ExitCode.INTEGRITY: "not to be used"}.get(code, "sound")
+    unsettled = "not there" if any(one.gravity == "absent" for one in report.findings) else "not examined"
+    return {ExitCode.CANNOT_MEASURE: unsettled, ExitCode.INTEGRITY: "not to be used"}.get(code, "sound")

@@ -39,7 +39,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--within",
-        type=flags.positive_number,
+        type=flags.distance,
         metavar="POINTS",
         help="exit 1 where the second mIoU is more than POINTS away from the first",
     )

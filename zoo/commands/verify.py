@@ -10,6 +10,7 @@ from ...evaluate.data.datasets import DatasetError, locate
 from ...reports.media import tabulate
 from ...reports.metrics import METRICS
 from ..console.exit_codes import ExitCode
+from ..console.streams import answers
 from ..fetch import fetch_action, is_own_export
 from ..files.named_files import named_file
 from ..manifest import load_manifest
@@ -273,7 +274,7 @@ def _compared(run: Run, saved: State | None, arguments: argparse.Namespace) -> i
         )
     if differences is not None:
         mixed = format_name(arguments) != "text" and not arguments.out
-        print(differences_text(differences), file=sys.stderr if mixed else sys.stdout)
+        print(differences_text(differences), file=sys.stderr if mixed else answers())
     announce(run, differences)
     if arguments.save_baseline:
         _save(updated_state(run, saved), arguments.save_baseline)

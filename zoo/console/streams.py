@@ -8,7 +8,7 @@ import io
 import os
 import select
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
@@ -66,6 +66,27 @@ def lasting_streams() -> Iterator[list[LastingFile]]:
             if now is not old:
                 now.flush()
         sys.stdout, sys.stderr = before
+
+
+_answers: TextIO | None = None
+"""stdout, while `print` leads elsewhere."""
+
+
+def answers() -> TextIO:
+    """Where a command's answer goes: stdout, whatever `print` writes to."""
+    return sys.stdout if _answers is None else _answers
+
+
+@contextmanager
+def answers_alone() -> Iterator[None]:
+    """Keep stdout for answers in the body: what code of others prints, such as a builder's, goes to stderr."""
+    global _answers  # noqa: PLW0603  (a stream of the process, as sys.stdout is)
+    before, _answers = _answers, answers()
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _answers = before
 
 
 def write_trouble(files: list[LastingFile]) -> str:

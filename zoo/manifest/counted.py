@@ -74,7 +74,7 @@ def counted_size(row: CheckpointEntry, protocol: EvalProtocol | None, dataset: D
         return row.crop
     if protocol.window:
         return protocol.window.crop
-    fixed = protocol.base_scale is not None and not protocol.keep_ratio and protocol.views != "image_scale"
+    fixed = protocol.base_scale is not None and not protocol.keep_ratio
     size = dataset.typical_size or ((1, 1) if fixed else None)
     return row.crop if size is None else padded_size(view_size(size, protocol, 1.0), protocol)
 

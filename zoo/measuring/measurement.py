@@ -100,6 +100,21 @@ class _Details(msgspec.Struct):
     rounding: Annotated[list[_Closeness], msgspec.Meta(min_length=1)] | msgspec.UnsetType = msgspec.UNSET
 
 
+class _Builder(msgspec.Struct):
+    """Of `models.builders.Code`."""
+
+    builder: str
+    origin: str
+    sha256: str
+
+
+class _Export(msgspec.Struct):
+    """Of a network that is a file by itself."""
+
+    file: str
+    runtime: str
+
+
 class _Environment(msgspec.Struct):
     """What reports take from a measurement's environment."""
 
@@ -110,6 +125,8 @@ class _Environment(msgspec.Struct):
     cuda: str | None = None
     cudnn: str | int | None = None
     random: str = ""
+    builder: _Builder | None = None
+    export: _Export | None = None
 
 
 def environment_fault(environment: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ from ...reports.verdict import bands, tolerance_of
 from ..manifest.places import find_places
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from ...reports.background import Scene
     from ...reports.tolerance import Tolerance
@@ -90,8 +90,17 @@ def _environment_text(record: Measurement) -> str:
         *packages,
         f"CUDA {facts['cuda']}" if facts.get("cuda") else None,
         f"cuDNN {facts['cudnn']}" if facts.get("cudnn") else None,
+        _code_text(facts),
     ]
     return ", ".join(part for part in parts if part)
+
+
+def _code_text(environment: Mapping[str, Any]) -> str:
+    """Which network that is not ours gave the number, and which code of it; empty for ours."""
+    builder, export = environment.get("builder"), environment.get("export")
+    if builder:
+        return f"builder {builder['builder']} of {builder['origin']} (sha256 {builder['sha256'][:8]})"
+    return f"{export['file']} by {export['runtime']}" if export else ""
 
 
 def places(checkpoints: Sequence[Checkpoint]) -> dict[ClaimKey, Place]:

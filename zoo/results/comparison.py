@@ -48,7 +48,7 @@ class Pair(NamedTuple):
     first: Side
     second: Side
     differs_in: tuple[str, ...]
-    """What of weights, protocol, precision, device and code is not the same; further the versions of torch."""
+    """What of weights, protocol, precision, device and code is not the same; further versions of torch and data sets."""
     found: Comparison
     left_out: int
     """Images that only one of the two has counted."""
@@ -135,6 +135,9 @@ def _differences(first: Side, second: Side) -> tuple[str, ...]:
     versions = [side.use.environment.get("packages", {}).get("torch") for side in (first, second)]
     if all(versions) and versions[0] != versions[1]:
         told.append(f"torch {versions[0]} and {versions[1]}")
+    names = [side.use.split.dataset for side in (first, second)]
+    if names[0] != names[1]:
+        told.append(f"data set, {names[0]} and {names[1]}")
     return tuple(told)
 
 

@@ -6,13 +6,15 @@ Nothing a file does to its reader gets out of here but as a finding of a report.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, cast
+from zipfile import is_zipfile
 
 import msgspec
 import torch
 
 from ...evaluate.inference.plain import NetworkError, checked
-from ...models.adapters import is_export, is_program, load_export
+from ...models.adapters import AdapterError, is_export, is_program, library_builder, load_export
 from ...models.build import ArchitectureError
+from ...models.builders import fault_of, find
 from ...models.load.checkpoint_file import CheckpointFile, open_checkpoint
 from ...models.load.health import WeightsFinding, canary, canary_image, content_digest, findings
 from ...models.load.weights import WeightsError, class_counts, convert_keys, idle_keys, load_weights, shown
@@ -32,7 +34,12 @@ if TYPE_CHECKING:
 HashState = Literal["verified", "none published", "differs", "not comparable", "not read"]
 """What the publisher's hash says of a file; "not comparable" in another container than the publisher's."""
 
-_CODES = {"error": ExitCode.INTEGRITY, "absent": ExitCode.CANNOT_MEASURE, "warning": ExitCode.OK}
+_CODES = {
+    "error": ExitCode.INTEGRITY,
+    "absent": ExitCode.CANNOT_MEASURE,
+    "unexamined": ExitCode.CANNOT_MEASURE,
+    "warning": ExitCode.OK,
+}
 """Gravity of a finding -> what it ends the command with."""
 _REMAINS = {
     "optim": "The optimizer's state is of no use here and makes the file up to three times as large",
@@ -156,6 +163,10 @@ def _warning(what: str, meaning: str) -> WeightsFinding:
     return WeightsFinding(what=what, gravity="warning", meaning=meaning)
 
 
+def _unexamined(what: str, meaning: str) -> WeightsFinding:
+    return WeightsFinding(what=what, gravity="unexamined", meaning=meaning)
+
+
 def _unforeseen(error: Exception) -> WeightsFinding:
     reason = " ".join(str(error).split())[:200]
     return _error(
@@ -228,7 +239,9 @@ def _with_content(
     )
     try:
         model, notes = filled(checkpoint, content.state, "the file")
-    except (WeightsError, ArchitectureError) as error:
+    except ArchitectureError as error:
+        return report.having(_unexamined("network cannot be built", str(error)))
+    except WeightsError as error:
         fitting = _fitting(others, content)
         return report.having(_error("does not fit", f"{error}{fitting}"))
     report = report.having(*(_warning("not in the file", note) for note in notes))
@@ -237,7 +250,7 @@ def _with_content(
     if checkpoint.parameters not in (None, parameters):
         meaning = f"The manifest states {checkpoint.parameters:,}, the model has {parameters:,}."
         report = report.having(_warning("number of parameters", meaning))
-    return _with_canary(report, model) if report.ok or _only_hash(report) else report
+    return _with_canary(report, model, checkpoint) if report.ok or _only_hash(report) else report
 
 
 def _against_lock(
@@ -288,10 +301,16 @@ def _with_export(
         report, container=path.suffix.removeprefix(".").lower(), hash_state="not comparable"
     )
     if is_program(path) and not unsafe:
-        meaning = "Reading a program of torch.export can run code: it was not read; --unsafe-load reads one that you trust."
-        return report.having(_warning("not examined", meaning))
+        if not is_zipfile(path):
+            return report.having(
+                _error("cannot be read", "It is no program of torch.export, which is a zip archive.")
+            )
+        meaning = "Reading a program of torch.export can run code: it was not read, neither its weights nor what it scores; --unsafe-load reads one that you trust."
+        return report.having(_unexamined("not examined", meaning))
     try:
         _try_export(load_export(path, sha256=sha256), checkpoint)
+    except AdapterError as error:  # a library is missing here, which is not the file's fault
+        return report.having(_unexamined("not examined", str(error).removeprefix(f"{path}: ")))
     except (ArchitectureError, NetworkError) as error:
         return report.having(_error("cannot be run", str(error).removeprefix(f"{path}: ")))
     meaning = "It is the network by itself: whether its weights are the row's, only a measurement or zoo compare tells."
@@ -320,8 +339,16 @@ def _only_hash(report: WeightsReport) -> bool:
     return titles <= {"another hash", "another row's file"}
 
 
-def _with_canary(report: WeightsReport, model: nn.Module) -> WeightsReport:
-    report = msgspec.structs.replace(report, canary=canary(model))
+def _with_canary(report: WeightsReport, model: nn.Module, checkpoint: Checkpoint) -> WeightsReport:
+    try:
+        report = msgspec.structs.replace(report, canary=canary(model))
+    except NetworkError as error:
+        return report.having(_unexamined("network fails", str(error)))
+    except (Exception, SystemExit) as error:
+        name = str(checkpoint.architecture.get("builder", ""))
+        if reason := fault_of(library_builder(name) or find(name), error):
+            return report.having(_unexamined("network fails", reason))
+        raise
     if report.canary == "not finite":
         meaning = "A synthetic image gives scores that are NaN or infinite: no number made with them means anything."
         return report.having(_error("canary", meaning))

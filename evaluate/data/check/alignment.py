@@ -35,6 +35,8 @@ _MIRRORS = {"left to right": (1,), "upside down": (0,), "by half a turn": (0, 1)
 _TOP = 0.05
 """Of the height: borders that are ignored, captions."""
 _HARDLY_EVER = 0.1
+_SOME_SKY = 0.02
+"""Of the columns of all images: from here on where it lies is told."""
 
 
 class Fit(NamedTuple):
@@ -93,25 +95,43 @@ def mirrored_labels(fits: Sequence[Fit]) -> Iterator[Finding]:
         )
 
 
-def sky_on_top(sky: NDArray[np.bool_]) -> float:
-    """Of the columns that hold sky, the share in which it begins at the upper end of the image."""
+class Sky(NamedTuple):
+    """Where the labelled sky of an image begins, in columns of it."""
+
+    on_top: int
+    """At the upper end of the image."""
+    columns: int
+    """That hold any."""
+    width: int
+
+    @property
+    def share(self) -> float:
+        """Of the columns that hold sky, those in which it begins at the upper end."""
+        return self.on_top / max(1, self.columns)
+
+
+def sky_of(sky: NDArray[np.bool_]) -> Sky:
+    """Of a mask (H, W)."""
     first = sky.argmax(axis=0)[sky.any(axis=0)]
-    return float((first <= _TOP * len(sky)).mean())
+    return Sky(int((first <= _TOP * len(sky)).sum()), len(first), sky.shape[1])
 
 
-def misplaced_sky(tops: Sequence[tuple[float, Fit | None]]) -> Iterator[Finding]:
+def misplaced_sky(skies: Sequence[tuple[Sky, Fit | None]]) -> Iterator[Finding]:
     """Sky that begins below something else in nearly every column, though its label lies on its image.
 
     Args:
-        tops: `sky_on_top` and `fit` of each image that has enough sky.
+        skies: `sky_of` and `fit` of every image; small skies count too, by their columns, for what is labelled sky by
+            mistake may be small.
     """
-    told = [top for top, fit in tops if fit and fit.own >= _FOLLOWS]
-    if len(told) >= _FEW and float(np.mean(told)) <= _HARDLY_EVER:
+    told = [sky for sky, fit in skies if sky.columns and fit and fit.own >= _FOLLOWS]
+    whole = Sky(*(sum(counts) for counts in zip(*told, strict=True))) if told else Sky(0, 0, 0)
+    enough = len(told) >= _FEW and whole.columns >= _SOME_SKY * whole.width
+    if enough and whole.share <= _HARDLY_EVER:
         yield Finding(
             kind="misplaced sky",
             gravity="warning",
             what=f"what is labelled sky begins below something else in {len(told)} sampled images, in "
-            f"{100 * (1 - float(np.mean(told))):.0f}% of its columns",
+            f"{100 * (1 - whole.share):.0f}% of its columns",
             effect="where the values mean other classes than the data set's list says, a model right in every pixel is counted wrong",
             remedy="look at one image with its label, and compare the order of the classes with that of whoever made the labels",
         )

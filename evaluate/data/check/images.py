@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import cv2
 import numpy as np
 
-from .alignment import Fit, fit, mirrored_labels, misplaced_sky, sky_on_top
+from .alignment import Fit, Sky, fit, mirrored_labels, misplaced_sky, sky_of
 from .findings import Finding, some
 
 if TYPE_CHECKING:
@@ -57,8 +57,8 @@ class Look(NamedTuple):
     """All channels are alike."""
     negative: bool | None
     """Whether the labelled sky is far darker than the rest by day; None where there is too little sky to tell."""
-    sky_on_top: float | None
-    """Share of the labelled sky's columns that begin with it; None likewise."""
+    sky: Sky | None
+    """Where the labelled sky begins; None where no class is sky."""
     empty: tuple[str, ...]
     """Channels without content, where another one has some."""
     faint: tuple[str, ...]
@@ -82,7 +82,7 @@ def look_at(pixels: Pixels, classes: Labels, sky: int | None) -> Look:
         bright=float((lowest > _BRIGHT).mean()) >= _NEARLY_ALL,
         grey=bool((highest - lowest <= _SAME).all()),
         negative=_is_negative(pixels, classes == sky) if has_sky else None,
-        sky_on_top=sky_on_top(classes == sky) if has_sky else None,
+        sky=None if sky is None else sky_of(classes == sky),
         empty=_empty_channels([int(np.ptp(channel)) for channel in (blue, green, red)], _SAME),
         faint=_empty_channels([_range(channel) for channel in (blue, green, red)], _FAINT),
         blurred=_is_blurred(pixels),
@@ -151,16 +151,17 @@ def image_findings(looks: Mapping[str, Look]) -> Iterator[Finding]:
 
 def _odd_skies(looks: Mapping[str, Look], examined: int) -> Iterator[Finding]:
     """Negatives, told by a sky where skies are; or a sky that is somewhere else, which says nothing of the image."""
-    tops = [(look.sky_on_top, look.fit) for look in looks.values() if look.sky_on_top is not None]
-    told = [look.negative for look in looks.values() if look.negative is not None]
-    if len(told) >= _FEW and all(told) and float(np.mean([top for top, _ in tops])) >= _ON_TOP:
+    skies = [(look.sky, look.fit) for look in looks.values() if look.sky is not None]
+    told = [look for look in looks.values() if look.negative is not None]
+    tops = [look.sky.share for look in told if look.sky is not None]
+    if len(told) >= _FEW and all(look.negative for look in told) and float(np.mean(tops)) >= _ON_TOP:
         yield _odd(
             "inverted images",
             examined,
             "have a dark sky over bright ground, as negatives do",
             "they look like no training image",
         )
-    yield from misplaced_sky(tops)
+    yield from misplaced_sky(skies)
 
 
 def _lacking_channels(looks: Mapping[str, Look], examined: int) -> Iterator[Finding]:

@@ -23,8 +23,8 @@ def mmseg_protocol(base_scale, test_cfg, ratios, mode, version):
     window = test_cfg and SlidingWindow(crop=tuple(test_cfg["crop_size"]), stride=tuple(test_cfg["stride"]))
     protocol = EvalProtocol(base_scale=tuple(base_scale), window=window, align_corners=bool(window))
     if mode == "msflip":
-        made = "base_scale" if version == "0.x" else "image_scale"
-        return msgspec.structs.replace(protocol, scales=tuple(ratios), flip=True, views=made)
+        made = {} if version == "0.x" else {"views": "image_scale", "base_scale": None}
+        return msgspec.structs.replace(protocol, scales=tuple(ratios), flip=True, **made)
     # 1.x takes the argmax of the raw scores where 0.x applies the softmax first.
     return protocol if version == "0.x" else msgspec.structs.replace(protocol, average="scores")
 

@@ -73,7 +73,7 @@ def test_every_protocol_of_the_zoo(name, align_corners, size):
 
 @pytest.mark.parametrize("change", [
     {"average": "scores"}, {"softmax_at": "window"}, {"upsampling": "one-step"}, {"views": "tensor"},
-    {"flip_pairs": ((1, 2), (5, 3))}, {"views": "image_scale"}, {"views": "tensor", "base_scale": None},
+    {"flip_pairs": ((1, 2), (5, 3))}, {"views": "image_scale", "base_scale": None}, {"views": "tensor", "base_scale": None},
 ], ids=str)  # fmt: skip
 @pytest.mark.parametrize(
     "window", [None, SlidingWindow(crop=(33, 41), stride=(20, 26))], ids=["whole", "slide"]

@@ -2,6 +2,7 @@
 
 import json
 import re
+import zipfile
 
 import pytest
 import torch
@@ -157,10 +158,13 @@ def test_a_manifest_cannot_bring_a_program(tmp_path):
 def test_check_weights_reads_no_program_unasked(tmp_path, capsys):
     own_zoo(tmp_path)
     path = tmp_path / "model.pt2"
-    path.write_bytes(b"would run")
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("model", "would run")
     given = ["check-weights", "--manifest", str(tmp_path / "zoo.yaml"), "own", "--file", str(path)]
-    assert main(given) == 0
-    assert "it was not read" in capsys.readouterr().out
+    assert main(given) == 3
+    out = capsys.readouterr().out
+    assert out.startswith("own: not examined")
+    assert "it was not read" in out
     assert main([*given, "--unsafe-load"]) == 4
 
 

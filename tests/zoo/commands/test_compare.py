@@ -69,7 +69,8 @@ def test_within_is_a_bar_for_ci(runs, capsys):
     root, series = runs
     assert compared(root, capsys, *series, "--within", "70")[0] == 0
     assert compared(root, capsys, *series, "--within", "60")[0] == 1
-    assert compared(root, capsys, series[0], series[0], "--within", "0.001")[0] == 0
+    assert compared(root, capsys, series[0], series[0], "--within", "0")[0] == 0
+    assert compared(root, capsys, *series, "--within", "0")[0] == 1
 
 
 def test_a_page_with_a_picture(runs, capsys):

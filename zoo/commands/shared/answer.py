@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ....reports.media import short_lines
 from ...console.exit_codes import ExitCode
+from ...console.streams import answers
 from ...files.writing import write_whole
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def fail(message: str, code: int) -> int:
 
 def write(text: str) -> None:
     """To stdout, with one line end; for people lines are cut at a length beyond all reading."""
-    print((text if isinstance(text, Data) else short_lines(text)).rstrip("\n"))
+    print((text if isinstance(text, Data) else short_lines(text)).rstrip("\n"), file=answers())
 
 
 def json_text(data: object) -> Data:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 
 from ....reports.tolerance import Tolerance
@@ -191,13 +192,27 @@ def whole_number(text: str, least: int = 0) -> int:
 
 def positive_number(text: str, what: str = "a number") -> float:
     """Finite and above 0."""
+    number = _number(text)
+    if not number > 0:
+        raise argparse.ArgumentTypeError(f"expected {what} above 0, such as 60, found {text!r}")
+    return number
+
+
+def distance(text: str) -> float:
+    """Finite and not below 0."""
+    number = _number(text)
+    if not number >= 0:
+        raise argparse.ArgumentTypeError(f"expected 0 or a number above it, such as 0.05, found {text!r}")
+    return number
+
+
+def _number(text: str) -> float:
+    """NaN for what is no finite number."""
     try:
         number = float(text)
     except ValueError:
-        number = 0.0
-    if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected {what} above 0, such as 60, found {text!r}")
-    return number
+        return math.nan
+    return number if math.isfinite(number) else math.nan
 
 
 def short(text: str) -> str:

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from ....evaluate.data.datasets import ImageFault
 from ....reports.media import one_line, unfiltered
+from ...console.streams import answers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -137,7 +138,7 @@ class DownloadBars:
 
     def write(self, line: str) -> None:
         """A line on stdout, above the bars of the same terminal."""
-        tqdm.write(line, file=sys.stdout)
+        tqdm.write(line, file=answers())
 
     def __enter__(self) -> Self:
         return self
