@@ -49,7 +49,7 @@ test-fast: $(VENV)/.installed-test ## those that take no time, for the work loop
 	$(BIN)/python -m pytest $(PROCESSES) -m "not slow" $(ARGS)
 
 test-golden: $(VENV)/.installed-test ## all of what make test takes some of each kind of; every recorded network and photograph, where ../shared is
-	$(BIN)/python -m pytest -q $(PROCESSES) -m golden $(ARGS)
+	$(BIN)/python -m pytest -q $(PROCESSES) --dist worksteal -m golden $(ARGS)
 
 networks: $(VENV)/.installed-test ## write docs/networks.md of those recordings
 	$(BIN)/python -m pytest -q $(PROCESSES) -m golden tests/models/test_networks.py --junitxml $(VENV)/networks.xml; \

@@ -249,8 +249,10 @@ class RelativeAttention(Attention):
     def relative_bias(self) -> Tensor:
         """(1, heads, L, L)."""
         positions = self.relative_position_index
-        rows = self.relative_position_bias_table[positions.flatten()]
-        return rows.view(*positions.shape, -1).permute(2, 0, 1).contiguous().unsqueeze(0)
+        of_heads = (
+            self.relative_position_bias_table.mT.contiguous()
+        )  # its rows chosen: twice as fast as turning the choice
+        return of_heads.index_select(1, positions.flatten()).view(1, -1, *positions.shape)
 
     def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
         """(N, L, C) -> the same; the bias (N, 1, L, L) is added to the learned one."""

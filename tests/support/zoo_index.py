@@ -92,7 +92,7 @@ def whole(name: str, record: dict[str, Any]) -> dict[str, Any]:
 
 
 def entries() -> list[Entry]:
-    """Every recorded network; none where the reference folder is not."""
+    """Every recorded network, those of one backbone together; none where the reference folder is not."""
     found = []
     for zoo in ("mmseg_zoo", "ssseg_zoo"):
         path = REFERENCE / "golden" / zoo / "index.json"
@@ -102,4 +102,4 @@ def entries() -> list[Entry]:
                 records.items() if isinstance(records, dict) else ((one["config"], one) for one in records)
             )
             found += [Entry(zoo, name, record) for name, record in named]
-    return found
+    return sorted(found, key=lambda entry: (entry.zoo, json.dumps(entry.record["backbone"], sort_keys=True)))

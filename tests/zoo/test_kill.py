@@ -165,7 +165,7 @@ def test_kills_leave_what_was_or_what_becomes_and_the_next_run_ends_the_work(tmp
     pytest.fail(f"only {killed} of {kills} kills came to pass")
 
 
-@pytest.mark.parametrize("kind", ["SIGKILL", "SIGINT"])
+@pytest.mark.parametrize("kind", [pytest.param("SIGKILL", marks=pytest.mark.golden), "SIGINT"])
 def test_the_command_itself_survives_a_kill(tmp_path, kind):
     """`zoo verify` killed and run to its end: the number, and each image counted once."""
     with serve(STREETS) as server:

@@ -64,8 +64,10 @@ def _measure(root: Any, limit: int) -> None:
                 problem="an alias stands for a value that contains it", problem_mark=node.start_mark
             )
         open_nodes.add(id(node))
-        found = [measured(child) for child in _children(node)]
-        size, depth = 1 + sum(one for one, _ in found), 1 + max((one for _, one in found), default=0)
+        size, depth = 1, 1
+        for child in _children(node):
+            within, levels = (1, 1) if isinstance(child, yaml.ScalarNode) else measured(child)
+            size, depth = size + within, max(depth, 1 + levels)
         if size > limit:
             what = f"its aliases stand for more than {limit} values; write out what differs, and repeat less"
             raise YamlLimitError(problem=what, problem_mark=node.start_mark)

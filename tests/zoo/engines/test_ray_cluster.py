@@ -34,6 +34,7 @@ class KillsANode(Silent):
                 kill()
 
 
+@pytest.mark.golden
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.timeout(300)
 def test_a_lost_node_changes_no_count(tmp_path):

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 
 ROWS = 1082
 """626 of mmsegmentation, 449 of sssegmentation, 6 of torchvision, 1 of openseg.pytorch."""
-KILLS, WRONG, MAX_BYTES = 10, 20, 200_000_000
+WRONG, MAX_BYTES = 20, 200_000_000
 PAGE = b"<html><head><title>Sign in</title></head></html>"
 
 
@@ -57,9 +57,9 @@ class Scene:
         }
 
 
-def killed(processes, server, scene, chance):
+def killed(processes, server, scene, chance, kills):
     """Start to fetch everything, end it at random before it is done; whether that came to pass."""
-    until = len(server.asked) + chance.randrange(1, ROWS // KILLS + 2 * WRONG)
+    until = len(server.asked) + chance.randrange(1, ROWS // kills + 2 * WRONG)
     pid = processes.start_zoo("fetch", "--jobs", 8, "--manifest", scene.manifest, "-q")
     while len(server.asked) < until:
         time.sleep(0.001)
@@ -67,16 +67,17 @@ def killed(processes, server, scene, chance):
     return processes.kill(pid)["code"] == -9
 
 
-def test_ten_kills_while_all_rows_are_fetched_lose_nothing_and_let_nothing_wrong_in(
-    server, processes, tmp_path
+@pytest.mark.parametrize("kills", [3, pytest.param(10, marks=pytest.mark.golden)])
+def test_kills_while_all_rows_are_fetched_lose_nothing_and_let_nothing_wrong_in(
+    server, processes, tmp_path, kills
 ):
     """Eight at once; wrong files are refused by name, each right one is there under its name and in the lock."""
     chance = random.Random(17)
     scene = Scene(server, tmp_path, chance)
     assert len(scene.files) == ROWS
-    for _ in range(KILLS):
+    for _ in range(kills):
         before = scene.held()
-        assert killed(processes, server, scene, chance)
+        assert killed(processes, server, scene, chance, kills)
         assert before.items() <= scene.held().items() <= scene.sound.items()
     pid = processes.start_zoo("fetch", "--jobs", 8, "--manifest", scene.manifest, "-q")
     code, out, err, peak = processes.wait_zoo(pid)
