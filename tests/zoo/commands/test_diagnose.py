@@ -161,7 +161,13 @@ def diagnose(zoo, manifest, *flags, data_root=STREETS):
     return main(["diagnose", ISANET, "--manifest", str(manifest), *places, "-q", *flags])
 
 
-@pytest.mark.parametrize("fault", PLANTS)
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(name, marks=[pytest.mark.golden] * (protocol is SEVERAL))
+        for name, (protocol, *_) in PLANTS.items()
+    ],
+)
 def test_a_planted_fault_is_named(zoo, fault, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("ZOO_HOME", str(zoo.home))
     protocol, _, _ = PLANTS[fault]

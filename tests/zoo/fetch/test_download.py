@@ -477,12 +477,13 @@ def part_size(tmp_path):
 
 
 @pytest.mark.slow
-def test_fifty_kills_later_the_file_is_right_and_nothing_was_fetched_twice(server, processes, tmp_path):
+@pytest.mark.parametrize("kills", [20, pytest.param(50, marks=pytest.mark.golden)])
+def test_kills_later_the_file_is_right_and_nothing_was_fetched_twice(server, processes, tmp_path, kills):
     big = b"PK\x03\x04" + random.Random(1).randbytes(8_000_000)
     server.file("/f.pth", big, trickle=(4096, 0.001))
     sha256, chance = hashlib.sha256(big).hexdigest(), random.Random(2)
     sizes, killed = [0], 0
-    for turn in range(50):
+    for turn in range(kills):
         pid = processes.start(f"{server.url}/f.pth", sha256=sha256)
         if turn % 2:  # somewhere within the file, however slow the machine is
             wanted = sizes[-1] + chance.randrange(100_000)
@@ -494,8 +495,8 @@ def test_fifty_kills_later_the_file_is_right_and_nothing_was_fetched_twice(serve
         sizes.append(part_size(tmp_path))
     assert processes.wait(processes.start(f"{server.url}/f.pth", sha256=sha256)) == {"code": 0, "told": ""}
     assert cached(tmp_path).read_bytes() == big
-    assert killed == 50
-    assert len({size for size in sizes if size}) > 10
+    assert killed == kills
+    assert len({size for size in sizes if size}) > kills // 5
     # Every answer begins exactly where the file on disk ended: what had arrived was never asked for again.
     assert {begin for begin, _ in server.bodies()} <= set(sizes)
     wasted = sum(sent for _, sent in server.bodies()) - len(big)
