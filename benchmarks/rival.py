@@ -10,6 +10,8 @@ from __future__ import annotations
 import importlib.machinery
 import sys
 import types
+from pathlib import Path
+from typing import Any
 
 
 def import_mmseg() -> None:
@@ -22,6 +24,19 @@ def import_mmseg() -> None:
     from mmseg.utils import register_all_modules  # noqa: PLC0415
 
     register_all_modules()
+
+
+def published_config(name: str) -> Any:
+    """One of mmsegmentation's own configurations, without pretrained weights to fetch."""
+    import mmseg  # noqa: PLC0415
+    from mmengine.config import Config  # noqa: PLC0415
+
+    (path,) = (Path(mmseg.__file__).parent / ".mim" / "configs").glob(f"*/{name}.py")
+    found = Config.fromfile(path)
+    for part in (found.model, found.model.backbone):
+        part.pop("pretrained", None)
+        part.pop("init_cfg", None)
+    return found
 
 
 def absent_operator(name: str) -> type:
