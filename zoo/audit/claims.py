@@ -17,7 +17,7 @@ from ..publishers.file_names import contradiction, is_named, other_run, recipe_i
 from ..quantities import quantity_of
 from .columns import backbone_of
 from .findings import Place, number_of
-from .sources import EARLIER_FILE, ROW_FIELDS, finding, has_earlier_file, latest
+from .sources import ROW_FIELDS, finding, has_earlier_file, latest
 from .statements import told_of
 
 if TYPE_CHECKING:
@@ -582,7 +582,7 @@ def _older(sources: AuditSources, one: Checkpoint) -> str:
 def _revision(claim: Claim, earlier: Claim) -> Kind:
     if claim.printed == claim.supersedes:
         return "revised-to-itself"
-    return "file-replaced" if EARLIER_FILE in (earlier.note or "") else "revised-claim"
+    return "file-replaced" if earlier.earlier_file else "revised-claim"
 
 
 def _became(claim: Claim, earlier: Claim) -> str:

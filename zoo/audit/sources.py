@@ -139,15 +139,11 @@ class AuditSources:
         return (self.claim_place(checkpoint, claim), *printed)
 
 
-EARLIER_FILE = "of an earlier file"
-"""What `zoo import` notes of a figure whose file was replaced."""
-
-
 def has_earlier_file(checkpoint: Checkpoint, url: str = "") -> bool:
     """Whether a row's file was replaced since its first figures were printed; with a link, whether it is the earlier one's."""
-    notes = [claim.note for claim in checkpoint.published if claim.note and EARLIER_FILE in claim.note]
-    found = re.search(r"-[0-9a-f]{8}\.pth\Z", url)
-    return bool(notes) if not url else bool(found) and any(found[0] in note for note in notes)
+    earlier = {claim.earlier_file for claim in checkpoint.published} - {""}
+    found = re.search(r"-([0-9a-f]{8})\.pth\Z", url)
+    return bool(earlier) if not url else found is not None and found[1] in earlier
 
 
 def cited_in(checkpoint: Checkpoint) -> dict[str, int]:

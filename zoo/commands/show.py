@@ -10,7 +10,7 @@ from ...reports.media import tabulate
 from ...reports.metrics import METRICS
 from ..console.exit_codes import ExitCode
 from ..manifest import load_manifest
-from ..manifest.selection import method_of
+from ..manifest.selection import methods_of
 from .shared import flags
 from .shared.answer import Data, json_text, write
 from .shared.arguments import selected
@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _texts(chosen: Sequence[Checkpoint], arguments: argparse.Namespace) -> Iterator[str]:
     """A method that was named in short, any other row in full."""
     manifest = load_manifest(arguments.manifest)
-    methods = [method for name in arguments.ids if (method := method_of(manifest, name))]
+    methods = [method for name in arguments.ids for method in methods_of(manifest, name)]
     for method in dict.fromkeys(methods):
         if rows := [row for row in chosen if row.method == method]:
             yield method_text(rows)

@@ -6,6 +6,7 @@ They know nothing of YAML. Behind them everybody may trust the types.
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -78,6 +79,11 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """When this state was published."""
 
 
+EARLIER_FILE = "of an earlier file, -{}.pth"
+"""What the note of a figure says whose file was replaced, with the eight digits in that file's name."""
+_EARLIER_FILE = re.compile(re.escape(EARLIER_FILE).replace(r"\{\}", "([0-9a-f]{8})"))
+
+
 class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where a claim stands, or, where nothing is printed, where it would stand."""
 
@@ -110,6 +116,12 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """The earlier figure that this one replaced."""
     note: str | None = None
     """What a reader must know; the reason where nothing is printed."""
+
+    @property
+    def earlier_file(self) -> str:
+        """The first eight digits of the SHA-256 of the file that the figure is of, where the row's was replaced since; else empty."""
+        found = _EARLIER_FILE.search(self.note or "")
+        return found[1] if found else ""
 
 
 class Weights(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -73,10 +73,11 @@ def field_names() -> list[str]:
 
 
 def values_of(field: str, checkpoint: Checkpoint) -> list[str]:
-    """A row's values of a field, the one that it is called by first; none where it has none."""
+    """A row's values of a field, the one that it is called by and the newest figure first; none where it has none."""
     if field in FIELDS:
         return [value for value in FIELDS[field](checkpoint) if value]
-    return [claim.printed for claim in checkpoint.published if claim.metric == field and claim.printed]
+    printed = [claim.printed for claim in checkpoint.published if claim.metric == field and claim.printed]
+    return printed[::-1]
 
 
 def number_of(value: str) -> float | None:
@@ -159,8 +160,8 @@ def select(manifest: Manifest, patterns: Sequence[str], where: str = "") -> list
 
 
 def _named(manifest: Manifest, pattern: str) -> list[Checkpoint]:
-    if method := method_of(manifest, pattern):
-        return [one for one in manifest if one.method == method]
+    if methods := methods_of(manifest, pattern):
+        return [one for one in manifest if one.method in methods]
     if not any(wildcard in pattern for wildcard in "*?["):
         return [manifest[pattern]]
     return [one for one in manifest if _matches_any((one.id, *one.aliases), pattern.lower())]
@@ -201,11 +202,12 @@ def _condition(term: str) -> Condition:
     return Condition(field=field, sign=sign, value=value.lower())
 
 
-def method_of(manifest: Manifest, name: str) -> str:
-    """The method of this name, in whatever case; empty where it is a row's, or none's."""
+def methods_of(manifest: Manifest, name: str) -> list[str]:
+    """The method of this name, else those of it in another case (Segformer, SegFormer); none where it is a row's."""
     if name in manifest:
-        return ""
-    return next((method for method in manifest.methods() if method.lower() == name.lower()), "")
+        return []
+    methods = manifest.methods()
+    return [name] if name in methods else [one for one in methods if one.lower() == name.lower()]
 
 
 def select_datasets(manifest: Manifest, names: Sequence[str]) -> list[DatasetSpec]:

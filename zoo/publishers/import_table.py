@@ -22,6 +22,7 @@ from ..manifest import (
     Weights,
 )
 from ..manifest.publisher import UNKNOWN_PUBLISHER, Publisher, Rule
+from ..manifest.records import EARLIER_FILE
 from . import SourceError, rules
 from .file_names import stem, undated
 from .records import quoted
@@ -340,7 +341,7 @@ def _extended(before: CheckpointEntry, new: _New, documents: Mapping[str, Docume
 def _replaced(before: CheckpointEntry, new: _New) -> CheckpointEntry:
     """An entry whose row has another file now: the file's, with the earlier one's figures as such."""
     own = new.entry()
-    then = f"of an earlier file, -{before.weights.sha256_prefix}.pth"
+    then = EARLIER_FILE.format(before.weights.sha256_prefix)
     protocols = {claim.metric: claim.protocol for claim in own.claims}
     claims = [
         msgspec.structs.replace(claim, note="; ".join(filter(None, [claim.note, then])))

@@ -66,7 +66,9 @@ class Counted(Quantity):
     def why_not_comparable(
         self, checkpoint: Checkpoint, claim: Claim, measurement: Measurement | None, terms: Terms
     ) -> str:
-        """Other data than the claim's, a part of it, another precision or another protocol."""
+        """Another file, other data than the claim's, a part of it, another precision or another protocol."""
+        if why := _of_another_file(checkpoint, claim, measurement):
+            return why
         if terms.precision != "fp32":
             return f"measured in {terms.precision}, the figure is fp32's"
         if measurement is not None and measurement.subset:
@@ -82,3 +84,14 @@ class Counted(Quantity):
     def caveat(self, measurement: Measurement) -> str:
         """What is wrong with the labels, and what of the number is chance."""
         return "; ".join(filter(None, (measurement.data_caveat(), measurement.chance_caveat())))
+
+
+def _of_another_file(checkpoint: Checkpoint, claim: Claim, measurement: Measurement | None) -> str:
+    """Why a figure is of another file than was measured, where the row's was replaced; empty where it is not."""
+    earlier = {one.earlier_file for one in checkpoint.claims} - {""}
+    digits = measurement.weights_sha256[:8] if measurement else ""
+    used = digits if digits in earlier else ""
+    if claim.earlier_file == used:
+        return ""
+    done = "published for" if claim.earlier_file else "measured with"
+    return f"{done} an earlier file, -{claim.earlier_file or used}.pth, which was replaced"

@@ -64,8 +64,12 @@ class TrainMemory(Quantity):
     def why_not_comparable(
         self, checkpoint: Checkpoint, claim: Claim, measurement: Measurement | None, terms: Terms
     ) -> str:
-        """Another step than the published one."""
+        """Another step than the published one, or one of a training whose file was replaced and whose figure was too."""
         del terms
+        if claim.earlier_file and any(
+            one.supersedes == claim.printed for one in checkpoint.claims if one.metric == claim.metric
+        ):
+            return f"published for the training of an earlier file, -{claim.earlier_file}.pth, which was replaced"
         if checkpoint.training and checkpoint.training.mixed_precision:
             return "published for mixed precision, and the step is float32's"
         if measurement is None or measurement.protocol_digest == self.digest(checkpoint, claim, ""):

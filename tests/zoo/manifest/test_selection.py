@@ -3,8 +3,8 @@
 import pytest
 from full_zoo import ZOO
 
-from segbench.zoo.manifest import UnknownCheckpoint
-from segbench.zoo.manifest.selection import SelectionError, select, sorted_by
+from segbench.zoo.manifest import UnknownCheckpoint, load_manifest
+from segbench.zoo.manifest.selection import SelectionError, select, sorted_by, values_of
 
 FIELDS = (
     "fields are id, publisher, method, segmentor, backbone, dataset, crop, schedule, metric, built, parameters, gflops, and the "
@@ -135,6 +135,19 @@ def test_a_condition_that_makes_no_sense_is_refused(zoo, where, message):
 def test_a_method_is_its_rows_in_whatever_case(zoo):
     assert select(zoo, ["isnet"]) == [row for row in zoo if row.method == "ISNet"]
     assert len(select(zoo, ["ISANet"], "publisher=sssegmentation")) == 6
+
+
+def test_methods_that_differ_in_case_alone_are_two_and_either_is_meant_by_its_own_name():
+    counts = {name: len(select(load_manifest(), [name])) for name in ("Segformer", "SegFormer", "segformer")}
+    assert counts == {"Segformer": 13, "SegFormer": 10, "segformer": 23}
+
+
+def test_a_revised_figure_is_the_newest_one_in_the_list_and_its_order():
+    rows = sorted_by(select(load_manifest(), ["Segformer"], "dataset=ade20k miou<42"), "miou")
+    assert [(row.id[10:16], values_of("miou", row)) for row in rows] == [
+        ("mit-b0", ["37.41", "37.85"]),
+        ("mit-b1", ["40.97", "42.13"]),
+    ]
 
 
 def test_an_unknown_name_may_have_meant_a_method_or_have_an_ids_words(zoo):

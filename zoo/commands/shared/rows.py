@@ -64,7 +64,7 @@ def _cell(row: Checkpoint, name: str) -> str:
 
 
 def _printed(checkpoint: Checkpoint, metric: str) -> str:
-    """The first printed figure of a metric; a revised one is marked, and `zoo show` tells both."""
+    """The newest printed figure of a metric; a revised one is marked, and `zoo show` tells both."""
     printed = values_of(metric, checkpoint)
     return printed[0] + ("*" if len(printed) > 1 else "") if printed else ""
 
