@@ -24,7 +24,7 @@ LARGEST_VARIANCE = 1e8
 """Activations with a standard deviation of 10,000: beyond any network that was trained with normalisation."""
 
 CANARY_SIZE = (64, 96)
-"""Height and width of the canary's image in pixels."""
+"""Height and width of the canary's image in pixels, for every network that runs on it."""
 CANARY_STEP = 1e-3
 """Scores are told apart to this."""
 
@@ -191,7 +191,7 @@ def _named(keys: list[str]) -> str:
 # Canary -----------------------------------------------------------------------------------------------------
 
 
-def canary(model: nn.Module) -> str:
+def canary(model: nn.Module, size: tuple[int, int] = CANARY_SIZE) -> str:
     """A short digest (16 hex digits) of a model's scores on one fixed image.
 
     The same weights give the same digest on any number of threads and out of any container. The
@@ -202,13 +202,17 @@ def canary(model: nn.Module) -> str:
 
     Args:
         model: Filled, in evaluation mode, on the CPU; Nx3xHxW images to NxCxhxw scores. It is not touched.
+        size: Height and width of the image in pixels.
 
     Returns:
         The digest, or "not finite" where a score is NaN or infinite.
+
+    Raises:
+        InputSizeError: The network does not run on images of this size.
     """
     twin = copy.deepcopy(model).double()
     with torch.inference_mode():
-        scores = twin(canary_image())
+        scores = twin(canary_image(size))
     if not scores.isfinite().all():
         return "not finite"
     steps = (scores / CANARY_STEP).round().to(torch.int64)
@@ -217,12 +221,12 @@ def canary(model: nn.Module) -> str:
     return digest.hexdigest()[:16]
 
 
-def canary_image() -> Tensor:
+def canary_image(size: tuple[int, int] = CANARY_SIZE) -> Tensor:
     """The canary's image, 1x3xHxW float64 within [-2, 2]: slopes, bands and a fine texture.
 
     Made of whole numbers and one division by a power of two, so that it is exact everywhere.
     """
-    height, width = CANARY_SIZE
+    height, width = size
     y = torch.arange(height).view(1, height, 1)
     x = torch.arange(width).view(1, 1, width)
     c = torch.arange(3).view(3, 1, 1)

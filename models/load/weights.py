@@ -258,13 +258,19 @@ def averaged_name(key: str) -> str:
     return f"ema_{key.replace('.', '_')}"
 
 
-def class_counts(state: Mapping[str, Tensor]) -> set[int]:
-    """How many classes the heads' classifiers score, under our names; a tensor of no classifier's shape tells nothing."""
+def class_counts(state: Mapping[str, Tensor], model: nn.Module) -> set[int]:
+    """How many classes are scored by the classifiers that evaluation runs; a tensor of no classifier's shape tells nothing.
+
+    Args:
+        state: Under our names.
+        model: Says what training alone runs: an auxiliary head may score other things than classes, as STDC's scores
+            edges.
+    """
     return {
         len(value)
         for key, value in state.items()
-        if key.startswith(("decode_head.", "auxiliary_head.")) and key.endswith(".conv_seg.weight")
-        if value.dim() == 4
+        if key.startswith(("decode_head.", "auxiliary_head.")) and not key.startswith(_unused(model))
+        if key.endswith(".conv_seg.weight") and value.dim() == 4
     }
 
 

@@ -15,6 +15,7 @@ from ...evaluate.inference.plain import NetworkError, checked
 from ...models.adapters import AdapterError, is_export, is_program, library_builder, load_export
 from ...models.build import ArchitectureError
 from ...models.builders import fault_of, find
+from ...models.input_size import InputSizeError
 from ...models.load.checkpoint_file import CheckpointFile, open_checkpoint
 from ...models.load.health import WeightsFinding, canary, canary_image, content_digest, findings
 from ...models.load.weights import WeightsError, class_counts, convert_keys, idle_keys, load_weights, shown
@@ -341,8 +342,8 @@ def _only_hash(report: WeightsReport) -> bool:
 
 def _with_canary(report: WeightsReport, model: nn.Module, checkpoint: Checkpoint) -> WeightsReport:
     try:
-        report = msgspec.structs.replace(report, canary=canary(model))
-    except NetworkError as error:
+        report = msgspec.structs.replace(report, canary=_canary(model, checkpoint))
+    except (InputSizeError, NetworkError) as error:
         return report.having(_unexamined("network fails", str(error)))
     except (Exception, SystemExit) as error:
         name = str(checkpoint.architecture.get("builder", ""))
@@ -353,6 +354,14 @@ def _with_canary(report: WeightsReport, model: nn.Module, checkpoint: Checkpoint
         meaning = "A synthetic image gives scores that are NaN or infinite: no number made with them means anything."
         return report.having(_error("canary", meaning))
     return report
+
+
+def _canary(model: nn.Module, checkpoint: Checkpoint) -> str:
+    """The canary of the usual image, or of one of the training's size for a network that does not run on it."""
+    try:
+        return canary(model)
+    except InputSizeError:
+        return canary(model, checkpoint.crop)
 
 
 def _empty(checkpoint: Checkpoint) -> nn.Module:
@@ -408,10 +417,11 @@ def _class_count(checkpoint: Checkpoint, content: CheckpointFile) -> Iterator[We
     """The classifiers' channels against the data set's classes."""
     expected = len(checkpoint.dataset_spec.classes)
     try:
-        state = convert_keys(content.state, checkpoint.weights.layout, _empty(checkpoint))
+        model = _empty(checkpoint)
+        state = convert_keys(content.state, checkpoint.weights.layout, model)
     except (WeightsError, ArchitectureError):  # strict loading tells it better
         return
-    if wrong := sorted(class_counts(state) - {expected}):
+    if wrong := sorted(class_counts(state, model) - {expected}):
         classes = " and ".join(map(str, wrong))
         yield _error(
             "number of classes",

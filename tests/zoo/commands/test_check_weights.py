@@ -15,6 +15,7 @@ import torch
 
 from segbench.models import WeightsError
 from segbench.models.load.checkpoint_file import open_checkpoint
+from segbench.models.load.layouts import publisher_names
 from segbench.zoo import demo
 from segbench.zoo.commands.check_weights import report_records, report_text
 from segbench.zoo.fetch import file_sha256, weights_path
@@ -87,6 +88,36 @@ def test_conversion_keeps_names_content_and_canary(tmp_path, row):
     assert (after.content_digest, after.canary) == (before.content_digest, before.canary)
     assert (after.container, after.hash_state, after.ok) == ("safetensors", "not comparable", True)
     assert open_checkpoint(target).state.keys() == open_checkpoint(source).state.keys()
+
+
+def untrained(row, path):
+    """A published row without its hash, and a file of its own network's tensors under their publisher's names."""
+    torch.manual_seed(0)
+    model = row.build()
+    names = publisher_names(model, row.weights.layout)
+    torch.save({"state_dict": {names[key]: value for key, value in model.state_dict().items()}}, path)
+    return msgspec.structs.replace(
+        row, weights=msgspec.structs.replace(row.weights, sha256_prefix=None)
+    ), path
+
+
+@pytest.mark.parametrize(
+    "name", ["stdc1_512x1024_80k_cityscapes", "lraspp_m-v3s-d8_512x1024_320k_cityscapes"]
+)
+def test_a_head_of_edges_and_a_least_size_of_images_are_no_faults_of_a_file(tmp_path, name):
+    """STDC's auxiliary heads score classes and edges; LR-ASPP's means need more than the canary's 64x96 pixels."""
+    row, path = untrained(load_manifest()[name], tmp_path / "a.pth")
+    report = check(row, path)
+    assert told(report) == [("warning", "norms untouched")]
+    assert report.canary is not None
+
+
+def test_a_network_that_runs_on_no_image_of_the_canarys_is_not_examined_and_its_file_not_blamed(tmp_path):
+    row, path = untrained(load_manifest()["lraspp_m-v3s-d8_512x1024_320k_cityscapes"], tmp_path / "a.pth")
+    report = check(msgspec.structs.replace(row, crop=(100, 200)), path)
+    assert told(report) == [("warning", "norms untouched"), ("unexamined", "network fails")]
+    assert report.findings[1].meaning.startswith("expected images of which LR-ASPP's means over 49x49 places")
+    assert exit_code([report]) == 3
 
 
 def test_what_training_left_inside_is_a_warning(tmp_path):
