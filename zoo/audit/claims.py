@@ -7,7 +7,9 @@ import itertools
 import re
 from collections import Counter, defaultdict
 from decimal import Decimal
+from difflib import SequenceMatcher
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from ...evaluate.geometry import sliding_windows, view_size
 from ...reports.metrics import METRICS
@@ -52,6 +54,8 @@ From mmsegmentation's metafiles: of 193 pairs of rows that differ in their sched
 higher in the median, with a deviation of 0.76 (1.4826 times the median distance from that); of 186 in mIoU(ms+flip) 0.71
 and 0.68. Three deviations below the median are -1.51 and -1.34; this is the larger, rounded outwards.
 """
+RARE_HOST, ALIKE_HOST = 10, 0.8
+"""So many times the links of another domain, and so much of its letters (`difflib`), make a domain a mistyped one."""
 UNLIKELY_GB = 1000
 """No device has this much memory; a figure above is in another unit."""
 
@@ -104,9 +108,10 @@ def figures_in_another_unit(sources: AuditSources) -> Iterator[AuditFinding]:
 def views_that_cost_accuracy(sources: AuditSources) -> Iterator[AuditFinding]:
     """Multi-scale or flip below the single scale."""
     for one in sources.manifest:
-        single = latest(one, "miou")
+        singles = {claim.earlier_file: claim for claim in one.published if claim.metric == "miou"}
         for metric in ("miou_ms_flip", "miou_flip"):
             for claim in one.published:
+                single = singles.get(claim.earlier_file)
                 if single and claim.metric == metric and _number(claim) < _number(single):
                     what = f"{_title(metric)} {claim.printed} is below mIoU {single.printed}"
                     yield finding(
@@ -509,6 +514,25 @@ def several_names(sources: AuditSources) -> Iterator[AuditFinding]:
         yield finding("old-and-new-names", publisher, what, *(sources.entry_place(one) for one, _ in rows))
 
 
+def mistyped_hosts(sources: AuditSources) -> Iterator[AuditFinding]:
+    """Domains of few links that are spelt nearly as the one of many of the publisher's is; one finding a row."""
+    links: dict[str, dict[str, list[tuple[Checkpoint, str]]]] = defaultdict(lambda: defaultdict(list))
+    for one in sources.manifest:
+        for url in (*one.weights.urls, *one.log_urls, *one.config_urls):
+            domain = ".".join(urlsplit(url).netloc.split(".")[-2:])
+            links[one.publisher][domain].append((one, url))
+    for domains in links.values():
+        for (rare, few), (usual, many) in itertools.permutations(domains.items(), 2):
+            if len(few) * RARE_HOST >= len(many) or SequenceMatcher(None, rare, usual).ratio() < ALIKE_HOST:
+                continue
+            for one, urls in {
+                row.id: (row, [url for own, url in few if own is row]) for row, _ in few
+            }.values():
+                what = f"{urls[0]} is of {rare}, {number_of(len(many), 'link')} of its publisher of {usual}"
+                places = [place for url in urls for place in sources.link_places(one, url)]
+                yield finding("mistyped-host", one.id, what, *places)
+
+
 def missing_hashes(sources: AuditSources) -> Iterator[AuditFinding]:
     """Rows without anything to check a fetched file against."""
     bare: dict[str, list[Checkpoint]] = defaultdict(list)
@@ -546,7 +570,9 @@ def revised_claims(sources: AuditSources) -> Iterator[AuditFinding]:
             texts = [_became(claim, earlier) for claim, earlier in pairs]
             texts += _became_in_documents(sources, one, pairs) if kind == "file-replaced" else []
             what = ", ".join(texts)
-            notes = dict.fromkeys(earlier.note for _, earlier in pairs if earlier.note)
+            notes = dict.fromkeys(
+                note for _, earlier in pairs for note in (earlier.note or "").split("; ") if note
+            )
             what += f"; of the earlier one: {'; '.join(notes)}" if notes else ""
             places = [place for pair in pairs for claim in pair for place in sources.places(one, claim)]
             if kind == "file-replaced":
@@ -631,6 +657,7 @@ CLAIM_CHECKS: tuple[Callable[[AuditSources], Iterator[AuditFinding]], ...] = (
     several_names,
     missing_hashes,
     unpublished_figures,
+    mistyped_hosts,
     revised_claims,
     other_orders,
 )

@@ -11,7 +11,7 @@ from ...evaluate.geometry import view_size
 from ...reports.metrics import METRICS
 from ...reports.tolerance import half_unit
 from ..files.whole_number import DIGITS
-from ..publishers.file_names import contradiction, other_run, stem
+from ..publishers.file_names import contradiction, other_run, same_file, stem
 from .findings import Place, number_of
 from .rows import files_text
 from .sources import cited_in, finding, has_earlier_file
@@ -284,7 +284,7 @@ def links(sources: AuditSources) -> Iterator[AuditFinding]:
             ("weights", row.weights_url, one.weights.urls),
             ("log", row.log_url, one.log_urls),
         ):
-            if not url or url in known:
+            if not url or (url in known and (url == known[0] or same_file(url) != same_file(known[0]))):
                 continue
             place = _at(document, row, field)
             if told:
@@ -294,7 +294,8 @@ def links(sources: AuditSources) -> Iterator[AuditFinding]:
             elif field == "log" and row.weights_url and (reason := other_run(url, row.weights_url)):
                 yield finding("log-path", one.id, f"{url} {reason} {row.weights_url}", place)
             else:
-                what = f"{url} is not the manifest's {known[0] if known else 'none'}"
+                where = "another document's, for the same file" if url in known else "the manifest's"
+                what = f"{url} is not {where}: {known[0] if known else 'none'}"
                 others = [link for other in known[:1] for link in sources.link_places(one, other)]
                 yield finding("link-differs", one.id, what, place, *others, sources.entry_place(one))
         is_known = stem(row.config) in (one.id, *one.aliases) or sources.is_named_twice(document, row)

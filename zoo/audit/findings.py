@@ -34,6 +34,7 @@ Kind = Literal[
     "unknown-row",
     "missing-row",
     "link-differs",
+    "mistyped-host",
     "log-path",
     "weights-name",
     "shared-file",
@@ -123,6 +124,10 @@ MEANINGS: dict[Kind, tuple[Gravity, str]] = {
     "unknown-row": ("error", "A document has a row that the manifest does not; nothing of it is judged."),
     "missing-row": ("warning", "The manifest has a row that the document no longer, or not yet, has."),
     "link-differs": ("error", "The document links another file than the manifest fetches."),
+    "mistyped-host": (
+        "error",
+        "The address is of a host that is nearly the publisher's: the link is dead, or leads to a stranger.",
+    ),
     "log-path": (
         "error",
         "The log is not that of its weights: the link is dead, or the log is another run's.",

@@ -36,6 +36,14 @@ _BACKBONES = tuple(
 )
 """Family -> how names and tables write a network of it: its size, then what tells two of one size."""
 
+_HASHED = re.compile(r"-[0-9a-f]{8}\.pth\Z", re.ASCII)
+
+
+def same_file(url: str) -> str:
+    """What all addresses of a file have in common: its name, where the digits of its hash are in it; else this address alone."""
+    name = url.rpartition("/")[2]
+    return name if _HASHED.search(name) else url
+
 
 def stem(url: str) -> str:
     """Name of a linked file without its endings and without mmsegmentation's hash."""

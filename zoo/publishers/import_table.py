@@ -341,21 +341,33 @@ def _extended(before: CheckpointEntry, new: _New, documents: Mapping[str, Docume
 def _replaced(before: CheckpointEntry, new: _New) -> CheckpointEntry:
     """An entry whose row has another file now: the file's, with the earlier one's figures as such."""
     own = new.entry()
-    then = EARLIER_FILE.format(before.weights.sha256_prefix)
     protocols = {claim.metric: claim.protocol for claim in own.claims}
     claims = [
-        msgspec.structs.replace(claim, note="; ".join(filter(None, [claim.note, then])))
-        if claim.printed
-        else claim
+        _of_earlier_file(claim, before, protocols.get(claim.metric)) if claim.printed else claim
         for claim in before.claims
-        if claim.printed is None or claim.protocol == protocols.get(claim.metric, claim.protocol)
     ]
-    return msgspec.structs.replace(own, claims=tuple(claims), listed_in=before.listed_in)
+    names = dict.fromkeys((own.id, *own.aliases, before.id, *before.aliases))
+    return msgspec.structs.replace(
+        own, aliases=tuple(names)[1:], claims=tuple(claims), listed_in=before.listed_in
+    )
+
+
+def _of_earlier_file(claim: Claim, before: CheckpointEntry, protocol: str | None) -> Claim:
+    """A figure that stays a figure of its file; without a protocol where today's file was measured by another one."""
+    own = claim.protocol if protocol in (None, claim.protocol) else None
+    by = f"by {claim.protocol}, today's by {protocol}" if own != claim.protocol else ""
+    notes = [claim.note, EARLIER_FILE.format(before.weights.sha256_prefix), by]
+    return msgspec.structs.replace(claim, protocol=own, note="; ".join(filter(None, notes)))
 
 
 def _with(url: str, urls: tuple[str, ...]) -> tuple[str, ...]:
-    """A page read later is newer: its link is tried first."""
-    return urls if not url or url in urls else (url, *urls)
+    """A page read later is newer: its link is tried first, but for one of another host alone, which may be mistyped."""
+    if not url or url in urls:
+        return urls
+    is_moved = url.rpartition("://")[2].partition("/")[2] in {
+        one.rpartition("://")[2].partition("/")[2] for one in urls
+    }
+    return (*urls, url) if is_moved else (url, *urls)
 
 
 def _revised(entry: CheckpointEntry, new: _New, documents: Mapping[str, Document]) -> Iterable[Claim]:
@@ -384,6 +396,7 @@ def _revised(entry: CheckpointEntry, new: _New, documents: Mapping[str, Document
             claim,
             printed=text,
             supersedes=claim.printed,
+            protocol=claim.protocol or new.facts.protocols.get(claim.metric),
             source=Source(document=origin.key, section=row.section, row=row.row),
             date=origin.date,
             note=_note(new, claim.metric),

@@ -7,7 +7,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ..manifest import CheckpointEntry
-from .file_names import stem
+from .file_names import same_file, stem
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -22,12 +22,13 @@ class RowFinder(Generic[Row]):
 
     def __init__(self, checkpoints: Iterable[Row], linked: Collection[str] = ()) -> None:
         """`linked`: files by which the document's rows are found; what has one of them is no other row's."""
+        files_of_document = {same_file(url) for url in linked}
         self._named: dict[str, Row] = {}
         self._files: dict[str, Row] = {}
         self._alike: dict[tuple[object, ...], list[Row]] = defaultdict(list)
         for one in checkpoints:
-            if files := dict.fromkeys(set(one.weights.urls).intersection(linked), one):
-                self._files |= files
+            if files := {same_file(url) for url in one.weights.urls} & files_of_document:
+                self._files |= dict.fromkeys(files, one)
                 continue
             self._named |= dict.fromkeys((one.id, *one.aliases), one)
             for crop, dataset in itertools.product((one.crop, None), (one.dataset, "")):
@@ -39,8 +40,8 @@ class RowFinder(Generic[Row]):
 
         A page without headings leaves the data set open: backbone, crop and schedule have to suffice.
         """
-        if row.weights_url in self._files:
-            return self._files[row.weights_url]
+        if file := self._files.get(same_file(row.weights_url)):
+            return file
         if row.name and row.name in self._named:
             return self._named[row.name]
         key = (publisher, row.method, row.segmentor, row.backbone, row.schedule, row.crop, row.dataset)

@@ -10,6 +10,7 @@ import golden_files
 import msgspec
 import published_rows
 import pytest
+import yaml
 import zoo_index
 
 from segbench.reports.metrics import METRICS
@@ -237,3 +238,38 @@ def test_a_figure_of_a_file_that_was_replaced_stays_as_such():
         "37.85", "2023-01-11", "37.41", "37.85", "2023-12-14",
     )  # fmt: skip
     assert old.note == "of an earlier file, -c00b9603.pth"
+
+
+@pytest.mark.slow
+def test_every_figure_and_name_of_the_older_release_stands_in_its_row(tmp_path):
+    folder = published_rows.unpacked("mmsegmentation", tmp_path) / "0.30.0"
+    models = [
+        model
+        for path in folder.glob("*.yml")
+        for model in yaml.load(path.read_text("utf-8"), yaml.BaseLoader)["Models"]
+    ]
+    metrics = {"mIoU": "miou", "mIoU(ms+flip)": "miou_ms_flip", "mDice": "mdice", "Dice": "dice"}
+    gone, lost = set(), []
+    for model in models:
+        if model["Name"] not in ZOO:
+            gone.add(model["Name"].partition("_5")[0].partition("_6")[0])
+            continue
+        row = ZOO[model["Name"]]
+        printed = {(claim.metric, Decimal(claim.printed)) for claim in row.published}
+        figures = {
+            (metrics[name], Decimal(text))
+            for result in model["Results"]
+            for name, text in result["Metrics"].items()
+        }
+        lost += [(row.id, *figure) for figure in figures - printed]
+        if "inference time (ms/im)" in model["Metadata"] and "fps" not in dict(printed):
+            lost.append((row.id, "fps", None))
+    assert len(models) == 602
+    assert lost == []
+    # Nine that 1.2.2 lists no more.
+    assert gone == {
+        "segmenter_vit-l_mask_8x1",
+        "upernet_r18",
+        "upernet_swin_large_patch4_window12",
+        "upernet_swin_large_patch4_window7",
+    }

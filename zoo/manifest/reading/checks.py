@@ -325,7 +325,7 @@ def _check_class_rules(reader: Reader, found: Found) -> None:
 
 
 def _check_repeated_claims(reader: Reader, found: Found) -> None:
-    """Claims of one metric are one figure and its revisions, measured once by one protocol."""
+    """Claims of one metric are one figure and its revisions, measured once by one protocol: the row's file of today by its own."""
     first: dict[str, Claim] = {}
     printed: dict[str, set[str | None]] = {}
     for index, claim in enumerate(found.values.get("claims", ())):
@@ -344,7 +344,7 @@ def _repetition_fault(claim: Claim, first: Claim, earlier: set[str | None]) -> s
         return f"supersedes {claim.supersedes!r}, which no earlier {claim.metric} claim prints"
     if earlier and claim.supersedes is None:
         return f"a second {claim.metric} claim needs 'supersedes', the earlier figure"
-    if claim.protocol != first.protocol:
+    if claim.protocol != first.protocol and not (first.earlier_file and first.protocol is None):
         return f"another protocol than the first {claim.metric} claim's {first.protocol!r}"
     return ""
 
