@@ -16,6 +16,8 @@ from torch import nn
 from .layers import attend
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from torch import Tensor
 
 VIT_MLP_RATIO = 4
@@ -197,6 +199,15 @@ class ReducedAttention(MultiheadAttention):
         if self.sr is not None and self.norm is not None:
             asked = self.norm(self.sr(channels_first(x)).flatten(2).mT)
         return super().forward(tokens, asked).view(x.shape)
+
+
+def least_side(reductions: Iterable[int]) -> int:
+    """Pixels that a side of the images must have for a position of every smaller map that `ReducedAttention` asks.
+
+    Args:
+        reductions: Of the stages, whose maps are at strides 4, 8, 16, ... and rounded up.
+    """
+    return max(4 * 2**stage * (reduction - 1) + 1 for stage, reduction in enumerate(reductions))
 
 
 class Attention(nn.Module):

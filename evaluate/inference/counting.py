@@ -29,6 +29,16 @@ class NoNumbersError(Exception):
         )
 
 
+def require_numbers(decision: Decision) -> None:
+    """Waits for the device.
+
+    Raises:
+        NoNumbersError: Some of the scores behind a label map are NaN, or infinite for two classes.
+    """
+    if pixels := int(decision.margins.isnan().sum()):
+        raise NoNumbersError(pixels)
+
+
 class Counting:
     """Counts on their way from the device."""
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch.nn.functional as F
 from torch import nn
 
-from ..input_size import InputSizeError
+from ..input_size import require_sides
 from ..layers import Natural  # noqa: TC001  (`build` reads the annotations)
 from .vit import VisionTransformer
 
@@ -68,11 +68,7 @@ class ClipImages(nn.Module):
         Raises:
             InputSizeError: The copy is smaller than a patch.
         """
-        if min(images.shape[2:]) < self.smallest:
-            raise InputSizeError(
-                f"expected images of {self.smallest} pixels a side or more, a patch of CLIP's; found {images.shape[2]}x"
-                f"{images.shape[3]} (height x width). Enlarge them: base_scale in the protocol, or a larger window."
-            )
+        require_sides(images.shape[2:], self.smallest, "a patch of CLIP's")
         # by the factor itself, not by the sides that come of it: 64 pixels become 44, each 1 / 0.7 wide
         copy = F.interpolate(images, scale_factor=self.scale, mode="bilinear")
         return (images, *self.image_encoder(copy))

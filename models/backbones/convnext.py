@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import nn
 from torchvision.models.convnext import LayerNorm2d
 
+from ..input_size import require_sides
 from ..transformer import channels_first, channels_last
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 NORM_EPS = 1e-6
 EXPANSION = 4
+SMALLEST = 32
+"""Pixels a side."""
 SIZES = {
     "tiny": (96, (3, 3, 9, 3)),
     "small": (96, (3, 3, 27, 3)),
@@ -82,7 +85,11 @@ class ConvNeXt(nn.Module):
 
         Args:
             images: (N, 3, H, W), normalised.
+
+        Raises:
+            InputSizeError: They are too small.
         """
+        require_sides(images.shape[2:], SMALLEST, "a position of the last stage")
         features, x = [], images
         norms = (self.norm0, self.norm1, self.norm2, self.norm3)
         for down, stage, norm in zip(self.downsample_layers, self.stages, norms, strict=True):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import nn
 
+from ..input_size import require_sides
 from ..layers import activation_module, resize
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ DILATIONS = (2, 4, 8, 16, 2, 4, 8, 16)
 """Of the blocks of the encoder's last stage."""
 DECODER_BLOCKS = 2
 DROPOUT = 0.1
+SMALLEST = 5
+"""Pixels a side: pools take two positions, and sides of odd length are rounded up between them."""
 """Share of values dropped at the end of each of the encoder's blocks in training."""
 
 Kind = Literal["relu", "prelu"]
@@ -126,7 +129,11 @@ class ERFNet(nn.Module):
 
         Args:
             images: (N, 3, H, W), normalised.
+
+        Raises:
+            InputSizeError: They are too small.
         """
+        require_sides(images.shape[2:], SMALLEST, "of which three pools in a row have two to take from")
         return (self.decoder(self.encoder(images)),)
 
 

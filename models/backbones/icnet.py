@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ..input_size import require_sides
 from ..layers import ConvModule, PyramidPooling
 from .resnet import Depth, ResNet
 
@@ -27,6 +28,8 @@ LIGHT_CHANNELS = 32
 CHANNELS = (64, 256, 256)
 """Channels of the three outputs."""
 POOL_SCALES = (1, 2, 3, 6)
+SMALLEST = 14
+"""Pixels a side: half of them, after three strides of two, leave two positions that are halved again."""
 
 
 class ICNet(nn.Module):
@@ -100,7 +103,11 @@ class ICNet(nn.Module):
 
         Args:
             images: (N, 3, H, W), normalised.
+
+        Raises:
+            InputSizeError: They are too small.
         """
+        require_sides(images.shape[2:], SMALLEST, "of which a sixteenth can be halved")
         net = self.backbone
         c2 = net.layer2(net.layer1(net.maxpool(net.begin(self.halved(images)))))
         c4 = net.layer4(net.layer3(self.halved(c2)))

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from ..transformer import PatchEmbed, ReducedAttention, TransformerBlock, channels_first, channels_last
+from ..input_size import require_sides
+from ..transformer import (
+    PatchEmbed,
+    ReducedAttention,
+    TransformerBlock,
+    channels_first,
+    channels_last,
+    least_side,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -66,6 +74,7 @@ class MixVisionTransformer(nn.Module):
     ) -> None:
         super().__init__()
         self.channels = tuple(channels * number for number in heads)
+        self.smallest = least_side(reductions)
         self.layers = nn.ModuleList()
         incoming = 3
         for stage, width in enumerate(self.channels):
@@ -79,7 +88,12 @@ class MixVisionTransformer(nn.Module):
             incoming = width
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """(N, 3, H, W) -> maps at strides 4, 8, 16, 32; sizes are rounded up."""
+        """(N, 3, H, W) -> maps at strides 4, 8, 16, 32; sizes are rounded up.
+
+        Raises:
+            InputSizeError: The images are too small.
+        """
+        require_sides(images.shape[2:], self.smallest, "a position of each map that attention asks")
         maps, x = [], images
         for layer in self.layers:
             x = channels_first(layer(x)).contiguous()

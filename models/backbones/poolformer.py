@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import nn
 
+from ..input_size import require_sides
 from ..transformer import ConvFeedForward
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ SIZES = {
 }
 """Size -> channels and blocks of the stages."""
 EXPANSION = 4
+SMALLEST = 3
+"""Pixels a side."""
 
 
 class Block(nn.Module):
@@ -90,7 +93,11 @@ class PoolFormer(nn.Module):
 
         Args:
             images: (N, 3, H, W), normalised.
+
+        Raises:
+            InputSizeError: They are too small.
         """
+        require_sides(images.shape[2:], SMALLEST, "of which the first patch is made, 7 with its border of 2")
         x = self.patch_embed(images)
         features = []
         for number, layer in enumerate(self.network):

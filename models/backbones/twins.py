@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ..input_size import require_sides
 from ..layers import Natural  # noqa: TC001  (`build` reads the annotations)
 from ..transformer import (
     Attention,
@@ -23,6 +24,7 @@ from ..transformer import (
     channels_first,
     channels_last,
     from_windows,
+    least_side,
     to_windows,
 )
 
@@ -104,7 +106,7 @@ class Twins(nn.Module):
         norm_outputs: bool = False,
     ) -> None:
         super().__init__()
-        self.channels = channels
+        self.channels, self.smallest = channels, least_side(reductions)
         self.patch_embeds, self.layers, self.position_encodings = (nn.ModuleList() for _ in range(3))
         incoming = 3
         for width, depth, number, ratio, reduction, patch in zip(
@@ -130,7 +132,12 @@ class Twins(nn.Module):
         )
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """(N, 3, H, W) -> maps at strides 4, 8, 16, 32; sizes are rounded up."""
+        """(N, 3, H, W) -> maps at strides 4, 8, 16, 32; sizes are rounded up.
+
+        Raises:
+            InputSizeError: The images are too small.
+        """
+        require_sides(images.shape[2:], self.smallest, "a position of each map that attention asks")
         maps, x = [], images
         stages = zip(self.patch_embeds, self.layers, self.position_encodings, strict=True)
         for stage, (embed, blocks, encode) in enumerate(stages):

@@ -51,7 +51,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """A label map and an overlay of each picture; one that cannot be read does not stop the others."""
+    """A label map and an overlay of each picture; one that cannot be read or predicted does not stop the others."""
     from ...evaluate.inference.device import numerics, resolve_device
     from ..engines.own_pictures import PredictError, find_pictures, predict_pictures
     from ..measuring.own_code import network_trouble_named

@@ -12,9 +12,11 @@ import msgspec
 from ...evaluate.data.datasets import DatasetError
 from ...evaluate.data.file_listing import is_data
 from ...evaluate.data.folder import IMAGE_SUFFIXES
+from ...evaluate.inference.counting import NoNumbersError, require_numbers
 from ...evaluate.inference.tiles import predict_labels
 from ...evaluate.picture import class_shares, colour_map, overlay, palette_image
 from ...evaluate.pixels import read_image
+from ...models.input_size import InputSizeError
 from ..files.writing import write_whole
 
 if TYPE_CHECKING:
@@ -103,7 +105,8 @@ def predict_pictures(
     """Write `out/labels/NAME.png` and `out/overlays/NAME.jpg` for each picture, yielding as each is done.
 
     Label maps have the picture's own size, also where a protocol compares scores and labels at the network's.
-    A picture that cannot be read is a prediction with a fault; the others go on.
+    A picture that cannot be read, that the network does not run on, or whose scores are no numbers is a prediction with
+    a fault; the others go on.
 
     Raises:
         PredictError: an output cannot be written.
@@ -116,8 +119,9 @@ def predict_pictures(
             _require_own_place(out / "labels", name, written)
             image = read_image(path)
             decided = predict_labels(model, image, protocol, classes=len(spec.classes))
+            require_numbers(decided)
             labels = decided.labels.cpu().numpy()
-        except (DatasetError, _NamesakeError) as error:
+        except (DatasetError, InputSizeError, NoNumbersError, _NamesakeError) as error:
             told = str(error) if str(path) in str(error) else f"{path}: {error}"
             yield Prediction(image=str(path), fault=told)
             continue
