@@ -15,7 +15,7 @@ import sys
 import traceback
 from difflib import get_close_matches
 from functools import lru_cache
-from importlib import import_module, metadata, util
+from importlib import import_module, util
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -24,6 +24,7 @@ from .load.containers import opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from importlib import metadata
 
 GROUP = "segbench.builders"
 """The entry points' group."""
@@ -183,6 +184,8 @@ def _offered(module: ModuleType, stem: str) -> Iterator[tuple[str, Callable[...,
 @lru_cache(maxsize=1)
 def _installed() -> dict[str, list[metadata.EntryPoint]]:
     """Name -> the entry points that have it; a package whose list cannot be read has none."""
+    from importlib import metadata  # noqa: PLC0415  (entry points are read where a builder is not ours)
+
     found: dict[str, list[metadata.EntryPoint]] = {}
     packages = set()
     for package in metadata.distributions():
@@ -477,6 +480,8 @@ def _files(module: ModuleType, label: str) -> dict[str, Path]:
 
 
 def _versions(libraries: Iterable[str]) -> dict[str, str]:
+    from importlib import metadata  # noqa: PLC0415
+
     wanted = sorted(libraries)
     packages = metadata.packages_distributions() if wanted else {}
     return {

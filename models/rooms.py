@@ -16,6 +16,7 @@ from .adapters import LIBRARIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from types import ModuleType
 
 ROOMS = {"backbone": "backbones", "neck": "necks", "head": "heads", "auxiliary": "heads", "builder": "nets"}
 """Key of an architecture -> the folder that its types are modules of."""
@@ -31,7 +32,12 @@ def known_types(key: str) -> list[str]:
 
 
 def _known(key: str) -> frozenset[str]:
-    return _modules(tuple(import_module(f".{ROOMS[key]}", __package__).__path__))
+    return _modules(tuple(_room(key).__path__))
+
+
+@lru_cache(maxsize=len(ROOMS))
+def _room(key: str) -> ModuleType:
+    return import_module(f".{ROOMS[key]}", __package__)
 
 
 @lru_cache(maxsize=64)

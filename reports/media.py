@@ -53,6 +53,8 @@ def visible(text: str) -> str:
 
     In JSON the value is still the same.
     """
+    if text.isascii() and text.isprintable():  # nearly every cell of a table: nothing to look for
+        return text
     return _UNSEEN.sub(_escaped, text).replace("\r\n", "\n")
 
 

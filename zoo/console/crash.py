@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 import traceback
-from importlib.metadata import PackageNotFoundError, version
 
 PACKAGES = ("segbench", "torch", "numpy", "opencv-python-headless", "pillow", "msgspec", "PyYAML", "requests")
 """Whose versions a report needs."""
@@ -29,6 +28,8 @@ def versions() -> str:
 
 
 def _version(name: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415  (which only a crash needs)
+
     try:
         return version(name)
     except PackageNotFoundError:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -57,14 +56,10 @@ class _Header(msgspec.Struct, frozen=True, array_like=True):
 
 
 def writer() -> str:
-    """This segbench: its version, and the state of the code that reads manifests."""
-    try:
-        number = version("segbench")
-    except PackageNotFoundError:
-        number = "?"
+    """This segbench: the state of the code that reads manifests, which an installation of another one changes."""
     code = sorted(path for pattern in _READS for path in _ROOT.glob(pattern))
     states = [(path.name, stat.st_size, stat.st_mtime_ns) for path in code for stat in [path.stat()]]
-    return f"{number} {hashlib.sha256(repr(states).encode()).hexdigest()}"
+    return hashlib.sha256(repr(states).encode()).hexdigest()
 
 
 def kept(path: Path, kind: type[Content]) -> Content | None:
