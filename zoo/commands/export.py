@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from ...reports.media import csv_text
@@ -13,7 +14,7 @@ from ..manifest import load_manifest
 from ..results.answers import Answers
 from ..results.model_index import model_index
 from .shared import flags
-from .shared.answer import write_out
+from .shared.answer import CommandError, write_out
 from .shared.arguments import recorded, selected
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from ..manifest import Checkpoint, Claim
 
+_SUFFIXES = {".yaml": "model-index", ".yml": "model-index", ".md": "model-index", ".csv": "csv"}
 _COLUMNS = (
     "checkpoint", "publisher", "method", "backbone", "dataset", "crop", "schedule", "metric", "unit", "printed",
     "protocol", "device", "document", "section", "row", "date", "supersedes", "note", "measured", "measured_at",
@@ -32,7 +34,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     """Which rows, in which form, and the ledger to add."""
     flags.add_selection(parser)
     parser.add_argument(
-        "--format", default="model-index", choices=("model-index", "csv"), help="default: model-index"
+        "--format", choices=("model-index", "csv"), help="default: model-index, or as --out's suffix says"
     )
     parser.add_argument(
         "--ledger", type=named_file, metavar="FILE", help="add the measured values of this ledger"
@@ -42,14 +44,32 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """The chosen claims, and what was measured of them."""
+    form = _form(arguments)
     chosen = selected(arguments)
     answers = Answers(recorded(arguments.ledger) if arguments.ledger else ())
-    if arguments.format == "csv":
+    if form == "csv":
         text = _csv(chosen, answers)
     else:
+        if without := [row.id for row in chosen if not row.published]:
+            logging.getLogger("segbench").warning("no figure is printed of %s: left out", ", ".join(without))
         text = model_index(chosen, load_manifest(arguments.manifest).documents, answers)
     write_out(text, arguments.out)
     return ExitCode.OK
+
+
+def _form(arguments: argparse.Namespace) -> str:
+    """As asked for, else as the file's suffix says, else a model-index."""
+    suffix = arguments.out.suffix if arguments.out else ""
+    by_suffix = _SUFFIXES.get(suffix)
+    if suffix and not (by_suffix or arguments.format):
+        raise CommandError(
+            f"{arguments.out}: its suffix names no format; end it in {', '.join(_SUFFIXES)}, or add --format"
+        )
+    if by_suffix and arguments.format and by_suffix != arguments.format:
+        raise CommandError(
+            f"{arguments.out}: its suffix says {by_suffix}, --format says {arguments.format}; change one of them"
+        )
+    return arguments.format or by_suffix or "model-index"
 
 
 def _csv(rows: Iterable[Checkpoint], answers: Answers) -> str:

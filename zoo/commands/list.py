@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ..console.exit_codes import ExitCode
 from ..manifest.selection import require_field, sorted_by, values_of
 from .shared import flags
-from .shared.answer import json_text, write
+from .shared.answer import CommandError, json_text, write
 from .shared.arguments import selected
 from .shared.rows import method_records, methods_table, row_record, rows_table
 
@@ -32,6 +32,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """A line a row, or a line a method."""
+    if arguments.methods and (arguments.sort or arguments.columns):
+        raise CommandError("--methods has lines and columns of its own; leave out --sort and --columns")
     columns = [require_field(name, "--columns") for name in (arguments.columns or "").split(",") if name]
     chosen = selected(arguments)
     if arguments.sort:

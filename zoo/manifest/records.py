@@ -19,7 +19,7 @@ from .names import nearest
 from .publisher import UNKNOWN_PUBLISHER, Publisher
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from torch import nn
 
@@ -345,16 +345,26 @@ class NoProtocol(LookupError):  # noqa: N818  (named for what is the case, as Lo
 
 
 class UnknownCheckpoint(KeyError):  # noqa: N818
-    """No checkpoint has this id or alias; the message names the nearest ones, methods too."""
+    """No checkpoint has this id or alias, or several share it; the message names these or the nearest ones, methods too."""
 
-    def __init__(self, name: str, known: Iterable[str], methods: Iterable[str] = ()) -> None:
+    def __init__(
+        self, name: str, known: Iterable[str], methods: Iterable[str] = (), sharing: Sequence[str] = ()
+    ) -> None:
+        """`sharing`: ids of the rows to which their publisher gives this one name."""
         super().__init__(name)
         self.name = name
+        self.sharing = sharing
         self.nearest = (*nearest(name, methods, 2, likeness=0.7), *nearest(name, known))[:3]
 
     def __str__(self) -> str:
+        if len(self.sharing) > 1:
+            return f"{self.name!r} is its publisher's name of several checkpoints; name one: {', '.join(self.sharing)}"
         hint = f", nearest are {', '.join(self.nearest)}" if self.nearest else ""
         return f"unknown checkpoint {self.name!r}{hint}; zoo list shows all"
+
+
+def _stem(url: str) -> str:
+    return url.rpartition("/")[2].rpartition(".")[0]
 
 
 class Manifest:
@@ -390,7 +400,10 @@ class Manifest:
         try:
             return self._by_name[name]
         except KeyError:
-            raise UnknownCheckpoint(name, self._by_name, self.methods()) from None
+            sharing = [
+                one.id for one in self._checkpoints if any(_stem(url) == name for url in one.config_urls)
+            ]
+            raise UnknownCheckpoint(name, self._by_name, self.methods(), sharing) from None
 
     def __contains__(self, name: object) -> bool:
         return name in self._by_name

@@ -89,7 +89,7 @@ def _known(number: float | None) -> tuple[str, ...]:
     return () if number is None else (f"{number:.12g}",)
 
 
-_NUMBER = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{0,15})?", re.ASCII)
+_NUMBER = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{0,15})?(?:e[0-9]{1,2})?", re.ASCII)
 
 
 def sorted_by(rows: Sequence[Checkpoint], order: str) -> list[Checkpoint]:
@@ -199,6 +199,8 @@ def _condition(term: str) -> Condition:
             raise SelectionError(
                 f"--where: expected a number after {sign}, such as {field}{sign}80, found {term!r}"
             )
+    if field == "built" and not _matches_any(("yes", "no"), value.lower()):
+        raise SelectionError(f"--where: built is yes or no, found {term!r}")
     return Condition(field=field, sign=sign, value=value.lower())
 
 

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from ..measuring.measurement import Measurement
     from .answers import Answers
 
-TASK = ("image-segmentation", "Semantic Segmentation")
+TASK, DEPTH = ("image-segmentation", "Semantic Segmentation"), ("depth-estimation", "Depth Estimation")
+"""Type and name on Hugging Face."""
 METRIC_TYPES = {"miou": "mean_iou", "miou_ms_flip": "mean_iou", "miou_flip": "mean_iou"}
 """Metric -> its type on Hugging Face, where `evaluate` has one; others go by their own name."""
 
@@ -88,8 +89,9 @@ def _measured(checkpoint: Checkpoint, answers: Answers) -> Iterator[dict[str, An
 
 def _result(checkpoint: Checkpoint, metrics: list[dict[str, Any]]) -> dict[str, Any]:
     spec = checkpoint.dataset_spec
+    kind, name = DEPTH if any(claim.metric == "rmse" for claim in checkpoint.published) else TASK
     return {
-        "task": {"type": TASK[0], "name": TASK[1]},
+        "task": {"type": kind, "name": name},
         "dataset": {"type": spec.name, "name": spec.title, "split": spec.split},
         "metrics": metrics,
     }

@@ -169,3 +169,39 @@ def test_it_can_be_written_to_a_file(capsys, tmp_path):
 def test_an_absent_ledger_is_a_usage_error(capsys, tmp_path):
     assert main(["export", "--ledger", str(tmp_path / "none.jsonl")]) == 2
     assert "no ledger there" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "first"),
+    [("card.yaml", "model-index:"), ("claims.csv", "checkpoint,publisher"), ("card", "model-index:")],
+)
+def test_the_files_suffix_says_the_form(tmp_path, capsys, name, first):
+    assert export(capsys, ROW.id, "--out", tmp_path / name) == ""
+    assert (tmp_path / name).read_text("utf-8").startswith(first)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["--out", "claims.json"],
+            "claims.json: its suffix names no format; end it in .yaml, .yml, .md, .csv, or add --format",
+        ),
+        (
+            ["--out", "a.csv", "--format", "model-index"],
+            "a.csv: its suffix says csv, --format says model-index; change one of them",
+        ),
+    ],
+)
+def test_a_suffix_that_names_no_form_or_another_is_refused(capsys, monkeypatch, tmp_path, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    assert main(["export", ROW.id, *arguments]) == 2
+    assert (capsys.readouterr().err, list(tmp_path.iterdir())) == (f"zoo: {message}\n", [])
+
+
+def test_rows_that_print_nothing_are_named_and_depth_is_no_segmentation(capsys, caplog):
+    assert main(["export", "fcn_unets5os16_drive", "vpd_sd_4xb8-25k_nyu-480x480"]) == 0
+    out = capsys.readouterr().out
+    [model] = yaml.safe_load(out)["model-index"]
+    assert model["results"][0]["task"] == {"type": "depth-estimation", "name": "Depth Estimation"}
+    assert caplog.messages == ["no figure is printed of fcn_unets5os16_drive: left out"]

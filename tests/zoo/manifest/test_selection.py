@@ -178,3 +178,23 @@ def test_rows_are_sorted_by_fields(zoo, order, first, last):
 def test_an_order_by_what_is_no_field_is_refused(zoo):
     with pytest.raises(SelectionError, match="--sort: unknown field 'mioh', nearest is 'miou'"):
         sorted_by(list(zoo), "dataset,mioh")
+
+
+def test_a_name_that_its_publisher_gives_to_several_rows_names_them():
+    with pytest.raises(UnknownCheckpoint) as caught:
+        select(load_manifest(), ["twins_pcpvt-l_uperhead_8xb2-160k_ade20k-512x512"])
+    assert str(caught.value) == (
+        "'twins_pcpvt-l_uperhead_8xb2-160k_ade20k-512x512' is its publisher's name of several checkpoints; name one: "
+        "twins_pcpvt-l_uperhead_8x2_512x512_160k_ade20k, twins_svt-l_uperhead_8x2_512x512_160k_ade20k"
+    )
+
+
+def test_numbers_may_have_an_exponent_and_built_is_yes_or_no():
+    zoo = load_manifest()
+    assert (
+        select(zoo, [], "parameters<2e6 parameters>1e6")
+        == select(zoo, [], "parameters<2000000 parameters>1000000")
+        != []
+    )
+    with pytest.raises(SelectionError, match=r"^--where: built is yes or no, found 'built=maybe'$"):
+        select(zoo, [], "built=maybe")
