@@ -5,6 +5,7 @@ HEAD first; where a server refuses that, GET for one byte. Hosts are asked side 
 
 from __future__ import annotations
 
+import socket
 from collections import Counter
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, Literal
@@ -23,6 +24,7 @@ from .http_session import (
     MAX_QUOTED_CHARACTERS,
     Patience,
     content_range,
+    innermost,
     no_answer,
     reason,
     session,
@@ -66,6 +68,8 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
     state: State
     note: str = ""
     """Where to, or what was found."""
+    is_host_unknown: bool = False
+    """Whether no address is known of the link's host, so that asking it for another link is in vain."""
 
 
 def to_check(checkpoints: Iterable[Checkpoint], manifest: Manifest) -> list[Link]:
@@ -126,11 +130,16 @@ def check_all(
     lanes = _lanes(links)
 
     def drive(lane: Sequence[Link]) -> dict[Link, Checked]:
-        found = {}
+        found: dict[Link, Checked] = {}
+        last: Checked | None = None
         with session(patience or Patience()) as connection:
             for link in lane:
-                found[link] = check(link, connection, patience or Patience())
-                tell(found[link])
+                if last and last.is_host_unknown:
+                    last = msgspec.structs.replace(last, link=link)
+                else:
+                    last = check(link, connection, patience or Patience())
+                found[link] = last
+                tell(last)
         return found
 
     answers: dict[Link, Checked] = {}
@@ -173,9 +182,16 @@ def check(link: Link, connection: requests.Session, patience: Patience) -> Check
     except requests.TooManyRedirects as error:
         return Checked(link=link, state="gone", note=reason(error))
     except no_answer() as error:
-        return Checked(link=link, state="no answer", note=reason(error))
+        is_unknown = _is_host_unknown(error, link.url)
+        return Checked(link=link, state="no answer", note=reason(error), is_host_unknown=is_unknown)
     except Exception as error:  # noqa: BLE001  (one server's surprise must not stop the others' check)
         return Checked(link=link, state="no answer", note=unforeseen(error))
+
+
+def _is_host_unknown(error: Exception, url: str) -> bool:
+    """Whether the name of this URL's host, and not of one that it redirects to, has no address."""
+    asked = str(getattr(getattr(error, "request", None), "url", ""))
+    return isinstance(innermost(error), socket.gaierror) and _host(asked) == _host(url)
 
 
 def _behind_page(link: Link, place: str, connection: requests.Session, patience: Patience) -> Checked | None:

@@ -1,6 +1,7 @@
 """`zoo fetch --check-links` against a real server: what became of every URL, and whether a claim lost its evidence."""
 
 import json
+import socket
 
 import msgspec
 import pytest
@@ -48,6 +49,29 @@ def test_an_address_that_is_none_spoils_no_table(server):
         for url in (f"{server.url}/f", "http://[bad", f"{server.url}/g")
     ]
     assert [found.state for found in check_all(links, patience=QUICK)] == ["no answer", "no answer", "ok"]
+
+
+def test_a_host_without_an_address_is_asked_once_and_its_other_links_share_the_answer(server, monkeypatch):
+    names = []
+
+    def unknown(host, *rest, **settings):
+        names.append(host)
+        if host == "none.invalid":
+            raise socket.gaierror(-2, "Name or service not known")
+        return known(host, *rest, **settings)
+
+    known = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    server.file("/moved", b"", location="http://none.invalid/f")
+    server.file("/f", b"PK")
+    links = [Link(url=f"http://none.invalid/{number}", kind="log", owners=("row",)) for number in range(40)]
+    elsewhere = [Link(url=f"{server.url}{path}", kind="log", owners=("row",)) for path in ("/moved", "/f")]
+    found = check_all([*elsewhere, *links], patience=QUICK)
+    assert {(one.state, one.note) for one in found[2:]} == {
+        ("no answer", "ConnectionError: [Errno -2] Name or service not known")
+    }
+    assert [one.state for one in found[:2]] == ["no answer", "ok"]
+    assert len([one for one in names if one == "none.invalid"]) <= 5 * 2 * QUICK.tries
 
 
 def test_a_missing_file_is_gone(server):
