@@ -24,6 +24,8 @@ from segbench.zoo.manifest import load_manifest
 
 from .inference.test_plain import CLASSES, TOLERANCE, mmseg_protocol, ssseg_protocol, versions
 
+pytestmark = pytest.mark.slow
+
 IDS = ("a", "b", "c")
 LAYOUTS = {"city_whole": "cityscapes", "city_slide": "cityscapes", "ade": "ade20k", "voc": "voc2012aug"}
 
@@ -59,7 +61,6 @@ def key_of(dataset, protocol):
     )
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("setup", "mode", "version"),
     # sliding windows of mirrored views take half a minute here; test_plain has them pixel by pixel
@@ -93,7 +94,6 @@ def test_mmseg_evaluation(golden, remembering_model, tmp_path, setup, mode, vers
         assert getattr(scores, ours) == pytest.approx(expected["summary"][name], abs=0.01)
 
 
-@pytest.mark.slow
 def test_ssseg_evaluation(golden, remembering_model):
     """Two Cityscapes images with labelIds: labels, metric and predictions of sssegmentation's own evaluation."""
     recorded, pictures = golden("ssseg/evaluate.npz"), golden("pictures.npz")
@@ -140,7 +140,6 @@ def eight_colours(images):
 PLAIN = EvalProtocol(base_scale=(64, 32))
 
 
-@pytest.mark.slow
 def test_only_missing_images_are_measured(streets, tmp_path):
     """A second run over stored evidence predicts nothing and gives the same number."""
     contents = streets.contents()
@@ -204,7 +203,6 @@ def counted(dataset, place, loading):
         return found, list(store.encoded(key))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2, 5, None])
 def test_images_at_once_change_neither_counts_nor_order(request, mixed, tmp_path, workers):
     """On the CPU, whatever number of threads; torch has all its cores again afterwards."""
@@ -241,7 +239,6 @@ def test_fewer_images_at_once_where_memory_is_short(
     assert [record.getMessage() for record in caplog.records] == ([told] if at_once == 1 else [])
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("batch", [1, 4, 7])
 @pytest.mark.parametrize("workers", [0, 2])
 def test_the_path_of_a_gpu_gives_the_same_counts(mixed, tmp_path, monkeypatch, workers, batch):

@@ -15,6 +15,8 @@ from segbench.models.trace.memory import training_memory
 from segbench.models.trace.training import BUCKET, TrainingStep
 from segbench.zoo.manifest import load_manifest
 
+pytestmark = pytest.mark.slow
+
 SMALL = golden_files.load("networks/san.json")["san_small"]["architecture"]
 
 

@@ -29,6 +29,8 @@ from segbench.zoo.weights.check import (
 )
 from segbench.zoo.weights.convert import convert
 
+pytestmark = pytest.mark.slow
+
 ISANET, ISNET = load_manifest(demo.STREETS / "zoo.yaml")
 
 
@@ -63,7 +65,6 @@ def told(report) -> list[tuple[str, str]]:
 # Sound files
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("row", "state"), [(ISANET, "verified"), (ISNET, "none published")], ids=["isanet", "isnet"]
 )
@@ -79,7 +80,6 @@ def test_a_sound_file_is_reported_whole(row, state):
     assert exit_code([report]) == 0
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("row", [ISANET, ISNET], ids=["isanet", "isnet"])
 def test_conversion_keeps_names_content_and_canary(tmp_path, row):
     source = published(row)
@@ -311,7 +311,6 @@ def edited_state(change):
     return write
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
@@ -452,7 +451,6 @@ def test_only_a_sound_file_is_converted(tmp_path, change, message):
     assert [path.name for path in tmp_path.iterdir()] == ["a.pth"]
 
 
-@pytest.mark.slow
 def test_conversion_replaces_only_by_force(tmp_path):
     target = tmp_path / "a.safetensors"
     target.write_text("precious")
@@ -532,7 +530,6 @@ def test_the_lock_gets_the_digest_that_fetching_could_not_compute():
     assert check(ISNET) == report
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("digest", "gravity", "end"),
     [

@@ -12,6 +12,8 @@ import pytest
 from segbench.zoo.cli import main
 from segbench.zoo.demo import STREETS
 
+pytestmark = pytest.mark.slow
+
 ROW = "isanet_r50-d8_512x1024_40k_cityscapes"
 DEMO = "isanet_r50-d8_w16_256x512_0.8k_streets"
 
@@ -180,7 +182,6 @@ def test_verify_reproduces_stores_and_reports(capsys, demo_zoo):
     assert (code, statuses) == (0, {"miou": "reproduced", "miou_ms_flip": "not measured"})
 
 
-@pytest.mark.slow
 def test_another_protocol_gives_another_number(capsys, counted_zoo):
     """Stored evidence of one protocol is never taken for another's, nor is the figure held against the claim."""
     path = counted_zoo / "zoo.yaml"
@@ -193,7 +194,6 @@ def test_another_protocol_gives_another_number(capsys, counted_zoo):
     assert abs(verdict["measured"] - 76.63) > 1
 
 
-@pytest.mark.slow
 def test_a_refuted_claim_exits_1(capsys, counted_zoo):
     path = counted_zoo / "zoo.yaml"
     path.write_text(path.read_text().replace('"76.63"', '"77.63"'))
@@ -208,7 +208,6 @@ def test_without_data_nothing_is_measured_and_the_reason_is_told(capsys, demo_zo
     assert all("Streets (demo) not found under" in verdict["reason"] for verdict in json.loads(out))
 
 
-@pytest.mark.slow
 def test_an_image_without_label_is_named(capsys, demo_zoo):
     (demo_zoo / "annotations/val/street_003.png").unlink()
     code, out, _ = verify(capsys, demo_zoo, "--metric", "miou", "--json")
@@ -217,7 +216,6 @@ def test_an_image_without_label_is_named(capsys, demo_zoo):
     assert "annotations/val/street_003.png: the label file is missing" in json.loads(out)[0]["reason"]
 
 
-@pytest.mark.slow
 def test_a_corrupt_image_is_named_and_mended_cheaply(capsys, demo_zoo):
     """After the file is copied again only that one image is measured."""
     image = demo_zoo / "images/val/street_007.jpg"
@@ -244,7 +242,6 @@ def test_truncated_weights_exit_4(capsys, demo_zoo):
     assert "sha256 does not agree with the published one" in json.loads(out)[0]["reason"]
 
 
-@pytest.mark.slow
 def test_a_downloaded_file_is_measured_where_it_lies(capsys, demo_zoo):
     """No cache is asked; the file is held to the published hash, and another row's is refused."""
     downloads = demo_zoo.parent / "downloads"
@@ -271,7 +268,6 @@ def test_weights_of_another_architecture_exit_4(capsys, demo_zoo):
     assert "backbone.layer3" in json.loads(out)[0]["reason"]
 
 
-@pytest.mark.slow
 def test_tables_can_be_written_to_a_file(capsys, counted_zoo, tmp_path):
     target = tmp_path / "new/table.md"
     code, out, _ = verify(capsys, counted_zoo, "--metric", "miou", "--format", "md", "--out", target)
@@ -304,7 +300,6 @@ def test_fetch_dry_run_downloads_nothing(capsys, tmp_path):
     assert out.startswith(f"{ROW}: download, {tmp_path / 'zoo-home'}")
 
 
-@pytest.mark.slow
 def test_a_closed_pipe_is_no_error():
     """`zoo list | head -1` ends quietly."""
     done = subprocess.run(

@@ -23,6 +23,8 @@ from segbench.zoo.engines import Local
 from segbench.zoo.manifest import load_manifest
 from segbench.zoo.verify import DatasetShelf, RowVerifier, Silent, exit_code, verify
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory):
@@ -66,7 +68,6 @@ def zoo(capsys, *arguments):
     return code, capsys.readouterr()
 
 
-@pytest.mark.slow
 def test_the_list_says_what_is_complete(copy, capsys):
     code, said = zoo(capsys, "evidence", "list", "--json", "--evidence", copy.evidence)
     records = json.loads(said.out)
@@ -219,7 +220,6 @@ def test_two_ids_with_one_weights_file_share_their_counts_and_neither_takes_the_
     assert said.err == "zoo: 12 images of 1 series deleted\n"
 
 
-@pytest.mark.slow
 def test_a_subset_is_never_a_reproduction(measured, manifest, tmp_path, capsys):
     """Five pinned images: a number with its caveat; `zoo report` does not take it, from ledger or evidence."""
     rows, options, _ = measured
@@ -420,7 +420,6 @@ def test_a_second_look_does_not_change_where_counts_were_made(measured, tmp_path
     assert again.measurement.value == first.measurement.value
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "status"),
     [

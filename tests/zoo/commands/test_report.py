@@ -21,6 +21,8 @@ from segbench.zoo.manifest import load_manifest
 from segbench.zoo.measuring.measurement import Measurement
 from segbench.zoo.results.pictures import TOTAL_BYTES
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[3]
 LEDGER = ROOT / "results/measurements.jsonl"
 TABLES = ROOT / "results/tables"
@@ -33,7 +35,6 @@ def report(capsys, *arguments):
     return code, captured.out, captured.err
 
 
-@pytest.mark.slow
 def test_the_tables_in_the_repository_are_what_its_ledger_gives(capsys):
     assert report(capsys, "--check", TABLES) == (0, "", "")
 
@@ -104,7 +105,6 @@ def test_the_suffix_says_the_format(capsys, tmp_path, name, begins):
     assert (tmp_path / name).read_text().startswith(begins)
 
 
-@pytest.mark.slow
 def test_a_report_never_imports_torch(tmp_path):
     """Not in any format that needs no weights."""
     shutil.copytree(ROOT / "results", tmp_path / "results")
@@ -141,7 +141,6 @@ def full_measurement(row, claim):
     )  # fmt: skip
 
 
-@pytest.mark.slow
 def test_the_page_of_a_whole_measured_zoo_is_valid_and_small(capsys, tmp_path):
     """All 34 rows with every class, and room for the most that pictures may take."""
     ledger = tmp_path / "measurements.jsonl"
@@ -232,7 +231,6 @@ def test_a_ledger_whose_only_line_was_cut_is_no_unmeasured_zoo(capsys, tmp_path)
     )
 
 
-@pytest.mark.slow
 def test_a_folder_has_a_file_for_each_method_and_an_index(capsys, tmp_path):
     """Every row in its method's file and nowhere else; the index counts them and links to it; a later check agrees."""
     folder = tmp_path / "tables"
@@ -300,7 +298,6 @@ def test_the_suffix_is_looked_at_before_anything_is_measured(capsys, tmp_path):
     assert "a diagnosis is text or JSON: end it in .txt or .json" in capsys.readouterr().err
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
 def test_a_console_of_any_encoding_gets_the_tables(encoding):
     program = "import sys; from segbench.zoo.cli import main; sys.exit(main(sys.argv[1:]))"
@@ -316,7 +313,6 @@ def test_a_console_of_any_encoding_gets_the_tables(encoding):
     assert f"5.869 {arrow} 5.865 (-0.004) reproduced" in done.stdout.decode(encoding)
 
 
-@pytest.mark.slow
 def test_the_note_is_the_command_that_makes_the_file_again(capsys, tmp_path, monkeypatch):
     """And its check, typed in with --check in place of --out, passes."""
     shutil.copytree(ROOT / "results", tmp_path / "results")

@@ -20,6 +20,8 @@ from segbench.zoo.fetch.download import MAX_FILE_BYTES, Arrived, FetchError, Not
 from segbench.zoo.fetch.guarded_http import MAX_LOCATION_CHARACTERS
 from segbench.zoo.fetch.links import Link, check_all
 
+pytestmark = pytest.mark.slow
+
 DATA = b"PK\x03\x04" + random.Random(0).randbytes(200_000)
 SHA256 = hashlib.sha256(DATA).hexdigest()
 WHOLE = Arrived(sha256=SHA256, size=len(DATA), spliced=False)

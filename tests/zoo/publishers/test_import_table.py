@@ -13,6 +13,8 @@ from segbench.zoo.audit.sources import latest
 from segbench.zoo.cli import main
 from segbench.zoo.manifest import CheckpointEntry, load_manifest
 
+pytestmark = pytest.mark.slow
+
 COUNTED = {"parameters", "cost"}
 """Fields that no table has and no rule gives: they are counted on the built models."""
 REVISED_LATER = ("isnet_resnet50os8_cityscapes", "isnet_resnest101os8_cityscapes")
@@ -39,7 +41,6 @@ def import_today(page, into):
     run(*common, "--listed", "2023-11-22")
 
 
-@pytest.mark.slow
 def test_the_stored_sources_give_the_packaged_entries(golden, tmp_path):
     """All five sources and today's ISNet page, one after the other: 34 entries equal in every field."""
     into = tmp_path / "zoo.yaml"
@@ -61,7 +62,6 @@ def test_the_stored_sources_give_the_packaged_entries(golden, tmp_path):
     assert set(imported.protocols.values()) == set(ZOO.protocols.values())
 
 
-@pytest.mark.slow
 def test_pages_written_from_the_manifest_give_its_claims_again(tmp_path):
     """The same round trip without the stored sources: figures, protocols, sources, revisions, dates, notes."""
     into = tmp_path / "zoo.yaml"
@@ -145,7 +145,6 @@ def test_a_new_figure_supersedes_the_old_one_in_place(tmp_path):
     )
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("style", ["blocks", "CRLF", "blank lines at the end"])
 def test_files_of_another_layout_are_added_to_in_their_own(tmp_path, style):
     """A manifest written by PyYAML, one with Windows' line ends, one with more at its end."""
