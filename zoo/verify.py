@@ -25,6 +25,7 @@ from .manifest import Checkpoint, Claim
 from .measuring.bench import Options, Subject
 from .measuring.early import Foresight
 from .measuring.measurement import SAMPLE, Measurement
+from .measuring.network_form import on_record, tell_of_stored_form
 from .measuring.own_code import code_facts, network_trouble_named
 from .measuring.supplies import DatasetShelf, Supplies
 from .measuring.terms import NotMeasured, Unfinished
@@ -272,14 +273,18 @@ class RowVerifier:
 
     def _environment(self, key: EvidenceKey, use: Use, subject: Subject, *, counts: bool) -> dict[str, Any]:
         """Where counts are made: here, with the network ready, if this run `counts`; else where the row's were."""
+        stored = _stored_environment(self.store, key, use)
+        before = stored.get("network") if stored else None
         if counts:
             self.supplies.make_ready(subject)
-        elif (stored := _stored_environment(self.store, key, use)) is not None:
+        elif stored is not None:
+            tell_of_stored_form(before, subject.checkpoint, subject.file, self.options)
             return stored
         from ..evaluate.inference.device import numerics  # noqa: PLC0415  (torch)
 
         with numerics(self.options.precision):
-            return self.engine.environment() | code_facts(subject.checkpoint, subject.file)
+            here = self.engine.environment() | code_facts(subject.checkpoint, subject.file)
+        return here | {"network": on_record(before if self.store.measured(key) else None, here["network"])}
 
     def _count(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
     from ...evaluate.inference.choices import NetworkForm, Precision
     from ..manifest import Checkpoint
+    from .bench import Options
 
 
 def form_of(
@@ -45,6 +47,34 @@ def form_of(
         return "published"
     is_proven = device_type == "cpu" and not amplifies_rounding(row.architecture)
     return asked or ("folded" if is_proven else "published")
+
+
+def on_record(before: str | None, here: str) -> str:
+    """What a measurement says of the form: both, where some of its counts were `before` stored in another than `here`."""
+    return here if before in {None, here} else "folded and published"
+
+
+def tell_of_stored_form(stored: str | None, row: Checkpoint, weights: Path, options: Options) -> None:
+    """Warns where a form was asked for and the answer comes from counts that were stored in another, which nothing undoes.
+
+    Args:
+        stored: What `on_record` said of the counts; None where nobody noted it.
+        row: Of the manifest.
+        weights: What they were made with.
+        options: Of the run that they answer.
+    """
+    asked = options.loading.form
+    if asked is None or stored in {None, asked}:
+        return
+    device = options.device.partition(":")[0]
+    if form_of(row, device, weights=weights, asked=asked, precision=options.precision) == asked:
+        logging.getLogger("segbench").warning(
+            "%s: the answer is of stored counts, made in form %s and not made again in form %s: that needs an evidence file "
+            "of its own (--evidence FILE)",
+            row.id,
+            stored,
+            asked,
+        )
 
 
 def ready(

@@ -182,6 +182,22 @@ def test_verify_reproduces_stores_and_reports(capsys, demo_zoo):
     assert (code, statuses) == (0, {"miou": "reproduced", "miou_ms_flip": "not measured"})
 
 
+def test_counts_of_two_forms_are_on_record_as_both_and_a_form_that_stored_counts_lack_is_told(
+    capsys, caplog, demo_zoo
+):
+    """What a figure's counts were made with is never that of the last of them alone."""
+    for number, form in ((1, "folded"), (1, "published"), (2, "published")):
+        assert verify(capsys, demo_zoo, "--metric", "miou", "--limit", number, "--form", form)[0] == 0
+    (told,) = caplog.messages
+    assert told == (
+        f"{DEMO}: the answer is of stored counts, made in form folded and not made again in form published: "
+        "that needs an evidence file of its own (--evidence FILE)"
+    )
+    ledger = demo_zoo.parent / "results/measurements.jsonl"
+    records = [json.loads(line) for line in ledger.read_text().splitlines()]
+    assert [record["environment"]["network"] for record in records] == ["folded", "folded and published"]
+
+
 def test_another_protocol_gives_another_number(capsys, counted_zoo):
     """Stored evidence of one protocol is never taken for another's, nor is the figure held against the claim."""
     path = counted_zoo / "zoo.yaml"
