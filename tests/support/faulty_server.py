@@ -27,6 +27,8 @@ class Page:
     """What HEAD is answered with: `empty` (length 0), `page` (a page's type), `silent` (nothing)."""
     statuses: list[int] = field(default_factory=list)
     """Error codes for the next answers."""
+    error_page: bytes = b""
+    """Body of those answers."""
     headers: dict[str, str] = field(default_factory=dict)
     """More headers, on error answers too."""
     cuts: list[int] = field(default_factory=list)
@@ -94,7 +96,7 @@ def _answer(handler, script):
     if page.location is not None:
         return _plain(handler, 301 if page.permanent else 302, {"Location": page.location})
     if page.statuses:
-        return _plain(handler, page.statuses.pop(0), page.headers)
+        return _plain(handler, page.statuses.pop(0), page.headers, page.error_page)
     if handler.command == "HEAD" and not page.head:
         return _plain(handler, 405, {})
     if handler.command == "HEAD" and page.bad_head:
@@ -107,11 +109,13 @@ def _answer_head_badly(handler, how):
         _plain(handler, 200, {"Content-Type": "text/html"} if how == "page" else {})
 
 
-def _plain(handler, status, headers):
+def _plain(handler, status, headers, body=b""):
     handler.send_response(status)
-    for name, value in ({"Content-Length": "0", "Connection": "close"} | headers).items():
+    for name, value in ({"Content-Length": str(len(body)), "Connection": "close"} | headers).items():
         handler.send_header(name, value)
     handler.end_headers()
+    if handler.command != "HEAD":
+        handler.wfile.write(body)
 
 
 def _serve(handler, page, asked):

@@ -13,7 +13,7 @@ import hashlib
 import http.client
 import os
 import shutil
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -420,7 +420,7 @@ class _Job:
             return self._take_whole(response)
         if response.status_code != 206:
             kind = NotThereError if response.status_code in GONE_STATUSES else FetchError
-            raise kind(f"{self.shown}: {status_text(response)}")
+            raise kind(f"{self.shown}: {_drives_refusal(response, self.patience) or status_text(response)}")
         self._accept_part(response)
         return self._receive(self._body(response))
 
@@ -569,6 +569,16 @@ def _leave_page(
         raise _Elsewhere(place)
     if why := google_drive.refusal(text, response.url):
         raise FetchError(f"{shown}: {why}")
+
+
+def _drives_refusal(response: requests.Response, patience: Patience) -> str:
+    """Why Google Drive refuses, as its page says; empty for any other server, whose errors' bodies are not read."""
+    if not google_drive.is_drives(response.url):
+        return ""
+    text = ""
+    with suppress(_Cut, EncodingError), _cuts_told(lambda: 0, None, patience.read_seconds):
+        text = google_drive.page_text(b"", Body(response, patience.read_seconds).read)
+    return google_drive.refusal(text, response.url) if google_drive.is_its_page(text.encode()) else ""
 
 
 def _is_part_from_the_start(response: requests.Response) -> bool:

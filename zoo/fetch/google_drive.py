@@ -24,6 +24,8 @@ MAX_PAGE_BYTES = 1 << 18
 MOST_PAGES = 3
 """Pages that are gone through for one answer: one is usual, and a second one comes where the first one's form has expired."""
 _VIEWERS = ("drive.google.com", "docs.google.com")
+_SENDERS = ("drive.usercontent.google.com",)
+"""The hosts that the viewers' links and pages lead to."""
 _OF_PATH = re.compile(r"/file/(?:u/[0-9]{1,3}/)?d/([\w-]{1,200})(?:/|\Z)", re.ASCII)
 _ID = re.compile(r"[\w-]{1,200}", re.ASCII)
 _TAG = re.compile(r"<(form|input|a)\b([^<>]{0,4000})>", re.IGNORECASE)
@@ -33,6 +35,14 @@ _CAPTION = re.compile(r'class="uc-error-(?:sub)?caption"[^<>]{0,200}>([^<>]{1,10
 _SIGN_IN = re.compile(r"accounts\.google\.com/|\bsign[- ]in\b", re.IGNORECASE)
 _QUOTA = re.compile(r"quota|too many users", re.IGNORECASE)
 _DENIED = re.compile(r"access denied|need access|don&#39;t have access|don't have access", re.IGNORECASE)
+
+
+def is_drives(url: str) -> bool:
+    """Whether an address is one of Google Drive's, which says in its pages why it gives no file."""
+    try:
+        return urlsplit(url).hostname in (*_VIEWERS, *_SENDERS)
+    except ValueError:
+        return False
 
 
 def file_id(url: str) -> str:

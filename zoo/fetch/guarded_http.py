@@ -19,6 +19,7 @@ from requests.adapters import HTTPAdapter
 from requests.exceptions import InvalidHeader
 
 from ..files.urls import shown_text
+from .google_drive import is_drives
 
 if TYPE_CHECKING:
     import socket
@@ -31,10 +32,11 @@ MAX_LOCATION_CHARACTERS = 8192
 """Of the address that a redirect names. Browsers stop at 2,000 to 80,000, signed links have some 1,500."""
 BODY_STATUSES = (200, 206)
 """The answers whose bodies are wanted."""
+FIRST_ERROR = 400
 
 
 class GuardedAdapter(HTTPAdapter):
-    """Answers with a bounded head; the body of a redirect or an error is thrown away unread."""
+    """Answers with a bounded head; the body of a redirect or an error is thrown away unread, but for Google Drive's reasons."""
 
     def init_poolmanager(self, *args: Any, **settings: Any) -> None:
         """The pool of direct connections."""
@@ -51,7 +53,8 @@ class GuardedAdapter(HTTPAdapter):
         Raises:
             InvalidHeader: it redirects to an address of absurd length.
         """
-        if resp.status not in BODY_STATUSES:
+        is_reason = resp.status >= FIRST_ERROR and is_drives(req.url or "")
+        if resp.status not in BODY_STATUSES and not is_reason:
             resp.close()
         if (length := len(resp.headers.get("Location", ""))) > MAX_LOCATION_CHARACTERS:
             resp.close()

@@ -176,9 +176,8 @@ def check(link: Link, connection: requests.Session, patience: Patience) -> Check
         place = google_drive.download_url(link.url)
         with closing(_ask(link, place, connection, patience)) as response:
             found = _judged(link, response)
-        return (
-            _behind_page(link, place, connection, patience) or found if found.state == "wrong type" else found
-        )
+        is_page = found.state == "wrong type" or (found.state == "refused" and google_drive.file_id(link.url))
+        return (_behind_page(link, place, connection, patience) if is_page else None) or found
     except requests.TooManyRedirects as error:
         return Checked(link=link, state="gone", note=reason(error))
     except no_answer() as error:

@@ -269,3 +269,24 @@ def test_a_link_that_drive_refuses_for_now_is_refused(server):
 def test_a_page_of_somebody_else_stays_a_wrong_type(server):
     server.file(ASKED, b"<html><title>Log in</title></html>", kind="text/html")
     assert checked(server) == ("wrong type", "expected a checkpoint, found text/html")
+
+
+@pytest.mark.parametrize("viewers", [("127.0.0.1",), ()], ids=["Drive", "another server"])
+def test_drives_page_is_read_on_an_error_too_and_no_other_servers(server, get, monkeypatch, viewers):
+    monkeypatch.setattr("segbench.zoo.fetch.google_drive._VIEWERS", viewers)
+    refused = {
+        "kind": "text/html",
+        "ranges": False,
+        "error_page": drive_page("Access Denied", "You need access"),
+    }
+    server.file(ASKED, b"", statuses=[403] * 9, **refused)
+    told = (
+        "Google Drive denies access: the file is not shared"
+        if viewers
+        else "the server answered 403 Forbidden"
+    )
+    with pytest.raises(FetchError, match=told):
+        get()
+    server.file(ASKED, b"", statuses=[403] * 9, **refused)
+    state, note = checked(server)
+    assert (state, note.startswith(told)) == ("refused", True)
