@@ -52,16 +52,16 @@ class Counted(Quantity):
 
     def measure(self, bench: Bench, claim: Claim) -> Measurement | Unfinished:
         """From counts, taken now or stored."""
-        if not claim.protocol:
+        if not _has_protocol(bench.checkpoint, claim):
             from ..measuring.terms import NotMeasured  # noqa: PLC0415  (which `zoo list` need not pay)
 
             raise NotMeasured(f"no protocol is known for it: {claim.note}")
         return bench.count(claim)
 
     def digest(self, checkpoint: Checkpoint, claim: Claim, dataset: str) -> str:
-        """Of the protocol that the claim names."""
+        """Of the protocol that the claim names; of today's file's, where an earlier file's figure was by another one."""
         del dataset
-        return checkpoint.protocol(claim.metric).digest() if claim.protocol else ""
+        return checkpoint.protocol(claim.metric).digest() if _has_protocol(checkpoint, claim) else ""
 
     def why_not_comparable(
         self, checkpoint: Checkpoint, claim: Claim, measurement: Measurement | None, terms: Terms
@@ -84,6 +84,10 @@ class Counted(Quantity):
     def caveat(self, measurement: Measurement) -> str:
         """What is wrong with the labels, and what of the number is chance."""
         return "; ".join(filter(None, (measurement.data_caveat(), measurement.chance_caveat())))
+
+
+def _has_protocol(checkpoint: Checkpoint, claim: Claim) -> bool:
+    return bool(claim.protocol or (claim.earlier_file and claim.metric in checkpoint.protocols))
 
 
 def _of_another_file(checkpoint: Checkpoint, claim: Claim, measurement: Measurement | None) -> str:

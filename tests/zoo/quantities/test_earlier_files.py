@@ -5,6 +5,7 @@ import pytest
 from segbench.zoo.manifest import load_manifest
 from segbench.zoo.measuring.measurement import Measurement
 from segbench.zoo.measuring.terms import Terms
+from segbench.zoo.quantities import quantity_of
 from segbench.zoo.results.judging import foreseen, verdict_on
 
 ZOO = load_manifest()
@@ -61,3 +62,17 @@ def test_memory_is_of_a_training_where_a_later_one_printed_its_own():
     verdicts = [verdict_on(row, claim, measured(row, claim, 13.6, "")) for claim in memory]
     assert [claim.printed for claim in memory] == ["18.31", "13.54"]
     assert (verdicts[0].status.value, verdicts[0].reason) == ("not comparable", OLDEST_MEMORY)
+
+
+def test_an_earlier_figure_by_another_protocol_is_answered_by_what_todays_gives():
+    """0.30.0 prints 75.95 by its --aug-test, 1.2.2 prints 78.01 of another file by its --tta."""
+    row = ZOO["ocrnet_hr18s_4xb2-40k_cityscapes-512x1024"]
+    claims = [claim for claim in row.claims if claim.metric == "miou_ms_flip"]
+    digests = {quantity_of(claim.metric).digest(row, claim, row.dataset) for claim in claims}
+    verdicts = [verdict_on(row, claim, measured(row, claim, 78.01, "6c052a14")) for claim in claims]
+    assert [(claim.printed, claim.protocol) for claim in claims] == [
+        ("75.95", None),
+        ("78.01", "mmseg-1.x-whole-tta"),
+    ]
+    assert digests == {row.protocol("miou_ms_flip").digest()}
+    assert [one.status.value for one in verdicts] == ["not comparable", "reproduced"]
