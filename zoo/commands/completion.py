@@ -69,13 +69,38 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """The script, or what the last word that was typed may become."""
     if arguments.shell == "words":
-        *before, begun = arguments.typed or [""]
-        found = (word for word in candidates(before) if word.startswith(begun) and not _is_loud(word))
+        before, done, begun = _parts(arguments.typed or [""])
+        found = (done + word for word in candidates(before) if word.startswith(begun) and not _is_loud(word))
         if words := list(dict.fromkeys(found)):
             write(Data("\n".join(words)))
     else:
         write(Data(Template(_SCRIPTS[arguments.shell]).substitute()))
     return ExitCode.OK
+
+
+_LISTS = ("--sort", "--columns")
+"""Flags of fields with commas between them."""
+
+
+def _parts(typed: Sequence[str]) -> tuple[Sequence[str], str, str]:
+    """The words before, and of the last one what stays and what is begun: of a list its last field, of `--flag=value` the value.
+
+    bash cuts `--sort=miou` into three words, zsh and fish leave it whole.
+    """
+    *before, begun = typed
+    done = ""
+    if begun == "=":
+        begun = ""
+    elif before and before[-1] == "=":
+        before = before[:-1]
+    elif begun.startswith("--") and "=" in begun:
+        flag, _, begun = begun.partition("=")
+        before, done = [*before, flag], f"{flag}="
+    if before and before[-1] in _LISTS:
+        fields, comma, last = begun.rpartition(",")
+        minus = "-" * last.startswith("-")
+        done, begun = f"{done}{fields}{comma}{minus}", last.removeprefix("-")
+    return before, done, begun
 
 
 def _is_loud(word: str) -> bool:
