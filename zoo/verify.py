@@ -280,10 +280,7 @@ class RowVerifier:
         elif stored is not None:
             tell_of_stored_form(before, subject.checkpoint, subject.file, self.options)
             return stored
-        from ..evaluate.inference.device import numerics  # noqa: PLC0415  (torch)
-
-        with numerics(self.options.precision):
-            here = self.engine.environment() | code_facts(subject.checkpoint, subject.file)
+        here = _environment_here(self.engine, self.options.precision, subject)
         return here | {"network": on_record(before if self.store.measured(key) else None, here["network"])}
 
     def _count(
@@ -416,6 +413,13 @@ def _counting(checkpoint: Checkpoint, precision: Precision) -> Iterator[None]:
             yield
     except OutOfMemoryError as error:
         raise NotMeasured(str(error)) from error
+
+
+def _environment_here(engine: Engine, precision: Precision, subject: Subject) -> dict[str, Any]:
+    from ..evaluate.inference.device import numerics  # noqa: PLC0415  (torch)
+
+    with numerics(precision):
+        return engine.environment() | code_facts(subject.checkpoint, subject.file)
 
 
 def _stored_environment(store: EvidenceStore, key: EvidenceKey, use: Use) -> dict[str, Any] | None:

@@ -33,6 +33,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
+TWO_SETS = (
+    "Where it is a second set of weights, one of the two is an average over the training of the other (mmengine's EMAHook "
+    "saves the average as the weights themselves): make sure which of them the claims are about"
+)
+"""What a key that names an average means beside the weights."""
 MAX_FILE_BYTES = 16 * 2**30
 """A file is read whole; the largest published ones, with their optimizer's state, have 5 GiB."""
 
@@ -47,6 +52,11 @@ class CheckpointFile(NamedTuple):
     container: Container
     notes: tuple[str, ...] = ()
     """Sentences on what the state dict was found under and what of the file was passed over."""
+
+    @property
+    def second_set(self) -> str:
+        """The first key beside the weights that names an average, of them or by them; empty for none."""
+        return next((key for key in self.beside if "ema" in key.lower().split("_")), "")
 
 
 def open_checkpoint(

@@ -127,9 +127,31 @@ def load_weights(
         raise WeightsError("\n  ".join([f"{source}: does not fit the model (layout {layout!r})", *problems]))
     fitted = {key: value.to(expected[key].dtype) for key, value in found.items()}
     fitted |= {key: _as_it_was(expected[key]) for key in spared}
+    if unlike := _unlike_names(model, fitted):
+        raise WeightsError(f"{source}: {_several_values([names[key] for key in unlike])}")
     on_meta = any(value.is_meta for value in expected.values())
     model.load_state_dict(fitted, strict=True, assign=on_meta)
     return _notes(spared, unused)
+
+
+def _several_values(keys: list[str]) -> str:
+    return (
+        f"expected one value for the tensor that the network has under several names; found others under {shown_all(keys)}. "
+        "Nothing tells which of them the publisher evaluated: use the file that the publisher offers for testing."
+    )
+
+
+def _unlike_names(model: nn.Module, state: Mapping[str, Tensor]) -> list[str]:
+    """The names of the first parameter that a model has under several and that a state dict gives more than one value."""
+    shared: dict[int, list[str]] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        if name in state:
+            shared.setdefault(id(parameter), []).append(name)
+    for first, *others in shared.values():
+        value = state[first].nan_to_num()  # what is NaN under both names is no contradiction
+        if not all(value.equal(state[other].nan_to_num()) for other in others):
+            return [first, *others]
+    return []
 
 
 def _unused(model: nn.Module) -> tuple[str, ...]:

@@ -178,7 +178,8 @@ def _text(found: Sequence[Estimate], known: Speeds, arguments: argparse.Namespac
             "~: as if operations went with pixels, which those of attention over a whole image do not"
         )
     total = _total(found, known, arguments.gpus, arguments.tflops)
-    deadline = [_deadline(found, arguments.within)] if arguments.within else []
+    is_known = any(one.basis != "unknown" for one in found)
+    deadline = [_deadline(found, arguments.within)] if arguments.within and is_known else []
     return "\n\n".join([tabulate(rows, header, disable_numparse=True), total, *deadline, *notes])
 
 
@@ -190,20 +191,25 @@ def _gflops_text(estimate: Estimate) -> str:
 
 def _deadline(found: Sequence[Estimate], hours: float) -> str:
     devices = devices_within(sum(one.seconds for one in found), hours)
+    return f"Within {hours:g} h: {devices} such device{'s' if devices > 1 else ''}{_left_out(found)}"
+
+
+def _left_out(found: Sequence[Estimate]) -> str:
     unknown = sum(one.basis == "unknown" for one in found)
-    left_out = (
+    return (
         f", {unknown} of {len(found)} claims not counted in, since their time is not known" if unknown else ""
     )
-    return f"Within {hours:g} h: {devices} such device{'s' if devices > 1 else ''}{left_out}"
 
 
 def _total(found: Sequence[Estimate], known: Speeds, gpus: int, tflops: float | None) -> str:
     seconds = sum(estimate.seconds for estimate in found)
     on = known.device or (f"devices of {tflops:g} TFLOP/s" if tflops else "unknown devices")
     devices = "1 device" if gpus == 1 else f"{gpus} devices"
+    if all(one.basis == "unknown" for one in found):
+        return "How long this takes is not known: --probe times a picture, zoo verify --limit 20 a few, --tflops states a speed"
     return (
         f"{duration(seconds / gpus)} on {devices} ({duration(seconds)} of device time, {on}); without downloads "
-        "and loading, and as if work could be shared out evenly"
+        f"and loading, and as if work could be shared out evenly{_left_out(found)}"
     )
 
 

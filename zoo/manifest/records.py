@@ -327,7 +327,7 @@ class Checkpoint(CheckpointEntry, frozen=True, kw_only=True):
             WeightsError: the file cannot be read, or its keys are not the architecture's.
         """
         from ...models.adapters import is_export, load_export  # noqa: PLC0415
-        from ...models.load.checkpoint_file import open_checkpoint  # noqa: PLC0415
+        from ...models.load.checkpoint_file import TWO_SETS, open_checkpoint  # noqa: PLC0415
         from ...models.load.weights import load_weights  # noqa: PLC0415
 
         if is_export(Path(path)):
@@ -335,7 +335,10 @@ class Checkpoint(CheckpointEntry, frozen=True, kw_only=True):
         model = self.build()
         content = open_checkpoint(path, sha256=sha256)
         missing = load_weights(model, content.state, layout=self.weights.layout, source=str(path))
-        for note in (*content.notes, *missing):
+        second = (
+            [f"{content.second_set!r} lies beside the weights. {TWO_SETS}."] if content.second_set else []
+        )
+        for note in (*content.notes, *second, *missing):
             logging.getLogger("segbench").warning("%s: %s", self.id, note)
         return model.eval()
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from ...evaluate.data.datasets import OWN_FOLDER
 from ...evaluate.geometry import padded_size, sliding_windows, view_size
 from ..quantities import names
 from ..quantities.counted import Counted
@@ -32,7 +33,7 @@ MEANINGS: dict[Basis, str] = {
     "probed": "operations of this row at the speed of its network or family on one picture, timed just now",
     "scaled": "operations of this row at the median speed of the ledger's measurements",
     "stated": "operations of this row at the throughput given with --tflops; nothing was measured",
-    "unknown": "neither measured nor are its operations counted; not in the total",
+    "unknown": "its operations, or the speed of anything near it, are not known; not in the total",
 }
 
 
@@ -146,6 +147,7 @@ def measured_seconds(records: Iterable[Measurement], device: str | None = None) 
         record
         for record in records
         if record.new_images and record.seconds and _device(record) and record.precision == "fp32"
+        if not record.dataset.startswith(OWN_FOLDER)  # of other sizes than the row's images
     ]
     device = device or (_device(timed[-1]) if timed else "")
     found = {

@@ -16,7 +16,7 @@ from ...models.adapters import AdapterError, is_export, is_program, library_buil
 from ...models.build import ArchitectureError
 from ...models.builders import fault_of, find
 from ...models.input_size import InputSizeError
-from ...models.load.checkpoint_file import CheckpointFile, open_checkpoint
+from ...models.load.checkpoint_file import TWO_SETS, CheckpointFile, open_checkpoint
 from ...models.load.health import WeightsFinding, canary, canary_image, content_digest, findings
 from ...models.load.weights import WeightsError, class_counts, convert_keys, idle_keys, load_weights, shown
 from ..console.exit_codes import ExitCode, gravest
@@ -45,7 +45,7 @@ _CODES = {
 _REMAINS = {
     "optim": "The optimizer's state is of no use here and makes the file up to three times as large",
     "sched": "The schedule's state is of no use here",
-    "ema": "Averaged weights lie beside the ones that are loaded: make sure which of them the claims are about",
+    "ema": TWO_SETS,
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ...models.adapters import is_export
 from ...models.load.checkpoint_file import open_checkpoint, write_safetensors
 from ...models.load.health import content_digest
 from ...models.load.weights import WeightsError
@@ -38,6 +39,10 @@ def convert(
     """
     if target.suffix != ".safetensors":
         raise WeightsError(f"{target}: expected a name that ends in .safetensors; found {target.suffix!r}")
+    if is_export(source):
+        raise WeightsError(
+            f"{source}: an export is the network by itself and no weights of it; convert the checkpoint that it was made of"
+        )
     try:
         source_sha256 = file_sha256(source)
     except OSError as error:

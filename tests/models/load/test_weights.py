@@ -90,6 +90,29 @@ def mismatch(model, state, **options) -> list[str]:
     return str(error.value).splitlines()
 
 
+def test_two_values_for_a_tensor_of_several_names_are_refused():
+    """ERFNet's activation is one module that stands in each block four times: the last name's value would be taken."""
+    parts = {
+        "backbone": {"type": "erfnet", "activation": "prelu"},
+        "head": {"type": "fcn", "channels": 8, "in_index": 0, "num_convs": 1, "concat_input": False},
+    }
+    model = build_model(**parts, num_classes=3, align_corners=False)
+    with torch.device("meta"):
+        unfilled = build_model(**parts, num_classes=3, align_corners=False)
+    state = {key: value.clone() for key, value in model.state_dict().items()}
+    assert load_weights(model, state) == ()
+    state["backbone.encoder.2.convs_layers.4.weight"] += 1
+    for network in (model, unfilled):
+        with pytest.raises(WeightsError) as refused:
+            load_weights(network, state, source="a.pth")
+        assert str(refused.value) == (
+            "a.pth: expected one value for the tensor that the network has under several names; found others under "
+            "'backbone.encoder.2.act.weight', 'backbone.encoder.2.convs_layers.1.weight', "
+            "'backbone.encoder.2.convs_layers.4.weight' and 1 more. Nothing tells which of them the publisher evaluated: use "
+            "the file that the publisher offers for testing."
+        )
+
+
 def test_a_wrong_number_of_classes_is_recognised(tiny):
     other = build_model("isanet_mmseg", depth=50, num_classes=21, isa_channels=4, **TINY)
     assert mismatch(tiny, other.state_dict()) == [

@@ -127,11 +127,34 @@ def test_what_training_left_inside_is_a_warning(tmp_path):
     report = check(ISNET, path)
     assert told(report) == [("warning", "left inside"), ("warning", "left inside")]
     assert report.findings[1].meaning == (
-        "'ema_state_dict' lies beside the weights. Averaged weights lie beside the ones that are loaded: "
-        "make sure which of them the claims are about; zoo convert writes a file without it."
+        "'ema_state_dict' lies beside the weights. Where it is a second set of weights, one of the two is an average "
+        "over the training of the other (mmengine's EMAHook saves the average as the weights themselves): make sure which of them "
+        "the claims are about; zoo convert writes a file without it."
     )
     assert report.ok
     assert exit_code([report]) == 0
+
+
+def test_a_second_set_of_weights_is_told_by_whoever_loads_one(tmp_path, caplog):
+    path = tmp_path / "a.pth"
+    state = open_checkpoint(published(ISNET)).state
+    torch.save({"state_dict": state, "schema": 1}, path)
+    ISNET.load(path)
+    assert caplog.messages == []
+    torch.save({"state_dict": state, "ema_state_dict": {}}, path)
+    ISNET.load(path)
+    (told,) = caplog.messages
+    assert told.startswith(
+        f"{ISNET.id}: 'ema_state_dict' lies beside the weights. Where it is a second set of"
+    )
+
+
+def test_an_export_is_not_converted_and_not_called_damaged(tmp_path):
+    path = tmp_path / "a.pt2"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a/version", "1")
+    with pytest.raises(WeightsError, match="an export is the network by itself and no weights of it"):
+        convert(ISNET, path, tmp_path / "a.safetensors")
 
 
 def test_another_number_of_parameters_than_stated_is_a_warning():

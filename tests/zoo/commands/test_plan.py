@@ -170,6 +170,26 @@ def test_a_probe_times_one_picture_of_what_was_not_measured(tmp_path, capsys, mo
     )
 
 
+def test_what_is_not_known_is_no_time_at_all(tmp_path, capsys, uncounted):
+    """A folder of one's own has images of other sizes, so its seconds an image are not the row's."""
+    path = tmp_path / "ledger.jsonl"
+    row = load_manifest(STREETS / "zoo.yaml")["isanet_r50-d8_w16_256x512_0.8k_streets"]
+    ledger.append(path, record(row, "miou", environment={"device": "cpu"}, dataset="folder:mine"))
+    command = ["plan", row.id, "--manifest", STREETS / "zoo.yaml", "--ledger", path]
+    assert main([*map(str, command)]) == 3
+    assert "no measured speed there" in capsys.readouterr().err
+    demo_ledger(path, "isnet_resnet50os8_w16_streets")
+    assert main([*map(str, command), "--within", "1"]) == 0
+    table, told, *meanings = capsys.readouterr().out.strip().split("\n\n")
+    assert table.count("unknown") == 2
+    assert told == (
+        "How long this takes is not known: --probe times a picture, zoo verify --limit 20 a few, --tflops states a speed"
+    )
+    assert meanings == [
+        "unknown: its operations, or the speed of anything near it, are not known; not in the total"
+    ]
+
+
 def test_what_would_take_long_to_count_is_said(tmp_path, capsys, uncounted):
     path = tmp_path / "ledger.jsonl"
     row = demo_ledger(path)
