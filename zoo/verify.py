@@ -274,14 +274,13 @@ class RowVerifier:
     def _environment(self, key: EvidenceKey, use: Use, subject: Subject, *, counts: bool) -> dict[str, Any]:
         """Where counts are made: here, with the network ready, if this run `counts`; else where the row's were."""
         stored = _stored_environment(self.store, key, use)
-        before = stored.get("network") if stored else None
         if counts:
             self.supplies.make_ready(subject)
         elif stored is not None:
-            tell_of_stored_form(before, subject.checkpoint, subject.file, self.options)
+            tell_of_stored_form(stored.get("network"), subject.checkpoint, subject.file, self.options)
             return stored
         here = _environment_here(self.engine, self.options.precision, subject)
-        return here | {"network": on_record(before if self.store.measured(key) else None, here["network"])}
+        return here | {"network": on_record((stored or {}).get("network"), here["network"])}
 
     def _count(
         self,
@@ -423,8 +422,8 @@ def _environment_here(engine: Engine, precision: Precision, subject: Subject) ->
 
 
 def _stored_environment(store: EvidenceStore, key: EvidenceKey, use: Use) -> dict[str, Any] | None:
-    """Of the run that counted the row's images, for this very use where there is one; None where none is described."""
-    of_row = [one for one in store.uses(key) if one.checkpoint == use.checkpoint]
+    """Of the run that counted the row's images, for this very use where there is one; None where none is described or counted."""
+    of_row = [one for one in store.uses(key) if one.checkpoint == use.checkpoint and store.measured(key)]
     same = [one for one in of_row if (one.metric, one.split) == (use.metric, use.split)]
     return (same or of_row)[0].environment if of_row else None
 
