@@ -199,6 +199,11 @@ def inference_times(sources: AuditSources) -> Iterator[AuditFinding]:
     """A metafile's ms an image, which is 1000 over the table's fps."""
     for document, row, one in _matched(sources):
         speeds = [claim for claim in one.published if claim.metric == "fps"]
+        if row.milliseconds and not speeds and not has_earlier_file(one, row.weights_url):
+            what = f"inference time {row.milliseconds} ms, of which the manifest has no speed"
+            yield finding(
+                "unlisted-figure", one.id, what, _at(document, row, "fps"), sources.entry_place(one)
+            )
         if not row.milliseconds or not speeds or not Decimal(speeds[-1].printed or 0):
             continue  # a speed of nothing is told as impossible
         claim, cent = speeds[-1], Decimal("0.01")

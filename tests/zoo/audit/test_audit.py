@@ -279,6 +279,12 @@ def test_a_figure_that_the_manifest_has_not_is_found(tmp_path):
     assert set(extra) == {("unlisted-figure", R50_VOC), ("blank-cells", "page0")}
 
 
+def test_a_time_without_a_speed_in_the_manifest_is_told(tmp_path):
+    text = within(FIRST.id, replace('printed: "2.91"', 'printed: null, note: "not given"'))(YAML)
+    extra = counted(findings(tmp_path, text, metafile(ZOO))) - counted(findings(tmp_path, text))
+    assert ("unlisted-figure", FIRST.id) in extra
+
+
 def test_two_metafiles_that_word_a_field_differently_are_found(tmp_path):
     alone = counted(findings(tmp_path, YAML, metafile(ZOO)))
     both = counted(findings(tmp_path, YAML, metafile(ZOO), metafile(ZOO, "0.30")))
