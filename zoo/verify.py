@@ -423,7 +423,9 @@ def _environment_here(engine: Engine, precision: Precision, subject: Subject) ->
 
 def _stored_environment(store: EvidenceStore, key: EvidenceKey, use: Use) -> dict[str, Any] | None:
     """Of the run that counted the row's images, for this very use where there is one; None where none is described or counted."""
-    of_row = [one for one in store.uses(key) if one.checkpoint == use.checkpoint and store.measured(key)]
+    if not store.measured(key):
+        return None
+    of_row = [one for one in store.uses(key) if one.checkpoint == use.checkpoint]
     same = [one for one in of_row if (one.metric, one.split) == (use.metric, use.split)]
     return (same or of_row)[0].environment if of_row else None
 
