@@ -26,6 +26,7 @@ from .inference.pipeline import (
 from .inference.plain import model_device
 from .inference.predictor import Predictor
 from .inference.room import AMPLE, fitting, free_bytes, growth_watched
+from .inference.strangers import may_overlap
 from .inference.tiles import tile_of
 
 if TYPE_CHECKING:
@@ -51,8 +52,8 @@ def count_missing(
     """Count every image that `store` lacks under `key`, yielding each as it is stored or found faulty.
 
     `contents` is `dataset.contents()`; the network runs in the key's precision. On the CPU several images are worked
-    on at once; for a GPU images are read ahead, and the next one is under way before the last one's counts are
-    waited for. What it was done with is told to `conditions`.
+    on at once, where the network is known to bear it; else, and for a GPU, images are read ahead and predicted in their
+    order, and the next one is under way before the last one's counts are waited for. What it was done with is told to `conditions`.
 
     Raises:
         DeviceError: the kernel that is asked for does not run here.
@@ -67,7 +68,7 @@ def count_missing(
         _require_unchanged(sample, contents[sample.id])
         return image
 
-    begin = _for_a_gpu if device.type == "cuda" else _on_cores
+    begin = _on_cores if device.type == "cpu" and may_overlap(model) else _in_turn
     lacking = missing(dataset.samples, contents, store, key)
     with closing(begin(lacking, load, predictor, loading.workers, conditions)) as begun:
         for sample, counting in begun:
@@ -143,14 +144,17 @@ def _with_room(cores: int, free: int, each: int | None) -> int:
     return at_once
 
 
-def _for_a_gpu(
+def _in_turn(
     samples: Sequence[Sample],
     load: Callable[[Sample], Prepared],
     predictor: Predictor,
     workers: int | None,
     conditions: Conditions,
 ) -> Generator[Begun, None, None]:
-    """Every sample with its counts on their way; the device has the next images before they are asked for."""
+    """Every sample with its counts on their way, in the samples' order.
+
+    For a GPU, which has the next images before they are asked for, and for a network whose calls must not overlap.
+    """
     conditions.images_at_once = 1
     workers = WORKERS_FOR_A_GPU if workers is None else workers
     with closing(ahead(samples, load, workers)) as coming:

@@ -7,6 +7,7 @@ print(score(model, "data/streets", EvalProtocol(base_scale=None)))
 from __future__ import annotations
 
 import hashlib
+import logging
 import tempfile
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -24,6 +25,7 @@ from .evidence import EvidenceKey, EvidenceStore
 from .evidence.scores import matrix_from_evidence, missing
 from .inference.device import device_kind, numerics
 from .inference.plain import model_device
+from .inference.strangers import networks_in
 from .limits import protocol_breach
 
 if TYPE_CHECKING:
@@ -99,16 +101,14 @@ def score(
         EvidenceError: `store` cannot be used.
         NetworkError: The model gives no such scores.
         TypeError: The model is a class, not a network made of it.
-        ValueError: The model is in training mode, the protocol names classes that there are not, `store` without `name`, or not one labelled pixel.
+        ValueError: The model or a part of it is in training mode, autocast is on, the protocol names classes that there are not, `store` without `name`, or not one labelled pixel.
     """
     if isinstance(model, type):
         raise TypeError(
             f"expected a network, found the class {model.__name__}; build one: {model.__name__}(...)"
         )
-    if isinstance(model, torch.nn.Module) and model.training:
-        raise ValueError(
-            "the model is in training mode, whose norms and dropout give other scores; call model.eval()"
-        )
+    networks = networks_in(model)
+    _require_evaluation(model, networks)
     if store is not None and not name:
         raise ValueError(
             "store keeps counts by the model's name: give one with name=, another whenever its code changes"
@@ -117,7 +117,7 @@ def score(
     _require_suitable(protocol, len(found.spec.classes))
     contents = found.contents()
     key = EvidenceKey(
-        weights_sha256=_identity(model, name),
+        weights_sha256=_identity(networks, name),
         protocol_digest=protocol.counts_digest(),
         dataset_rules=found.rules_digest(),
         precision=precision,
@@ -132,6 +132,7 @@ def score(
         if faults:
             raise DatasetError(_faults(faults, len(contents)))
         matrix = matrix_from_evidence(contents, evidence, key)
+        _tell_of_strays(matrix, found)
         return scored(matrix, found.spec.classes, len(contents), protocol.void)
 
 
@@ -179,15 +180,66 @@ def _require_suitable(protocol: EvalProtocol, classes: int) -> None:
         raise ValueError(f"protocol: {breach}; the data set has {classes} classes")
 
 
-def _identity(model: Any, name: str) -> str:
-    """The model's name with everything that can be told of a module: its structure and its tensors."""
+def _tell_of_strays(matrix: Matrix, dataset: Dataset) -> None:
+    """Warn of labels that are neither a class nor ignored: whatever is predicted there is a mistake of its class."""
+    if strays := int(matrix[-1].sum()):
+        logging.getLogger("segbench").warning(
+            "%s: %d of %d counted pixels have label values outside the %d classes; see zoo data",
+            dataset.root, strays, matrix.sum(), matrix.shape[1],
+        )  # fmt: skip
+
+
+def _require_evaluation(model: Any, networks: list[torch.nn.Module]) -> None:
+    """Refuse what gives other scores than the network's own.
+
+    Raises:
+        ValueError: some of it is in training mode, or torch's autocast is on.
+    """
+    for network in networks:
+        for name, part in network.named_modules():
+            if getattr(part, "training", False) and (part is model or _heeds_its_mode(part)):
+                whose = "the model" if network is model else f"a {type(network).__name__} that the model runs"
+                which = f"{name} of {whose}, a {type(part).__name__}," if name else whose
+                raise ValueError(
+                    f"{which} is in training mode, whose norms and dropout give other scores; call model.eval()"
+                )
+    if torch.is_autocast_enabled(model_device(model).type):
+        raise ValueError(
+            "torch.autocast is on here, and precision says what the network runs in; leave autocast and give precision='bf16' or 'fp16'"
+        )
+
+
+def _heeds_its_mode(part: torch.nn.Module) -> bool:
+    """Whether a part may do otherwise in training: of torch's own, random and counting ones alone."""
+    kinds = (torch.nn.modules.dropout._DropoutNd, torch.nn.modules.batchnorm._NormBase, torch.nn.RReLU)  # noqa: SLF001
+    return isinstance(part, kinds) or not type(part).__module__.startswith("torch.")
+
+
+def _identity(networks: list[torch.nn.Module], name: str) -> str:
+    """The model's name with everything that can be told of the networks it runs: their structure and their tensors."""
     digest = hashlib.sha256(name.encode())
-    if isinstance(model, torch.nn.Module):
-        digest.update(repr(model).encode())
-        for key, value in model.state_dict().items():
-            digest.update(f"{key} {value.dtype} {tuple(value.shape)}".encode())
-            digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    for network in networks:
+        digest.update(repr(network).encode())
+        kept = network.state_dict()
+        more = {key: value for key, value in network.named_buffers() if key not in kept}
+        for key, value in {**kept, **more}.items():
+            _take_in(digest, key, value)
     return digest.hexdigest()
+
+
+def _take_in(digest: hashlib._Hash, key: str, value: Any) -> None:
+    """A tensor, or what else a network keeps: the packed weights of quantised layers, a state of its own."""
+    if isinstance(value, (list, tuple, dict)):
+        parts = value.items() if isinstance(value, dict) else enumerate(value)
+        for place, part in parts:
+            _take_in(digest, f"{key}[{place}]", part)
+    elif isinstance(value, torch.Tensor):
+        digest.update(f"{key} {value.dtype} {tuple(value.shape)}".encode())
+        plain = value.detach().cpu()
+        plain = plain.dequantize() if plain.is_quantized else plain.to_dense()
+        digest.update(plain.contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    else:
+        digest.update(f"{key} {value!r}".encode())
 
 
 @contextmanager

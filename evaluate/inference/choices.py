@@ -28,8 +28,8 @@ class Loading(msgspec.Struct, frozen=True, kw_only=True):
     """How images reach the network; changes speed, and with `batch` last bits."""
 
     workers: int | None = None
-    """Threads. On the CPU so many images are predicted at once, each on its share of the cores (None: up to 4, as memory has room); for
-    a GPU so many make images ready (None: 2). 0 for one thing after the other."""
+    """Threads. On the CPU so many images are predicted at once, each on its share of the cores (None: up to 4, as memory has room), where
+    the network bears it; for others and a GPU so many make images ready (None: 2). 0 for one thing after the other."""
     batch: int = 1
     """Network inputs of one size that run at once: windows, mirrored views and, on a GPU, images. 1 is the
     publishers' own: other batches may take other kernels."""

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from ..geometry import compared_size, padded_size, resizes, sliding_windows
 from ..limits import channels_breach
 from ..pixels import resize
+from .strangers import may_overlap
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -89,9 +90,11 @@ def checked(model: Model, classes: int | None = None, protocol: EvalProtocol | N
     Raises:
         NetworkError: by what is returned, where it gives anything else.
     """
+    is_known = may_overlap(model)
 
     def scores(images: torch.Tensor) -> torch.Tensor:
-        found = model(images)
+        # A copy, since networks change their input in place, and windows lie in one view.
+        found = model(images.clone())
         if not isinstance(found, torch.Tensor) or found.dim() != 4 or not found.is_floating_point():
             raise NetworkError(f"expected scores (N, C, h, w); the network gave {_form(found)}")
         if not found.numel():
@@ -100,7 +103,7 @@ def checked(model: Model, classes: int | None = None, protocol: EvalProtocol | N
             raise NetworkError(f"expected scores of {len(images)} images; the network gave {_form(found)}")
         if breach := _misfit(found.shape[1], classes, protocol):
             raise NetworkError(breach)
-        return found
+        return found if is_known else found.clone()  # some give the same memory each time
 
     return scores
 

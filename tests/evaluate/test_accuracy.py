@@ -137,6 +137,8 @@ def eight_colours(images):
     return torch.cat([images, -images, images[:, :2]], dim=1)
 
 
+eight_colours.may_overlap = True
+
 PLAIN = EvalProtocol(base_scale=(64, 32))
 
 
@@ -244,7 +246,7 @@ def test_fewer_images_at_once_where_memory_is_short(
 def test_the_path_of_a_gpu_gives_the_same_counts(mixed, tmp_path, monkeypatch, workers, batch):
     """Groups of one size, one group behind the device: here the device is the CPU."""
     alone = counted(mixed, tmp_path / "alone.sqlite", Loading(workers=0))
-    monkeypatch.setattr(accuracy, "_on_cores", accuracy._for_a_gpu)
+    monkeypatch.setattr(accuracy, "_on_cores", accuracy._in_turn)
     assert counted(mixed, tmp_path / "gpu.sqlite", Loading(workers=workers, batch=batch)) == alone
 
 
@@ -258,6 +260,7 @@ def test_the_loop_ends_soon_after_nobody_listens(mixed, tmp_path):
             assert closed.wait(timeout=60)
         return eight_colours(images)
 
+    network.may_overlap = True
     contents, key = mixed.contents(), key_of(mixed, FLIPPED)
     with EvidenceStore(tmp_path / "e.sqlite") as store:
         run = count_missing(network, mixed, contents, FLIPPED, store, key, loading=Loading(workers=2))
@@ -296,6 +299,7 @@ def test_scores_that_are_no_numbers_are_told_and_not_counted(streets, tmp_path, 
     def overflowing(images):
         return torch.where(images.mean() < middle, float("nan"), 1.0) * eight_colours(images)
 
+    overflowing.may_overlap = True
     with EvidenceStore(tmp_path / "e.sqlite") as store:
         loading = Loading(workers=workers)
         found = list(count_missing(overflowing, streets, contents, PLAIN, store, key, loading=loading))

@@ -7,7 +7,8 @@ import torch
 from own_builders import CLASSES, own_zoo
 from PIL import Image
 
-from segbench.evaluate import EvalProtocol, score
+from segbench.evaluate import EvalProtocol, SlidingWindow, score
+from segbench.evaluate.accuracy import Loading
 from segbench.evaluate.data.datasets import DatasetError
 from segbench.evaluate.inference.plain import NetworkError
 from segbench.evaluate.protocol import Void
@@ -87,6 +88,135 @@ def test_other_weights_take_no_counts_of_the_same_name(folder, tmp_path):
             layer.weight.copy_(sign * torch.eye(3)[:, :, None, None])
         values.append(score(layer, folder, PROTOCOL, store=tmp_path / "e.sqlite", name="one").miou_percent)
     assert values == [100.0, 0.0]
+
+
+class Keeping(torch.nn.Module):
+    """Keeps its input while another thread may run, as hooks for features do."""
+
+    def forward(self, images):
+        self.images = images
+        for _ in range(40):
+            torch.rand(40, 40) @ torch.rand(40, 40)
+        return self.images
+
+
+def same_memory():
+    kept = torch.empty(1, 3, 8, 8)
+    return lambda images: kept.copy_(images)[:]
+
+
+def spoils_its_input(images):
+    found = images.clone()
+    images.neg_()
+    return found
+
+
+def in_order_of_asking():
+    """Answers that were made before, handed out one by one."""
+    given = []
+
+    def answer(images):
+        given.append(images.clone())
+        return given[-1]
+
+    return answer
+
+
+WINDOWS = EvalProtocol(base_scale=None, window=SlidingWindow(crop=(8, 8), stride=(4, 4)))
+
+
+@pytest.mark.parametrize("workers", [None, 0, 3])
+@pytest.mark.parametrize("protocol", [PROTOCOL, EvalProtocol(base_scale=None, flip=True)])
+@pytest.mark.parametrize("make", [Keeping, same_memory, in_order_of_asking, lambda: spoils_its_input])
+def test_what_a_network_does_with_memory_changes_no_number(request, folder, make, protocol, workers):
+    torch.set_num_threads(2)
+    request.addfinalizer(lambda: torch.set_num_threads(1))
+    model = make()
+    model = model.eval() if isinstance(model, torch.nn.Module) else model
+    assert score(model, folder, protocol, loading=Loading(workers=workers)).miou_percent == 100
+
+
+def test_an_input_changed_in_place_spoils_no_other_window(folder):
+    for path in [*(folder / "images").iterdir(), *(folder / "labels").iterdir()]:
+        with Image.open(path) as picture:
+            picture.resize((16, 16), Image.Resampling.NEAREST).save(path)
+    assert score(spoils_its_input, folder, WINDOWS).miou_percent == 100
+
+
+def test_images_are_asked_for_in_their_order(request, folder):
+    torch.set_num_threads(2)
+    request.addfinalizer(lambda: torch.set_num_threads(1))
+    asked = []
+
+    def network(images):
+        asked.append(images.clone())
+        return images
+
+    score(network, folder, PROTOCOL)
+    again = list(asked)
+    asked.clear()
+    score(network, folder, PROTOCOL, loading=Loading(workers=0))
+    assert all(map(torch.equal, again, asked))
+
+
+def with_dropout():
+    return torch.nn.Sequential(torch.nn.Conv2d(3, 3, 1), torch.nn.Sequential(torch.nn.Dropout())).eval()
+
+
+def test_a_part_in_training_mode_is_named(folder):
+    model = with_dropout()
+    model[1][0].train()
+    for one, whose in (
+        (model, "1.0 of the model, a Dropout, is"),
+        (lambda images: model(images) + 0, "1.0 of a Sequential that the model runs, a Dropout, is"),
+    ):
+        with pytest.raises(ValueError, match=f"{whose} in training mode"):
+            score(one, folder, PROTOCOL)
+
+
+def test_autocast_around_it_is_refused(folder):
+    with (
+        torch.autocast("cpu", dtype=torch.bfloat16),
+        pytest.raises(ValueError, match=r"autocast is on here.*precision='bf16'"),
+    ):
+        score(colours, folder, PROTOCOL)
+
+
+class Scaling(torch.nn.Module):
+    """By a number that no state dict has."""
+
+    def __init__(self, factor):
+        super().__init__()
+        self.register_buffer("factor", torch.tensor(float(factor)), persistent=False)
+
+    def forward(self, images):
+        return images * self.factor
+
+    def get_extra_state(self):
+        return {"seen": (1, None)}
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_every_tensor_that_can_be_seen_belongs_to_the_name(folder, tmp_path, wrapped):
+    def scored(factor):
+        network = Scaling(factor).eval()
+        model = (lambda images: network(images) + 0) if wrapped else network
+        return score(model, folder, PROTOCOL, store=tmp_path / "e.sqlite", name="one").miou_percent
+
+    assert [scored(1), scored(-1), scored(1)] == [100.0, 0.0, 100.0]
+
+
+def test_labels_of_no_class_are_told(folder, caplog):
+    path = min((folder / "labels").iterdir())
+    with Image.open(path) as picture:
+        values = np.array(picture)
+    values[0, :5] = 77
+    Image.fromarray(values).save(path)
+    found = score(colours, folder, PROTOCOL)
+    assert found.counts[-1].sum() == 5
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{folder}: 5 of 512 counted pixels have label values outside the 3 classes; see zoo data"
+    ]
 
 
 def test_a_bar_is_shown_where_asked_for(folder, capsys):
