@@ -6,6 +6,7 @@ and goes on on a fresh line, so that nothing measured before or after is lost.
 
 from __future__ import annotations
 
+import codecs
 import io
 import os
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
@@ -120,7 +121,7 @@ def _lines(path: Path) -> list[bytes]:
         raise LedgerError(
             f"{path}: it has more than {MOST_BYTES // 2**20} MiB, as no ledger has; name another file"
         )
-    return data.split(b"\n")
+    return data.removeprefix(codecs.BOM_UTF8).split(b"\n")  # which editors put before the first line
 
 
 def _is_torn(line: bytes, *, last: bool) -> bool:

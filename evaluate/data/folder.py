@@ -18,8 +18,8 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from ..limits import LARGEST_LABEL, class_breaches, ignore_breach
-from ..regular_files import read_text
-from .datasets import OWN_FOLDER, Colour, DatasetError, DatasetSpec, LabelFiles, files_below
+from ..regular_files import composed, read_text
+from .datasets import OWN_FOLDER, Colour, DatasetError, DatasetSpec, LabelFiles, files_below, ids_with
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,6 +56,7 @@ def folder_spec(folder: Path) -> DatasetSpec:
         if not (folder / name).is_dir():
             raise DatasetError(f"{folder / name}: no such folder; {_EXPECTED}")
     suffix, count = _images(folder / IMAGES)
+    _require_every_image(folder, suffix)
     classes, palette, ignore_index = _read_classes(folder / CLASSES)
     return DatasetSpec(
         name=f"{OWN_FOLDER}{folder.resolve().name}",
@@ -90,6 +91,25 @@ def _images(folder: Path) -> tuple[str, int]:
             f"{folder}: images of one file ending are needed, found {found}; convert or rename them"
         )
     return endings.popitem()
+
+
+def _require_every_image(folder: Path, suffix: str) -> None:
+    """Refuse what has a label and would count nowhere: a picture of a form that is not read, or without an ending.
+
+    Raises:
+        DatasetError: there is such a file.
+    """
+    names = files_below(folder / IMAGES)
+    labelled = ids_with(".png", files_below(folder / LABELS)) - ids_with(suffix, names)
+    others = sorted(name for name in names if not name.endswith(suffix))
+    lost = [name for name in others if composed(str(PurePosixPath(name).with_suffix(""))) in labelled]
+    lost += [name for name in others if composed(name) in labelled and name not in lost]
+    if lost:
+        more = f" (and {len(lost) - 1} more)" if len(lost) > 1 else ""
+        raise DatasetError(
+            f"{folder / IMAGES / lost[0]}{more}: it has a label, and its file ending is none of those that are read as images "
+            f"({', '.join(IMAGE_SUFFIXES)}), so it would count nowhere; convert it to {suffix}, or take its label away"
+        )
 
 
 def _read_classes(path: Path) -> tuple[tuple[str, ...], tuple[Colour, ...], int]:

@@ -62,6 +62,14 @@ def test_a_last_line_without_its_end_is_whole_all_the_same(tmp_path):
     assert read_with_warnings(path, Point) == ([A, B], [])
 
 
+def test_a_byte_order_mark_of_an_editor_does_no_harm(tmp_path):
+    path = tmp_path / "ledger.jsonl"
+    append(path, A)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    append(path, B)
+    assert read_with_warnings(path, Point) == ([A, B], [])
+
+
 def test_empty_lines_and_an_empty_file_are_nothing(tmp_path):
     path = tmp_path / "ledger.jsonl"
     path.write_bytes(b"")

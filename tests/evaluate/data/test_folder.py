@@ -156,6 +156,23 @@ def test_images_of_two_kinds_are_refused(folder):
     )
 
 
+@pytest.mark.parametrize("name", ["lost.heic", "lost.jfif", "lost"])
+def test_a_labelled_picture_of_a_form_that_is_not_read_is_no_fewer_images(folder, name):
+    """It would count nowhere; what has an image beside it, or no label, is no picture that is lost."""
+    (folder / "images" / name).write_bytes(b"whatever")
+    (folder / "images/notes.txt").write_bytes(b"")
+    first = min(folder.glob("images/**/*.jpg"))
+    first.with_suffix(".json").write_bytes(b"{}")
+    before = folder_spec(folder).image_count
+    assert before == len(list(folder.glob("images/**/*.jpg")))
+    (folder / "labels/lost.png").write_bytes(b"whatever")
+    with pytest.raises(
+        DatasetError, match="it has a label, and its file ending is none of those that are read"
+    ) as error:
+        folder_spec(folder)
+    assert str(error.value).startswith(f"{folder / 'images' / name}: ")
+
+
 def test_no_images_are_told(folder):
     for path in folder.glob("images/**/*.jpg"):
         path.unlink()
