@@ -30,6 +30,9 @@ def espnet(*, num_classes: int, p: int = 2, q: int = 8) -> nn.Module:
 class ESPNet(nn.Module):
     """Encoder and decoder; scores come at the input's size."""
 
+    may_overlap = True
+    """It keeps nothing of an image between calls, so that several images run at once on the CPU."""
+
     def __init__(self, num_classes: int, p: int, q: int) -> None:
         super().__init__()
         self.encoder = Encoder(num_classes, p, q)
