@@ -70,7 +70,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def _printed_value(text: str) -> str:
-    if not re.fullmatch(r"\d+(\.\d+)?", text) or float(text) > 100:
+    if not re.fullmatch(r"[0-9]+(\.[0-9]+)?", text) or float(text) > 100:
         raise argparse.ArgumentTypeError(f"expected a percentage such as 71.92, found {text!r}")
     return text
 

@@ -149,6 +149,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     chosen = _on_folder(selected(arguments), arguments) if arguments.folder else selected(arguments)
     if arguments.dry_run:
+        if arguments.file:
+            only_one(chosen, "--file belongs to one checkpoint")
         return _plan(chosen, arguments)
     _require_metrics(chosen, arguments.metric)
     _require_parts_that_go_together(arguments)
@@ -237,7 +239,8 @@ def _plan(chosen: Iterable[Checkpoint], arguments: argparse.Namespace) -> int:
             data = str(locate(checkpoint.dataset_spec, arguments.data_root).root)
         except DatasetError as error:
             data = str(error)
-        rows.append([checkpoint.id, fetch_action(checkpoint).value, data])
+        weights = str(arguments.file) if arguments.file else fetch_action(checkpoint).value
+        rows.append([checkpoint.id, weights, data])
     write(tabulate(rows, ["id", "weights", "data"], maxcolwidths=[None, None, 80]))
     return ExitCode.OK
 

@@ -138,6 +138,9 @@ def test_show_protocol_speaks_in_words(capsys):
         (["verify", ROW, "--out", "."], 2, "--out .: expected a file that can be written, found a folder"),
         (["verify", ROW, "--ledger", "/dev/null/x"], 2, "--ledger /dev/null/x: expected a file that can be"),
         (["verify", ROW, "--tolerance", "nan"], 2, "expected points from 0 on, such as 0.1, found 'nan'"),
+        (["verify", ROW, "--tolerance", "1_0"], 2, "expected points from 0 on, such as 0.1, found '1_0'"),
+        (["compare", "a", "b", "--within", "１"], 2, "such as 0.05, found '１'"),  # noqa: RUF001  (a digit that float() takes)
+        (["diagnose", ROW, "--value", "７３.2"], 2, "expected a percentage such as 71.92, found '７３.2'"),  # noqa: RUF001
         (["frobnicate"], 2, "invalid choice: 'frobnicate'"),
     ],
 )
@@ -148,6 +151,15 @@ def test_mistakes_have_one_message_and_a_code(capsys, tmp_path, monkeypatch, arg
     assert err.startswith("zoo: ")
     assert message in err
     assert "Traceback" not in err
+
+
+def test_a_dry_run_says_whose_weights_it_would_measure(capsys, tmp_path):
+    """The file that is named, which needs no download."""
+    file = tmp_path / "mine.pth"
+    file.write_bytes(b"")
+    code, out, _ = zoo(capsys, "verify", ROW, "--file", file, "--data-root", tmp_path, "--dry-run")
+    assert (code, out.splitlines()[2].split()[:2]) == (0, [ROW, str(file)])
+    assert zoo(capsys, "verify", "isanet_*", "--file", file, "--dry-run")[0] == 2
 
 
 def test_broken_yaml_names_the_line(capsys, tmp_path):

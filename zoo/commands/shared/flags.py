@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 from pathlib import Path
 
 from ....reports.tolerance import Tolerance
 from ...files import places
 from ...files.named_files import named_file, named_path
 
+_PLAIN_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 DEFAULT_LEDGER = Path("results/measurements.jsonl")
 MOST = 10**9
 """Of whatever is counted: no machine has more, and no library takes more."""
@@ -161,7 +163,7 @@ def add_tolerance(command: argparse.ArgumentParser) -> None:
 
 def _tolerance(text: str) -> Tolerance:
     try:
-        return Tolerance.of(float(text))
+        return Tolerance.of(_number(text))
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"expected points from 0 on, such as 0.1, found {text!r}") from error
 
@@ -207,11 +209,8 @@ def distance(text: str) -> float:
 
 
 def _number(text: str) -> float:
-    """NaN for what is no finite number."""
-    try:
-        number = float(text)
-    except ValueError:
-        return math.nan
+    """NaN for what is no finite number in plain digits: Python takes `1_0` for 10, and digits of any script."""
+    number = float(text) if _PLAIN_NUMBER.fullmatch(text) else math.nan
     return number if math.isfinite(number) else math.nan
 
 
