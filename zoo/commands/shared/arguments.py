@@ -89,8 +89,11 @@ def recorded(path: Path) -> list[Measurement]:
 
 
 def _is_share(record: Measurement) -> bool:
-    """Whether an accuracy looks like a share of one where a percentage belongs."""
-    return record.metric in METRICS and METRICS[record.metric].unit == "%" and 0 < record.value <= 1
+    """Whether an accuracy looks like a share of one where a percentage belongs; classes as bad say that it is none."""
+    is_percentage = record.metric in METRICS and METRICS[record.metric].unit == "%"
+    classes = [value for value in record.details.get("iou_percent", {}).values() if value is not None]
+    is_that_bad = bool(classes) and sum(classes) / len(classes) <= 1
+    return is_percentage and 0 < record.value <= 1 and not is_that_bad
 
 
 def _doubt(record: Measurement) -> str:
