@@ -207,6 +207,7 @@ def test_a_share_of_one_in_place_of_a_percentage_is_doubted(capsys, tmp_path):
     path = with_values(tmp_path, 0.766)
     assert main(["report", "--ledger", str(path)]) == 1
     assert "miou 0.766 is taken for percent; is it a share of one?" in capsys.readouterr().err
+    path.unlink()
     path = with_values(tmp_path, 0.766, details={"iou_percent": {"road": 1.5, "sky": 0.032, "car": None}})
     assert main(["report", "--ledger", str(path)]) == 1
     assert "share of one" not in capsys.readouterr().err
