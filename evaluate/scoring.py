@@ -124,7 +124,7 @@ def score(
         device_kind=device_kind(model_device(model)),
         num_classes=len(found.spec.classes),
     )
-    with _opened(store) as evidence, numerics(precision):
+    with _opened(store) as evidence, numerics(precision), _draws_told():
         new = count_missing(model, found, contents, protocol, evidence, key, loading=loading)
         done = len(contents) - len(missing(found.samples, contents, evidence, key))
         bar = tqdm(new, total=len(contents), initial=done, unit="image", disable=not progress)
@@ -178,6 +178,17 @@ def _require_suitable(protocol: EvalProtocol, classes: int) -> None:
     void = protocol.void.classes if protocol.void else ()
     if breach := protocol_breach(protocol.flip_pairs, void, classes):
         raise ValueError(f"protocol: {breach}; the data set has {classes} classes")
+
+
+@contextmanager
+def _draws_told() -> Iterator[None]:
+    """Warn where torch's generator of the CPU went on meanwhile."""
+    before = torch.get_rng_state()
+    yield
+    if not torch.equal(before, torch.get_rng_state()):
+        logging.getLogger("segbench").warning(
+            "random numbers were drawn while the model ran; where it was the model, another run gives another number"
+        )
 
 
 def _tell_of_strays(matrix: Matrix, dataset: Dataset) -> None:

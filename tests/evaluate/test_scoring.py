@@ -206,6 +206,12 @@ def test_every_tensor_that_can_be_seen_belongs_to_the_name(folder, tmp_path, wra
     assert [scored(1), scored(-1), scored(1)] == [100.0, 0.0, 100.0]
 
 
+def test_a_model_that_draws_at_random_is_told(folder, caplog):
+    score(lambda images: torch.nn.functional.dropout(images, 0.5, training=True), folder, PROTOCOL)
+    told = "random numbers were drawn while the model ran; where it was the model, another run gives another number"
+    assert [record.getMessage() for record in caplog.records] == [told]
+
+
 def test_labels_of_no_class_are_told(folder, caplog):
     path = min((folder / "labels").iterdir())
     with Image.open(path) as picture:
