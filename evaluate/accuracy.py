@@ -158,7 +158,7 @@ def _in_turn(
     conditions.images_at_once = 1
     workers = WORKERS_FOR_A_GPU if workers is None else workers
     with closing(ahead(samples, load, workers)) as coming:
-        yield from behind(_begun(map(_answered, coming), predictor), 1)
+        yield from behind(_begun(map(_answered, coming), predictor), int(predictor.answers_later))
 
 
 def _begun(loaded: Iterable[Loaded], predictor: Predictor) -> Iterator[Begun]:

@@ -50,6 +50,11 @@ class Predictor:
         self._tile_height = Halving(height, least=min(8, height), what="tile's height")
         self._stopped = threading.Event()
 
+    @property
+    def answers_later(self) -> bool:
+        """Whether counts are on their way when `begin` returns, so that more can be begun meanwhile."""
+        return self._device.type == "cuda"
+
     def stop(self) -> None:
         """Give up what is under way in other threads, at the next network input."""
         self._stopped.set()

@@ -70,11 +70,23 @@ def filled(architecture, layout, multipliers=()):
             for name, value in state.items()
             if value.is_floating_point() and re.search(pattern, name)
         }
+    for names in shared_names(
+        model, layout
+    ):  # the publisher's own loading of the rule left the last one's value
+        state |= dict.fromkeys(names, state[names[-1]])
     load_weights(model, state, layout=layout)
     for part in model.modules():
         if isinstance(part, Factorisation):
             part.bases = weights_rule.ham_bases(tuple(part.bases.shape))
     return model.requires_grad_(False)
+
+
+def shared_names(model, layout):
+    """The publisher's names of each tensor that has several, in their order."""
+    names, of_tensors = publisher_names(model, layout), {}
+    for key, value in model.state_dict(keep_vars=True).items():
+        of_tensors.setdefault(id(value), []).append(names[key])
+    return [found for found in of_tensors.values() if len(found) > 1]
 
 
 def given_class_vectors(model):

@@ -166,7 +166,7 @@ def predicting(folder):
     streets = load_manifest(STREETS / "zoo.yaml")
     spec, protocol = streets.datasets["streets"], streets.protocols["mmseg-streets-whole"]
     labels = torch.arange(2048).reshape(32, 64) % len(spec.classes)
-    decided = SimpleNamespace(labels=labels.to(torch.uint8))
+    decided = SimpleNamespace(labels=labels.to(torch.uint8), margins=torch.ones(32, 64))
 
     def work():
         with mock.patch.object(own_pictures, "predict_labels", return_value=decided):

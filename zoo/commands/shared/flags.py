@@ -11,7 +11,7 @@ from ....reports.tolerance import Tolerance
 from ...files import places
 from ...files.named_files import named_file, named_path
 
-_PLAIN_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+_PLAIN_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 DEFAULT_LEDGER = Path("results/measurements.jsonl")
 MOST = 10**9
 """Of whatever is counted: no machine has more, and no library takes more."""
