@@ -19,7 +19,8 @@ HEAD = """\
 Made by `make networks`: for each network that a publisher offers weights for, its own code was run with weights by rule, and its
 keys and outputs were recorded. Tensors are those of our network that have the recorded name, shape and type (all of them, or the
 test fails); the difference is the largest of all recorded scores, auxiliary and intermediate ones too, in standard deviations of
-the recorded ones: of the network as published, and folded, as a CPU runs it (`zoo verify --form`), but for those that amplify rounding and are not.
+the recorded ones. Folded, as a CPU runs it (`zoo verify --form`), it is that of the first recording alone; networks that amplify
+rounding are not folded.
 """
 
 
