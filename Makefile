@@ -21,8 +21,10 @@ LOCK :=
 endif
 $(if $(VENV),,$(error LATEST=$(LATEST) OLDEST=$(OLDEST): give one of them as 1, or neither))
 
-# A process a core, each of them with one thread (tests/conftest.py); files stay whole, for their fixtures' sake.
-PROCESSES := -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+# A process a core, each of them with one thread (tests/conftest.py); files stay whole, for their fixtures' sake, but for
+# the recordings, most of which one file tests.
+PROCESSES := -n auto --maxprocesses 8
+WHOLE_FILES := $(PROCESSES) --dist loadfile --no-loadscope-reorder
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check $(PIP_FLAGS) $(if $(LOCK),,--upgrade --upgrade-strategy eager)
@@ -43,16 +45,16 @@ demo: $(VENV)/.installed ## reproduce the embedded demo zoo on this machine (no 
 	$(BIN)/zoo demo
 
 test: $(VENV)/.installed-test ## run the tests
-	$(BIN)/python -m pytest $(PROCESSES) $(ARGS)
+	$(BIN)/python -m pytest $(WHOLE_FILES) $(ARGS)
 
 test-fast: $(VENV)/.installed-test ## those that take no time, for the work loop
-	$(BIN)/python -m pytest $(PROCESSES) -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest $(WHOLE_FILES) -m "not slow" $(ARGS)
 
 test-golden: $(VENV)/.installed-test ## all of what make test takes some of each kind of; every recorded network and photograph, where ../shared is
 	$(BIN)/python -m pytest -q $(PROCESSES) --dist worksteal -m golden $(ARGS)
 
 networks: $(VENV)/.installed-test ## write docs/networks.md of those recordings
-	$(BIN)/python -m pytest -q $(PROCESSES) -m golden tests/models/test_networks.py --junitxml $(VENV)/networks.xml; \
+	$(BIN)/python -m pytest -q $(PROCESSES) --dist worksteal -m golden tests/models/test_networks.py --junitxml $(VENV)/networks.xml; \
 		$(BIN)/python docs/networks.py $(VENV)/networks.xml
 
 rows: $(VENV)/.installed-test ## make the packaged rows again from the documents and configurations they came from

@@ -485,6 +485,10 @@ def _faults_reason(faults: list[ImageFault], total: int) -> str:
     return f"{len(faults)} of {total} images could not be used, the rest is kept: {shown}{more}"
 
 
+_CODE = ("builder", "export")
+"""What an environment says of a network that is not ours."""
+
+
 def _is_recorded(measurement: Measurement, path: Path) -> bool:
     """True where the newest answer to this claim in the ledger is this number, of the same weights, data and code.
 
@@ -504,11 +508,8 @@ def _is_recorded(measurement: Measurement, path: Path) -> bool:
     )
 
 
-_CODE = ("builder", "export")
-"""What an environment says of a network that is not ours."""
-
-
 def _parts(record: Measurement, fields: Iterable[str]) -> dict[str, Any]:
+    """These fields' values, by name."""
     return {field: getattr(record, field) for field in fields}
 
 

@@ -47,7 +47,7 @@ def rows_table(rows: Sequence[Checkpoint], columns: Sequence[str] = ()) -> str:
     """One line a checkpoint, with its published numbers as printed, or with the named fields."""
     printed = {claim.metric for row in rows for claim in row.published}
     metrics = [metric for metric in METRICS if metric in printed]
-    unbuilt = [] if columns else ["built"] * any(row.unbuilt() for row in rows)
+    unbuilt = ["built"] if not columns and any(row.unbuilt() for row in rows) else []
     shown = columns or (*_USUAL, *metrics, *unbuilt)
     body = [[_cell(row, name) for name in shown] for row in rows]
     header = [METRICS[name].title if name in METRICS else name for name in shown]
