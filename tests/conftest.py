@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import os
 import signal
 import sys
@@ -25,10 +26,17 @@ from segbench.zoo.manifest import PACKAGED, compiled
 
 
 def pytest_configure() -> None:
-    """Take interrupts back: a shell starts what it puts in the background deaf to them, and so all its children."""
+    """What processes inherit is put right, and no garbage is searched for until `pytest_collection_finish`.
+
+    A shell starts what it puts in the background deaf to interrupts, and so all its children. Where nothing compiled may
+    be kept, each of hundreds of processes would compile the same modules anew.
+    """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     torch.set_num_threads(1)  # where torch was there first
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
+    gc.disable()  # of what collecting thousands of tests makes none goes, and every search would go through all
 
 
 def pytest_collection_modifyitems(items) -> None:
@@ -39,6 +47,12 @@ def pytest_collection_modifyitems(items) -> None:
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     demo = next((item.path for item in items if "kept_demo" in item.fixturenames), None)
     items.sort(key=lambda item: (item.path != demo, item.path not in slow))
+
+
+def pytest_collection_finish() -> None:
+    """Garbage is searched for again, but not among what stays to the end."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)

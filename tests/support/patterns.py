@@ -21,6 +21,10 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("models", "evaluate", "reports", "zoo")
 METHODS = ("search", "match", "fullmatch", "findall", "finditer", "sub", "split")
 
+_APPLIED = re.compile(rf"(?<![\w.])(\w+)\.({'|'.join(METHODS)})\b")
+_MAKES = re.compile(rf"\bpattern=|\bre\.(?:compile|{'|'.join(METHODS)})\(")
+"""What the text of every module has that makes a pattern: only those are parsed."""
+
 
 class Pattern(NamedTuple):
     place: str
@@ -42,23 +46,24 @@ class _Unknown(dict[str, Any]):
 
 def patterns() -> list[Pattern]:
     """Every pattern that a module compiles or hands to `re` or `msgspec.Meta`."""
-    trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in modules()}
     uses: dict[tuple[Path | None, str], set[str]] = defaultdict(set)
-    for path, tree in trees.items():
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.attr in METHODS:
-                name = node.value.id
-                uses[path if name.startswith("_") or name.islower() else None, name].add(node.attr)
+    trees = {}
+    for path in modules():
+        text = path.read_text(encoding="utf-8")
+        for name, method in _APPLIED.findall(text):
+            uses[path if name.startswith("_") or name.islower() else None, name].add(method)
+        if _MAKES.search(text):
+            trees[path] = list(ast.walk(ast.parse(text)))
     found = []
-    for path, tree in trees.items():
+    for path, nodes in trees.items():
         names = {
             id(node.value): target.id
-            for node in ast.walk(tree)
+            for node in nodes
             if isinstance(node, ast.Assign)
             for target in node.targets
             if isinstance(target, ast.Name)
         }
-        for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        for call in (node for node in nodes if isinstance(node, ast.Call)):
             if argument := _pattern_argument(call):
                 method = call.func.attr if isinstance(call.func, ast.Attribute) else ""
                 name = names.get(id(call), "pattern")
@@ -67,7 +72,7 @@ def patterns() -> list[Pattern]:
                 line = argument.lineno if any(one.value is argument for one in call.keywords) else call.lineno
                 place = f"{path.relative_to(ROOT).as_posix()}:{line}"
                 flags = _flags(path, call)
-                for text in _values(path, tree, argument):
+                for text in _values(path, nodes, argument):
                     plain = text.decode("latin-1") if isinstance(text, bytes) else text
                     found.append(Pattern(place, plain, flags, tuple(sorted(methods))))
     return found
@@ -89,22 +94,24 @@ def _pattern_argument(call: ast.Call) -> ast.expr | None:
     return next((one.value for one in call.keywords if one.arg == "pattern"), None)
 
 
-def _values(path: Path, tree: ast.Module, argument: ast.expr) -> list[Any]:
+def _values(path: Path, nodes: list[ast.AST], argument: ast.expr) -> list[Any]:
     """What a pattern is: where its function is given a part of it, with every text that the module gives, if any."""
-    for function in (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)):
+    names = [node.id for node in ast.walk(argument) if isinstance(node, ast.Name)]
+    for function in (node for node in nodes if names and isinstance(node, ast.FunctionDef)):
         parameters = [one.arg for one in function.args.args]
-        names = [node.id for node in ast.walk(argument) if isinstance(node, ast.Name)]
-        if any(node is argument for node in ast.walk(function)) and names and names[0] in parameters:
+        if names[0] in parameters and any(node is argument for node in ast.walk(function)):
             place = parameters.index(names[0])
-            given = [call.args[place] for call in ast.walk(tree) if _calls(call, function.name)]
+            given = [call.args[place] for call in _calls(nodes, function.name)]
             texts = {_value(path, one) for one in given if isinstance(one, (ast.Constant, ast.JoinedStr))}
             if texts:
                 return [_value(path, argument, {names[0]: text}) for text in sorted(texts)]
     return [_value(path, argument)]
 
 
-def _calls(node: ast.AST, name: str) -> bool:
-    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name
+def _calls(nodes: list[ast.AST], name: str) -> Iterator[ast.Call]:
+    for node in nodes:
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name:
+            yield node
 
 
 def _value(path: Path, node: ast.expr, names: dict[str, str] | None = None) -> Any:
