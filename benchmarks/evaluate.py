@@ -99,7 +99,7 @@ def demo() -> dict[str, float]:
 
     row = next(one for one in load_manifest(STREETS / "zoo.yaml") if one.id.startswith("isanet"))
     weights = next((STREETS / "weights").glob("isanet*.pth"))
-    network = ready(row, weights, torch.device("cpu"), "folded")
+    network = ready(row, weights, torch.device("cpu"), "winograd")
     seconds, scores = counted(network, locate(row.dataset_spec, STREETS), row.protocol("miou_ms_flip"))
     return {
         "seconds": seconds,

@@ -157,7 +157,7 @@ def resident_gb() -> float:
 
 SIDES = {
     RIVAL: theirs,
-    "ours": partial(ours, side="ours", form="folded"),
+    "ours": partial(ours, side="ours", form="winograd"),
     "ours, as published": partial(ours, side="ours, as published", form="published"),
 }
 

@@ -112,7 +112,7 @@ def ours(folder: Path) -> dict[str, float]:
         row.dataset_spec, image_count=IMAGES, roots=(folder.name,), images="images", image_suffix=".jpg",
         labels=(LabelFiles(folder="labels", suffix=".png"),),
     )  # fmt: skip
-    network = ready(row, folder / "weights.pth", torch.device("cpu"), "folded")
+    network = ready(row, folder / "weights.pth", torch.device("cpu"), "winograd")
     seconds, scores = counted(network, locate(spec, folder), row.protocol("miou"))
     return {"seconds": seconds, "mIoU": scores.miou_percent}
 

@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 ROOMS = {"backbone": "backbones", "neck": "necks", "head": "heads", "auxiliary": "heads", "builder": "nets"}
 """Key of an architecture -> the folder that its types are modules of."""
 
-_AMPLIFYING = frozenset({"cc", "pidnet"})
+_AMPLIFYING = frozenset({"cc", "dnl", "pidnet"})
 """Types of parts behind which rounding grows: another order of additions moves recorded scores by more than 1e-3 of their
-deviation (CCNet on ResNet-101 by 5e-3, PIDNet-M by 1e-2), so that their networks are not folded (`load.folding`)."""
+deviation (CCNet on ResNet-101 by 5e-3, DNLNet on it by 1.2e-3, PIDNet-M by 1e-2), so that their networks are neither folded
+nor computed by tiles (`load.folding`, `load.winograd`)."""
 
 
 def known_types(key: str) -> list[str]:

@@ -273,14 +273,14 @@ class RowVerifier:
 
     def _environment(self, key: EvidenceKey, use: Use, subject: Subject, *, counts: bool) -> dict[str, Any]:
         """Where counts are made: here, with the network ready, if this run `counts`; else where the row's were."""
-        stored = _stored_environment(self.store, key, use)
+        stored = _stored_environments(self.store, key, use)
         if counts:
             self.supplies.make_ready(subject)
-        elif stored is not None:
-            tell_of_stored_form(stored.get("network"), subject.checkpoint, subject.file, self.options)
-            return stored
+        elif stored:
+            tell_of_stored_form(stored[0].get("network"), subject.checkpoint, subject.file, self.options)
+            return stored[0]
         here = _environment_here(self.engine, self.options.precision, subject)
-        return here | {"network": on_record((stored or {}).get("network"), here["network"])}
+        return here | {"network": on_record(one.get("network") for one in [here, *stored])}
 
     def _count(
         self,
@@ -421,13 +421,13 @@ def _environment_here(engine: Engine, precision: Precision, subject: Subject) ->
         return engine.environment() | code_facts(subject.checkpoint, subject.file)
 
 
-def _stored_environment(store: EvidenceStore, key: EvidenceKey, use: Use) -> dict[str, Any] | None:
-    """Of the run that counted the row's images, for this very use where there is one; None where none is described or counted."""
+def _stored_environments(store: EvidenceStore, key: EvidenceKey, use: Use) -> list[dict[str, Any]]:
+    """Of the runs that counted the row's images, that for this very use first; none where none is described or counted."""
     if not store.measured(key):
-        return None
+        return []
     of_row = [one for one in store.uses(key) if one.checkpoint == use.checkpoint]
-    same = [one for one in of_row if (one.metric, one.split) == (use.metric, use.split)]
-    return (same or of_row)[0].environment if of_row else None
+    of_row.sort(key=lambda one: (one.metric, one.split) != (use.metric, use.split))
+    return [one.environment for one in of_row]
 
 
 def _is_miou(claim: Claim) -> bool:

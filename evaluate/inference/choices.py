@@ -11,8 +11,9 @@ Precision = Literal["fp32", "tf32", "fp16", "bf16"]
 Kernel = Literal["tiles", "triton"]
 """What makes label maps: operations of torch tile by tile, or one kernel, which no GPU is on record to have run."""
 
-NetworkForm = Literal["folded", "published"]
-"""How one of our networks runs: batch norms folded into the convolutions before them and channels last, or as published."""
+NetworkForm = Literal["winograd", "folded", "published"]
+"""How one of our networks runs: as published; with batch norms folded into the convolutions before them and channels last; or so
+with 3x3 convolutions by Winograd's tiles too."""
 
 
 class Conditions(msgspec.Struct, kw_only=True):

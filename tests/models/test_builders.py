@@ -119,7 +119,8 @@ def test_a_builder_that_raises_is_told_with_file_and_line(tiny):
 def test_numbers_are_held_against_the_signature(tiny):
     use([str(tiny)])
     with pytest.raises(
-        ArchitectureError, match=r"missing a required (keyword-only )?argument: 'num_classes'; it takes .*, given nothing"
+        ArchitectureError,
+        match=r"missing a required (keyword-only )?argument: 'num_classes'; it takes .*, given nothing",
     ):
         build_model("tiny")
     with pytest.raises(ArchitectureError, match="unexpected keyword argument 'depth'"):

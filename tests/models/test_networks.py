@@ -26,6 +26,7 @@ from segbench.evaluate.inference.tiles import predict_labels
 from segbench.models import build_model, load_weights
 from segbench.models.heads.ham import Factorisation
 from segbench.models.heads.san import TextEncoder, sentences_about
+from segbench.models.load import winograd
 from segbench.models.load.folding import folded
 from segbench.models.load.layouts import publisher_names
 from segbench.models.rooms import amplifies_rounding
@@ -100,11 +101,16 @@ def given_class_vectors(model):
     return model
 
 
-def in_both_forms(model, architecture):
-    """The network as its publisher's, then itself as a CPU runs it fastest, if it does; each with its form's name."""
+def in_its_forms(model, architecture):
+    """The network as its publisher's, then itself as a CPU runs it faster, if it does; each with its form's name.
+
+    Recordings are of small images, where tiles would not pay: here they are taken all the same.
+    """
     yield "published", model
     if not amplifies_rounding(architecture):
         yield "folded", folded(model)
+        with mock.patch.object(winograd, "saves_enough", return_value=True):
+            yield "winograd", winograd.with_winograd(model)
 
 
 def off(scores, recorded):
@@ -158,7 +164,7 @@ LARGE = (
     "name", [pytest.param(name, marks=[pytest.mark.golden] * (name in LARGE)) for name in COMPACT]
 )
 def test_a_network_of_each_head_has_its_publishers_keys_and_scores(golden, name):
-    """Every fourth class's scores are kept, and of large maps some positions; folded, its first recording alone."""
+    """Every fourth class's scores are kept, and of large maps some positions; its other forms give the first recording alone."""
     family, entry = COMPACT[name]
     model = filled(entry["architecture"], entry["layout"], entry.get("multipliers", ()))
     keys = sorted((key, *form) for key, form in their_forms(model, entry["layout"]).items())
@@ -172,7 +178,7 @@ def test_a_network_of_each_head_has_its_publishers_keys_and_scores(golden, name)
         if key.startswith(f"{name}|")
     }
     found, kept_ones = {}, list(recordings.items())
-    for form, network in in_both_forms(model, entry["architecture"]):
+    for form, network in in_its_forms(model, entry["architecture"]):
         for kept, recorded in kept_ones if form == "published" else kept_ones[:1]:
             which, _, size = kept.rpartition("_")
             scores = output(network, which, noise(golden, size))
@@ -200,7 +206,7 @@ def thinned(scores, strides):
 @pytest.mark.slow
 @pytest.mark.parametrize("entry", zoo_index.entries(), ids=lambda entry: f"{entry.layout}/{entry.name}")
 def test_every_recorded_network_has_its_publishers_keys_and_scores(entry, record_property):
-    """Folded, its first recorded output alone: all of them twice take twenty minutes of two cores."""
+    """By tiles, its first recorded output alone: all of them twice take twenty minutes of two cores."""
     record_property("network", f"{entry.layout}/{entry.name}")
     try:
         architecture = entry.architecture()
@@ -210,7 +216,9 @@ def test_every_recorded_network_has_its_publishers_keys_and_scores(entry, record
     theirs = {name: (shape, dtype.removeprefix("torch.")) for name, shape, dtype in entry.tensors()}
     assert their_forms(model, entry.layout) == theirs
     record_property("tensors", len(theirs))
-    for form, network in in_both_forms(model, architecture):
+    for form, network in in_its_forms(model, architecture):
+        if form == "folded":  # which the form by tiles is too
+            continue
         found, recordings, images = {}, list(entry.scores().items()), cache(entry.images)
         with mock.patch.object(network, "features", remembered(network.features)):
             for name, (recorded, strides) in recordings if form == "published" else recordings[:1]:
@@ -232,7 +240,7 @@ def whole_predictions():
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "view"), whole_predictions())
 def test_a_photograph_through_the_whole_protocol_gets_mmsegmentations_labels(name, view):
-    """Equal wherever the margin decides, by the plain engine and, folded, in tiles; probabilities too."""
+    """Equal wherever the margin decides, by the plain engine and, as a CPU runs it fastest, in tiles; probabilities too."""
     folder = zoo_index.REFERENCE / "golden/mmseg_zoo"
     said = json.loads((folder / "predictions_meta.json").read_text())[name]
     recorded = json.loads((folder / "index.json").read_text())["rows"][name]["entry"]
@@ -253,7 +261,8 @@ def test_a_photograph_through_the_whole_protocol_gets_mmsegmentations_labels(nam
     architecture = entry.architecture() | {"num_classes": len(sampled)}
     model = filled(architecture, "mmseg", entry.record["multipliers"])
     labels, scores = predict(model, image, protocol)
-    tiled = predict_labels(folded(model), image, protocol, classes=len(scores)).labels.numpy()
+    *_, (_, fastest) = in_its_forms(model, architecture)
+    tiled = predict_labels(fastest, image, protocol, classes=len(scores)).labels.numpy()
     decided = margin > 2e-3
     assert decided.mean() > 0.5
     assert (labels == expected)[decided].all()

@@ -77,9 +77,10 @@ def _add_loading(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--form",
-        choices=["folded", "published"],
-        help="our networks with batch norms folded into convolutions and channels last (default on the CPU), "
-        "or operation by operation as published (default on a GPU, where no one has run the other); last bits differ",
+        choices=["winograd", "folded", "published"],
+        help="our networks with 3x3 convolutions by Winograd's tiles, batch norms folded into convolutions and channels last "
+        "(default on the CPU); folded: without those tiles; or operation by operation as published (default on a GPU, where "
+        "no one has run the others); last bits differ",
     )
     command.add_argument(
         "--kernel",

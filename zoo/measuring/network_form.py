@@ -1,4 +1,4 @@
-"""A row's network as images are predicted with it: its weights loaded, on the device, folded where that is proven."""
+"""A row's network as images are predicted with it: its weights loaded, on the device, in the fastest form that is proven."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     import torch
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from ...evaluate.inference.choices import NetworkForm, Precision
     from ..manifest import Checkpoint
     from .bench import Options
+
+
+_AND = " and "
+"""Between the forms on record."""
 
 
 def form_of(
@@ -26,7 +31,7 @@ def form_of(
 ) -> NetworkForm:
     """The form that a row's network runs in.
 
-    Folded on a CPU, where recorded networks keep their scores by it but for a few that amplify rounding; no GPU has run
+    The fastest on a CPU, where recorded networks keep their scores by it but for a few that amplify rounding; no GPU has run
     that, so there it has to be asked for. What is not ours, and what is not in fp32, runs as published whatever is asked.
 
     Args:
@@ -46,12 +51,12 @@ def form_of(
     if not is_ours or precision != "fp32":
         return "published"
     is_proven = device_type == "cpu" and not amplifies_rounding(row.architecture)
-    return asked or ("folded" if is_proven else "published")
+    return asked or ("winograd" if is_proven else "published")
 
 
-def on_record(before: str | None, here: str) -> str:
-    """What a measurement says of the form: both, where some of its counts were `before` stored in another than `here`."""
-    return here if before in {None, here} else "folded and published"
+def on_record(forms: Iterable[str | None]) -> str:
+    """What a measurement says of the form: all that its counts were made in, each of which may be several already."""
+    return _AND.join(sorted({one for form in forms if form for one in form.split(_AND)}))
 
 
 def tell_of_stored_form(stored: str | None, row: Checkpoint, weights: Path, options: Options) -> None:
@@ -100,7 +105,10 @@ def ready(
 
 
 def in_form(model: nn.Module, form: NetworkForm) -> nn.Module:
-    """The network itself, folded where that is its form."""
+    """The network itself, changed in place unless its form is the published one."""
     from ...models.load.folding import folded  # noqa: PLC0415  (torch)
+    from ...models.load.winograd import with_winograd  # noqa: PLC0415  (torch)
 
-    return folded(model) if form == "folded" else model
+    if form == "published":
+        return model
+    return folded(model) if form == "folded" else with_winograd(folded(model))

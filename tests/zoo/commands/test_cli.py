@@ -198,7 +198,7 @@ def test_counts_of_two_forms_are_on_record_as_both_and_a_form_that_stored_counts
     capsys, caplog, demo_zoo
 ):
     """What a figure's counts were made with is never that of the last of them alone."""
-    for number, form in ((1, "folded"), (1, "published"), (2, "published")):
+    for number, form in ((1, "folded"), (1, "published"), (2, "published"), (3, "winograd")):
         assert verify(capsys, demo_zoo, "--metric", "miou", "--limit", number, "--form", form)[0] == 0
     (told,) = caplog.messages
     assert told == (
@@ -207,7 +207,11 @@ def test_counts_of_two_forms_are_on_record_as_both_and_a_form_that_stored_counts
     )
     ledger = demo_zoo.parent / "results/measurements.jsonl"
     records = [json.loads(line) for line in ledger.read_text().splitlines()]
-    assert [record["environment"]["network"] for record in records] == ["folded", "folded and published"]
+    assert [record["environment"]["network"] for record in records] == [
+        "folded",
+        "folded and published",
+        "folded and published and winograd",
+    ]
 
 
 def test_another_protocol_gives_another_number(capsys, counted_zoo):

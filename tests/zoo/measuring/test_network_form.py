@@ -1,4 +1,4 @@
-"""Networks of ours are folded on a CPU; what is not proven runs as published."""
+"""Networks of ours run in their fastest form on a CPU; what is not proven runs as published."""
 
 import pytest
 from own_builders import own_zoo
@@ -13,7 +13,8 @@ OURS = "pspnet_r50-d8_512x1024_40k_cityscapes"
 @pytest.mark.parametrize(
     ("device", "options", "form"),
     [
-        ("cpu", {}, "folded"),
+        ("cpu", {}, "winograd"),
+        ("cpu", {"asked": "folded"}, "folded"),
         ("cpu", {"asked": "published"}, "published"),
         ("cpu", {"precision": "bf16"}, "published"),
         ("cpu", {"precision": "bf16", "asked": "folded"}, "published"),
@@ -21,10 +22,10 @@ OURS = "pspnet_r50-d8_512x1024_40k_cityscapes"
         ("cuda", {"asked": "folded"}, "folded"),
         ("cpu", {"weights": "model.onnx", "asked": "folded"}, "published"),
         ("cpu", {"weights": "model.pt2"}, "published"),
-        ("cpu", {"weights": "model.pth"}, "folded"),
+        ("cpu", {"weights": "model.pth"}, "winograd"),
     ],
 )
-def test_a_network_of_ours_is_folded_on_a_cpu_in_fp32(device, options, form, tmp_path):
+def test_a_network_of_ours_runs_in_its_fastest_form_on_a_cpu_in_fp32(device, options, form, tmp_path):
     if "weights" in options:
         options = options | {"weights": tmp_path / options["weights"]}
     assert form_of(load_manifest()[OURS], device, **options) == form
@@ -33,7 +34,7 @@ def test_a_network_of_ours_is_folded_on_a_cpu_in_fp32(device, options, form, tmp
 @pytest.mark.parametrize(
     "name", ["ccnet_r101-d8_512x1024_40k_cityscapes", "pidnet-s_2xb6-120k_1024x1024-cityscapes"]
 )
-def test_what_amplifies_rounding_is_folded_only_if_asked(name):
+def test_what_amplifies_rounding_is_changed_only_if_asked(name):
     row = load_manifest()[name]
     assert [form_of(row, "cpu"), form_of(row, "cpu", asked="folded")] == ["published", "folded"]
 
