@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import msgspec
 
-from ..limits import MOST_IMAGES
+from ..limits import MOST_IMAGES, class_breaches, colour_breaches, ignore_breach, value_map_breaches
 from ..protocol import Side
 from ..regular_files import composed, existing_form, read_text
 from .file_listing import is_data
@@ -208,11 +208,11 @@ def locate(spec: DatasetSpec, data_root: Path | None) -> Dataset:
     A sample whose label file is missing is listed all the same: it is named when it is evaluated.
 
     Raises:
-        DatasetError: nothing is scored on it, no root given, nothing there, no labels in any accepted form, or
-            another number of images than the split has.
+        DatasetError: nothing is scored on it, its classes and label values contradict each other, no root given,
+            nothing there, no labels in any accepted form, or another number of images than the split has.
     """
-    if spec.unscored:
-        raise DatasetError(f"{spec.title} {spec.split}: {spec.unscored}")
+    if refusal := spec.unscored or next(_breaches(spec), ""):
+        raise DatasetError(f"{spec.title} {spec.split}: {refusal}")
     place = find_place(spec, data_root)
     ids = _ids(spec, place)
     dataset = Dataset(
@@ -228,6 +228,20 @@ def locate(spec: DatasetSpec, data_root: Path | None) -> Dataset:
             f"{spec.image_count}: the number is defined on the full split; complete the copy"
         )
     return dataset
+
+
+def _breaches(spec: DatasetSpec) -> Iterator[str]:
+    """What a manifest's reader would have refused, for a spec that was made in Python."""
+    classes = len(spec.classes)
+    for breach in (*class_breaches(spec.classes), *colour_breaches(spec.palette, classes)):
+        yield breach.message
+    reduced = any(form.reduce_zero for form in spec.labels)
+    if breach := ignore_breach(spec.ignore_index, classes, reduce_zero=reduced):
+        yield breach
+    for form in spec.labels:
+        if form.reduce_zero and form.value_map:
+            yield "reduce_zero and value_map exclude each other; give 1 and up in the map"
+        yield from (found for _, found in value_map_breaches(form.value_map, classes, spec.ignore_index))
 
 
 def samples(dataset: Dataset, images: Path, ids: Iterable[str]) -> tuple[Sample, ...]:

@@ -1,6 +1,7 @@
 """Finding data sets on disk: layouts, fingerprints, and what is said when something is missing."""
 
 import hashlib
+import re
 import unicodedata
 
 import msgspec
@@ -51,6 +52,27 @@ def test_the_form_that_labels_most_images_is_used(tmp_path):
     assert locate(SPEC, tmp_path).label_files is SPEC.labels[1]
     make(tmp_path)
     assert locate(SPEC, tmp_path).label_files is SPEC.labels[0]
+
+
+@pytest.mark.parametrize(
+    ("fields", "refusal"),
+    [
+        ({"classes": ("a", "a")}, "class 'a' stands there more than once"),
+        ({"palette": ((0, 0, 0),)}, "expected 2 colours, one a class, found 1"),
+        ({"ignore_index": 1}, "label value 1 cannot be ignored, it is one of the 2 classes; choose one from 255 to 65535"),
+        ({"ignore_index": 2, "labels": (LabelFiles(folder="labels", suffix="_ids.png", reduce_zero=True),)},
+         "label value 2 cannot be ignored, it is the last class before 0 is taken away"),
+        ({"labels": (LabelFiles(folder="labels", suffix="_ids.png", value_map={7: 2}),)},
+         "7: 2 is no class, expected 0 to 1 or the ignored 255"),
+        ({"labels": (LabelFiles(folder="labels", suffix="_ids.png", value_map={7: 1}, reduce_zero=True),)},
+         "reduce_zero and value_map exclude each other"),
+        ({"unscored": "nobody labelled it"}, "nobody labelled it"),
+    ],
+)  # fmt: skip
+def test_a_spec_made_in_python_is_held_to_a_manifests_rules(tmp_path, fields, refusal):
+    make(tmp_path)
+    with pytest.raises(DatasetError, match=f"^Tiny val: {re.escape(refusal)}"):
+        locate(msgspec.structs.replace(SPEC, **fields), tmp_path)
 
 
 def test_files_that_only_look_like_labels_are_none(tmp_path):
