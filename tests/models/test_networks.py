@@ -11,6 +11,7 @@ import hashlib
 import json
 import re
 from functools import cache, partial
+from itertools import islice
 from unittest import mock
 
 import golden_files
@@ -112,6 +113,31 @@ def in_its_forms(model, architecture):
             yield "winograd", winograd.with_winograd(folded(model))
 
 
+def differences(model, architecture, recordings, images):
+    """Form -> recording -> difference: of all as published, in another form of the first alone.
+
+    Outputs share their features; forms share them too where the backbone is the same in both.
+
+    Args:
+        model: With the weights of the rule.
+        architecture: Its own.
+        recordings: Name -> scores, and which of ours they are.
+        images: What gives the images of a size, as a name ends with it.
+    """
+    found, parts, images = {}, [], cache(images)
+    for form, network in in_its_forms(model, architecture):
+        if parts != (parts := [type(part) for part in getattr(network, "backbone", network).modules()]):
+            features = remembered(network.features)
+        some = recordings if form == "published" else dict(islice(recordings.items(), 1))
+        with mock.patch.object(network, "features", features):
+            found[form] = {
+                name: off(thinned(output(network, which, images(size)), strides), recorded)
+                for name, (recorded, strides) in some.items()
+                for which, _, size in [name.rpartition("_")]
+            }
+    return found
+
+
 def off(scores, recorded):
     """Largest difference, as a part of the recorded standard deviation."""
     recorded = torch.from_numpy(recorded)
@@ -171,20 +197,16 @@ def test_a_network_of_each_head_has_its_publishers_keys_and_scores(golden, name)
         entry["tensors"],
         entry["keys_sha256"],
     )
+    strides = entry.get("strides", {})
     recordings = {
-        key.partition("|")[2]: recorded
+        kept: (recorded, strides.get(kept, [1, 4, 1, 1]))
         for key, recorded in golden(f"networks/{family}.npz").items()
-        if key.startswith(f"{name}|")
+        for owner, _, kept in [key.partition("|")]
+        if owner == name
     }
-    found, kept_ones = {}, list(recordings.items())
-    for form, network in in_its_forms(model, entry["architecture"]):
-        for kept, recorded in kept_ones if form == "published" else kept_ones[:1]:
-            which, _, size = kept.rpartition("_")
-            scores = output(network, which, noise(golden, size))
-            thin = entry.get("strides", {}).get(kept, [1, 4, 1, 1])
-            found[form, kept] = off(thinned(scores, thin), recorded)
     assert recordings
-    assert max(found.values()) < BAR, found
+    found = differences(model, entry["architecture"], recordings, partial(noise, golden))
+    assert max(value for of_form in found.values() for value in of_form.values()) < BAR, found
 
 
 def noise(golden, size):
@@ -215,13 +237,7 @@ def test_every_recorded_network_has_its_publishers_keys_and_scores(entry, record
     theirs = {name: (shape, dtype.removeprefix("torch.")) for name, shape, dtype in entry.tensors()}
     assert their_forms(model, entry.layout) == theirs
     record_property("tensors", len(theirs))
-    for form, network in in_its_forms(model, architecture):
-        found, recordings, images = {}, list(entry.scores().items()), cache(entry.images)
-        with mock.patch.object(network, "features", remembered(network.features)):
-            for name, (recorded, strides) in recordings if form == "published" else recordings[:1]:
-                which, _, size = name.rpartition("_")
-                scores = output(network, which, images(size))
-                found[name] = off(thinned(scores, strides), recorded)
+    for form, found in differences(model, architecture, entry.scores(), entry.images).items():
         record_property(form, max(found.values()))
         assert max(found.values()) < BAR, (form, found)
 
