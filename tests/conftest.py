@@ -22,7 +22,8 @@ import weights_rule
 
 from segbench.models import build_model
 from segbench.zoo.cli import main
-from segbench.zoo.manifest import PACKAGED, compiled
+from segbench.zoo.manifest import PACKAGED, compiled, load_manifest
+from segbench.zoo.manifest.records import ManifestFile, Publishers
 
 
 def pytest_configure() -> None:
@@ -57,15 +58,26 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def packaged_zoo(tmp_path_factory):
-    """The packaged zoo's YAML is read once: every manifest knows its publishers, and no test has a cache of before."""
+    """The packaged zoo's YAML is read once: every manifest knows its publishers, and no test has a cache of before.
+
+    Gives a function that puts the copies into ZOO_HOME, as it now is, for processes that a test starts.
+    """
     copy, place_of = tmp_path_factory.mktemp("packaged"), compiled._place
+
+    def put_into_home():
+        load_manifest()
+        for kind in (ManifestFile, Publishers):
+            place = place_of(PACKAGED, kind)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            os.link(copy / kind.__name__, place)
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
             compiled,
             "_place",
             lambda path, kind: copy / kind.__name__ if path == PACKAGED else place_of(path, kind),
         )
-        yield
+        yield put_into_home
 
 
 @pytest.fixture(scope="session")

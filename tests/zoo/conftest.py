@@ -17,7 +17,7 @@ def server():
 
 
 @pytest.fixture(autouse=True)
-def places(tmp_path, monkeypatch):
+def places(tmp_path, monkeypatch, packaged_zoo):
     """No test sees the user's caches, data or settings."""
     for name in ("ZOO_DATA_ROOT", "ZOO_OFFLINE", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
@@ -25,6 +25,7 @@ def places(tmp_path, monkeypatch):
     monkeypatch.setenv("ZOO_LOCK", str(tmp_path / "zoo.lock"))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch-home"))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    packaged_zoo()
 
 
 @pytest.fixture

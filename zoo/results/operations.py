@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import cache
 from importlib import metadata
 from typing import TYPE_CHECKING, Annotated
 
@@ -85,7 +86,13 @@ def _read(path: Path) -> dict[str, float]:
 def network_digest(row: Checkpoint) -> str:
     """What rows of one network share, whatever they were trained on."""
     numbers = msgspec.json.encode(row.architecture, order="deterministic")
-    return hashlib.sha256(metadata.version("segbench").encode() + numbers).hexdigest()[:16]
+    return hashlib.sha256(_version().encode() + numbers).hexdigest()[:16]
+
+
+@cache
+def _version() -> str:
+    """This segbench's; read from a file, and asked for with every row and size."""
+    return metadata.version("segbench")
 
 
 def _name(row: Checkpoint, size: Size) -> str:

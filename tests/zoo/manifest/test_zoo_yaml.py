@@ -486,11 +486,13 @@ def families(row):
 
 @pytest.mark.slow
 def test_costs_are_the_same_under_every_torch():
-    """The smallest row of each type of part: what a torch counts otherwise, it does at any depth."""
+    """Every fourth of the smallest rows of each type of part: what a torch counts otherwise, it does at any depth."""
     smallest = {}
     for row in sorted((one for one in load_manifest() if one.cost), key=lambda one: -one.cost.gflops):
         smallest |= dict.fromkeys(filter(None, families(row)), row)
-    check_counts(smallest.values())
+    check_counts(
+        sorted({one.id: one for one in smallest.values()}.values(), key=lambda one: one.cost.gflops)[::4]
+    )
 
 
 @pytest.mark.slow
