@@ -39,8 +39,6 @@ class UPerHead(PSPHead):
     """
 
     layouts = KEYS_OF_PYRAMID
-    channels_last = False
-    """3x3 convolutions of 2048 channels at a quarter of the image take oneDNN a fifth longer so (`load.folding`)."""
 
     def __init__(
         self,

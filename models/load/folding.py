@@ -26,8 +26,6 @@ _NUMBERED = re.compile(r"conv(\d+)")
 def folded(model: nn.Module) -> nn.Module:
     """The network with batch norms made part of convolutions, and channels last; it is changed in place.
 
-    A part that is slower with channels last says so by a `channels_last` of False; the network then stays channels first.
-
     Which norm takes what which convolution gives, and nothing else looks at that, a module says in `folds` (pairs of its
     children's names); a `Sequential` and numbered names (`conv1`, `bn1`) say it by themselves. Other norms stay as they are.
 
@@ -41,9 +39,7 @@ def folded(model: nn.Module) -> nn.Module:
                 if type(conv) is nn.Conv2d and type(norm) is nn.BatchNorm2d:
                     setattr(parent, before, _fused(conv, norm))
                     setattr(parent, after, nn.Identity())
-        if all(getattr(part, "channels_last", True) for part in model.modules()):
-            model.to(memory_format=torch.channels_last)
-        return model
+        return model.to(memory_format=torch.channels_last)
 
 
 def _fused(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
