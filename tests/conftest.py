@@ -22,6 +22,7 @@ import weights_rule
 
 from segbench.models import build_model
 from segbench.zoo.cli import main
+from segbench.zoo.demo import STREETS
 from segbench.zoo.manifest import PACKAGED, compiled, load_manifest
 from segbench.zoo.manifest.records import ManifestFile, Publishers
 
@@ -106,22 +107,44 @@ def rule_model():
 @pytest.fixture(scope="session")
 def kept_demo(tmp_path_factory):
     """What `zoo demo --json --keep` leaves, its output in `verdicts.json`; run once for all processes of the tests."""
+    folder = shared(tmp_path_factory) / "demo"
+    arguments = ["demo", "--json", "-q", "--keep", str(folder), "--out", str(folder / "verdicts.json")]
+    run_once(folder, arguments)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def diagnosed_demo(tmp_path_factory, kept_demo):
+    """The evidence file with what `zoo diagnose` counts of the demo's plain ISANet: every mistake it knows, on each image."""
+    evidence = shared(tmp_path_factory) / "diagnosed.sqlite"
+    places = ["--data-root", str(STREETS), "--evidence", str(evidence), "--ledger", f"{evidence}.jsonl"]
+    row = "isanet_r50-d8_w16_256x512_0.8k_streets"
+    command = ["diagnose", row, "--value", "74.19", "--manifest", str(STREETS / "zoo.yaml"), "-q", *places]
+    run_once(evidence, command, ZOO_HOME=str(kept_demo))
+    return evidence
+
+
+def shared(tmp_path_factory):
+    """A folder that all processes of the tests have."""
     common = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         common = common.parent
-    folder, told = common / "kept" / "demo", common / "kept" / "exit code"
-    with filelock.FileLock(common / "kept.lock"):
+    (common / "shared").mkdir(exist_ok=True)
+    return common / "shared"
+
+
+def run_once(made, arguments, **environment):
+    """Run a command that makes a file or folder, in whichever process of the tests is the first to ask for it."""
+    told = made.parent / f"{made.name} exit code"
+    with filelock.FileLock(f"{made}.lock"):
         if not told.exists():
             with pytest.MonkeyPatch.context() as patch:
                 for name in ("ZOO_DATA_ROOT", "ZOO_OFFLINE", "ZOO_HOME", "ZOO_LOCK"):
                     patch.delenv(name, raising=False)
-                patch.setenv("NO_PROXY", "127.0.0.1")
-                code = main(
-                    ["demo", "--json", "-q", "--keep", str(folder), "--out", str(folder / "verdicts.json")]
-                )
-            told.write_text(str(code), encoding="utf-8")
+                for name, value in ({"NO_PROXY": "127.0.0.1"} | environment).items():
+                    patch.setenv(name, value)
+                told.write_text(str(main(arguments)), encoding="utf-8")
     assert told.read_text(encoding="utf-8") == "0"
-    return folder
 
 
 @pytest.fixture

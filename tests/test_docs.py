@@ -323,8 +323,10 @@ def checkout(alone, kept_demo, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if page != WALK_THROUGH], ids=lambda page: page.name)
-def test_every_command_of_a_page_does_what_the_page_says(page, checkout, monkeypatch, capsys):
+def test_every_command_of_a_page_does_what_the_page_says(page, checkout, monkeypatch, capsys, request):
     """In the page's order; the exit code is 0 unless EXITS knows why not, and shown output is real output."""
+    if page.name == "diagnose.md":  # what its command counts is counted already
+        shutil.copy(request.getfixturevalue("diagnosed_demo"), checkout / "demo/evidence.sqlite")
     for command in commands(page):
         if command.key not in ELSEWHERE:
             follow(command, monkeypatch, capsys)

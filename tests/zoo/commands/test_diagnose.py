@@ -1,6 +1,7 @@
 """`zoo diagnose` on the demo zoo: each planted fault is named, and an unknown one is not blamed on any."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import NamedTuple
 
@@ -103,8 +104,9 @@ class Zoo(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def zoo(tmp_path_factory):
+def zoo(tmp_path_factory, diagnosed_demo):
     home = tmp_path_factory.mktemp("diagnosis")
+    shutil.copy(diagnosed_demo, home / "e.sqlite")
     shrink_streets(home / "small", lambda width, height: (width // 4, height // 4))
     for odd in (home / "small").rglob("street_*[13579].*"):
         odd.unlink()
