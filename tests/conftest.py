@@ -45,7 +45,11 @@ def pytest_collection_modifyitems(items) -> None:
     """Files with slow tests come first: whoever is done early takes over files, and the last ones are short.
 
     Before them comes the first of those that ask for the kept demo, so that no other process gets to wait for it.
+    What asks for a whole measurement is slow, for one test has to wait for it.
     """
+    for item in items:
+        if not {"kept_demo", "counted_isanet"}.isdisjoint(item.fixturenames):
+            item.add_marker(pytest.mark.slow)
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     demo = next((item.path for item in items if "kept_demo" in item.fixturenames), None)
     items.sort(key=lambda item: (item.path != demo, item.path not in slow))

@@ -223,12 +223,12 @@ def _sniff(path):
 READERS = {
     "manifest": Reader(load_manifest, _manifests, (ManifestError,), 120, "zoo.yaml"),
     "table": Reader(read_sources, _text(PAGES / "001.txt", PAGES / "004.txt"), (SourceError,)),
-    "page": Reader(read_sources, _text(PAGES / "003.txt"), (SourceError,)),
+    "page": Reader(read_sources, _text(PAGES / "003.txt"), (SourceError,), 75),
     "import": Reader(
         lambda path: import_file(path, Request()),
         _text(PAGES / "001.txt"),
         (SourceError, EditError, ManifestError),
-        60,
+        30,
     ),
     "training log": Reader(read_log, _logs, (LogError,)),
     "ledger": Reader(

@@ -43,13 +43,16 @@ SHAPES_A_VIEW = (
 
 
 def each_kind_then_golden(names):
-    """Protocols whose views, resizing and averaging an earlier one has as well are left to `golden`."""
+    """Protocols, without and with `align_corners`: those of which an earlier one is alike are left to `golden`.
+
+    Alike are those of the same views, resizing and averaging; with `align_corners` those of the same scales and upsampling.
+    """
     kinds, found = set(), []
     for name in names:
-        one = PROTOCOLS[name]
-        kind = tuple(getattr(one, field) for field in SHAPES_A_VIEW)
-        found.append(pytest.param(name, marks=[pytest.mark.golden] * (kind in kinds)))
-        kinds.add(kind)
+        for align_corners, fields in ((False, SHAPES_A_VIEW), (True, ("scales", "upsampling"))):
+            kind = align_corners, *(getattr(PROTOCOLS[name], field) for field in fields)
+            found.append(pytest.param(name, align_corners, marks=[pytest.mark.golden] * (kind in kinds)))
+            kinds.add(kind)
     return found
 
 
@@ -91,8 +94,7 @@ def assert_agrees(by_kernel, protocol, size=(7, 11), classes=19, strength=4.0):
 
 @pytest.mark.slow
 @needs_triton
-@pytest.mark.parametrize("align_corners", [False, True])
-@pytest.mark.parametrize("name", each_kind_then_golden(WHOLE))
+@pytest.mark.parametrize(("name", "align_corners"), each_kind_then_golden(WHOLE))
 def test_every_whole_protocol_of_the_zoo(by_kernel, name, align_corners):
     """Labels, margins and runners-up are those of the tiles, flip pairs and all six scales included."""
     protocol = msgspec.structs.replace(small(PROTOCOLS[name]), align_corners=align_corners)
@@ -101,8 +103,14 @@ def test_every_whole_protocol_of_the_zoo(by_kernel, name, align_corners):
 
 @pytest.mark.slow
 @needs_triton
-@pytest.mark.parametrize("classes", [1, 2, 19, 150, 256])
-@pytest.mark.parametrize("average", ["probabilities", "scores"])
+@pytest.mark.parametrize(
+    ("average", "classes"),
+    [
+        *(("probabilities", classes) for classes in (1, 2, 19, 150, 256)),
+        *(("scores", classes) for classes in (1, 2, 19)),
+        *(pytest.param("scores", classes, marks=pytest.mark.golden) for classes in (150, 256)),
+    ],
+)
 def test_any_number_of_classes(by_kernel, classes, average):
     """As many as a label has values; 11 pixels are more than a program's 8 of 150 classes, and no multiple of it."""
     assert_agrees(by_kernel, msgspec.structs.replace(MS_FLIP, average=average), classes=classes)

@@ -253,7 +253,13 @@ def test_attention_keeps_scores_before_and_after_the_softmax(small_events):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("crop", [(256, 256), (193, 321)], ids=["whole blocks", "padded"])
+@pytest.mark.parametrize(
+    "crop",
+    [
+        pytest.param((256, 256), id="whole blocks", marks=pytest.mark.golden),
+        pytest.param((193, 321), id="padded"),
+    ],
+)
 def test_mmsegmentations_layout_of_the_groups_takes_the_same_bytes(crop):
     """Our head copies keys and pads where theirs copies the map once a relation."""
     numbers = {**SMALL, "channels": 64, "isa_channels": 32}

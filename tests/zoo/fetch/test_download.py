@@ -477,7 +477,7 @@ def part_size(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kills", [20, pytest.param(50, marks=pytest.mark.golden)])
+@pytest.mark.parametrize("kills", [10, pytest.param(50, marks=pytest.mark.golden)])
 def test_kills_later_the_file_is_right_and_nothing_was_fetched_twice(server, processes, tmp_path, kills):
     big = b"PK\x03\x04" + random.Random(1).randbytes(8_000_000)
     server.file("/f.pth", big, trickle=(4096, 0.001))

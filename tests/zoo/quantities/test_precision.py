@@ -1,6 +1,7 @@
 """Other arithmetic than the claims': measured, kept apart, compared with nothing."""
 
 import pytest
+from small_streets import small_options, small_streets
 
 from segbench.zoo.demo import STREETS, demo_checkpoints, serve
 from segbench.zoo.verify import Options, verify
@@ -11,21 +12,13 @@ pytestmark = pytest.mark.slow
 def test_margins_survive_an_interruption(tmp_path):
     """Half the images in one run, the rest in the next: the margins are those of a run in one go."""
     found = []
-    with serve(STREETS) as server:
-        row = next(one for one in demo_checkpoints(server) if one.id.startswith("isanet"))
-        for shards in ([None], [(1, 2), None]):
-            folder = tmp_path / str(len(shards))
-            for shard in shards:
-                options = Options(
-                    data_root=STREETS,
-                    home=tmp_path,
-                    evidence=folder / "evidence.sqlite",
-                    ledger=folder / "ledger.jsonl",
-                    metrics=("miou",),
-                    shard=shard,
-                )
-                (outcome,) = verify([row], options)
-            found.append(outcome.measurement)
+    row, root = small_streets(tmp_path / "streets", tmp_path)[0], tmp_path / "streets"
+    for shards in ([None], [(1, 2), None]):
+        folder = tmp_path / str(len(shards))
+        for shard in shards:
+            places = {"evidence": folder / "evidence.sqlite", "ledger": folder / "ledger.jsonl"}
+            (outcome,) = verify([row], small_options(root, tmp_path, shard=shard, **places))
+        found.append(outcome.measurement)
     assert [measurement.new_images for measurement in found] == [12, 6]
     assert found[0].details["rounding"] == found[1].details["rounding"]
 

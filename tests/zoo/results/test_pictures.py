@@ -10,22 +10,14 @@ import pytest
 from PIL import Image
 
 from segbench.zoo.cli import main
-from segbench.zoo.demo import STREETS, demo_checkpoints, serve
+from segbench.zoo.demo import STREETS
 from segbench.zoo.results import pictures
-from segbench.zoo.verify import Options, verify
 
 
-@pytest.fixture(scope="module")
-def measured(tmp_path_factory):
-    """A folder with the demo's weights and a ledger of both single-scale mIoU."""
-    folder = tmp_path_factory.mktemp("demo")
-    options = Options(
-        data_root=STREETS, metrics=("miou",), home=folder, offline=False, evidence=folder / "evidence.sqlite",
-        ledger=folder / "measurements.jsonl",
-    )  # fmt: skip
-    with serve(STREETS) as server:
-        assert [outcome.exit_code for outcome in verify(demo_checkpoints(server), options)] == [0, 0]
-    return folder
+@pytest.fixture
+def measured(kept_demo):
+    """A folder with the demo's weights and a ledger of both single-scale mIoU, among others."""
+    return kept_demo
 
 
 def report(capsys, folder, *arguments):
