@@ -147,7 +147,7 @@ def run_once(made, arguments, **environment):
                     patch.delenv(name, raising=False)
                 for name, value in ({"NO_PROXY": "127.0.0.1"} | environment).items():
                     patch.setenv(name, value)
-                told.write_text(str(main(arguments)), encoding="utf-8")
+                told.write_text(f"{main(arguments):d}", encoding="utf-8")
     assert told.read_text(encoding="utf-8") == "0"
 
 

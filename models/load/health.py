@@ -188,6 +188,19 @@ def _named(keys: list[str]) -> str:
     return f"{len(keys)} tensor{plural}: {', '.join(map(shown, keys[:SHOWN]))}{', ...' * (len(keys) > SHOWN)}"
 
 
+def rounded(state: Mapping[str, Tensor]) -> Iterator[WeightsFinding]:
+    """Floats stored with fewer bits than networks run in; a publisher's own file may have them too."""
+    floats = [value.dtype for value in state.values() if value.is_floating_point()]
+    for few in (torch.float16, torch.bfloat16):
+        if few in floats:
+            yield WeightsFinding(
+                what="rounded",
+                gravity="warning",
+                meaning=f"{floats.count(few)} of {len(floats)} tensors of floats are stored in {str(few).removeprefix('torch.')}; "
+                "the network runs in float32, and where the publisher's file has float32 its scores are others.",
+            )
+
+
 # Canary -----------------------------------------------------------------------------------------------------
 
 

@@ -52,7 +52,7 @@ class Found(NamedTuple):
 
     state: dict[str, Tensor]
     notes: tuple[str, ...]
-    """Sentences: what was passed over, under which names the rest stood, and how it was rounded."""
+    """Sentences: what was passed over, and under which names the rest stood."""
 
 
 # Its place --------------------------------------------------------------------------------------------------
@@ -180,19 +180,7 @@ def unwrapped(state: Mapping[str, Tensor]) -> Found:
         own = {key.removeprefix(f"{attribute}."): value for key, value in own.items()}
         notes.append(f"Every key begins with '{attribute}.'; the tensors are read without it.")
     own, more = _without(own, _averages(own))
-    notes += [*more, *_rounding_notes(own)]
-    return Found({key: value.detach().resolve_neg() for key, value in own.items()}, tuple(notes))
-
-
-def _rounding_notes(state: Mapping[str, Tensor]) -> list[str]:
-    """How many floats are stored with fewer bits than networks run in."""
-    floats = [value.dtype for value in state.values() if value.is_floating_point()]
-    return [
-        f"{floats.count(few)} of {len(floats)} tensors of floats are stored in {str(few).removeprefix('torch.')}; the network runs "
-        "in float32, and where the publisher's file has float32 its scores are others."
-        for few in (torch.float16, torch.bfloat16)
-        if few in floats
-    ]
+    return Found({key: value.detach().resolve_neg() for key, value in own.items()}, (*notes, *more))
 
 
 def _without_wrappers(key: str) -> str:

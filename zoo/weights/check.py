@@ -17,7 +17,7 @@ from ...models.build import ArchitectureError
 from ...models.builders import fault_of, find
 from ...models.input_size import InputSizeError
 from ...models.load.checkpoint_file import TWO_SETS, CheckpointFile, open_checkpoint
-from ...models.load.health import WeightsFinding, canary, canary_image, content_digest, findings
+from ...models.load.health import WeightsFinding, canary, canary_image, content_digest, findings, rounded
 from ...models.load.weights import WeightsError, class_counts, convert_keys, idle_keys, load_weights, shown
 from ..console.exit_codes import ExitCode, gravest
 from ..fetch import Action, fetch_action, file_sha256, weights_path
@@ -237,6 +237,7 @@ def _with_content(
         *_left_inside(content),
         *_class_count(checkpoint, content),
         *value_findings(checkpoint, content.state),
+        *(rounded(content.state) if report.hash_state == "not comparable" else ()),
     )
     try:
         model, notes = filled(checkpoint, content.state, "the file")

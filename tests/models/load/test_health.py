@@ -7,7 +7,14 @@ import torch
 
 from segbench.models import build_model
 from segbench.models.load.checkpoint_file import read_checkpoint, write_safetensors
-from segbench.models.load.health import WeightsFinding, canary, canary_image, content_digest, findings
+from segbench.models.load.health import (
+    WeightsFinding,
+    canary,
+    canary_image,
+    content_digest,
+    findings,
+    rounded,
+)
 
 STATE = {
     "a.weight": torch.arange(6.0).reshape(2, 3),
@@ -65,6 +72,17 @@ def test_sound_weights_have_no_findings(tiny):
         key: value * 0.9 if key.endswith("running_var") else value for key, value in tiny.state_dict().items()
     }
     assert findings(STATE) == findings(trained) == []
+
+
+@pytest.mark.parametrize(("dtype", "name"), [(torch.float16, "float16"), (torch.bfloat16, "bfloat16")])
+def test_floats_of_16_bits_are_told(dtype, name):
+    (found,) = rounded({key: value.to(dtype) for key, value in STATE.items()} | {"wide": torch.ones(1)})
+    assert (found.what, found.gravity) == ("rounded", "warning")
+    assert found.meaning == (
+        f"{len(STATE)} of {len(STATE) + 1} tensors of floats are stored in {name}; the network runs in float32, and where "
+        "the publisher's file has float32 its scores are others."
+    )
+    assert list(rounded(STATE)) == []
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

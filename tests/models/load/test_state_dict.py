@@ -123,16 +123,6 @@ def test_two_networks_side_by_side_are_refused():
         unwrapped(prefixed("student.") | prefixed("teacher."))
 
 
-@pytest.mark.parametrize(("few", "name"), [(torch.float16, "float16"), (torch.bfloat16, "bfloat16")])
-def test_floats_of_sixteen_bits_are_told(few, name):
-    rounded = {key: value.to(few) for key, value in STATE.items()} | {"wide": torch.ones(1)}
-    (note,) = unwrapped(rounded).notes
-    assert note == (
-        f"{len(STATE)} of {len(STATE) + 1} tensors of floats are stored in {name}; the network runs in float32, and where "
-        "the publisher's file has float32 its scores are others."
-    )
-
-
 def test_names_that_only_some_keys_begin_with_stay():
     state = prefixed("model.") | {"loss.weight": torch.ones(1)}
     found = unwrapped(state)
