@@ -68,14 +68,15 @@ def load(data: bytes, source: str) -> ExportedProgram:
 def _in_training(program: torch.export.ExportedProgram) -> Iterator[str]:
     """Operators that run as in training: told so, and with statistics to leave aside or something to drop.
 
-    A norm that keeps no statistics takes those of the images in evaluation too.
+    A norm that keeps no statistics takes those of the images in evaluation too; torch 2.4 has operators of their own for such.
     """
     for module in program.graph_module.modules():
         for node in module.graph.nodes if isinstance(module, torch.fx.GraphModule) else ():
             if isinstance(node.target, torch._ops.OpOverload):  # noqa: SLF001  (the type of an operator)
                 given = _arguments(node)
                 is_on = any(given.get(name) is True for name in ("training", "train", "use_input_stats"))
-                is_idle = given.get("running_mean", 0) is None or 0 in (given.get("p"), given.get("dropout"))
+                is_without = "momentum" in given and given.get("running_mean") is None
+                is_idle = is_without or 0 in (given.get("p"), given.get("dropout"))
                 if (is_on and not is_idle) or (given.get("dropout_p") or 0) > 0:
                     yield node.target.name()
 

@@ -302,7 +302,7 @@ class Normed(torch.nn.Module):
 @pytest.mark.parametrize(
     ("modes", "named"),
     [
-        ({"norm": True, "dropout": False}, "aten::batch_norm"),
+        ({"norm": True, "dropout": False}, r"aten::(_native_)?batch_norm\w*"),
         ({"norm": False, "dropout": True}, "aten::dropout"),
     ],
 )
