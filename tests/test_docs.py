@@ -479,6 +479,7 @@ def test_the_verdicts_are_those_of_the_code():
     ]
 
 
+@pytest.mark.slow
 def test_the_bands_are_those_of_the_code():
     """Limits of each kind of figure, and the reason that reports give for them."""
     bands = {

@@ -41,6 +41,7 @@ def test_stretching_ignores_the_ratio():
     assert fitted_size((200, 50), (473, 470), keep_ratio=False) == (470, 473)
 
 
+@pytest.mark.slow
 def test_a_cut_side_is_torchvisions():
     """Short side 520, with and without a limit of the long one, of 9,000 sizes."""
     found, theirs = set(), set()

@@ -54,6 +54,7 @@ def test_an_unknown_network_is_told():
         build_model("torchvision", model="fcn_resnet5")
 
 
+@pytest.mark.slow
 def test_through_the_command_line_and_score(tmp_path, monkeypatch, capsys):
     """`zoo predict` writes the classes that the library's own network likes best, and `score` counts them."""
     monkeypatch.setenv("ZOO_HOME", str(tmp_path / "home"))

@@ -94,6 +94,7 @@ def test_keys_fit_strictly_and_scores_are_the_librarys(library, tmp_path, model)
         torch.testing.assert_close(scores, expected, atol=1e-5, rtol=0)
 
 
+@pytest.mark.slow
 def test_through_the_command_line_and_score(library, tmp_path, monkeypatch, capsys):
     """Weights by chance: `zoo predict`, `verify` and `score` count what the library's network likes best; another configuration is other code."""
     monkeypatch.setenv("ZOO_HOME", str(tmp_path / "home"))

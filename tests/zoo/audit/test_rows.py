@@ -165,6 +165,7 @@ def test_a_row_told_twice_is_found_with_both_lines_and_nothing_else(tmp_path, pa
     assert [where.line for where in one.where] == [place + 1, place + 2]
 
 
+@pytest.mark.slow
 def test_documents_are_compared_with_each_other_where_the_manifest_has_no_row(tmp_path):
     new = README.replace("| R-50-D8 |", "| R-18-D8 |").replace("r50-d8", "r18-d8")
     other = new.replace("| 78.49 |", "| 78.94 |")
@@ -188,6 +189,7 @@ def test_a_row_that_the_manifest_has_twice_is_found(tmp_path):
     assert ("duplicate-row", VOC) in counted(found)
 
 
+@pytest.mark.slow
 def test_training_resources_that_metafiles_word_differently_are_found(tmp_path):
     other = NEW.replace("4x V100 GPUS", "V100")
     extra = counted(findings(tmp_path, YAML, NEW, other)) - counted_before(NEW, NEW)

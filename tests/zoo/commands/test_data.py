@@ -274,6 +274,7 @@ def test_a_checkpoint_is_measured_on_a_folder_and_not_compared(capsys, tmp_path,
     assert 20 < record.value < 100
 
 
+@pytest.mark.slow
 def test_a_measurement_carries_what_its_data_set_was(capsys, tmp_path, streets_folder):
     """Its id list's hash and the labelled pixels of each class, the same as the doctor finds in all images."""
     measure(capsys, tmp_path, streets_folder)
