@@ -184,7 +184,7 @@ def test_other_classes_are_not_compared(runs, capsys):
         .replace("id: own", "id: new")
     )
     (root / "zoo.yaml").write_text(manifest, encoding="utf-8")
-    torch.save(torch.load(root / "own.pth"), root / "own.pth")
+    torch.save(torch.load(root / "own.pth", weights_only=True), root / "own.pth")
     main(verify_arguments(root, "--builders", root / "tiny.py"))
     capsys.readouterr()
     code, _, err = compared(root, capsys, series[0], "new")
