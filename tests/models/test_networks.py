@@ -225,7 +225,9 @@ def thinned(scores, strides):
 
 @pytest.mark.golden
 @pytest.mark.slow
-@pytest.mark.parametrize("entry", zoo_index.entries(), ids=lambda entry: f"{entry.layout}/{entry.name}")
+@pytest.mark.parametrize(
+    "entry", [pytest.param(entry, id=f"{entry.layout}/{entry.name}") for entry in zoo_index.entries()]
+)
 def test_every_recorded_network_has_its_publishers_keys_and_scores(entry, record_property):
     """By tiles, its first recorded output alone: all of them twice take twenty minutes of two cores."""
     record_property("network", f"{entry.layout}/{entry.name}")
