@@ -163,8 +163,12 @@ def _send(handler, page, body, asked):
         if isinstance(part, float):
             time.sleep(part)
             continue
-        handler.wfile.write(b"%x\r\n%b\r\n" % (len(part), part) if page.chunked else part)
-        asked.sent += len(part)
+        asked.sent += len(part)  # before whoever waits for the last of it can ask
+        try:
+            handler.wfile.write(b"%x\r\n%b\r\n" % (len(part), part) if page.chunked else part)
+        except OSError:
+            asked.sent -= len(part)
+            raise
     if page.chunked and cut is None:
         handler.wfile.write(b"0\r\n\r\n")
 
