@@ -60,8 +60,8 @@ def page(found: dict[str, list[tuple[str, str, str, str]]]) -> str:
             f"## {layout}\n\n{len(held)} of {len(cases)} recorded networks hold; the largest differences are {largest[0]:.1e} and {largest[1]:.1e}.\n\n"
             "| network | tensors | as published | as a CPU runs it |\n| --- | ---: | ---: | ---: |\n"
             + "".join(
-                f"| `{name}` | {tensors} | {published} | {fold} |\n"
-                for name, tensors, published, fold in cases
+                f"| `{name}` | {tensors} | {published} | {fastest} |\n"
+                for name, tensors, published, fastest in cases
             )
         )
     return "\n".join(parts)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from ...evaluate.data.datasets import DatasetError, locate
+from ...evaluate.inference.choices import NetworkForm
 from ...reports.media import tabulate
 from ...reports.metrics import METRICS
 from ..console.exit_codes import ExitCode
@@ -77,7 +78,7 @@ def _add_loading(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--form",
-        choices=["winograd", "folded", "published"],
+        choices=get_args(NetworkForm),
         help="our networks with 3x3 convolutions by Winograd's tiles, batch norms folded into convolutions and channels last "
         "(default on the CPU); folded: without those tiles; or operation by operation as published (default on a GPU, where "
         "no one has run the others); last bits differ",
